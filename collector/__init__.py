@@ -1,0 +1,1 @@
+"""Readings in, points out: validate, store, receipt, quarantine."""

@@ -1,0 +1,95 @@
+"""What the collector, the rules and the console ask of a store of history, and nothing more.
+
+Storing twice is storing once: a reading's key is (site, device, channel, at_ms), a pack's is (site, edge, stream,
+number). Calls block; callers put them on a thread of their own. A store may be used from one thread at a time;
+several processes may open the same one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.ranges import Range
+from messages.reading import Reading
+
+
+class StoreError(Exception):
+    """Base of the errors below."""
+
+
+class StoreAway(StoreError):
+    """The store can't take or give anything now: wait and try the same again."""
+
+
+class StoreRefused(StoreError):
+    """The store will never take this batch, or our credentials: somebody must look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A reading with what the store keeps beside it."""
+
+    reading: Reading
+    kind: str
+    model: str
+    building: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackRow:
+    """That a pack is stored, and which span of time its readings cover (UTC ms, both included)."""
+
+    stream: StreamId
+    number: int
+    first_at_ms: int
+    last_at_ms: int
+    readings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one edge's packs brought: written wholly or, as far as the store can, not at all."""
+
+    site: SiteId
+    edge: EdgeId
+    points: Sequence[Point]
+    packs: Sequence[PackRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a series, or the mean, lowest and highest of a stretch of it."""
+
+    at_ms: int
+    value: float | bool | str
+    low: float | None = None
+    high: float | None = None
+
+
+class Store(Protocol):
+    """One history of readings. Every method raises StoreAway or StoreRefused."""
+
+    def write(self, batches: Sequence[Batch]) -> None:
+        """Returns when everything is durable: a receipt may follow."""
+
+    def packs(self, site: SiteId, edge: EdgeId, stream: StreamId, wanted: Sequence[Range]) -> list[PackRow]:
+        """Which of the `wanted` packs are stored, by number."""
+
+    def readings(self, site: SiteId, edge: EdgeId, from_ms: int, to_ms: int) -> list[Reading]:
+        """All readings that an edge's devices took from `from_ms` to `to_ms`, both included, in order of time."""
+
+    def series(
+        self, site: SiteId, device: DeviceId, channel: str, from_ms: int, to_ms: int, *, most: int
+    ) -> list[Sample]:
+        """One channel's course, both ends included. Where a number has more than `most` values they are
+        averaged over equal stretches of time, with their extremes; booleans and texts come as they are, the latest
+        `most` of them."""
+
+    def latest(self, site: SiteId, device: DeviceId) -> list[Reading]:
+        """The newest reading of each channel of a device."""
+
+    def delete_before(self, at_ms: int) -> None:
+        """Retention: forget readings and pack rows older than `at_ms`."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""What it takes to run the programs: demo, doctor, broker settings, service units, example sites."""

@@ -1,0 +1,1 @@
+"""Sans-I/O codecs, one file per protocol: bytes in, frames out; no port, no clock, no log."""

@@ -1,0 +1,123 @@
+"""The command line: `gridcall edge|collector|rules|console|simulate|demo|doctor`. It only dispatches.
+
+A program is imported when it is called, so that a Pi without the server's packages can run `gridcall edge`.
+"""
+
+import importlib
+import logging
+import signal
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
+
+import structlog
+import typer
+
+from messages.settings import ConfigError, suggest
+
+PROGRAMS = {
+    "edge": ("edge.commands", "Beside the devices: reads serial lines and local MQTT, loses nothing."),
+    "collector": ("collector.commands", "Stores every reading and says so."),
+    "rules": ("rules.commands", "Turns readings into alarms and cases."),
+    "console": ("console.commands", "The web pages: live feed, alarms, buttons."),
+    "simulate": ("simulators.commands", "A residential block that behaves, and misbehaves."),
+    "demo": ("deploy.demo", "Everything on this machine, with a block that is alive. Start here."),
+    "doctor": ("deploy.doctor", "Says what is missing or wrong on this machine, and how to mend it."),
+}
+EXTRAS = {
+    "edge": "edge",
+    "collector": "server",
+    "rules": "server",
+    "console": "server",
+    "simulate": "demo",
+    "demo": "demo",
+}
+
+WRONG_SETTING = 2
+INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run one program; exit code 0, 2 for a wrong setting or a wrong call, 130 after Ctrl-C."""
+    words = sys.argv[1:]
+    verbose = words[:1] == ["--verbose"]
+    words = words[verbose:]
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        sys.exit(0)
+    if words[0] == "--version":
+        print(software())
+        sys.exit(0)
+    if words[0] not in PROGRAMS:
+        _leave(f"no program `{words[0]}`{suggest(words[0], PROGRAMS)}")
+    _log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    # A service manager stops with SIGTERM; asyncio cleans up on SIGINT. One way to stop, then.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        _load(words[0])(args=words[1:], prog_name=f"gridcall {words[0]}")
+    except ConfigError as error:
+        _leave(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _load(program: str) -> typer.Typer:
+    try:
+        app: typer.Typer = importlib.import_module(PROGRAMS[program][0]).app
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in {*OURS, "gridcall"}:
+            raise
+        _leave(f"`gridcall {program}` needs {error.name}: pip install 'gridcall[{EXTRAS[program]}]'")
+    return app
+
+
+def _help() -> str:
+    width = max(map(len, PROGRAMS))
+    programs = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in PROGRAMS.items())
+    return f"""Usage: gridcall [--verbose] PROGRAM …
+
+Gridcall (网格呼叫): from a sensor's alarm to the grid worker who mends it.
+New here? `gridcall demo` runs a whole block on this machine.
+
+Programs (each has --help):
+{programs}
+
+  --verbose   say also what happens often
+  --version   what is installed"""
+
+
+def _leave(message: str) -> NoReturn:
+    print(f"gridcall: {message}", file=sys.stderr)
+    sys.exit(WRONG_SETTING)
+
+
+def software() -> str:
+    """Name and version, as an edge's status says it."""
+    try:
+        return f"gridcall {version('gridcall')}"
+    except PackageNotFoundError:
+        return "gridcall (not installed)"
+
+
+def _log_to_stderr(level: int) -> None:
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "logger", "event"])
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Names of things. A `NewType` each, so that a device is never passed where an edge is meant."""
+
+from typing import Annotated, NewType
+
+from pydantic import StringConstraints
+
+SiteId = NewType("SiteId", str)
+EdgeId = NewType("EdgeId", str)
+DeviceId = NewType("DeviceId", str)
+StreamId = NewType("StreamId", str)
+
+IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+"""An id is part of an MQTT topic, of a SenML name (RFC 8428 section 4.5.1) and of a line-protocol tag:
+lower-case letters, digits, hyphen and underscore are safe in all three."""
+
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]

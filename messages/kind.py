@@ -1,0 +1,84 @@
+"""What a kind of device can say: its channels with unit, range, meaning and expected interval.
+
+One TOML file per kind under `messages/kinds/`, the file's stem being the kind's name; a user's own folder
+may add kinds or replace them. The folder is the registry.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from messages.ids import IDENTIFIER
+from messages.reading import Value
+from messages.settings import ConfigError, Seconds, Settings, Text, read, suggest
+
+SHIPPED = Path(str(files("messages"))) / "kinds"
+
+
+class Channel(Settings):
+    """One quantity of a kind."""
+
+    name: Text
+    meaning: str
+    type: Literal["number", "boolean", "text"]
+    unit: str | None = None
+    """SenML registry unit, or the field's own where the registry has none; None for boolean and text."""
+    range: Annotated[list[float], Field(min_length=2, max_length=2, strict=False)] | None = None
+    """Lowest and highest value that can be true, in `unit`; outside it a reading is refused."""
+    alarm_class: bool = False
+    """A change of it is on disk at once and travels first."""
+    interval_s: Seconds = Field(alias="interval")
+    """Seconds between two readings of a quiet channel."""
+    deadband: float = 0.0
+    """A periodic number is sent before its interval is over only when it moved by more than this, in `unit`."""
+    when_true: Text | None = None
+    when_false: Text | None = None
+
+
+class Kind(Settings):
+    """What it is, e.g. `manhole_cover`, and what it can say."""
+
+    name: Text
+    channels: dict[Annotated[str, Field(pattern=IDENTIFIER)], Channel] = Field(min_length=1)
+
+
+Kinds = Mapping[str, Kind]
+
+
+def load_kinds(*folders: Path) -> dict[str, Kind]:
+    """All kinds in the shipped folder and then in `folders`; a later file of the same name replaces an earlier.
+
+    Raises ConfigError that names file, line and field.
+    """
+    kinds = {}
+    for folder in (SHIPPED, *folders):
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder of kinds")
+        for path in sorted(folder.glob("*.toml")):
+            kinds[path.stem] = read(path, Kind)
+    return kinds
+
+
+def kind_named(name: str, kinds: Kinds) -> Kind:
+    """The kind `name`. Raises ValueError with a suggestion."""
+    if (kind := kinds.get(name)) is None:
+        raise ValueError(f"no kind `{name}`{suggest(name, kinds)}")
+    return kind
+
+
+def mismatch(channel: Channel, value: Value, unit: str | None) -> str | None:
+    """Why `value` in `unit` can't be a reading of `channel`: "type", "unit" or "range"; None if it can."""
+    if channel.type == "boolean":
+        return None if isinstance(value, bool) else "type"
+    if channel.type == "text":
+        return None if isinstance(value, str) else "type"
+    if isinstance(value, bool | str):
+        return "type"
+    if unit is not None and unit != channel.unit:
+        return "unit"
+    if value != value or (channel.range and not channel.range[0] <= value <= channel.range[1]):
+        return "range"
+    return None

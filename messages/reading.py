@@ -1,0 +1,31 @@
+"""One value of one channel at one time."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from messages.ids import DeviceId
+
+Value = float | bool | str
+
+
+class Quality(StrEnum):
+    """How far a reading may be trusted."""
+
+    GOOD = "good"
+    UNCERTAIN = "uncertain"
+    """Measured, but the clock or the sensor was doubtful."""
+    BAD = "bad"
+    """The device answered with a "not available" code or a value outside what it can measure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One value of one channel. `at_ms`: UTC milliseconds since 1970, when the device measured it."""
+
+    device: DeviceId
+    channel: str
+    at_ms: int
+    value: Value
+    unit: str | None = None
+    """Unit of the SenML registry or of the kind's file; None for a boolean or a text."""
+    quality: Quality = Quality.GOOD

@@ -1,0 +1,53 @@
+"""The topic tree of the wire, version 1: written here and nowhere else."""
+
+from dataclasses import dataclass
+
+from messages.ids import DeviceId, EdgeId, SiteId
+
+ROOT = "gridcall/1"
+
+ALL_READINGS = f"{ROOT}/+/+/readings"
+ALL_RECEIPTS = f"{ROOT}/+/+/receipts"
+ALL_STATUS = f"{ROOT}/+/+/status"
+ALL_DEVICES = f"{ROOT}/+/+/devices/+"
+
+
+def readings(site: SiteId, edge: EdgeId) -> str:
+    return f"{ROOT}/{site}/{edge}/readings"
+
+
+def receipts(site: SiteId, edge: EdgeId) -> str:
+    return f"{ROOT}/{site}/{edge}/receipts"
+
+
+def status(site: SiteId, edge: EdgeId) -> str:
+    return f"{ROOT}/{site}/{edge}/status"
+
+
+def announcement(site: SiteId, edge: EdgeId, device: DeviceId) -> str:
+    return f"{ROOT}/{site}/{edge}/devices/{device}"
+
+
+def alarm(site: SiteId, alarm_id: str) -> str:
+    return f"{ROOT}/{site}/alarms/{alarm_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message came from, as its topic says."""
+
+    site: SiteId
+    edge: EdgeId
+    leaf: str
+    """"readings", "receipts", "status" or "devices"."""
+    device: DeviceId | None = None
+
+
+def origin(topic: str) -> Origin | None:
+    """Site, edge and leaf of an edge's topic; None for a topic of another shape."""
+    match topic.split("/"):
+        case ["gridcall", "1", site, edge, ("readings" | "receipts" | "status") as leaf]:
+            return Origin(SiteId(site), EdgeId(edge), leaf)
+        case ["gridcall", "1", site, edge, "devices", device]:
+            return Origin(SiteId(site), EdgeId(edge), "devices", DeviceId(device))
+    return None

@@ -1,0 +1,1 @@
+"""A residential block that behaves, and misbehaves, with the truth written down."""
