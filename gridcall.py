@@ -34,6 +34,8 @@ EXTRAS = {
 }
 
 WRONG_SETTING = 2
+OURS = {"messages", "edge", "collector", "rules", "console", "simulators", "deploy"}
+
 INTERRUPTED = 130
 
 

@@ -1,0 +1,139 @@
+"""What is read back from the rules' database: alarms with their cases, the log, and how alive the engine is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from messages.alarm import Level
+from messages.announcement import Place
+from messages.ids import DeviceId, EdgeId, SiteId
+from messages.reading import Value
+from messages.settings import Text
+
+
+class AlarmState(StrEnum):
+    """ISA-18.2 condition states (letters of its diagram in brackets); `pending` is ours."""
+
+    NORM = "norm"
+    """[A] inactive, nothing to do: the alarm is over."""
+    PENDING = "pending"
+    """The condition is true and its delay is running. Not shown to workers."""
+    UNACK = "unack"
+    """[B] active, nobody has looked."""
+    ACKED = "acked"
+    """[C] active, seen."""
+    RTN_UNACK = "rtn_unack"
+    """[D] back to normal by itself, and nobody has looked."""
+    LATCH_UNACK = "latch_unack"
+    """[E] back to normal at the sensor, but held until a person has checked; nobody has looked."""
+    LATCH_ACK = "latch_ack"
+    """[F] the same, seen."""
+
+
+class CaseState(StrEnum):
+    """The legs of a case 工单 that exist so far."""
+
+    REGISTERED = "registered"  # 受理
+    ACCEPTED = "accepted"  # 接单
+    ON_SITE = "on_site"  # 到场
+    CLOSED = "closed"  # 办结
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The work that an alarm causes. Every `_at_ms` is server time; the two `_by_ms` are promises, None if none."""
+
+    id: str
+    state: CaseState
+    opened_at_ms: int
+    accept_by_ms: int | None
+    arrive_by_ms: int | None
+    accepted_at_ms: int | None = None
+    accepted_by: str | None = None
+    on_site_at_ms: int | None = None
+    on_site_by: str | None = None
+    closed_at_ms: int | None = None
+    closed_by: str | None = None
+    outcome: str | None = None
+    """One of `rules.case.OUTCOMES` when closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """One alarm of one (device, rule) with its case, as a page shows it."""
+
+    id: str
+    site: SiteId
+    edge: EdgeId
+    device: DeviceId
+    kind: str
+    rule: str
+    level: Level
+    state: AlarmState
+    title: Text
+    advice: Text | None
+    """What to do first, e.g. "open the windows, touch no switch"."""
+    place: Place
+    raised_at_ms: int
+    """When the condition had been true for its delay, by the readings' own time."""
+    changed_at_ms: int
+    known_at_ms: int
+    """When the engine found it: later than `raised_at_ms` by the way through the chain, or by an outage."""
+    late: bool
+    """Found so long after it happened that it rings no phone (guarantee 5); it then has no case."""
+    evidence: Mapping[str, Value] = field(default_factory=dict)
+    """The channels' values that raised it."""
+    channels: tuple[str, ...] = ()
+    """The channels that its rule looks at, the leading one first."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """A line to draw for a channel that is compared with a number, in the channel's unit."""
+    case: Case | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One line of the append-only log. `seq` grows by one; whoever has seen n asks for what came after n."""
+
+    seq: int
+    at_ms: int
+    event: str
+    """A name of field practice: "alarm.raised", "alarm.cleared", "case.accepted" …"""
+    alarm: str | None
+    case: str | None
+    actor: str
+    """A login name, or "rules" for what the engine did by itself."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """That the engine lives, and how fresh what it knows is. Written every second, with or without readings."""
+
+    at_ms: int
+    last_reading_at_ms: int | None
+    """The newest measuring time that the engine has seen."""
+    readings: int
+    """Readings evaluated since the database was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeState:
+    """What is known of one edge."""
+
+    site: SiteId
+    edge: EdgeId
+    online: bool
+    since_ms: int
+    """Since when it has been online or offline."""
+    last_reading_at_ms: int | None
+    devices: int
+
+
+class ActionRefused(Exception):
+    """The case can't take this step now; the message is for the person who tried."""
+
+    def __init__(self, reason: str, case: Case | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """A word that pages translate: "taken", "not-accepted", "not-on-site", "still-active", "closed", "unknown"."""
+        self.case = case
