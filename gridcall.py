@@ -71,6 +71,7 @@ def _load(program: str) -> typer.Typer:
         if error.name and error.name.split(".")[0] in {*OURS, "gridcall"}:
             raise
         _leave(f"`gridcall {program}` needs {error.name}: pip install 'gridcall[{EXTRAS[program]}]'")
+    app.pretty_exceptions_enable = False  # a log wants a plain traceback
     return app
 
 

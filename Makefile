@@ -1,0 +1,41 @@
+# Gridcall: `make demo` shows it, `make test` proves it, `make check` judges the code, `make bench` measures.
+PYTHON ?= python3
+BENCH ?= --list
+export PYTHON
+
+.PHONY: demo test check bench lock clean
+
+demo:
+	@deploy/prepare.sh demo
+	@exec .venv/bin/gridcall demo
+
+test:
+	@deploy/prepare.sh dev
+	@deploy/test-services.sh
+	.venv/bin/pytest
+
+check:
+	@deploy/prepare.sh dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+	.venv/bin/python -m tests.house
+
+# make bench BENCH=spine; alone it lists them
+bench:
+	@deploy/prepare.sh dev
+	@deploy/test-services.sh
+	.venv/bin/python -m tests.bench $(BENCH)
+
+# After a change of dependencies in pyproject.toml
+lock:
+	@deploy/prepare.sh dev
+	.venv/bin/pip install --quiet uv
+	for extra in edge server demo dev; do \
+	  .venv/bin/uv pip compile --quiet pyproject.toml --extra $$extra --group build --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate --upgrade --output-file requirements/$$extra.txt || exit 1; \
+	done
+
+clean:
+	rm -rf .venv gridcall-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

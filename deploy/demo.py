@@ -1,0 +1,203 @@
+"""`gridcall demo`: the whole chain on this machine, with a block that is alive. No root, nothing to install first.
+
+Broker: iotcore on loopback, with a password. Stores: SQLite. Every program is the real one, in a process of its
+own; the block is simulated. The folder keeps everything, so a second start goes on where the first one stopped.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.example import Example, write
+from deploy.processes import Program, gridcall
+from messages.settings import ConfigError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+LOGIN = "operator"
+WORDS = ("maple", "willow", "lotus", "bamboo", "plum", "cedar", "jasmine", "ginkgo")
+FALLS_BEFORE_GIVING_UP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Secrets:
+    broker: str
+    console: str
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path("gridcall-demo"),
+    port: Annotated[int, typer.Option(help="Port of the pages; the next free one if it is taken.")] = 8080,
+    scenario: Annotated[str, typer.Option(help="What happens in the block: a shipped name or a file.")] = "evening",
+    fresh: Annotated[bool, typer.Option(help="Forget what an earlier demo left behind.")] = False,
+) -> None:
+    """Run a residential block, from its sensors to the page of the worker on duty, until Ctrl-C."""
+    folder = folder.absolute()
+    with _alone_in(folder):
+        _start(folder, port, scenario, fresh=fresh)
+
+
+def _start(folder: Path, port: int, scenario: str, *, fresh: bool) -> None:
+    if fresh:
+        _forget(folder)
+    known = _secrets(folder)
+    example = Example(
+        password=known.broker,
+        broker_port=_free_port(),
+        uplink_port=_free_port(),
+        console_port=_free_port(port),
+        line=str(folder / "rs485-1"),
+    )
+    write(example, folder)
+    programs = _programs(folder, scenario)
+    print(f"Gridcall demo in {folder}")
+    try:
+        _add_account(folder)
+        for program in programs:
+            print(f"  starting {program.name:<10} {_PURPOSE[program.name]}")
+            program.start()
+            if program.name == "broker":
+                _wait_for(example.broker_port, program)
+        _wait_for(example.console_port, next(program for program in programs if program.name == "console"))
+        print(f"\n  Open   http://127.0.0.1:{example.console_port}\n  Login  {LOGIN}   Password  {known.console}\n")
+        print("The block is alive; what happens in it is told below. Ctrl-C stops everything.\n", flush=True)
+        _watch(programs)
+    except KeyboardInterrupt:
+        print("\nStopping …", flush=True)
+    finally:
+        for program in reversed(programs):
+            program.stop()
+        print("Stopped. Nothing is left running.", flush=True)
+
+
+_PURPOSE = {
+    "broker": "MQTT on loopback (iotcore)",
+    "collector": "stores every reading, says so to the edge",
+    "rules": "turns readings into alarms and cases",
+    "console": "the pages",
+    "block": "five Modbus devices on a serial line, one door on MQTT (simulated)",
+    "edge": "reads them, keeps every reading until it is stored",
+}
+
+
+def _programs(folder: Path, scenario: str) -> list[Program]:
+    def program(name: str, command: list[str], *, heard: bool = False) -> Program:
+        return Program(name, command, folder, folder / "logs" / f"{name}.log", heard)
+
+    broker = [sys.executable, "-m", "iotcore", "--config", "rumqttd.toml", "--log-level", "CRITICAL"]
+    return [
+        program("broker", broker),
+        program("collector", gridcall("collector", "run", "collector.toml")),
+        program("rules", gridcall("rules", "run", "rules.toml")),
+        program("console", gridcall("console", "run", "console.toml")),
+        program("block", gridcall("simulate", "run", "block.toml", "--scenario", scenario), heard=True),
+        program("edge", gridcall("edge", "run", "edge.toml")),
+    ]
+
+
+def _watch(programs: list[Program]) -> None:
+    """Tell what the block does, and start again what falls. One thread: a child is forked here."""
+    with selectors.DefaultSelector() as ears:
+        listened: dict[str, int] = {}
+        while True:
+            for program in programs:
+                if not program.running:
+                    _raise_again(program)
+                if program.heard and program.process and program.process.stdout:
+                    descriptor = program.process.stdout.fileno()
+                    if listened.get(program.name) != program.process.pid:
+                        os.set_blocking(descriptor, False)
+                        ears.register(program.process.stdout, selectors.EVENT_READ)
+                        listened[program.name] = program.process.pid
+            for key, _ in ears.select(timeout=0.5):
+                text = os.read(key.fd, 65536)
+                if not text:
+                    ears.unregister(key.fileobj)
+                sys.stdout.write(text.decode(errors="replace"))
+                sys.stdout.flush()
+
+
+def _raise_again(program: Program) -> None:
+    program.falls += 1
+    if program.falls > FALLS_BEFORE_GIVING_UP:
+        raise ConfigError(f"{program.name} fell {program.falls} times; its log: {program.log}: {program.last_words()}")
+    print(f"{program.name} fell and is started again: {program.last_words()}", flush=True)
+    program.start()
+
+
+def _add_account(folder: Path) -> None:
+    words = ("console", "user", "add", "console.toml", LOGIN, "--password-file", "console-password")
+    account = Program("account", gridcall(*words), folder, folder / "logs" / "account.log")
+    account.start()
+    assert account.process is not None
+    if account.process.wait(60):
+        raise ConfigError(f"the account for the pages could not be made: {account.last_words()}")
+
+
+def _secrets(folder: Path) -> _Secrets:
+    """The two passwords, made at the first start and kept: whoever has the page open stays logged in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = []
+    for name, made in (
+        ("broker-password", secrets.token_urlsafe(18)),
+        ("console-password", f"{secrets.choice(WORDS)}-{secrets.choice(WORDS)}-{secrets.randbelow(9000) + 1000}"),
+    ):
+        path = folder / name
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(made + "\n", encoding="utf-8")
+        values.append(path.read_text(encoding="utf-8").strip())
+    return _Secrets(*values)
+
+
+def _forget(folder: Path) -> None:
+    """Remove what a demo has made, and nothing else that may lie in the folder."""
+    for pattern in ("*.db", "*.db-wal", "*.db-shm", "*.toml", "edge/*", "collector/*", "logs/*"):
+        for path in folder.glob(pattern):
+            if path.is_file():
+                path.unlink()
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Two demos in one folder would share an outbox: the second one is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{folder}: another demo runs here; use --folder for a second one") from None
+        yield
+
+
+def _free_port(wanted: int = 0) -> int:
+    for port in (wanted, *range(wanted + 1, wanted + 20), 0) if wanted else (0,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigError(f"no free port near {wanted}")
+
+
+def _wait_for(port: int, program: Program, *, limit_s: float = 30.0) -> None:
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until and program.running:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+            return
+        time.sleep(0.05)
+    raise ConfigError(f"{program.name} does not answer on port {port}; its log: {program.log}: {program.last_words()}")

@@ -1,0 +1,216 @@
+"""`gridcall doctor`: what is missing or wrong on this machine, and how to mend it.
+
+It changes nothing. What a machine needs depends on what it is to be: a Pi needs no database client, a server no
+serial port; so only what every machine needs counts as wrong, unless `--as` says what this one is.
+"""
+
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+ENOUGH_DISK_BYTES = 1024**3
+SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+
+
+class Role(StrEnum):
+    """What a machine is to be."""
+
+    EDGE = "edge"
+    SERVER = "server"
+    DEMO = "demo"
+    DEV = "dev"
+
+
+class Verdict(Enum):
+    """How a finding is marked, by shape as well as by word."""
+
+    GOOD = "ok  "
+    NOTE = "note"
+    WRONG = "WRONG"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `mend` says what to do when it isn't good."""
+
+    verdict: Verdict
+    what: str
+    mend: str = ""
+
+
+PACKAGES = {
+    Role.EDGE: ("paho", "pydantic", "orjson", "pymodbus", "serial", "serial_asyncio_fast"),
+    Role.SERVER: (
+        "paho",
+        "pydantic",
+        "orjson",
+        "fastapi",
+        "uvicorn",
+        "jinja2",
+        "sqlalchemy",
+        "argon2",
+        "influxdb_client",
+    ),
+    Role.DEMO: ("iotcore", "aiomqtt", "pymodbus", "fastapi", "sqlalchemy"),
+    Role.DEV: ("pytest", "hypothesis", "mypy", "ruff", "playwright"),
+}
+PROGRAMS = {"mosquitto": "mosquitto", "influxd": "influxdb", "mbpoll": "mbpoll", "chromium": "chromium"}
+"""Programs that only the tests and a server need, with their Debian packages."""
+
+
+@app.command()
+def doctor(
+    role: Annotated[
+        Role | None, typer.Option("--as", help="What this machine is to be; without it all are noted.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where data would be kept: its disk is looked at.")] = Path(),
+) -> None:
+    """Say what is missing or wrong on this machine, and how to mend it. Changes nothing; exit code 1 if it can't work."""
+    findings = [finding for check in CHECKS for finding in check(role, folder)]
+    for finding in findings:
+        print(f"{finding.verdict.value:<5} {finding.what}")
+        if finding.mend and finding.verdict is not Verdict.GOOD:
+            print(f"      -> {finding.mend}")
+    wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
+    print(f"\n{wrong} thing(s) to mend." if wrong else "\nNothing stands in the way.")
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _python(role: Role | None, folder: Path) -> Iterator[Finding]:
+    version = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.maxsize < 2**32:
+        yield Finding(
+            Verdict.NOTE, f"{version}, 32 bits", "use the 64-bit Raspberry Pi OS: some packages have no 32-bit build"
+        )
+    else:
+        yield Finding(Verdict.GOOD, version)
+    if sqlite3.sqlite_version_info < (3, 35):
+        yield Finding(Verdict.WRONG, f"SQLite {sqlite3.sqlite_version}", "3.35 or newer is needed: upgrade the system")
+
+
+def _packages(role: Role | None, folder: Path) -> Iterator[Finding]:
+    for part, modules in PACKAGES.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        if not missing:
+            yield Finding(Verdict.GOOD, f"packages for `{part}`")
+        elif part is role or (role is Role.DEV and part is Role.DEMO):
+            yield Finding(Verdict.WRONG, f"packages for `{part}`: no {', '.join(missing)}", _install(part))
+        elif role is None:
+            yield Finding(
+                Verdict.NOTE,
+                f"packages for `{part}`: no {', '.join(missing)}",
+                f"only if it is to be one: {_install(part)}",
+            )
+
+
+def _install(part: Role) -> str:
+    return f"pip install 'gridcall[{part}]'" + (" or, in a checkout: make " + ("test" if part is Role.DEV else "demo"))
+
+
+def _serial(role: Role | None, folder: Path) -> Iterator[Finding]:
+    if role not in (None, Role.EDGE):
+        return
+    by_id = Path("/dev/serial/by-id")
+    ports = sorted(by_id.iterdir()) if by_id.is_dir() else sorted(Path("/dev").glob("tty[UA][SMC][BA0]*"))
+    if not ports:
+        yield Finding(
+            Verdict.NOTE,
+            "no serial port",
+            "plug in the RS-485 adapter; on a Pi's own UART: raspi-config, Interface Options, Serial Port",
+        )
+    for port in ports:
+        if os.access(port, os.R_OK | os.W_OK):
+            yield Finding(Verdict.GOOD, f"serial port {port}")
+        else:
+            yield Finding(
+                Verdict.WRONG if role else Verdict.NOTE,
+                f"serial port {port}: no permission",
+                "sudo usermod -aG dialout $USER, then log in again",
+            )
+
+
+def _clock(role: Role | None, folder: Path) -> Iterator[Finding]:
+    if not Path("/run/systemd/timesync").is_dir():
+        yield Finding(
+            Verdict.NOTE,
+            "whether the clock is set by the network can't be seen",
+            "on a server or Pi: sudo timedatectl set-ntp true",
+        )
+    elif SYNCHRONISED.exists():
+        yield Finding(Verdict.GOOD, "clock set by the network")
+    else:
+        yield Finding(
+            Verdict.WRONG if role else Verdict.NOTE,
+            "the clock is not set by the network",
+            "sudo timedatectl set-ntp true",
+        )
+
+
+def _disk(role: Role | None, folder: Path) -> Iterator[Finding]:
+    folder = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
+    said = f"{free / 1024**3:.1f} GiB free in {folder}"
+    if free < ENOUGH_DISK_BYTES:
+        yield Finding(Verdict.WRONG, said, "make room: an outbox that can't grow loses its oldest readings")
+    elif not os.access(folder, os.W_OK):
+        yield Finding(Verdict.WRONG, f"{folder}: no permission to write", "choose a folder of yours with --folder")
+    else:
+        yield Finding(Verdict.GOOD, said)
+
+
+def _loopback(role: Role | None, folder: Path) -> Iterator[Finding]:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", 0))
+        except OSError as error:
+            yield Finding(Verdict.WRONG, f"no address 127.0.0.1: {error}", "sudo ip link set lo up")
+    for port, whose in ((1883, "an MQTT broker"), (8080, "the demo's pages")):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                yield Finding(
+                    Verdict.NOTE,
+                    f"port {port} is in use",
+                    f"fine if it is {whose}; the demo takes another port by itself",
+                )
+
+
+def _pseudo_terminals(role: Role | None, folder: Path) -> Iterator[Finding]:
+    if role not in (None, Role.DEMO, Role.DEV):
+        return
+    try:
+        for descriptor in os.openpty():
+            os.close(descriptor)
+        yield Finding(Verdict.GOOD, "pseudo-terminals, which the simulated serial line needs")
+    except OSError as error:
+        yield Finding(Verdict.WRONG, f"no pseudo-terminals: {error}", "mount devpts on /dev/pts")
+
+
+def _programs(role: Role | None, folder: Path) -> Iterator[Finding]:
+    if role not in (None, Role.DEV, Role.SERVER):
+        return
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    wanted = {"mosquitto": "mosquitto"} if role is Role.SERVER else PROGRAMS
+    missing = [package for program, package in wanted.items() if shutil.which(program, path=path) is None]
+    if not missing:
+        yield Finding(Verdict.GOOD, f"programs: {', '.join(wanted)}")
+    else:
+        verdict = Verdict.WRONG if role is Role.SERVER else Verdict.NOTE
+        yield Finding(verdict, f"programs of Debian: no {', '.join(missing)}", f"sudo apt install {' '.join(missing)}")
+
+
+CHECKS: tuple[Callable[[Role | None, Path], Iterator[Finding]], ...] = (
+    _python, _packages, _pseudo_terminals, _serial, _clock, _disk, _loopback, _programs,
+)  # fmt: skip
