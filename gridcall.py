@@ -8,10 +8,11 @@ import logging
 import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
 import typer
+from structlog.typing import EventDict
 
 from messages.settings import ConfigError, suggest
 
@@ -54,6 +55,8 @@ def main() -> NoReturn:
         _leave(f"no program `{words[0]}`{suggest(words[0], PROGRAMS)}")
     _log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     # A service manager stops with SIGTERM; asyncio cleans up on SIGINT. One way to stop, then.
+    # Set both: whoever starts us in the background may have left SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         _load(words[0])(args=words[1:], prog_name=f"gridcall {words[0]}")
@@ -103,21 +106,29 @@ def software() -> str:
         return "gridcall (not installed)"
 
 
+class _Lines(structlog.PrintLogger):
+    """Lines to standard error, by a logger that has a name."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+
 def _log_to_stderr(level: int) -> None:
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "logger", "event"])
-    )
+    def named(logger: _Lines, _method: str, event: EventDict) -> EventDict:
+        event["logger"] = logger.name
+        return event
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            named,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
 

@@ -110,16 +110,16 @@ class Plant:
             return int(database.execute("SELECT count(*) FROM packs").fetchone()[0])
 
     def outbox(self) -> Path:
-        return next((self.folder / "edge").glob("outbox*.db"))
+        return self.folder / "edge" / "outbox.sqlite"
 
     def client(self) -> httpx.Client:
         """A logged-in browser without a window."""
         client = httpx.Client(base_url=self.address, timeout=10, headers={"Accept-Language": "en"})
         page = client.get("/login").text
-        token = re.search(r'name="csrf"\s+value="([^"]+)"', page)
+        token = re.search(r'name="token"\s+value="([^"]+)"', page)
         answer = client.post(
             "/login",
-            data={"name": LOGIN, "password": CONSOLE_PASSWORD, "csrf": token[1] if token else ""},
+            data={"name": LOGIN, "password": CONSOLE_PASSWORD, "token": token[1] if token else ""},
             headers={"Origin": self.address},
         )
         assert answer.status_code in (200, 302, 303), answer.text
