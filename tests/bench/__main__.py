@@ -9,6 +9,8 @@ import json
 import sys
 from pathlib import Path
 
+import structlog
+
 HERE = Path(__file__).parent
 
 
@@ -22,6 +24,7 @@ def main(words: list[str]) -> int:
     if unknown := [word for word in words if word not in names]:
         print(f"no bench {unknown[0]}; there are: {', '.join(names)}", file=sys.stderr)
         return 2
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     for name in words:
         for figure in importlib.import_module(f"tests.bench.{name}").run():
             print(json.dumps({"bench": name, **figure.row()}, ensure_ascii=False), flush=True)

@@ -32,6 +32,19 @@ def wait_until(true: Callable[[], Any], what: str, *, limit_s: float = 30.0, eve
     raise AssertionError(f"not within {limit_s} s: {what}")
 
 
+@contextlib.contextmanager
+def logged_in(address: str, name: str, password: str) -> Iterator[httpx.Client]:
+    """A browser without a window, past the login."""
+    with httpx.Client(base_url=address, timeout=10, headers={"Accept-Language": "en"}) as client:
+        token = re.search(r'name="token"\s+value="([^"]+)"', client.get("/login").text)
+        assert token, "the login form carries a token"
+        answer = client.post(
+            "/login", data={"name": name, "password": password, "token": token[1]}, headers={"Origin": address}
+        )
+        assert answer.status_code == 303, answer.text
+        yield client
+
+
 @dataclass
 class Plant:
     """Programs by name: collector, rules, console, block, edge. Each can be started, stopped and killed alone."""
@@ -112,18 +125,8 @@ class Plant:
     def outbox(self) -> Path:
         return self.folder / "edge" / "outbox.sqlite"
 
-    def client(self) -> httpx.Client:
-        """A logged-in browser without a window."""
-        client = httpx.Client(base_url=self.address, timeout=10, headers={"Accept-Language": "en"})
-        page = client.get("/login").text
-        token = re.search(r'name="token"\s+value="([^"]+)"', page)
-        answer = client.post(
-            "/login",
-            data={"name": LOGIN, "password": CONSOLE_PASSWORD, "token": token[1] if token else ""},
-            headers={"Origin": self.address},
-        )
-        assert answer.status_code in (200, 302, 303), answer.text
-        return client
+    def client(self) -> contextlib.AbstractContextManager[httpx.Client]:
+        return logged_in(self.address, LOGIN, CONSOLE_PASSWORD)
 
     def _pages_answer(self) -> bool:
         with contextlib.suppress(httpx.TransportError):

@@ -6,11 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import psutil
 
 from tests.services import free_port
-from tests.system.plant import wait_until
+from tests.system.plant import logged_in, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -25,17 +24,6 @@ def processes_in(folder: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
-
-
-def logged_in(address: str, name: str, password: str) -> httpx.Client:
-    client = httpx.Client(base_url=address, timeout=10, headers={"Accept-Language": "en"})
-    token = re.search(r'name="token"\s+value="([^"]+)"', client.get("/login").text)
-    client.post(
-        "/login",
-        data={"name": name, "password": password, "token": token[1] if token else ""},
-        headers={"Origin": address},
-    )
-    return client
 
 
 def test_the_demo_opens_alive_and_ends_clean(tmp_path: Path) -> None:
@@ -57,7 +45,9 @@ def test_the_demo_opens_alive_and_ends_clean(tmp_path: Path) -> None:
         assert found, words
         with logged_in(*found.groups()) as client:
             wait_until(
-                lambda: 'data-alarm="' in client.get("/").text, f"an alarm in the feed; {said.read_text()}", limit_s=60
+                lambda: 'class="row red' in client.get("/").text,
+                f"an alarm in the feed; {said.read_text()}",
+                limit_s=60,
             )
         second = subprocess.run(
             [sys.executable, "-m", "gridcall", "demo", "--folder", str(folder)],
