@@ -1,0 +1,69 @@
+"""rules.toml: the settings of one rules engine. Relative paths in it start at its own folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from collector.stores.base import Store
+from collector.stores.choose import check_address, open_store
+from messages.bus import Broker
+from messages.ids import Identifier
+from messages.kind import Kinds, load_kinds
+from messages.settings import ConfigError, Folder, Settings, line_of, read
+from rules.database import located
+from rules.rule import Rules, load_rules
+
+
+class RulesFile(Settings):
+    """rules.toml as it is written."""
+
+    name: Identifier
+    """Sets the MQTT client id, gridcall-<name>: one name per running engine, and always the same."""
+    database: str
+    """Alarms, cases, the log: sqlite:///FILE."""
+    store: Annotated[str, AfterValidator(check_address)]
+    """The history that the collector writes, as the collector names it."""
+    kinds: list[Folder] = Field(default_factory=list)
+    rules: list[Folder] = Field(default_factory=list)
+    broker: Broker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What the engine runs by: absolute paths, rules that were checked, a store that has not connected yet."""
+
+    name: str
+    database: str
+    store: Store
+    kinds: Kinds
+    rules: Rules
+    broker: Broker
+
+    @property
+    def client_id(self) -> str:
+        return f"gridcall-{self.name}"
+
+
+def load(path: Path) -> Configuration:
+    """Reads the file, its kinds and its rules; opens nothing else. Raises ConfigError with file, line and field."""
+    written, base = read(path, RulesFile), path.resolve().parent
+    try:
+        database = located(written.database, base)
+    except ValueError as error:
+        line = line_of(path.read_text(encoding="utf-8"), ("database",))
+        raise ConfigError(f"{path}:{line}: database: {error}") from error
+    names = ("password_file", "ca_file", "cert_file", "key_file")
+    files = {name: base / file for name in names if (file := getattr(written.broker, name)) is not None}
+    broker = written.broker.model_copy(update=files)
+    broker.secret()
+    kinds = load_kinds(*(base / folder for folder in written.kinds))
+    return Configuration(
+        name=written.name,
+        database=database,
+        store=open_store(written.store, base=base),
+        kinds=kinds,
+        rules=load_rules(kinds, *(base / folder for folder in written.rules)),
+        broker=broker,
+    )

@@ -1,0 +1,277 @@
+"""The rules' database: its tables, and transactions over them. SQLite; the types are PostgreSQL's too.
+
+It holds the truth: whatever leaves the process was committed here before. The engine and the console open it from
+processes of their own; a writer holds the write lock from its first read, so what it decided still holds when it
+writes. What the rows mean is `rules.rows`' affair; who may change what, `rules.desk`'s and `rules.facts`'.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    make_url,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from messages.settings import ConfigError
+
+SCHEMA = 1
+BUSY_TIMEOUT_MS = 5000
+"""How long a writer waits for another one: far longer than any transaction of ours."""
+
+metadata = MetaData()
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("device", String(63), primary_key=True),
+    Column("edge", String(63), nullable=False),
+    Column("kind", String(63), nullable=False),
+    Column("model", String(80), nullable=False),
+    Column("place", JSON, nullable=False),
+    Column("settings", JSON, nullable=False),
+)
+
+edges = Table(
+    "edges",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("edge", String(63), primary_key=True),
+    Column("online", Boolean, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("last_reading_at_ms", BigInteger),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("edge", String(63), primary_key=True),
+    Column("stream", String(80), primary_key=True),
+    Column("heard", JSON, nullable=False),  # ranges of pack numbers
+    Column("said", BigInteger, nullable=False),  # the highest number that is known to exist
+)
+
+waiting = Table(  # readings of devices that nobody has announced yet
+    "waiting",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("site", String(63), nullable=False),
+    Column("edge", String(63), nullable=False),
+    Column("device", String(63), nullable=False),
+    Column("reading", JSON, nullable=False),
+    Index("waiting_by_device", "site", "device"),
+)
+
+states = Table(
+    "states",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("device", String(63), primary_key=True),
+    Column("rule", String(63), primary_key=True),
+    Column("state", JSON, nullable=False),
+    Column("wake_at_ms", BigInteger),  # the timer: when `step` wants to be called without a reading
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("site", String(63), nullable=False),
+    Column("edge", String(63), nullable=False),
+    Column("device", String(63), nullable=False),
+    Column("kind", String(63), nullable=False),
+    Column("rule", String(63), nullable=False),
+    Column("level", String(10), nullable=False),
+    Column("latch", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("open", Boolean, nullable=False),  # not norm, or its case is not closed
+    Column("late", Boolean, nullable=False),
+    Column("raised_at_ms", BigInteger, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    Column("known_at_ms", BigInteger, nullable=False),
+    Column("returned_at_ms", BigInteger),  # by the readings' own time
+    Column("title", JSON, nullable=False),
+    Column("advice", JSON(none_as_null=True)),
+    Column("place", JSON, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("channels", JSON, nullable=False),
+    Column("limits", JSON, nullable=False),
+    Index("alarms_by_rule", "site", "device", "rule", "raised_at_ms"),
+)
+Index(
+    "one_open_alarm",
+    alarms.c.site,
+    alarms.c.device,
+    alarms.c.rule,
+    unique=True,
+    sqlite_where=alarms.c.open,
+    postgresql_where=alarms.c.open,
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("alarm", String(40), ForeignKey("alarms.id"), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("opened_at_ms", BigInteger, nullable=False),
+    Column("accept_by_ms", BigInteger),
+    Column("arrive_by_ms", BigInteger),
+    Column("accepted_at_ms", BigInteger),
+    Column("accepted_by", String(80)),
+    Column("on_site_at_ms", BigInteger),
+    Column("on_site_by", String(80)),
+    Column("closed_at_ms", BigInteger),
+    Column("closed_by", String(80)),
+    Column("outcome", String(40)),
+)
+
+log = Table(  # append-only
+    "log",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("event", String(40), nullable=False),
+    Column("alarm", String(40), index=True),
+    Column("case", String(40)),
+    Column("actor", String(80), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+pulse = Table(
+    "pulse",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("last_reading_at_ms", BigInteger),
+    Column("readings", BigInteger, nullable=False),
+)
+
+counters = Table(  # "schema": of these tables; "log": its last seq; "published": the last seq that went out
+    "counters",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+
+class DatabaseAway(Exception):
+    """The database can't be reached or is locked: wait and do the same again."""
+
+
+class Database:
+    """Connections to one database, from any thread. Raises DatabaseAway when it can't be opened, and ConfigError
+    when what is there was made by another version."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(
+            url,
+            max_overflow=-1,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+        )
+        event.listen(self._engine, "connect", _open)
+        event.listen(self._engine, "begin", _begin)
+        with self.writing() as connection:
+            metadata.create_all(connection)
+            if (found := connection.scalar(select(counters.c.value).where(counters.c.name == "schema"))) is None:
+                names = {"schema": SCHEMA, "log": 0, "published": 0}
+                connection.execute(insert(counters), [{"name": name, "value": value} for name, value in names.items()])
+            elif found != SCHEMA:
+                raise ConfigError(f"database {self._engine.url!r}: has schema {found}, this software needs {SCHEMA}")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view."""
+        with self._transaction(write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """All or nothing, and nobody else writes meanwhile. Committed when the block ends without an exception."""
+        with self._transaction(write=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as plain:
+                connection = plain.execution_options(gridcall_write=write)
+                with connection.begin():
+                    yield connection
+        except OperationalError as error:
+            raise DatabaseAway(f"{self._engine.url!r}: {error.orig}") from error
+
+
+def located(url: str, folder: Path) -> str:
+    """`url` with a relative path resolved against `folder`. Raises ValueError for what is no usable address."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ValueError(f'an address such as "sqlite:///rules.db" is wanted, not {url!r}') from error
+    if parsed.drivername != "sqlite":
+        raise ValueError(f"only sqlite:/// is supported so far, not {parsed.drivername}")
+    if not parsed.database or parsed.database == ":memory:":
+        raise ValueError("a database in memory forgets every alarm: name a file")
+    path = folder / parsed.database
+    if not path.parent.is_dir():
+        raise ValueError(f"no such folder: {path.parent}")
+    return str(parsed.set(database=str(path)))
+
+
+def next_seqs(connection: Connection, count: int) -> range:
+    """The next `count` numbers of the log. Holding the counter's row keeps their order that of the commits."""
+    log_counter = counters.c.name == "log"
+    connection.execute(update(counters).where(log_counter).values(value=counters.c.value + count))
+    last = connection.scalar(select(counters.c.value).where(log_counter))
+    assert last is not None
+    return range(last - count + 1, last + 1)
+
+
+def counter(database: Database, name: str) -> int:
+    with database.reading() as connection:
+        return connection.scalar(select(counters.c.value).where(counters.c.name == name)) or 0
+
+
+def set_counter(database: Database, name: str, value: int) -> None:
+    with database.writing() as connection:
+        connection.execute(update(counters).where(counters.c.name == name).values(value=value))
+
+
+def _open(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits on power loss
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("gridcall_write", True)
+    connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))

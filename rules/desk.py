@@ -1,0 +1,130 @@
+"""What a person reads and does: the console's door to the rules' database, from a process of its own.
+
+An act reads the facts, lets `rules.case` and `rules.alarm` decide, and writes with its log lines in one
+transaction. The engine sees it in the log and tells the world. Calls block; they may come from any thread.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, func, select
+
+from rules import alarm as alarms
+from rules import case as cases
+from rules import database as db
+from rules import rows
+from rules.alarm import AlarmEvent
+from rules.case import Accept, Act, Arrive, Close
+from rules.database import Database
+from rules.records import ActionRefused, Alarm, Case, EdgeState, LogEntry, Pulse
+
+_LEVEL_ORDER = case({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
+
+_EVENTS: dict[type[Act], tuple[AlarmEvent, ...]] = {
+    Accept: (AlarmEvent.ACKNOWLEDGED,),
+    Arrive: (AlarmEvent.ACKNOWLEDGED,),
+    Close: (AlarmEvent.ACKNOWLEDGED, AlarmEvent.RESET),
+}
+"""What an act means for the alarm: who works on it has seen it, and who closes has checked."""
+
+
+class Desk:
+    """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def alarms(self, *, open_only: bool = True, limit: int = 200) -> list[Alarm]:
+        """Open alarms, red first, then oldest first; after them, if wanted, those that are over, latest first."""
+        query = rows.alarms_with_cases().order_by(
+            db.alarms.c.open.desc(),
+            case((db.alarms.c.open, _LEVEL_ORDER), else_=0),
+            case((db.alarms.c.open, db.alarms.c.raised_at_ms), else_=-db.alarms.c.raised_at_ms),
+            db.alarms.c.id,
+        )
+        if open_only:
+            query = query.where(db.alarms.c.open)
+        with self._database.reading() as connection:
+            return [rows.alarm_of(row) for row in connection.execute(query.limit(limit))]
+
+    def alarm(self, alarm_id: str) -> Alarm | None:
+        with self._database.reading() as connection:
+            row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm_id)).one_or_none()
+        return rows.alarm_of(row) if row else None
+
+    def log_of(self, alarm_id: str) -> list[LogEntry]:
+        """Everything that happened to an alarm and its case, in order."""
+        with self._database.reading() as connection:
+            query = select(db.log).where(db.log.c.alarm == alarm_id).order_by(db.log.c.seq)
+            return [LogEntry(**row._mapping) for row in connection.execute(query)]
+
+    def log_after(self, seq: int, limit: int = 500) -> list[LogEntry]:
+        """What came after line `seq`. Lines become visible in the order of their numbers: there is no gap."""
+        with self._database.reading() as connection:
+            query = select(db.log).where(db.log.c.seq > seq).order_by(db.log.c.seq).limit(limit)
+            return [LogEntry(**row._mapping) for row in connection.execute(query)]
+
+    def last_seq(self) -> int:
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.max(db.log.c.seq))) or 0
+
+    def pulse(self) -> Pulse | None:
+        """None before the engine has ever run."""
+        query = select(db.pulse.c.at_ms, db.pulse.c.last_reading_at_ms, db.pulse.c.readings)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return Pulse(**row._mapping) if row else None
+
+    def edges(self) -> list[EdgeState]:
+        counted = (
+            select(db.devices.c.site, db.devices.c.edge, func.count().label("devices"))
+            .group_by(db.devices.c.site, db.devices.c.edge)
+            .subquery()
+        )
+        query = (
+            select(db.edges, func.coalesce(counted.c.devices, 0).label("devices"))
+            .outerjoin(counted, (counted.c.site == db.edges.c.site) & (counted.c.edge == db.edges.c.edge))
+            .order_by(db.edges.c.site, db.edges.c.edge)
+        )
+        with self._database.reading() as connection:
+            return [EdgeState(**row._mapping) for row in connection.execute(query)]
+
+    def accept(self, case_id: str, *, actor: str, at_ms: int) -> Case:
+        """`actor` takes the case. Who owns it has seen it: the alarm is acknowledged too. Raises ActionRefused."""
+        return self._act(case_id, Accept(actor), at_ms)
+
+    def arrive(self, case_id: str, *, actor: str, at_ms: int) -> Case:
+        """`actor` is on the spot. Raises ActionRefused."""
+        return self._act(case_id, Arrive(actor), at_ms)
+
+    def close(self, case_id: str, *, actor: str, at_ms: int, outcome: str) -> Case:
+        """The work is done, and a held alarm is reset by it. `outcome`: one of `rules.case.OUTCOMES`, else ValueError.
+
+        Raises ActionRefused, "still-active" as long as the condition holds.
+        """
+        return self._act(case_id, Close(actor, outcome), at_ms)
+
+    def _act(self, case_id: str, act: Act, at_ms: int) -> Case:
+        with self._database.writing() as connection:
+            row = _case_row(connection, case_id)
+            alarm, condition = rows.alarm_of(row), rows.condition_of(row)
+            assert alarm.case is not None
+            done = cases.apply(alarm.case, act, at_ms, active=condition.state in alarms.ACTIVE)
+            if done is alarm.case:
+                return done
+            detail = act.outcome if isinstance(act, Close) else ""
+            lines = [rows.Line(f"case.{done.state}", alarm.id, done.id, act.actor, detail)]
+            for event in _EVENTS[type(act)]:
+                before, condition = condition, alarms.apply(condition, event, at_ms)
+                if name := alarms.log_event(before, condition, event):
+                    lines.append(rows.Line(name, alarm.id, done.id, act.actor))
+            rows.write_case(connection, done)
+            rows.write_condition(connection, alarm.id, condition, done)
+            rows.append(connection, lines, at_ms)
+            return done
+
+
+def _case_row(connection: Connection, case_id: str) -> Row[Any]:
+    query = rows.alarms_with_cases().where(db.cases.c.id == case_id)
+    if (row := connection.execute(query).one_or_none()) is None:
+        raise ActionRefused("unknown", None)
+    return row

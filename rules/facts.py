@@ -1,0 +1,153 @@
+"""The engine's facts in the database: read at start, and a work written in one transaction."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, select, tuple_, update
+
+from messages.announcement import Place
+from messages.kind import Kinds
+from messages.reading import Quality, Reading
+from rules import database as db
+from rules import findings, rows
+from rules.database import Database
+from rules.engine import Device, Edge, Facts, Stream, Watch, Work
+from rules.evaluation import from_json, to_json
+from rules.rule import Rules
+
+
+def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
+    """Everything the engine knew when it last wrote."""
+    with database.reading() as connection:
+        facts = Facts(
+            kinds,
+            rules,
+            devices={(row.site, row.device): _device(row) for row in connection.execute(select(db.devices))},
+            edges={
+                (row.site, row.edge): Edge(row.online, row.since_ms, row.last_reading_at_ms)
+                for row in connection.execute(select(db.edges))
+            },
+            streams={
+                (row.site, row.edge, row.stream): Stream(tuple((a, b) for a, b in row.heard), row.said)
+                for row in connection.execute(select(db.streams))
+            },
+            watches={
+                (row.site, row.device, row.rule): Watch(from_json(row.state), row.wake_at_ms)
+                for row in connection.execute(select(db.states))
+            },
+        )
+        for row in connection.execute(select(db.waiting).order_by(db.waiting.c.id)):
+            teller = (row.site, row.edge, row.device)
+            facts.waiting.setdefault(teller, []).append(_reading(row))
+    return facts
+
+
+def commit(database: Database, work: Work, now_ms: int) -> None:
+    """Write a work: all of it or nothing. Raises DatabaseAway."""
+    with database.writing() as connection:
+        _replace(connection, db.devices, [_device_row(device) for device in work.devices.values()])
+        _replace(connection, db.edges, [_edge_row(*entry) for entry in work.edges.items()])
+        _replace(connection, db.streams, [_stream_row(*entry) for entry in work.streams.items()])
+        _replace(connection, db.states, [_state_row(*entry) for entry in work.watches.items()])
+        for site, edge, device in work.awaited:
+            of_it = tuple_(db.waiting.c.site, db.waiting.c.edge, db.waiting.c.device) == (site, edge, device)
+            connection.execute(delete(db.waiting).where(of_it))
+        stranded = [_waiting_row(*teller, reading) for teller, some in work.stranded.items() for reading in some]
+        if stranded:
+            connection.execute(insert(db.waiting), stranded)
+        lines: list[rows.Line] = []
+        for found in work.found:
+            lines += findings.carry_out(connection, found, now_ms)
+        rows.append(connection, lines, now_ms)
+        _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
+
+
+def beat(database: Database, now_ms: int) -> None:
+    """Write down that the engine lives."""
+    with database.writing() as connection:
+        _beat(connection, now_ms, 0, None)
+
+
+def _beat(connection: Connection, now_ms: int, readings: int, last_ms: int | None) -> None:
+    row = connection.execute(select(db.pulse)).one_or_none()
+    if row is None:
+        connection.execute(insert(db.pulse).values(id=1, at_ms=now_ms, last_reading_at_ms=last_ms, readings=readings))
+        return
+    newest = max(row.last_reading_at_ms or 0, last_ms or 0) or None
+    connection.execute(
+        update(db.pulse).values(at_ms=now_ms, last_reading_at_ms=newest, readings=row.readings + readings)
+    )
+
+
+def _replace(connection: Connection, table: Table, some: list[dict[str, Any]]) -> None:
+    """Write rows by their primary key, whether they were there or not."""
+    if some:
+        keys = [(column, f"{column.name}_") for column in table.primary_key]
+        is_it = and_(*(column == bindparam(name) for column, name in keys))
+        connection.execute(
+            delete(table).where(is_it), [{name: row[column.name] for column, name in keys} for row in some]
+        )
+        connection.execute(insert(table), some)
+
+
+def _device(row: Row[Any]) -> Device:
+    return Device(
+        site=row.site,
+        edge=row.edge,
+        id=row.device,
+        kind=row.kind,
+        model=row.model,
+        place=Place(**row.place),
+        settings=row.settings,
+    )
+
+
+def _device_row(device: Device) -> dict[str, Any]:
+    return {
+        "site": device.site,
+        "device": device.id,
+        "edge": device.edge,
+        "kind": device.kind,
+        "model": device.model,
+        "place": device.place.model_dump(),
+        "settings": dict(device.settings),
+    }
+
+
+def _edge_row(key: tuple[str, str], edge: Edge) -> dict[str, Any]:
+    return {
+        "site": key[0],
+        "edge": key[1],
+        "online": edge.online,
+        "since_ms": edge.since_ms,
+        "last_reading_at_ms": edge.last_reading_at_ms,
+    }
+
+
+def _stream_row(key: tuple[str, str, str], stream: Stream) -> dict[str, Any]:
+    return {
+        "site": key[0],
+        "edge": key[1],
+        "stream": key[2],
+        "heard": [list(part) for part in stream.heard],
+        "said": stream.said,
+    }
+
+
+def _state_row(key: tuple[str, str, str], watch: Watch) -> dict[str, Any]:
+    return {
+        "site": key[0],
+        "device": key[1],
+        "rule": key[2],
+        "state": to_json(watch.state),
+        "wake_at_ms": watch.wake_at_ms,
+    }
+
+
+def _waiting_row(site: str, edge: str, device: str, reading: Reading) -> dict[str, Any]:
+    content = [reading.channel, reading.at_ms, reading.value, reading.unit, reading.quality.value]
+    return {"site": site, "edge": edge, "device": device, "reading": content}
+
+
+def _reading(row: Row[Any]) -> Reading:
+    channel, at_ms, value, unit, quality = row.reading
+    return Reading(device=row.device, channel=channel, at_ms=at_ms, value=value, unit=unit, quality=Quality(quality))

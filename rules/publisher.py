@@ -1,0 +1,113 @@
+"""Tells the world: each open alarm retained on its topic, an empty payload when it is over.
+
+It follows the log, so it sees what the engine found and what people did alike, and goes on after a restart where it
+was: the cursor moves only when the broker has answered. At every new connection all open alarms are said again,
+since a broker may have forgotten them.
+"""
+
+import asyncio
+from functools import partial
+
+import structlog
+
+from messages import topics
+from messages.alarm import PublishedAlarm, encode
+from messages.bus import Bus, Disconnected, Refused
+from rules import database as db
+from rules.clerk import Clerk
+from rules.database import Database
+from rules.desk import Desk
+from rules.records import Alarm
+from rules.rows import is_open
+
+LINES_AT_ONCE = 200
+ALARMS_AT_ONCE = 10_000
+LOOK_EVERY_S = 0.5
+"""The engine's own lines are known at once; people act in another process."""
+
+log = structlog.get_logger("rules")
+
+
+class Publisher:
+    """One per engine. `run` once; `news` is set when the log has grown."""
+
+    def __init__(self, bus: Bus, database: Database, clerk: Clerk) -> None:
+        self.news = asyncio.Event()
+        self._bus = bus
+        self._database = database
+        self._desk = Desk(database)
+        self._clerk = clerk
+        self._refused = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        told, fails = 0, False
+        while True:
+            try:
+                session = await self._bus.up()
+                if session != told:
+                    await self._tell_open()
+                    told = session
+                await self._tell_news()
+                fails = False
+            except Disconnected as error:
+                if not fails:
+                    log.warning("alarms can't be published", why=str(error))
+                fails = True
+                await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self.news.wait()
+            except TimeoutError:
+                pass
+            self.news.clear()
+
+    async def _tell_open(self) -> None:
+        for alarm in await self._clerk.insist(lambda: self._desk.alarms(limit=ALARMS_AT_ONCE)):
+            await self._tell(alarm)
+
+    async def _tell_news(self) -> None:
+        while news := await self._clerk.insist(self._news):
+            last_seq, alarms = news
+            for alarm in alarms:
+                await self._tell(alarm)
+            await self._clerk.insist(partial(db.set_counter, self._database, "published", last_seq))
+
+    def _news(self) -> tuple[int, list[Alarm]] | None:
+        """How far the log has come, and the alarms that changed since; None if it has not."""
+        lines = self._desk.log_after(db.counter(self._database, "published"), LINES_AT_ONCE)
+        if not lines:
+            return None
+        changed = dict.fromkeys(line.alarm for line in lines if line.alarm)
+        found = [alarm for alarm_id in changed if (alarm := self._desk.alarm(alarm_id))]
+        return lines[-1].seq, found
+
+    async def _tell(self, alarm: Alarm) -> None:
+        payload = encode(published(alarm)) if is_open(alarm.state, alarm.case) else b""
+        try:
+            await self._bus.publish(topics.alarm(alarm.site, alarm.id), payload, retain=True)
+        except Refused as error:
+            if not self._refused:
+                log.error("the broker takes no alarms from us; its access rules?", why=str(error))
+            self._refused = True
+        else:
+            self._refused = False
+
+
+def published(alarm: Alarm) -> PublishedAlarm:
+    return PublishedAlarm(
+        id=alarm.id,
+        site=alarm.site,
+        device=alarm.device,
+        kind=alarm.kind,
+        rule=alarm.rule,
+        level=alarm.level,
+        state=alarm.state,
+        raised_at_ms=alarm.raised_at_ms,
+        changed_at_ms=alarm.changed_at_ms,
+        title=alarm.title,
+        place=alarm.place,
+        values=dict(alarm.evidence),
+        case=alarm.case.id if alarm.case else None,
+        case_state=alarm.case.state if alarm.case else None,
+    )

@@ -1,0 +1,97 @@
+"""Rows of the rules' database as records, and back: alarms with their cases, and lines of the log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.sql import Select
+
+from messages.announcement import Place
+from messages.settings import Text
+from rules import alarm as machine
+from rules import database as db
+from rules.records import Alarm, AlarmState, Case, CaseState
+
+_CASE_COLUMNS = [column.label(f"case_{column.name}") for column in db.cases.c]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line for the log; its number comes with the transaction."""
+
+    event: str
+    alarm: str | None
+    case: str | None
+    actor: str
+    detail: str = ""
+
+
+def alarms_with_cases() -> Select[Any]:
+    return select(db.alarms, *_CASE_COLUMNS).outerjoin(db.cases, db.cases.c.alarm == db.alarms.c.id)
+
+
+def alarm_of(row: Row[Any]) -> Alarm:
+    columns = row._mapping
+    return Alarm(
+        id=columns["id"],
+        site=columns["site"],
+        edge=columns["edge"],
+        device=columns["device"],
+        kind=columns["kind"],
+        rule=columns["rule"],
+        level=columns["level"],
+        state=AlarmState(columns["state"]),
+        title=Text(**columns["title"]),
+        advice=Text(**columns["advice"]) if columns["advice"] else None,
+        place=Place(**columns["place"]),
+        raised_at_ms=columns["raised_at_ms"],
+        changed_at_ms=columns["changed_at_ms"],
+        known_at_ms=columns["known_at_ms"],
+        late=columns["late"],
+        evidence=columns["evidence"],
+        channels=tuple(columns["channels"]),
+        limits=columns["limits"],
+        case=_case_of(columns),
+    )
+
+
+def condition_of(row: Row[Any]) -> machine.Condition:
+    columns = row._mapping
+    return machine.Condition(AlarmState(columns["state"]), columns["latch"], columns["changed_at_ms"])
+
+
+def is_open(state: AlarmState, case: Case | None) -> bool:
+    """There is something to do: the alarm is not over, or the work is not."""
+    return state is not AlarmState.NORM or (case is not None and case.state is not CaseState.CLOSED)
+
+
+def write_condition(
+    connection: Connection, alarm_id: str, condition: machine.Condition, case: Case | None, **more: Any
+) -> None:
+    changed = {"state": condition.state, "changed_at_ms": condition.changed_at_ms} | more
+    changed["open"] = is_open(condition.state, case)
+    connection.execute(update(db.alarms).where(db.alarms.c.id == alarm_id).values(changed))
+
+
+def insert_case(connection: Connection, alarm_id: str, case: Case) -> None:
+    connection.execute(insert(db.cases).values(alarm=alarm_id, **asdict(case)))
+
+
+def write_case(connection: Connection, case: Case) -> None:
+    connection.execute(update(db.cases).where(db.cases.c.id == case.id).values(asdict(case)))
+
+
+def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
+    """Write `lines` at the end of the log."""
+    if lines:
+        numbers = db.next_seqs(connection, len(lines))
+        rows = [{"seq": seq, "at_ms": at_ms, **asdict(line)} for seq, line in zip(numbers, lines, strict=True)]
+        connection.execute(insert(db.log), rows)
+
+
+def _case_of(columns: Mapping[Any, Any]) -> Case | None:
+    if columns["case_id"] is None:
+        return None
+    values = {name: columns[f"case_{name}"] for name in Case.__dataclass_fields__}
+    return Case(**values | {"state": CaseState(values["state"])})

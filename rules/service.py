@@ -1,0 +1,220 @@
+"""The engine's shell: hear, step, write, and only then acknowledge and publish.
+
+Everything that changes the facts takes its turn: messages and timers in one loop, the catch-up in another. A timer
+waits until what has already arrived is heard, and after a start until the store was asked: what was said
+while we were away comes before what became due.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from collector.stores.base import Store, StoreError
+from messages.bus import Bus, Incoming
+from messages.ranges import Range
+from messages.settings import ConfigError
+from rules import catchup, facts
+from rules.catchup import Gap, Portion
+from rules.clerk import Clerk
+from rules.config import Configuration
+from rules.database import Database
+from rules.engine import Facts, StreamKey, Work
+from rules.evaluation import Happened, Raised
+from rules.intake import SUBSCRIPTIONS, take
+from rules.publisher import Publisher
+
+MESSAGES_AT_ONCE = 500
+BEAT_S = 1.0
+LOOK_S = 0.5
+"""The longest sleep of the main loop, and how often gaps are looked at: another loop may have set a timer."""
+
+SETTLE_MS = 1_500
+"""After a start: how long the store may take to tell what was missed before live messages and timers go first."""
+
+PATIENCE_MS = 1_000
+"""A timer waits for unread messages, but no longer than this."""
+
+COMPLAINTS = 1_000
+"""Topics whose fault is remembered, so that it is said once."""
+
+log = structlog.get_logger("rules")
+
+
+async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
+    """Run the engine until cancelled."""
+    clerk, reader = Clerk("rules-database"), Clerk("rules-history")
+    try:
+        database = await clerk.insist(lambda: Database(config.database))
+        known = await clerk.insist(lambda: _loaded(database, config))
+        log.info("ready", devices=len(known.devices), rules=sum(map(len, config.rules.values())))
+        async with Bus(config.broker, config.client_id, subscribe=SUBSCRIPTIONS) as bus:
+            await Service(bus, database, known, config.store, clerk, reader, clock_ms).run()
+    finally:
+        reader.close()
+        clerk.close()
+        config.store.close()
+
+
+def _loaded(database: Database, config: Configuration) -> Facts:
+    try:
+        return facts.load(database, config.kinds, config.rules)
+    except ValueError as error:
+        raise ConfigError(f"database: {error}") from error
+
+
+class Service:
+    """One engine. `run` once."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        database: Database,
+        known: Facts,
+        store: Store,
+        clerk: Clerk,
+        reader: Clerk,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._bus = bus
+        self._database = database
+        self._facts = known
+        self._store = store
+        self._clerk = clerk
+        self._reader = reader
+        self._clock_ms = clock_ms
+        self._publisher = Publisher(bus, database, clerk)
+        self._turn = asyncio.Lock()
+        self._caught_up = asyncio.Event()
+        self._history_away = False
+        self._complaints: dict[str, str] = {}
+        self._timers_from_ms = clock_ms() + SETTLE_MS
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat(), name="pulse")
+            tasks.create_task(self._publisher.run(), name="publisher")
+            tasks.create_task(self._catch_up(), name="catch-up")
+            tasks.create_task(self._listen(), name="listener")
+
+    async def _listen(self) -> None:
+        try:
+            async with asyncio.timeout(SETTLE_MS / 1000):
+                await self._caught_up.wait()
+        except TimeoutError:
+            log.info("the history takes its time; live readings go first")
+        while True:
+            messages = await self._arrived()
+            async with self._turn:
+                now_ms = self._clock_ms()
+                work = Work(self._facts)
+                for message in messages:
+                    self._complain(message.topic, take(work, message.topic, message.payload, now_ms))
+                if self._timers_may_fire(now_ms, idle=not messages):
+                    work.wake(now_ms)
+                await self._write(work, now_ms)
+            for message in messages:
+                message.ack()
+
+    async def _arrived(self) -> Sequence[Incoming]:
+        """What has come, or nothing when a timer is due first."""
+        due_ms = self._facts.next_wake_ms()
+        wait_s = LOOK_S
+        if due_ms is not None:
+            wait_s = min(LOOK_S, max(0, max(due_ms, self._timers_from_ms) - self._clock_ms()) / 1000)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._bus.some(MESSAGES_AT_ONCE)
+        except TimeoutError:
+            return ()
+
+    def _timers_may_fire(self, now_ms: int, *, idle: bool) -> bool:
+        due_ms = self._facts.next_wake_ms()
+        if due_ms is None or now_ms < max(due_ms, self._timers_from_ms):
+            return False
+        return idle or now_ms - max(due_ms, self._timers_from_ms) > PATIENCE_MS
+
+    async def _write(self, work: Work, now_ms: int) -> None:
+        if work.empty:
+            return
+        await self._clerk.insist(lambda: facts.commit(self._database, work, now_ms))
+        self._facts.adopt(work)
+        if work.found:
+            self._publisher.news.set()
+        for found in work.found:
+            if isinstance(found.change, Raised | Happened):
+                log.info("raised", site=found.device.site, device=found.device.id, rule=found.rule.id)
+        if work.dropped:
+            log.warning("no room for readings of devices that nobody announced", readings=work.dropped)
+
+    def _complain(self, topic: str, why: str | None) -> None:
+        if why is None or self._complaints.get(topic) == why:
+            return
+        if len(self._complaints) >= COMPLAINTS:
+            self._complaints.clear()
+        self._complaints[topic] = why
+        log.warning("a message that can't be read", topic=topic, why=why)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._clerk.insist(lambda: facts.beat(self._database, self._clock_ms()))
+            await asyncio.sleep(BEAT_S)
+
+    async def _catch_up(self) -> None:
+        unsettled = set(self._facts.streams)
+        while unsettled:
+            for key in list(unsettled):
+                if await self._settle(key):
+                    unsettled.discard(key)
+            self._caught_up.set()
+            if unsettled:
+                await asyncio.sleep(catchup.GRACE_MS / 1000)
+        self._caught_up.set()
+        gaps: dict[StreamKey, Gap] = {}
+        while True:
+            await asyncio.sleep(LOOK_S)
+            gaps = catchup.gaps(self._facts.streams, gaps, self._clock_ms())
+            for key, gap in gaps.items():
+                if gap.ask_at_ms <= self._clock_ms():
+                    await self._ask(key, gap.lacking)
+                    gaps[key] = catchup.asked(gap, self._clock_ms())
+
+    async def _settle(self, key: StreamKey) -> bool:
+        """Read all that a stream said after we stopped listening. Whether the store has answered."""
+        while (found := await self._ask(key, catchup.at_start(self._facts.streams[key]))) is not None:
+            if not found:
+                return True
+        return False
+
+    async def _ask(self, key: StreamKey, wanted: Sequence[Range]) -> int | None:
+        """Feed the `wanted` packs that are stored; how many were new. None: the store has no answer now."""
+        found = 0
+        try:
+            portions = catchup.portions(self._store, key, wanted)
+            while portion := await self._reader.call(partial(next, portions, None)):
+                found += await self._feed(key, portion)
+        except StoreError as error:
+            if not self._history_away:
+                log.warning("the history has no answer", why=str(error))
+            self._history_away = True
+            return None
+        if self._history_away:
+            log.info("the history answers again")
+        self._history_away = False
+        return found
+
+    async def _feed(self, key: StreamKey, portion: Portion) -> int:
+        site, edge, _ = key
+        async with self._turn:
+            now_ms = self._clock_ms()
+            work = Work(self._facts)
+            unheard = [number for number in portion.packs if not work.is_heard(key, number)]
+            if unheard:
+                work.hear(site, edge, portion.readings, now_ms)
+                for number in unheard:
+                    work.heard(key, number)
+                await self._write(work, now_ms)
+                log.info("missed packs, read from the history", site=site, edge=edge, packs=len(unheard))
+        return len(unheard)

@@ -1,0 +1,382 @@
+"""The rules engine as a process, with a real broker, a real database and a real history."""
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from collector.stores.base import Batch, PackRow, Point
+from collector.stores.choose import open_store
+from messages import announcement, pack, receipt, status, topics
+from messages.bus import Bus
+from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.reading import Reading, Value
+from messages.receipt import Receipt
+from messages.status import EdgeStatus
+from rules.database import Database
+from rules.desk import Desk
+from rules.records import Alarm, AlarmState
+from tests import services
+from tests.rules.course import write_rules
+from tests.rules.room import announced
+
+SITE, EDGE, STREAM = SiteId("junmen"), EdgeId("pi-1"), StreamId("s-1")
+LIMIT_S = 20.0
+R = TypeVar("R")
+
+
+@dataclass
+class Engine:
+    """`gridcall rules run` in a folder of its own."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "rules.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(services.ROOT / "gridcall.py"), "rules", "run", str(self.folder / "rules.toml")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+    def said(self) -> str:
+        return (self.folder / "rules.log").read_text()
+
+    @cached_property
+    def database(self) -> Database:
+        return Database(f"sqlite:///{self.folder}/rules.db")
+
+    @property
+    def desk(self) -> Desk:
+        """What the console has."""
+        return Desk(self.database)
+
+
+@contextlib.contextmanager
+def engine(broker: services.MqttBroker, folder: Path, more: str = "") -> Iterator[Engine]:
+    folder.mkdir(exist_ok=True)
+    (folder / "rules.toml").write_text(
+        f"""name = "rules-1"
+database = "sqlite:///rules.db"
+store = "sqlite:history.db"
+{more}
+[broker]
+port = {broker.port}
+username = "rules"
+password = "{services.PASSWORD}"
+"""
+    )
+    ours = Engine(folder)
+    try:
+        yield ours
+    finally:
+        if ours.process and ours.process.poll() is None:
+            ours.kill()
+        ours.database.close()
+
+
+@contextlib.asynccontextmanager
+async def edge(broker: services.MqttBroker, name: str = "pi-1") -> AsyncIterator[Bus]:
+    async with Bus(broker.settings(f"{SITE}/{name}"), f"edge-{name}") as bus:
+        await bus.up()
+        yield bus
+
+
+async def until(true: Callable[[], R | None], what: str, engine: Engine) -> R:
+    """The first answer that is one. Fails with what the engine said."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                if answer := true():
+                    return answer
+                await asyncio.sleep(0.02)
+    raise AssertionError(f"not within {LIMIT_S} s: {what}\n{engine.said()}")
+
+
+async def hearing(engine: Engine) -> None:
+    """The engine's first connection: from then on the broker keeps for it what it misses."""
+    await until(lambda: "broker is there" in engine.said() or None, "the engine hears", engine)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def reading(device: str, channel: str, value: Value, at_ms: int) -> Reading:
+    return Reading(device=DeviceId(device), channel=channel, at_ms=at_ms, value=value)
+
+
+async def announce(bus: Bus, device: str, kind: str) -> None:
+    topic = topics.announcement(SITE, EDGE, DeviceId(device))
+    await bus.publish(topic, announcement.encode(announced(kind)), retain=True)
+
+
+async def send(bus: Bus, number: int, *readings: Reading) -> None:
+    await bus.publish(topics.readings(SITE, EDGE), pack.encode(EDGE, STREAM, number, readings))
+
+
+def store(folder: Path, number: int, *readings: Reading) -> None:
+    """What the collector does with a pack."""
+    history = open_store("sqlite:history.db", base=folder)
+    times = [one.at_ms for one in readings]
+    row = PackRow(stream=STREAM, number=number, first_at_ms=min(times), last_at_ms=max(times), readings=len(readings))
+    points = [Point(reading=one, kind="k", model="m", building="3") for one in readings]
+    history.write([Batch(site=SITE, edge=EDGE, points=points, packs=[row])])
+    history.close()
+
+
+def alarms(engine: Engine) -> list[Alarm]:
+    return engine.desk.alarms(open_only=False, limit=1000)
+
+
+async def test_from_the_reading_to_the_published_alarm_and_to_its_end(tmp_path: Path) -> None:
+    """On iotcore, whose users may read what the shipped access rules keep to other systems."""
+    with services.iotcore(tmp_path / "broker") as broker, engine(broker, tmp_path / "rules") as ours:
+        ours.start()
+        listener = Bus(broker.settings("local"), "another-system", subscribe=["gridcall/1/+/alarms/+"])
+        async with edge(broker) as bus, listener:
+            await listener.up()
+            await announce(bus, "gas-1", "gas_alarm")
+            await hearing(ours)
+            sent_ms = now_ms()
+            await send(bus, 1, reading("gas-1", "gas_concentration", 30.0, sent_ms))
+            (alarm,) = await until(lambda: alarms(ours), "the alarm", ours)
+            assert alarm.known_at_ms - sent_ms < 1000
+            raised = json.loads(await _told(listener))
+            assert (raised["id"], raised["state"], raised["case_state"]) == (alarm.id, "unack", "registered")
+            assert raised["values"] == {"gas_concentration": 30.0}
+            assert alarm.case
+            ours.desk.accept(alarm.case.id, actor="wang", at_ms=now_ms())
+            accepted = json.loads(await _told(listener))
+            assert (accepted["state"], accepted["case_state"]) == ("acked", "accepted")
+            ours.desk.arrive(alarm.case.id, actor="wang", at_ms=now_ms())
+            assert json.loads(await _told(listener))["case_state"] == "on_site"
+        assert ours.stop() == 130
+
+
+async def _told(listener: Bus) -> bytes:
+    async with asyncio.timeout(LIMIT_S):
+        (message,) = await listener.some(1)
+    message.ack()
+    return message.payload
+
+
+async def test_an_alarm_that_is_over_leaves_its_topic_empty_and_a_broker_that_forgot_learns_the_open_ones(
+    tmp_path: Path,
+) -> None:
+    rules = """[rules.tilted]
+level = "yellow"
+title = { zh = "倾斜", en = "Tilted" }
+raise = "tilt > 10"
+clear = "tilt < 5"
+"""
+    write_rules(tmp_path / "own", "manhole_cover", rules)
+    more = f'rules = ["{tmp_path}/own"]'
+    with services.iotcore(tmp_path / "broker") as broker, engine(broker, tmp_path / "rules", more) as ours:
+        ours.start()
+        await hearing(ours)
+        async with edge(broker) as bus:
+            await announce(bus, "cover-1", "manhole_cover")
+            await send(bus, 1, reading("cover-1", "tilt", 30.0, now_ms()))
+            (alarm,) = await until(lambda: alarms(ours), "the alarm", ours)
+        assert json.loads(await _retained(broker, ours))["id"] == alarm.id
+        broker.kill()
+        broker.start()
+        assert json.loads(await _retained(broker, ours))["id"] == alarm.id
+        assert alarm.case
+        ours.desk.accept(alarm.case.id, actor="wang", at_ms=now_ms())
+        ours.desk.arrive(alarm.case.id, actor="wang", at_ms=now_ms())
+        async with edge(broker) as bus:
+            await send(bus, 2, reading("cover-1", "tilt", 0.0, now_ms()))
+        await until(lambda: alarms(ours)[0].state is AlarmState.NORM or None, "it returns", ours)
+        ours.desk.close(alarm.case.id, actor="wang", at_ms=now_ms(), outcome="mended")
+        listener = Bus(broker.settings("local"), "late-listener", subscribe=["gridcall/1/+/alarms/+"])
+        async with listener:
+            while await _told(listener):
+                pass  # the empty payload is the end
+
+
+async def _retained(broker: services.MqttBroker, ours: Engine) -> bytes:
+    """What a system that comes now is told first."""
+    listener = Bus(broker.settings("local"), f"listener-{random.random()}", subscribe=["gridcall/1/+/alarms/+"])
+    async with listener:
+        return await _told(listener)
+
+
+@pytest.mark.needs("mosquitto")
+async def test_killed_again_and_again_it_loses_no_alarm_and_doubles_none(
+    mosquitto: services.MqttBroker, tmp_path: Path
+) -> None:
+    count, kills = 60, 5
+    devices = [f"gas-{number}" for number in range(count)]
+    with engine(mosquitto, tmp_path / "rules") as ours:
+        ours.start()
+        await hearing(ours)
+        async with edge(mosquitto) as bus:
+            for device in devices:
+                await announce(bus, device, "gas_alarm")
+            numbers = iter(range(1, 10_000))
+            for index, device in enumerate(devices):
+                for value in (3.0, 30.0, 2.0):
+                    await send(bus, next(numbers), reading(device, "gas_concentration", value, now_ms()))
+                    await asyncio.sleep(0.001)
+                if index % (count // kills) == count // kills - 1:
+                    await asyncio.sleep(random.uniform(0, 0.3))
+                    ours.kill()
+                    ours.start()
+            await until(lambda: len(alarms(ours)) >= count or None, f"{count} alarms", ours)
+            await send(bus, next(numbers), reading(devices[0], "gas_concentration", 1.0, now_ms()))
+            await until(lambda: _heard_all(ours, count * 3 + 1), "all packs", ours)
+        found = alarms(ours)
+        assert sorted(alarm.device for alarm in found) == sorted(devices)
+        log = ours.desk.log_after(0, limit=10_000)
+        assert [entry.event for entry in log].count("alarm.raised") == count
+        assert [entry.event for entry in log].count("case.registered") == count
+        assert [entry.seq for entry in log] == list(range(1, len(log) + 1))
+
+
+def _heard_all(ours: Engine, readings: int) -> bool | None:
+    pulse = ours.desk.pulse()
+    return True if pulse and pulse.readings == readings else None
+
+
+@pytest.mark.needs("mosquitto")
+async def test_what_a_wiped_broker_forgot_while_the_engine_was_down_is_read_from_the_history(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    with contextlib.ExitStack() as stack:
+        with services.mosquitto(tmp_path / "first") as broker:
+            ours = stack.enter_context(engine(broker, folder))
+            ours.start()
+            await hearing(ours)
+            async with edge(broker) as bus:
+                await announce(bus, "gas-1", "gas_alarm")
+                calm = reading("gas-1", "gas_concentration", 1.0, now_ms())
+                await send(bus, 1, calm)
+                store(folder, 1, calm)
+                await until(lambda: _heard_all(ours, 1), "the first pack", ours)
+            ours.kill()
+        leak, over = calm.at_ms + 10, calm.at_ms + 20
+        store(folder, 2, reading("gas-1", "gas_concentration", 30.0, leak))
+        store(folder, 3, reading("gas-1", "gas_concentration", 0.0, over))
+        with services.mosquitto(tmp_path / "second") as broker:  # another broker, which knows of nothing
+            _point(ours, broker)
+            ours.start()
+            (alarm,) = await until(lambda: alarms(ours), "the alarm that nobody told", ours)
+            assert (alarm.raised_at_ms, alarm.state, alarm.late) == (leak, AlarmState.UNACK, False)
+            async with edge(broker) as bus:  # the edge has no receipt yet, so it says it again
+                await send(bus, 2, reading("gas-1", "gas_concentration", 30.0, leak))
+                await send(bus, 3, reading("gas-1", "gas_concentration", 0.0, over))
+                await send(bus, 4, reading("gas-1", "gas_concentration", 1.0, now_ms()))
+                await until(lambda: _heard_all(ours, 4), "the fourth pack", ours)
+            assert [alarm.id for alarm in alarms(ours)] == [alarm.id]
+            assert [entry.event for entry in ours.desk.log_after(0)].count("alarm.raised") == 1
+
+
+def _point(ours: Engine, broker: services.MqttBroker) -> None:
+    """The same engine, at another broker's port."""
+    config = ours.folder / "rules.toml"
+    lines = [f"port = {broker.port}" if line.startswith("port") else line for line in config.read_text().splitlines()]
+    config.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.needs("mosquitto")
+@pytest.mark.parametrize("witness", ["receipt", "status", "later pack"])
+async def test_a_pack_that_never_came_is_read_from_the_history_once_somebody_names_it(
+    mosquitto: services.MqttBroker, tmp_path: Path, witness: str
+) -> None:
+    with engine(mosquitto, tmp_path / "rules") as ours:
+        ours.start()
+        await hearing(ours)
+        async with edge(mosquitto) as bus:
+            await announce(bus, "gas-1", "gas_alarm")
+            leak = reading("gas-1", "gas_concentration", 30.0, now_ms())
+            store(ours.folder, 1, leak)
+            match witness:
+                case "receipt":
+                    async with Bus(mosquitto.settings("collector"), "the-collector") as collector:
+                        await collector.up()
+                        said = receipt.encode(Receipt(stream=STREAM, stored=[(1, 1)]))
+                        await collector.publish(topics.receipts(SITE, EDGE), said)
+                case "status":
+                    up = status.encode(EdgeStatus(online=True, at_ms=now_ms(), stream=STREAM, packs=1))
+                    await bus.publish(topics.status(SITE, EDGE), up, retain=True)
+                case _:
+                    await send(bus, 2, reading("gas-1", "gas_concentration", 0.0, leak.at_ms + 10))
+            (alarm,) = await until(lambda: alarms(ours), "the alarm of the missed pack", ours)
+        assert alarm.raised_at_ms == leak.at_ms
+        assert alarm.state is (AlarmState.LATCH_UNACK if witness == "later pack" else AlarmState.UNACK)
+
+
+@pytest.mark.needs("mosquitto")
+async def test_an_overdue_timer_fires_after_the_restart_but_what_was_said_meanwhile_comes_first(
+    mosquitto: services.MqttBroker, tmp_path: Path
+) -> None:
+    rules = """[rules.open]
+level = "blue"
+title = { zh = "门开", en = "Open" }
+raise = "door_open"
+raise_delay = "1s"
+clear = "not door_open"
+"""
+    write_rules(tmp_path / "own", "door_access", rules)
+    with engine(mosquitto, tmp_path / "rules", f'rules = ["{tmp_path}/own"]') as ours:
+        ours.start()
+        await hearing(ours)
+        async with edge(mosquitto) as bus:
+            for device in ("left-open", "shut-again"):
+                await announce(bus, device, "door_access")
+            opened_ms = now_ms()
+            await send(bus, 1, *(reading(door, "door_open", True, opened_ms) for door in ("left-open", "shut-again")))
+            await until(lambda: _heard_all(ours, 2), "both doors", ours)
+            ours.kill()
+            assert alarms(ours) == []
+            await send(bus, 2, reading("shut-again", "door_open", False, opened_ms + 500))
+            ours.start()
+            (alarm,) = await until(lambda: alarms(ours), "the door that was left open", ours)
+            assert (alarm.device, alarm.raised_at_ms) == ("left-open", opened_ms + 1000)
+            await until(lambda: _heard_all(ours, 3), "the other door", ours)
+            assert len(alarms(ours)) == 1
+
+
+@pytest.mark.needs("mosquitto")
+async def test_it_waits_for_a_database_that_somebody_else_holds(mosquitto: services.MqttBroker, tmp_path: Path) -> None:
+    with engine(mosquitto, tmp_path / "rules") as ours:
+        with ours.database.writing():
+            ours.start()
+            await until(lambda: "database is away" in ours.said() or None, "it says so", ours)
+        await until(lambda: ours.desk.pulse(), "it goes on", ours)
+        await until(lambda: "database is back" in ours.said() or None, "it says so", ours)
+        assert ours.said().count("database is away") == 1
+
+
+def test_a_wrong_configuration_ends_with_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    config = tmp_path / "rules.toml"
+    config.write_text('name = "rules-1"\ndatabase = "rules.db"\nstore = "sqlite:history.db"\n[broker]\n')
+    command = [sys.executable, str(services.ROOT / "gridcall.py"), "rules", "run", str(config)]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert f"{config}:2: database: an address such as" in ended.stderr

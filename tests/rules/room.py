@@ -1,0 +1,75 @@
+"""An engine without its shell: facts, works and a real database in a file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from messages.announcement import Announcement, Place
+from messages.ids import DeviceId, EdgeId, SiteId
+from messages.reading import Reading, Value
+from rules import facts
+from rules.database import Database
+from rules.desk import Desk
+from rules.engine import Facts, Work
+from rules.records import Alarm
+from tests.rules.course import KINDS, RULES, at
+
+SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")
+PLACE = Place(grid="g1", building="3", unit="2", text="3号楼2单元101厨房")
+
+
+def announced(kind: str, **settings: Value) -> Announcement:
+    return Announcement(kind=kind, model="m", place=PLACE, settings=settings)
+
+
+@dataclass
+class Room:
+    """`hear` and `wake` work as the service does: a work, a transaction, and the facts adopt it."""
+
+    folder: Path
+    database: Database = field(init=False)
+    facts: Facts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """As after a kill: nothing survives but the database."""
+        if hasattr(self, "database"):
+            self.database.close()
+        self.database = Database(f"sqlite:///{self.folder}/rules.db")
+        self.facts = facts.load(self.database, KINDS, RULES)
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.database)
+
+    def announce(self, device: str, kind: str, now_s: float = 0, edge: EdgeId = EDGE, **settings: Value) -> None:
+        work = Work(self.facts)
+        work.announce(SITE, edge, DeviceId(device), announced(kind, **settings), at(now_s))
+        self.write(work, now_s)
+
+    def hear(self, *readings: Reading, now_s: float | None = None, edge: EdgeId = EDGE) -> None:
+        """Each reading when it was measured, or all at `now_s`."""
+        for reading in readings:
+            now_ms = reading.at_ms if now_s is None else at(now_s)
+            work = Work(self.facts)
+            work.hear(SITE, edge, [reading], now_ms)
+            facts.commit(self.database, work, now_ms)
+            self.facts.adopt(work)
+
+    def wake(self, now_s: float) -> None:
+        work = Work(self.facts)
+        work.wake(at(now_s))
+        self.write(work, now_s)
+
+    def write(self, work: Work, now_s: float) -> None:
+        facts.commit(self.database, work, at(now_s))
+        self.facts.adopt(work)
+
+    def the_alarm(self) -> Alarm:
+        """The only one there is, open or not."""
+        (alarm,) = self.desk.alarms(open_only=False)
+        return alarm
+
+    def events(self) -> list[str]:
+        return [entry.event for entry in self.desk.log_after(0)]

@@ -1,0 +1,218 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from rules.database import Database
+from rules.desk import Desk
+from rules.records import ActionRefused, AlarmState, Case, CaseState
+from tests.rules.course import at, reading
+from tests.rules.room import EDGE, PLACE, SITE, Room
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    room = Room(tmp_path)
+    room.announce("gas-1", "gas_alarm")
+    room.announce("cover-1", "manhole_cover")
+    room.announce("sewer-1", "sewer_level", depth=2.0)
+    room.announce("door-1", "door_access")
+    return room
+
+
+def leak(room: Room, at_s: float = 0) -> Case:
+    room.hear(reading(at_s, "gas_concentration", 30.0, device="gas-1"))
+    case = room.the_alarm().case
+    assert case
+    return case
+
+
+def vent(room: Room, at_s: float) -> None:
+    """The air is good again, and stays so for the five minutes of the rule."""
+    room.hear(reading(at_s, "gas_concentration", 0.0, device="gas-1"))
+    room.hear(reading(at_s, "alarm_contact", False, device="gas-1"))
+    room.wake(at_s + 300)
+
+
+def test_an_alarm_is_shown_with_all_that_a_page_needs(room: Room) -> None:
+    case = leak(room, 1)
+    alarm = room.the_alarm()
+    assert (alarm.site, alarm.edge, alarm.device, alarm.kind) == (SITE, EDGE, "gas-1", "gas_alarm")
+    assert (alarm.rule, alarm.level, alarm.state, alarm.late) == ("leak", "red", AlarmState.UNACK, False)
+    assert (alarm.raised_at_ms, alarm.changed_at_ms, alarm.known_at_ms) == (at(1), at(1), at(1))
+    assert alarm.title.zh == "燃气泄漏"
+    assert alarm.advice
+    assert alarm.place == PLACE
+    assert alarm.evidence == {"gas_concentration": 30.0}
+    assert alarm.channels == ("gas_concentration", "alarm_contact")
+    assert alarm.limits == {"gas_concentration": 10.0}
+    assert (case.state, case.accept_by_ms, case.arrive_by_ms) == (CaseState.REGISTERED, at(61), at(601))
+    assert room.desk.alarm(alarm.id) == alarm
+    assert room.desk.alarm("none") is None
+
+
+def test_limits_are_those_of_the_device(room: Room) -> None:
+    room.hear(reading(0, "water_level", 1.7, device="sewer-1"), reading(10, "water_level", 1.7, device="sewer-1"))
+    assert room.the_alarm().limits == {"water_level": 1.6}
+
+
+def test_from_the_call_to_the_closed_case(room: Room) -> None:
+    case = leak(room)
+    assert room.desk.accept(case.id, actor="wang", at_ms=at(20)).accepted_by == "wang"
+    assert room.the_alarm().state is AlarmState.ACKED
+    assert room.desk.arrive(case.id, actor="wang", at_ms=at(200)).state is CaseState.ON_SITE
+    vent(room, 300)
+    assert room.the_alarm().state is AlarmState.LATCH_ACK
+    closed = room.desk.close(case.id, actor="wang", at_ms=at(700), outcome="mended")
+    assert (closed.state, closed.outcome) == (CaseState.CLOSED, "mended")
+    assert room.the_alarm().state is AlarmState.NORM
+    assert room.desk.alarms() == []
+    log = room.desk.log_of(room.the_alarm().id)
+    assert [(entry.event, entry.actor, entry.at_ms) for entry in log] == [
+        ("alarm.raised", "rules", at(0)),
+        ("case.registered", "rules", at(0)),
+        ("case.accepted", "wang", at(20)),
+        ("alarm.acknowledged", "wang", at(20)),
+        ("case.on_site", "wang", at(200)),
+        ("alarm.latched", "rules", at(600)),
+        ("case.closed", "wang", at(700)),
+        ("alarm.reset", "wang", at(700)),
+    ]
+    assert log[-2].detail == "mended"
+    assert {(entry.alarm, entry.case) for entry in log} == {(room.the_alarm().id, case.id)}
+    assert [entry.seq for entry in log] == list(range(1, 9))
+
+
+def test_a_refused_act_leaves_no_trace(room: Room) -> None:
+    case = leak(room)
+    room.desk.accept(case.id, actor="wang", at_ms=at(1))
+    room.desk.arrive(case.id, actor="wang", at_ms=at(2))
+    before = room.the_alarm(), room.desk.last_seq()
+    with pytest.raises(ActionRefused, match="still-active"):
+        room.desk.close(case.id, actor="wang", at_ms=at(3), outcome="mended")
+    with pytest.raises(ActionRefused, match="taken"):
+        room.desk.accept(case.id, actor="li", at_ms=at(4))
+    with pytest.raises(ActionRefused, match="unknown"):
+        room.desk.accept("no-case", actor="li", at_ms=at(4))
+    assert (room.the_alarm(), room.desk.last_seq()) == before
+    assert room.desk.accept(case.id, actor="wang", at_ms=at(9)) == before[0].case
+    assert room.desk.last_seq() == before[1]
+
+
+def test_what_returned_by_itself_keeps_its_case_until_somebody_has_seen_to_it(room: Room) -> None:
+    room.hear(reading(0, "door_open", True, device="door-1"))
+    room.wake(60)
+    room.hear(reading(70, "door_open", False, device="door-1"))
+    room.wake(75)
+    alarm = room.the_alarm()
+    assert alarm.state is AlarmState.RTN_UNACK
+    assert room.desk.alarms() == [alarm]
+    assert alarm.case
+    room.desk.accept(alarm.case.id, actor="wang", at_ms=at(80))
+    assert room.the_alarm().state is AlarmState.NORM
+    assert len(room.desk.alarms()) == 1
+    room.desk.arrive(alarm.case.id, actor="wang", at_ms=at(81))
+    room.desk.close(alarm.case.id, actor="wang", at_ms=at(82), outcome="no_cause_found")
+    assert room.desk.alarms() == []
+
+
+def test_what_is_raised_anew_is_the_same_alarm_and_case_and_rings_again(room: Room) -> None:
+    case = leak(room)
+    room.desk.accept(case.id, actor="wang", at_ms=at(1))
+    vent(room, 10)
+    assert leak(room, 400).id == case.id
+    alarm = room.the_alarm()
+    assert (alarm.state, alarm.raised_at_ms) == (AlarmState.UNACK, at(0))
+    assert alarm.case
+    assert alarm.case.accepted_by == "wang"
+    assert room.events().count("alarm.raised") == 2
+    assert room.events().count("case.registered") == 1
+
+
+def test_closing_ends_an_alarm_that_was_raised_anew_and_that_nobody_looked_at(room: Room) -> None:
+    room.hear(reading(0, "door_open", True, device="door-1"))
+    room.wake(60)
+    case = room.the_alarm().case
+    assert case
+    room.desk.accept(case.id, actor="wang", at_ms=at(61))
+    room.desk.arrive(case.id, actor="wang", at_ms=at(62))
+    for begin_s in (70, 200):
+        room.hear(reading(begin_s, "door_open", False, device="door-1"))
+        room.wake(begin_s + 5)
+        if begin_s == 70:
+            room.hear(reading(100, "door_open", True, device="door-1"))
+            room.wake(160)
+    assert room.the_alarm().state is AlarmState.RTN_UNACK
+    room.desk.close(case.id, actor="wang", at_ms=at(300), outcome="mended")
+    assert room.the_alarm().state is AlarmState.NORM
+    assert room.desk.alarms() == []
+
+
+def test_red_comes_first_then_the_oldest_and_what_is_over_last(room: Room) -> None:
+    room.hear(reading(0, "door_open", True, device="door-1"))
+    room.wake(60)
+    room.hear(reading(61, "tilt", 60.0, device="cover-1"))
+    room.hear(reading(62, "float_switch", True, device="sewer-1"))
+    room.wake(64)
+    room.hear(reading(65, "gas_concentration", 30.0, device="gas-1"))
+    assert [alarm.level for alarm in room.desk.alarms()] == ["red", "red", "orange", "blue"]
+    assert [alarm.device for alarm in room.desk.alarms()][:2] == ["cover-1", "gas-1"]
+    case = room.desk.alarms()[1].case
+    assert case
+    room.desk.accept(case.id, actor="wang", at_ms=at(66))
+    room.desk.arrive(case.id, actor="wang", at_ms=at(67))
+    vent(room, 68)
+    room.desk.close(case.id, actor="wang", at_ms=at(400), outcome="mended")
+    everything = room.desk.alarms(open_only=False)
+    assert [alarm.device for alarm in everything] == ["cover-1", "sewer-1", "door-1", "gas-1"]
+    assert room.desk.alarms(open_only=False, limit=2) == everything[:2]
+
+
+def test_the_log_is_read_on_from_any_line(room: Room) -> None:
+    leak(room)
+    everything = room.desk.log_after(0)
+    assert [entry.seq for entry in everything] == [1, 2]
+    assert room.desk.last_seq() == 2
+    assert room.desk.log_after(1) == everything[1:]
+    assert room.desk.log_after(0, limit=1) == everything[:1]
+    assert room.desk.log_after(2) == []
+
+
+def test_the_pulse_and_the_edges_say_how_fresh_everything_is(room: Room) -> None:
+    pulse = room.desk.pulse()
+    assert pulse
+    assert pulse.last_reading_at_ms is None
+    leak(room, 7)
+    pulse = room.desk.pulse()
+    assert pulse
+    assert (pulse.last_reading_at_ms, pulse.readings) == (at(7), 1)
+    (edge,) = room.desk.edges()
+    assert (edge.site, edge.edge, edge.last_reading_at_ms, edge.devices) == (SITE, EDGE, at(7), 4)
+
+
+def test_an_empty_database_has_no_alarms_and_no_pulse(tmp_path: Path) -> None:
+    desk = Desk(Database(f"sqlite:///{tmp_path}/rules.db"))
+    assert (desk.alarms(), desk.edges(), desk.log_after(0), desk.last_seq(), desk.pulse()) == ([], [], [], 0, None)
+
+
+def test_of_many_who_accept_at_once_one_has_it_and_all_learn_who(room: Room, tmp_path: Path) -> None:
+    case = leak(room)
+    people = [f"worker-{number}" for number in range(8)]
+    start, taken, refused = threading.Barrier(len(people)), list[Case](), list[ActionRefused]()
+
+    def accept(actor: str) -> None:
+        desk = Desk(Database(f"sqlite:///{tmp_path}/rules.db"))  # a connection of one's own, as in another process
+        start.wait()
+        try:
+            taken.append(desk.accept(case.id, actor=actor, at_ms=at(5)))
+        except ActionRefused as refusal:
+            refused.append(refusal)
+
+    threads = [threading.Thread(target=accept, args=(actor,)) for actor in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    (owned,) = taken
+    assert [(refusal.reason, refusal.case) for refusal in refused] == [("taken", owned)] * 7
+    assert room.events().count("case.accepted") == 1

@@ -1,0 +1,247 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messages.kind import Channel
+from messages.reading import Value
+from rules.language.sentence import LONGEST, Expression, SentenceError, Setting, parse
+from rules.language.terms import Values
+
+CHANNELS = {
+    name: Channel.model_validate(
+        {"name": {"zh": name, "en": name}, "meaning": name, "interval": "1min", "type": kind, "unit": unit}
+    )
+    for name, kind, unit in (
+        ("gas", "number", "%LEL"),
+        ("level", "number", "m"),
+        ("contact", "boolean", None),
+        ("open", "boolean", None),
+        ("mode", "text", None),
+    )
+}
+SETTINGS = {"depth": Setting(3.0, "m"), "pose": Setting(10.0, "deg"), "armed": Setting(True)}
+
+
+def sentence(source: str) -> Expression:
+    return parse(source, CHANNELS, SETTINGS)
+
+
+def holds(source: str, **values: Value | None) -> bool | None:
+    return sentence(source).evaluate({"depth": 3.0, "pose": 10.0, "armed": True, **values})
+
+
+def refusal(source: str) -> str:
+    with pytest.raises(SentenceError) as caught:
+        sentence(source)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "expected"),
+    [
+        ("gas >= 10", {"gas": 10.0}, True),
+        ("gas >= 10", {"gas": 9.9}, False),
+        ("gas > 10 or contact", {"gas": 0.0, "contact": True}, True),
+        ("not contact and gas < 5", {"gas": 0.0, "contact": False}, True),
+        ("level >= 0.8 * depth", {"level": 1.7, "depth": 2.0}, True),
+        ("level / depth >= 0.8", {"level": 2.3}, False),
+        ("1 < level <= 2", {"level": 2.0}, True),
+        ("1 < level <= 2", {"level": 1.0}, False),
+        ("abs(level - depth) < 0.5", {"level": 3.4}, True),
+        ("max(level, 1, 2) == 2", {"level": 0.0}, True),
+        ("min(level, depth) == -(-3)", {"level": 4.0}, True),
+        ("mode == 'night'", {"mode": "night"}, True),
+        ("contact == true and armed", {"contact": True}, True),
+        ("contact != false", {"contact": False}, False),
+        ("(level + 1) * 2 - level / 2 > 6.4", {"level": 3.0}, True),
+    ],
+)
+def test_a_sentence_means_what_it_says(source: str, values: dict[str, Value], expected: bool) -> None:
+    assert holds(source, **values) is expected
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "expected"),
+    [
+        ("gas > 1 or contact", {"contact": True}, True),
+        ("gas > 1 or contact", {"contact": False}, None),
+        ("gas > 1 and contact", {"contact": False}, False),
+        ("gas > 1 and contact", {"contact": True}, None),
+        ("not contact", {}, None),
+        ("contact == open", {"open": True}, None),
+        ("1 < level < level / (gas / gas - 1)", {"level": 2.0, "gas": 5.0}, None),
+        ("abs(gas) > 1", {"gas": None}, None),
+        ("max(level, depth) > 2", {"level": None}, None),
+        ("-gas < 1", {}, None),
+    ],
+)
+def test_unknown_spreads_unless_one_side_decides(
+    source: str, values: dict[str, Value | None], expected: bool | None
+) -> None:
+    assert holds(source, **values) is expected
+
+
+def test_what_is_divided_by_zero_is_unknown_and_so_is_what_overflows() -> None:
+    assert holds("level / (level - level) > 1 or contact", level=1.0, contact=False) is None
+    assert holds("level * 1e308 * 10 > 1", level=5.0) is None
+    assert holds("level * 1e308 * 10 - level * 1e308 * 10 > 1", level=5.0) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("gas > level", "%LEL can't be compared with m"),
+        ("gas + level > 1", "%LEL can't be added to m"),
+        ("level > pose", "m can't be compared with deg"),
+        ("level * depth > level", "m.m can't be compared with m"),
+        ("level / depth > level", "1 can't be compared with m"),
+        ("1 / level > level", "1/m can't be compared with m"),
+        ("min(level, gas) > 1", "can't be set beside"),
+        ("gas > contact", "a number can't be compared with a boolean"),
+        ("contact > open", "`>` is for numbers"),
+        ("mode == 3", "a text can't be compared with a number"),
+        ("gas or contact", "`or` wants a boolean, not a number"),
+        ("not gas", "`not` wants a boolean"),
+        ("-contact > 1", "`-` wants a number"),
+        ("contact + 1 > 1", "`+` wants a number"),
+        ("abs(level, 1) > 1", "`abs` takes one value"),
+        ("max(level) > 1", "`max` takes two values or more"),
+        ("level + 1", "a sentence that is true or false is wanted, not a number"),
+    ],
+)
+def test_types_and_units_are_checked_when_it_is_read(source: str, said: str) -> None:
+    assert said in refusal(source)
+
+
+def test_an_unknown_name_is_refused_with_its_place_and_a_suggestion() -> None:
+    assert refusal("contact or gsa > 10") == "column 12: no channel or setting `gsa`; did you mean `gas`?"
+    assert (
+        refusal("(contact or\n  levl > 1)") == "line 2, column 3: no channel or setting `levl`; did you mean `level`?"
+    )
+    assert refusal("mode == '满' or levl > 1").startswith("column 16:")
+    assert "no function `maxx`; did you mean `max`?" in refusal("maxx(gas, 1) > 1")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "9**9**9 > 1",
+        "__class__",
+        "().__class__.__bases__",
+        "gas.__class__ == 1",
+        "contact if contact else open",
+        "lambda: 1",
+        "[gas for gas in (1, 2)]",
+        "gas[0] > 1",
+        "gas in (1, 2)",
+        "contact is true",
+        "f'{gas}' == 'a'",
+        "(gas := 3) > 1",
+        "print('x')",
+        "abs(x=1) > 1",
+        "abs(*gas) > 1",
+        "'%s' % gas == 'a'",
+        "1 << 10 > 1",
+        "1j == 1",
+        "b'a' == b'a'",
+        "None == None",
+        "... == 1",
+        "gas > 1or contact",
+        "'\\d' == mode",
+        "gas >",
+        "gas = 1",
+        "",
+        "\x00",
+        "import os",
+        "gas > 1; contact",
+        "1e999 > 1",
+        "9" * 400 + " > 1",
+        "(" * 240 + "gas" + ")" * 240 + " > 1",
+        "not " * 100 + "contact",
+        "-" * 400 + "gas > 1",
+        "1 + " * 110 + "1 > gas",
+        "-" * 3000 + "gas > 1",
+        "1+" * 20_000 + "1 > gas",
+        "\ud800 > 1",
+    ],
+)
+def test_hostile_and_broken_sources_are_refused_at_once(source: str) -> None:
+    refusal(source)
+
+
+def test_length_is_limited_before_anything_is_parsed() -> None:
+    assert refusal("gas > 1" + " " * LONGEST) == f"column {LONGEST}: longer than {LONGEST} characters"
+
+
+def test_what_is_deep_enough_to_be_admitted_can_also_be_computed() -> None:
+    assert holds("(" * 30 + "gas" + ")" * 30 + " > 1", gas=2.0) is True
+    assert holds("not " * 30 + "contact", contact=True) is True
+    assert holds("0 + " * 30 + "gas > 1", gas=2.0) is True
+
+
+def test_channels_stand_in_the_order_of_their_mention_and_settings_are_none() -> None:
+    assert sentence("level > 0.8 * depth or gas > 1 or level < 0").channels == ("level", "gas")
+
+
+def test_limits_are_lines_for_a_chart_in_the_devices_own_settings() -> None:
+    found = sentence("level >= 0.8 * depth or 10 <= gas or contact or abs(gas) > 3")
+    assert found.limits({"depth": 2.0}) == {"level": 1.6, "gas": 10.0}
+    assert sentence("level > gas / gas * depth").limits({"depth": 2.0}) == {}
+
+
+_NUMBERS = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
+_TRUTHS = st.sampled_from([True, False, None])
+
+
+@given(a=_TRUTHS, b=_TRUTHS, c=_TRUTHS)
+def test_and_or_not_are_kleenes(a: bool | None, b: bool | None, c: bool | None) -> None:
+    rank = {False: 0, None: 1, True: 2}
+    values: Values = {"contact": a, "open": b, "armed": c}
+    found = sentence("contact and open or not armed").evaluate(values)
+    back = {0: False, 1: None, 2: True}
+    assert found is back[max(min(rank[a], rank[b]), 2 - rank[c])]
+
+
+@given(level=_NUMBERS, gas=_NUMBERS, depth=_NUMBERS)
+def test_no_value_makes_a_sentence_fail(level: float | None, gas: float | None, depth: float | None) -> None:
+    found = sentence("level * 1e300 / depth * 1e300 > 1 or -gas / (gas - gas) > 1 or max(level, depth) - level < 2")
+    assert found.evaluate({"level": level, "gas": gas, "depth": depth}) in (True, False, None)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_refused(source: str) -> None:
+    try:
+        sentence(source)
+    except SentenceError:
+        pass
+
+
+_WORDS = (
+    *"()+-*/<,",
+    ">=",
+    "==",
+    "and",
+    "or",
+    "not",
+    "abs",
+    "gas",
+    "level",
+    "contact",
+    "depth",
+    "true",
+    "1",
+    "0.5",
+    "'a'",
+)
+
+
+@given(st.lists(st.sampled_from(_WORDS)))
+def test_any_words_are_read_or_refused_and_then_computed(words: list[str]) -> None:
+    try:
+        found = sentence(" ".join(words))
+    except SentenceError:
+        return
+    values: Values = {"gas": 1.0, "level": math.pi, "contact": None, "depth": 0.0}
+    assert found.evaluate(values) in (True, False, None)

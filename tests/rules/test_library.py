@@ -1,0 +1,141 @@
+"""Every shipped rule: what must raise it, what must not, and what flaps. Figures from the field notes, section 4."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+
+from messages.reading import Reading, Value
+from rules.evaluation import Cleared, Raised
+from rules.rule import Rule
+from tests.rules.course import RULES, at, course, live, reading, rule
+
+END_S = 4 * 3600
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value below the raise limit and one at it; how long it must last; a value that clears, and how long."""
+
+    kind: str
+    rule: str
+    channel: str
+    calm: Value
+    grave: Value
+    delay_s: float
+    back: Value
+    off_delay_s: float
+    others: dict[str, Value] = field(default_factory=dict)
+    """Other channels of its sentences, which stay as they are."""
+
+    @property
+    def of(self) -> Rule:
+        return rule(self.kind, self.rule)
+
+    def readings(self, *points: tuple[float, Value]) -> list[Reading]:
+        return [*(reading(-1, name, value) for name, value in self.others.items()), *course(self.channel, *points)]
+
+
+CASES = [
+    Case("gas_alarm", "leak", "gas_concentration", 9.9, 10.0, 0, 4.9, 300, {"alarm_contact": False}),
+    Case("gas_alarm", "leak", "alarm_contact", False, True, 0, False, 300, {"gas_concentration": 0.0}),
+    Case("manhole_cover", "moved", "tilt", 14.9, 15.0, 30, 4.9, 60),
+    Case("manhole_cover", "open", "tilt", 44.9, 45.0, 0, 4.9, 60),
+    Case("manhole_cover", "water_high", "water_level", 2.39, 2.41, 10, 2.09, 600),
+    Case("sewer_level", "high", "water_level", 2.39, 2.41, 10, 2.09, 600),
+    Case("sewer_level", "overflow", "float_switch", False, True, 2, False, 600),
+    Case("waste_bin", "nearly_full", "fill", 79.0, 80.0, 600, 29.0, 0),
+    Case("waste_bin", "overflowing", "fill", 94.0, 95.0, 60, 29.0, 0),
+    Case("waste_bin", "heat", "temperature", 59.9, 60.0, 30, 44.9, 600),
+    Case("door_access", "held_open", "door_open", False, True, 60, False, 5),
+    Case("door_access", "left_open", "door_open", False, True, 600, False, 5),
+    Case("door_access", "forced", "forced", False, True, 1, False, 10, {"door_open": False}),
+]
+
+
+def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", list(cases), ids=lambda case: f"{case.kind}-{case.rule}-{case.channel}")
+
+
+def test_no_shipped_rule_is_left_out() -> None:
+    assert {(case.kind, case.rule) for case in CASES} == {
+        (kind, rule.id) for kind, rules in RULES.items() for rule in rules
+    }
+
+
+@each(CASES)
+def test_it_is_raised_after_its_delay_and_cleared_after_the_other(case: Case) -> None:
+    gone_s = case.delay_s + 100
+    found = live(case.of, case.readings((0, case.grave), (gone_s, case.back)), END_S)
+    assert [(type(change), change.at_ms) for change in found] == [
+        (Raised, at(case.delay_s)),
+        (Cleared, at(gone_s + case.off_delay_s)),
+    ]
+
+
+@each(CASES)
+def test_just_below_its_limit_nothing_is_raised(case: Case) -> None:
+    assert live(case.of, case.readings((0, case.calm), (600, case.calm)), END_S) == []
+
+
+@each(case for case in CASES if case.delay_s)
+def test_what_is_shorter_than_its_delay_raises_nothing_however_often(case: Case) -> None:
+    step_s = case.delay_s * 0.9
+    found = live(case.of, case.readings(*_turns(case.grave, case.calm, step_s, 40)), END_S)
+    assert found == []
+
+
+@each(case for case in CASES if case.off_delay_s)
+def test_what_flaps_within_its_off_delay_is_one_alarm(case: Case) -> None:
+    raised_s = case.delay_s + 1
+    flapping = _turns(case.back, case.grave, case.off_delay_s * 0.9, 10, since_s=raised_s)
+    found = live(case.of, case.readings((0, case.grave), *flapping), raised_s + case.off_delay_s * 9)
+    assert [type(change) for change in found] == [Raised]
+
+
+@each(case for case in CASES if not isinstance(case.grave, bool))
+def test_between_its_limits_it_stays_raised(case: Case) -> None:
+    found = live(case.of, case.readings((0, case.grave), (case.delay_s + 1, case.calm)), END_S)
+    assert [type(change) for change in found] == [Raised]
+
+
+@each(CASES)
+def test_it_is_said_in_both_languages(case: Case) -> None:
+    for text in (case.of.title, *([case.of.advice] if case.of.advice else [])):
+        assert text.zh.strip()
+        assert text.en.strip()
+        assert text.zh != text.en
+
+
+def test_life_safety_is_gas_alone_and_red_and_orange_are_held_where_the_notes_say_so() -> None:
+    everything = [rule for rules in RULES.values() for rule in rules]
+    assert {rule.id for rule in everything if rule.life_safety} == {"leak"}
+    assert {rule.id for rule in everything if rule.latch} == {"leak", "moved", "open", "heat", "forced"}
+
+
+def test_a_cover_that_was_installed_aslant_is_measured_from_there() -> None:
+    aslant = rule("manhole_cover", "open").for_device({"installed_tilt": 50.0})
+    assert live(aslant, course("tilt", (0, 50.0), (10, 60.0)), END_S) == []
+    assert len(live(aslant, course("tilt", (0, 50.0), (10, 5.0)), END_S)) == 1
+
+
+def test_a_cover_is_either_moved_or_open() -> None:
+    for degrees in range(181):
+        holds = [
+            name
+            for name in ("moved", "open")
+            if rule("manhole_cover", name).raise_when.evaluate({"tilt": float(degrees), "installed_tilt": 0.0})
+        ]
+        assert len(holds) == (degrees >= 15)
+
+
+def test_a_gas_leak_with_a_contact_that_never_spoke_is_raised_all_the_same() -> None:
+    assert len(live(rule("gas_alarm", "leak"), course("gas_concentration", (0, 10.0)), 1)) == 1
+    assert len(live(rule("gas_alarm", "leak"), course("alarm_contact", (0, True)), 1)) == 1
+
+
+def _turns(
+    first: Value, second: Value, step_s: float, count: int, *, since_s: float = 0
+) -> Iterable[tuple[float, Value]]:
+    return [(since_s + math.floor(index * step_s * 1000) / 1000, (first, second)[index % 2]) for index in range(count)]

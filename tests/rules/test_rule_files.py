@@ -1,0 +1,91 @@
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from messages.settings import ConfigError
+from rules.commands import app
+from rules.rule import load_file, load_rules
+from tests.rules.course import KINDS, write_rules
+
+GOOD = """[settings]
+limit = { value = 20.0, unit = "%LEL" }
+
+[rules.leak]
+level = "red"
+title = { zh = "泄漏", en = "Leak" }
+raise = "gas_concentration >= limit"
+clear = "gas_concentration < 5"
+raise_delay = "1min"
+latch = true
+life_safety = true
+"""
+
+
+def mistake(folder: Path, text: str, kind: str = "gas_alarm") -> str:
+    path = write_rules(folder, kind, text)
+    with pytest.raises(ConfigError) as caught:
+        load_file(path, KINDS)
+    return str(caught.value).removeprefix(str(folder) + "/")
+
+
+def test_a_file_of_the_users_replaces_the_shipped_one(tmp_path: Path) -> None:
+    write_rules(tmp_path, "gas_alarm", GOOD)
+    rules = load_rules(KINDS, tmp_path)
+    (leak,) = rules["gas_alarm"]
+    assert (leak.raise_delay_ms, leak.clear_delay_ms, leak.lateness_ms) == (60_000, 0, 600_000)
+    assert leak.limits() == {"gas_concentration": 20.0}
+    assert rules["waste_bin"][0].id == "nearly_full"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (">= limit", ">= limt", "gas_alarm.toml:7: rules.leak.raise: column 22: no channel or setting `limt`; did you mean `limit`?"),
+        ("gas_concentration <", "gas_concetration <", "gas_alarm.toml:8: rules.leak.clear: column 1: no channel or setting `gas_concetration`; did you mean `gas_concentration`?"),
+        ('unit = "%LEL"', 'unit = "m"', "gas_alarm.toml:7: rules.leak.raise: column 1: %LEL can't be compared with m"),
+        ('level = "red"', 'level = "pink"', "gas_alarm.toml:5: rules.leak.level: "),
+        ('"red"', '"orange"', 'gas_alarm.toml:4: rules.leak: life_safety needs level = "red" and latch = true'),
+        ("latch = true", "lach = true", "gas_alarm.toml:10: rules.leak.lach: is not known here; did you mean `latch`?"),
+        ('clear = "gas_concentration < 5"', "", "gas_alarm.toml:4: rules.leak.clear: is missing"),
+        ('"1min"', '"soon"', "gas_alarm.toml:9: rules.leak.raise_delay: "),
+        ("limit = {", "alarm_contact = {", "gas_alarm.toml:2: settings.alarm_contact: a gas_alarm has a channel of this name"),
+        ("[rules.leak]", "[rules.Leak]", "gas_alarm.toml:"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_file_line_and_field(tmp_path: Path, before: str, after: str, said: str) -> None:
+    assert before in GOOD
+    assert mistake(tmp_path, GOOD.replace(before, after)).startswith(said)
+
+
+def test_rules_for_a_kind_that_nobody_knows_are_refused(tmp_path: Path) -> None:
+    assert "no kind `gas_alrm` to make rules for; did you mean `gas_alarm`?" in mistake(tmp_path, GOOD, "gas_alrm")
+
+
+def test_a_file_without_rules_is_a_mistake(tmp_path: Path) -> None:
+    assert "rules" in mistake(tmp_path, "[rules]\n")
+
+
+def test_a_folder_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such folder of rules"):
+        load_rules(KINDS, tmp_path / "absent")
+
+
+def test_check_lists_the_shipped_rules_and_the_users(tmp_path: Path) -> None:
+    path = write_rules(tmp_path / "mine", "gas_alarm", GOOD)
+    for argument in (path, path.parent):
+        result = CliRunner().invoke(app, ["check", str(argument)])
+        assert result.exit_code == 0
+        assert re.search(
+            r"gas_alarm +leak +red +gas_concentration >= limit +60s +gas_concentration < 5 +0s", result.output
+        )
+        assert re.search(r"waste_bin +heat +red", result.output)
+
+
+def test_check_ends_with_the_first_mistake(tmp_path: Path) -> None:
+    path = write_rules(tmp_path, "gas_alarm", GOOD.replace('limit"', 'limt"'))
+    result = CliRunner().invoke(app, ["check", str(path)])
+    assert isinstance(result.exception, ConfigError)  # which gridcall.py prints as one line, with exit code 2
+    assert str(result.exception).startswith(f"{path}:7: rules.leak.raise:")
+    assert isinstance(CliRunner().invoke(app, ["check", str(tmp_path / "absent")]).exception, ConfigError)
