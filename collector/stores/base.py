@@ -19,11 +19,14 @@ class StoreError(Exception):
 
 
 class StoreAway(StoreError):
-    """The store can't take or give anything now: wait and try the same again."""
+    """The store can't take or give anything now, or doesn't let us in: wait and try the same again.
+
+    Credentials belong here and not below: whoever mends them finds every reading still waiting.
+    """
 
 
 class StoreRefused(StoreError):
-    """The store will never take this batch, or our credentials: somebody must look."""
+    """The store will never take this batch, or never understand this question. The message holds its words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a series, or the mean, lowest and highest of a stretch of it."""
+    """One value of a series, or the mean, lowest and highest of a stretch of it (`at_ms` is then its start)."""
 
     at_ms: int
     value: float | bool | str
@@ -71,7 +74,10 @@ class Store(Protocol):
     """One history of readings. Every method raises StoreAway or StoreRefused."""
 
     def write(self, batches: Sequence[Batch]) -> None:
-        """Returns when everything is durable: a receipt may follow."""
+        """Returns when everything is durable: a receipt may follow. Makes the store if there is none, even for nothing.
+
+        Reading from a store that nobody has made is StoreAway: a wrong address must not look like an empty history.
+        """
 
     def packs(self, site: SiteId, edge: EdgeId, stream: StreamId, wanted: Sequence[Range]) -> list[PackRow]:
         """Which of the `wanted` packs are stored, by number."""
@@ -83,7 +89,7 @@ class Store(Protocol):
         self, site: SiteId, device: DeviceId, channel: str, from_ms: int, to_ms: int, *, most: int
     ) -> list[Sample]:
         """One channel's course, both ends included. Where a number has more than `most` values they are
-        averaged over equal stretches of time, with their extremes; booleans and texts come as they are, the latest
+        averaged over at most `most` equal stretches of time, with their extremes; booleans and texts come as they are, the latest
         `most` of them."""
 
     def latest(self, site: SiteId, device: DeviceId) -> list[Reading]:

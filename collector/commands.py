@@ -1,0 +1,162 @@
+"""`gridcall collector`: run it, check its configuration, look into its quarantine."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from collector.config import Configuration, load
+from collector.desk import Desk
+from collector.devices import Devices
+from collector.quarantine import Entry, Quarantine
+from collector.service import SUBSCRIBE, WINDOW_BYTES, Service
+from collector.stores.base import StoreError
+from messages.bus import Bus
+from messages.settings import ConfigError
+
+PAGE = 100
+
+app = typer.Typer(
+    help="The collector: checks what the edges send, stores it, and tells each edge what is safe to forget.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+quarantine_app = typer.Typer(no_args_is_help=True, help="What could not be stored, and why.")
+app.add_typer(quarantine_app, name="quarantine")
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The collector's TOML file.")]
+
+
+@app.command()
+def run(config: ConfigPath) -> None:
+    """Store what the edges send, and send them receipts, until Ctrl-C.
+
+    Begins with whatever is there: a broker or a database that is away is waited for.
+    """
+    configuration = load(config)
+    try:
+        configuration.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{config}: folder: {error}") from error
+    asyncio.run(_serve(configuration, _desk(configuration)))
+
+
+@app.command()
+def check(config: ConfigPath) -> None:
+    """Read the configuration and the kinds, and say what they mean. Connects to nothing."""
+    configuration = load(config)
+    kept = "for ever" if configuration.retention_ms is None else f"{configuration.retention_ms / 86_400_000:g} days"
+    print(f"{config}: good")
+    print(f"  broker   {configuration.broker.address}, as {configuration.client_id}")
+    print(f"  store    {configuration.store_words}, kept {kept}")
+    print(f"  folder   {configuration.folder}")
+    print(f"  kinds    {', '.join(sorted(configuration.kinds))}")
+
+
+@quarantine_app.command("list")
+def list_entries(config: ConfigPath) -> None:
+    """One line per message and reason, the oldest first: id, arrival (UTC), bytes, fault, topic, detail."""
+    with _looking(config) as desk:
+        for entry in _all(desk.quarantine):
+            for reason in entry.reasons:
+                times = f" ({reason.records}×)" if reason.records > 1 else ""
+                print(
+                    f"{entry.id:>6}  {_when(entry)}  {entry.true_bytes:>7}  {reason.fault:<17}"
+                    f" {printable(entry.topic)}: {printable(reason.detail)}{times}"
+                )
+        if dropped := desk.quarantine.dropped():
+            print(f"{dropped} older ones had to make room", file=sys.stderr)
+
+
+@quarantine_app.command()
+def show(config: ConfigPath, entry: Annotated[int, typer.Argument(metavar="ID", help="As in the list.")]) -> None:
+    """One message as it came, with every reason."""
+    with _looking(config) as desk:
+        found = desk.quarantine.entry(entry)
+    if found is None:
+        raise ConfigError(f"no message {entry} in quarantine")
+    print(f"topic     {printable(found.topic)}")
+    print(f"arrived   {_when(found)}")
+    print(f"bytes     {found.true_bytes}" + ("" if found.whole else f", of which {len(found.payload)} are kept"))
+    for reason in found.reasons:
+        print(f"reason    {reason.fault}, {reason.records} records: {printable(reason.detail)}")
+    print()
+    print(printable(_readable(found.payload)))
+
+
+@quarantine_app.command()
+def retry(config: ConfigPath) -> None:
+    """Take every message in again, by today's kinds and devices; what is good now is stored and leaves.
+
+    For after a kind was corrected. The collector may run meanwhile. Devices announced late need no retry.
+    """
+    with _looking(config) as desk:
+        before = sum(1 for _ in _all(desk.quarantine))
+        desk.devices.load()
+        desk.take_all_again()
+        after = sum(1 for _ in _all(desk.quarantine))
+    print(f"{before - after} of {before} messages left the quarantine")
+
+
+async def _serve(configuration: Configuration, desk: Desk) -> None:
+    broker, name = configuration.broker, configuration.client_id
+    async with (
+        Bus(broker, name, subscribe=SUBSCRIBE, window_bytes=WINDOW_BYTES) as inbox,
+        Bus(broker, f"{name}-receipts") as outbox,
+    ):
+        await Service(inbox, outbox, desk, clock_ms=lambda: time.time_ns() // 1_000_000).run()
+
+
+def _desk(configuration: Configuration) -> Desk:
+    return Desk(
+        store=configuration.store,
+        quarantine=Quarantine(configuration.folder / "quarantine.db"),
+        devices=Devices(configuration.folder / "devices.db"),
+        kinds=configuration.kinds,
+        retention_ms=configuration.retention_ms,
+    )
+
+
+@contextmanager
+def _looking(config: Path) -> Iterator[Desk]:
+    """The desk of a collector that may be running beside us. What is away ends the command in one line."""
+    desk = _desk(load(config))
+    try:
+        yield desk
+    except StoreError as error:
+        raise ConfigError(str(error)) from error
+    finally:
+        desk.close()
+
+
+def _all(quarantine: Quarantine) -> Iterator[Entry]:
+    last = 0
+    while entries := quarantine.entries(last, PAGE):
+        yield from entries
+        last = entries[-1].id
+
+
+def _when(entry: Entry) -> str:
+    return f"{datetime.fromtimestamp(entry.received_at_ms / 1000, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _readable(payload: bytes) -> str:
+    try:
+        return json.dumps(json.loads(payload), indent=1, ensure_ascii=False)
+    except ValueError:
+        return payload.decode(errors="backslashreplace")
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey: whoever is in quarantine must not write on the operator's screen."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}" for character in text
+    )

@@ -1,0 +1,71 @@
+"""The collector's configuration, collector.toml. Reading it opens nothing but the file and the kinds.
+
+Relative paths in it start at its own folder, so that it means the same from wherever it is started.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from collector.stores.base import Store
+from collector.stores.choose import check_address, open_store, without_password
+from messages.bus import Broker
+from messages.ids import Identifier
+from messages.kind import Kinds, load_kinds
+from messages.settings import Folder, Seconds, Settings, read
+
+
+class CollectorFile(Settings):
+    """collector.toml as it is written."""
+
+    name: Identifier
+    """Sets the MQTT client id, gridcall-<name>: one name per running collector, and always the same."""
+    store: Annotated[str, AfterValidator(check_address)]
+    folder: Folder
+    """For the quarantine and the announced devices. Made if absent."""
+    kinds: list[Folder] = Field(default_factory=list)
+    retention_s: Annotated[Seconds, Field(gt=0)] | None = Field(default=None, alias="retention")
+    """How long readings are kept; older ones are refused. For ever if absent."""
+    broker: Broker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What the collector runs by: absolute paths, loaded kinds, a store that has not connected yet."""
+
+    name: str
+    store: Store
+    store_words: str
+    """The store's address without its password, for people."""
+    folder: Path
+    kinds: Kinds
+    retention_ms: int | None
+    broker: Broker
+
+    @property
+    def client_id(self) -> str:
+        return f"gridcall-{self.name}"
+
+
+def load(path: Path) -> Configuration:
+    """Raises ConfigError that names file, line and field."""
+    written = read(path, CollectorFile)
+    base = path.absolute().parent
+    files = {
+        name: base / file
+        for name in ("password_file", "ca_file", "cert_file", "key_file")
+        if (file := getattr(written.broker, name)) is not None
+    }
+    broker = written.broker.model_copy(update=files)
+    broker.secret()
+    return Configuration(
+        name=written.name,
+        store=open_store(written.store, base=base),
+        store_words=without_password(written.store),
+        folder=base / written.folder,
+        kinds=load_kinds(*(base / folder for folder in written.kinds)),
+        retention_ms=None if written.retention_s is None else round(written.retention_s * 1000),
+        broker=broker,
+    )

@@ -1,0 +1,167 @@
+"""What could not be stored, as it came, with the reasons: on disk before its receipt, bounded in bytes.
+
+One entry is one message; the same message again is the same entry. When the bound is reached the oldest go
+first, and their number is kept. A message above `KEPT_BYTES` is kept in part, which its true size shows.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.delivery import Delivery
+from collector.intake import DeviceKey, Reason
+from collector.stores.sqlite_file import SqliteFile
+from messages.ids import DeviceId
+from messages.pack import LIMIT_BYTES, Fault
+
+MOST_BYTES = 64 * 1024 * 1024
+KEPT_BYTES = 64 * 1024
+ROW_BYTES = 100
+"""What a row costs beside its text, roughly: a million empty messages are not free."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    true_bytes INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    digest BLOB NOT NULL UNIQUE,  -- of topic and payload
+    site TEXT, edge TEXT,  -- of the topic; NULL if it is no edge's
+    cost_bytes INTEGER NOT NULL,
+    payload BLOB NOT NULL  -- last: nothing behind it could be read without it
+);
+CREATE INDEX IF NOT EXISTS messages_by_cost ON messages (cost_bytes);  -- their sum is asked for at every change
+CREATE TABLE IF NOT EXISTS reasons (
+    message INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    fault TEXT NOT NULL, detail TEXT NOT NULL, device TEXT, records INTEGER NOT NULL,
+    PRIMARY KEY (message, position)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS reasons_by_device ON reasons (fault, device, message);
+CREATE TABLE IF NOT EXISTS figures (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One message in quarantine."""
+
+    id: int
+    topic: str
+    payload: bytes
+    true_bytes: int
+    received_at_ms: int
+    reasons: Sequence[Reason]
+
+    @property
+    def whole(self) -> bool:
+        return len(self.payload) == self.true_bytes
+
+
+class Quarantine:
+    """Every method raises StoreAway when the disk doesn't do what it should."""
+
+    def __init__(self, path: Path, *, most_bytes: int = MOST_BYTES) -> None:
+        self._file = SqliteFile(path, _SCHEMA)
+        self._most_bytes = most_bytes
+
+    def settle(self, deliveries: Iterable[Delivery]) -> None:
+        """Keep each that has reasons to be here, with these reasons; let go each that has none any more."""
+        with self._file.writing() as database:
+            for delivery in deliveries:
+                if delivery.reasons:
+                    _keep(database, delivery)
+                else:
+                    database.execute("DELETE FROM messages WHERE digest = ?", (_digest(delivery),))
+            self._make_room(database)
+
+    def waiting(self, device: DeviceKey, after: int, most: int) -> list[Entry]:
+        """Whole messages of this edge that were refused because it had not announced this device, oldest first."""
+        site, edge, name = device
+        return self._entries(
+            "SELECT messages.* FROM reasons JOIN messages ON messages.id = reasons.message"
+            " WHERE fault = ? AND device = ? AND site = ? AND edge = ? AND id > ? AND length(payload) = true_bytes"
+            " ORDER BY id LIMIT ?",
+            (Fault.UNKNOWN_DEVICE.value, name, site, edge, after, most),
+        )
+
+    def entries(self, after: int, most: int) -> list[Entry]:
+        """The oldest first, those whose id is above `after`."""
+        return self._entries("SELECT * FROM messages WHERE id > ? ORDER BY id LIMIT ?", (after, most))
+
+    def entry(self, number: int) -> Entry | None:
+        return next(iter(self._entries("SELECT * FROM messages WHERE id = ?", (number,))), None)
+
+    def dropped(self) -> int:
+        """Messages that had to make room since the quarantine was made."""
+        with self._file.reading() as database:
+            row = database.execute("SELECT value FROM figures WHERE name = 'dropped'").fetchone()
+        return int(row[0]) if row else 0
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _entries(self, question: str, values: tuple[object, ...]) -> list[Entry]:
+        with self._file.reading() as database:
+            rows = database.execute(question, values).fetchall()
+            return [
+                Entry(
+                    id=number,
+                    topic=topic,
+                    payload=payload,
+                    true_bytes=true_bytes,
+                    received_at_ms=received_at_ms,
+                    reasons=list(_reasons(database, number)),
+                )
+                for number, topic, true_bytes, received_at_ms, *_, payload in rows
+            ]
+
+    def _make_room(self, database: sqlite3.Connection) -> None:
+        held = int(database.execute("SELECT coalesce(sum(cost_bytes), 0) FROM messages").fetchone()[0])
+        gone = []
+        for entry, cost_bytes in database.execute("SELECT id, cost_bytes FROM messages ORDER BY id"):
+            if held <= self._most_bytes:
+                break
+            gone.append((entry,))
+            held -= cost_bytes
+        if gone:
+            database.executemany("DELETE FROM messages WHERE id = ?", gone)
+            database.execute(
+                "INSERT INTO figures VALUES ('dropped', ?1) ON CONFLICT DO UPDATE SET value = value + ?1", (len(gone),)
+            )
+
+
+def _keep(database: sqlite3.Connection, delivery: Delivery) -> None:
+    size = len(delivery.payload)
+    payload = delivery.payload if size <= LIMIT_BYTES else delivery.payload[:KEPT_BYTES]
+    cost = len(payload) + ROW_BYTES + sum(ROW_BYTES + len(reason.detail) for reason in delivery.reasons)
+    origin = delivery.origin
+    site, edge = (origin.site, origin.edge) if origin else (None, None)
+    digest = _digest(delivery)
+    database.execute(
+        "INSERT INTO messages (digest, topic, site, edge, payload, true_bytes, received_at_ms, cost_bytes)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET cost_bytes = excluded.cost_bytes",
+        (digest, delivery.topic, site, edge, payload, size, delivery.received_at_ms, cost),
+    )
+    entry = database.execute("SELECT id FROM messages WHERE digest = ?", (digest,)).fetchone()[0]
+    database.execute("DELETE FROM reasons WHERE message = ?", (entry,))
+    database.executemany(
+        "INSERT INTO reasons VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            (entry, position, reason.fault.value, reason.detail, reason.device, reason.records)
+            for position, reason in enumerate(delivery.reasons)
+        ),
+    )
+
+
+def _digest(delivery: Delivery) -> bytes:
+    return hashlib.sha256(delivery.topic.encode() + b"\0" + delivery.payload).digest()
+
+
+def _reasons(database: sqlite3.Connection, entry: int) -> Iterator[Reason]:
+    for fault, detail, device, records in database.execute(
+        "SELECT fault, detail, device, records FROM reasons WHERE message = ? ORDER BY position", (entry,)
+    ):
+        yield Reason(Fault(fault), detail, DeviceId(device) if device is not None else None, records)

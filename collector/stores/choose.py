@@ -1,0 +1,87 @@
+"""Which store an address means: one line of configuration.
+
+    sqlite:history.db                                       a file; a relative path starts at the configuration's folder
+    influxdb://host:8086/gridcall                           InfluxDB 1.x
+    influxdb://user:password@host:8086/gridcall
+    influxdb2://TOKEN@host:8086/org/bucket                  InfluxDB 2.x
+    influxdb+https://…  influxdb2+https://…                 the same over TLS
+
+What a password or a token holds of "@:/%" is written as %40 and so on. Opening connects to nothing.
+"""
+
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from collector.stores.base import Store
+from collector.stores.sqlite import SqliteStore
+from messages.settings import ConfigError
+
+DEFAULT_PORT = 8086
+
+
+def open_store(address: str, *, base: Path) -> Store:
+    """The store at `address`; a relative file is sought from `base`. Raises ConfigError for a bad address."""
+    try:
+        return _store(address, base)
+    except ValueError as error:
+        raise ConfigError(f"store: {error}") from error
+
+
+def check_address(address: str) -> str:
+    """The address itself, for use as a validator. Raises ValueError that says what is wrong with it."""
+    _store(address, Path()).close()
+    return address
+
+
+def without_password(address: str) -> str:
+    """The address as people may read it."""
+    scheme, separator, rest = address.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else address
+
+
+def _store(address: str, base: Path) -> Store:
+    scheme, colon, rest = address.partition(":")
+    if scheme == "sqlite" and rest and not rest.startswith("//"):
+        return SqliteStore(base / rest)
+    kind, _, transport = scheme.partition("+")
+    if colon and kind in ("influxdb", "influxdb2") and transport in ("", "https"):
+        parts = urlsplit(address)
+        url = f"{transport or 'http'}://{_host(parts)}"
+        return _influx1(parts, url) if kind == "influxdb" else _influx2(parts, url)
+    raise ValueError(
+        '"sqlite:FILE", "influxdb://[USER:PASSWORD@]HOST[:PORT]/DATABASE"'
+        ' or "influxdb2://TOKEN@HOST[:PORT]/ORG/BUCKET" is wanted'
+    )
+
+
+def _host(parts: SplitResult) -> str:
+    if not parts.hostname:
+        raise ValueError(f"no host after {parts.scheme}://")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{parts.port or DEFAULT_PORT}"
+
+
+# Clients are imported when they are chosen: a machine that stores in SQLite need not have them.
+
+
+def _influx1(parts: SplitResult, url: str) -> Store:
+    from collector.stores.influx import InfluxStore
+
+    database = unquote(parts.path.strip("/"))
+    if not database or "/" in database:
+        raise ValueError("one database is wanted after the host: influxdb://host:8086/gridcall")
+    return InfluxStore(
+        url,
+        database,
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+    )
+
+
+def _influx2(parts: SplitResult, url: str) -> Store:
+    from collector.stores.influx2 import Influx2Store
+
+    names = [unquote(name) for name in parts.path.strip("/").split("/")]
+    if not parts.username or len(names) != 2 or not all(names):
+        raise ValueError("a token, an organisation and a bucket are wanted: influxdb2://TOKEN@host:8086/org/bucket")
+    return Influx2Store(url, token=unquote(parts.username), org=names[0], bucket=names[1])

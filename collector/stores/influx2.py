@@ -1,0 +1,186 @@
+"""History in InfluxDB 2.x, through the influxdb-client package: line protocol in, Flux out.
+
+NOT TESTED against a real InfluxDB 2.x: none can be had where Gridcall is built. Its tests hold each request against
+the documented API (paths, query parameters, headers, bodies) with an HTTP server of their own, and feed it answers in
+the documented annotated CSV; that a real server understands these Flux sentences as we do is read, not seen.
+
+The bucket must be there: making one needs rights and a retention that are the operator's to give. Writes are
+SYNCHRONOUS: the client's batching mode drops what it can't send and tells nobody.
+
+https://docs.influxdata.com/influxdb/v2/api/v2/
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import urllib3
+from influxdb_client.client.exceptions import InfluxDBError
+from influxdb_client.client.flux_csv_parser import FluxCsvParserException, FluxQueryException
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
+
+from collector.stores.base import Batch, PackRow, Sample, StoreAway, StoreError, StoreRefused
+from collector.stores.history import EARLIEST_MS, LATEST_MS, by_number, in_order, newest, stretch_ms, within
+from collector.stores.line_protocol import PACKS, channel_of, field_of, quality_field_of, read_value, requests
+from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.ranges import Range
+from messages.reading import Quality, Reading
+
+CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS = 5_000, 30_000
+CONTENT_REFUSED = (400, 413, 422)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_Row = dict[str, Any]
+
+
+class Influx2Store:
+    """See `collector.stores.base.Store`. `url` is "http://host:8086"."""
+
+    def __init__(self, url: str, *, token: str, org: str, bucket: str) -> None:
+        self._url = url
+        self._bucket = bucket
+        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=(CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS))
+        self._writer = self._client.write_api(write_options=SYNCHRONOUS)
+
+    def write(self, batches: Sequence[Batch]) -> None:
+        try:
+            for body in requests(batches):
+                self._writer.write(bucket=self._bucket, record=body)
+        except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
+            raise self._in_our_words(error) from error
+
+    def packs(self, site: SiteId, edge: EdgeId, stream: StreamId, wanted: Sequence[Range]) -> list[PackRow]:
+        if not wanted:
+            return []
+        numbers = " or ".join(f"(r.number >= {int(first)} and r.number <= {int(last)})" for first, last in wanted)
+        rows = self._ask(
+            self._source(EARLIEST_MS, LATEST_MS, _measurement=PACKS, site=site, edge=edge, stream=stream)
+            + ' |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
+            + f" |> filter(fn: (r) => {numbers})"
+        )
+        return by_number(
+            PackRow(
+                stream=stream,
+                number=row["number"],
+                first_at_ms=row["first"],
+                last_at_ms=row["last"],
+                readings=row["readings"],
+            )
+            for row in rows
+        )
+
+    def readings(self, site: SiteId, edge: EdgeId, from_ms: int, to_ms: int) -> list[Reading]:
+        source = self._source(*within(from_ms, to_ms), site=site, edge=edge)
+        return in_order(_readings(self._ask(f"{source} |> filter(fn: (r) => exists r.device)")))
+
+    def series(
+        self, site: SiteId, device: DeviceId, channel: str, from_ms: int, to_ms: int, *, most: int
+    ) -> list[Sample]:
+        from_ms, to_ms = within(from_ms, to_ms)
+        source = self._source(from_ms, to_ms, site=site, device=device, _field=field_of(channel))
+        source += ' |> group(columns: ["_measurement"])'
+        rows = self._ask(f'{source} |> sort(columns: ["_time"], desc: true) |> limit(n: {most + 1})')
+        raw = {_at_ms(row): _value(row) for row in rows}
+        if len(raw) <= most or not isinstance(raw[max(raw)], float):
+            return [Sample(at_ms, raw[at_ms]) for at_ms in sorted(raw)][-most:]
+        step_ms = stretch_ms(from_ms, to_ms, most)
+        window = f'every: {step_ms}ms, offset: {from_ms % step_ms}ms, createEmpty: false, timeSrc: "_start"'
+        mean, low, high = (
+            {_at_ms(row): float(row["_value"]) for row in self._ask(f"{source} |> aggregateWindow(fn: {fn}, {window})")}
+            for fn in ("mean", "min", "max")
+        )
+        return [Sample(at_ms, mean[at_ms], low[at_ms], high[at_ms]) for at_ms in sorted(mean)]
+
+    def latest(self, site: SiteId, device: DeviceId) -> list[Reading]:
+        source = self._source(EARLIEST_MS, LATEST_MS, site=site, device=device)
+        return newest(_readings(self._ask(f"{source} |> last()")))
+
+    def delete_before(self, at_ms: int) -> None:
+        try:
+            self._client.delete_api().delete(
+                _instant(EARLIEST_MS), _instant(within(0, at_ms)[1] - 1), "", bucket=self._bucket
+            )
+        except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
+            raise self._in_our_words(error) from error
+
+    def close(self) -> None:
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def _source(self, from_ms: int, to_ms: int, **equal: str) -> str:
+        """Flux for the rows of a span, both ends included, whose columns are what `equal` says."""
+        where = " and ".join(f"r.{column} == {_quoted(value)}" for column, value in equal.items())
+        return (
+            f"from(bucket: {_quoted(self._bucket)})"
+            f" |> range(start: {_instant(from_ms)}, stop: {_instant(to_ms + 1)})"
+            f" |> filter(fn: (r) => {where})"
+        )
+
+    def _ask(self, flux: str) -> list[_Row]:
+        try:
+            return [record.values for table in self._client.query_api().query(flux) for record in table.records]
+        except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
+            raise self._in_our_words(error) from error
+        except FluxQueryException as error:
+            raise StoreAway(f"{self._url}: broke off: {error.message}") from error
+        except (FluxCsvParserException, LookupError, ValueError) as error:  # the client trips over a proxy's page
+            raise StoreAway(f"{self._url}: an answer that is no annotated CSV: {error}") from error
+
+    def _in_our_words(self, error: Exception) -> StoreError:
+        if not isinstance(error, InfluxDBError) or error.response is None:
+            return StoreAway(f"{self._url}: {error}")
+        status, words = error.response.status, _words(error.response.data)
+        if status in CONTENT_REFUSED:
+            return StoreRefused(f"{self._url}: {words}")
+        return StoreAway(f"{self._url}: answers {status}: {words}")
+
+
+def _readings(rows: Sequence[_Row]) -> Iterator[Reading]:
+    """The readings among `rows`; a quality is a row of its own, beside the value's, at the same time."""
+    qualities = {(_series(row), row["_field"], row["_time"]): row["_value"] for row in rows}
+    for row in rows:
+        channel = channel_of(row["_field"])
+        if channel is None:
+            continue
+        yield Reading(
+            device=DeviceId(row["device"]),
+            channel=channel,
+            at_ms=_at_ms(row),
+            value=_value(row),
+            unit=row.get("unit") or None,
+            quality=Quality(qualities.get((_series(row), quality_field_of(channel), row["_time"]), Quality.GOOD)),
+        )
+
+
+def _series(row: _Row) -> tuple[Any, ...]:
+    return tuple(row.get(column) for column in ("_measurement", "device", "building", "model", "unit", "edge"))
+
+
+def _value(row: _Row) -> float | bool | str:
+    """Annotated CSV writes an empty text as it writes nothing at all."""
+    stored = row["_value"]
+    return "" if stored is None else read_value(stored)
+
+
+def _at_ms(row: _Row) -> int:
+    since: timedelta = row["_time"] - _EPOCH
+    return since // timedelta(milliseconds=1)
+
+
+def _instant(at_ms: int) -> str:
+    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _quoted(text: str) -> str:
+    """A string of Flux, in which "${" would begin an expression."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${").replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _words(answer: bytes | str | None) -> str:
+    try:
+        return str(json.loads(answer or b"")["message"])
+    except (ValueError, KeyError, TypeError):
+        text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer or ""
+        return text.strip()[:200] or "no reason given"

@@ -1,0 +1,109 @@
+"""InfluxDB's line protocol: how readings and packs are written there, for 1.x and 2.x alike. Pure.
+
+* One line is one reading. The measurement is the device's kind, the field its channel; tags are site, edge,
+  building, device, model and unit, sorted. A number always has a decimal point, so that a field never changes type.
+* A quality that is not good stands beside the value in the text field `<channel>.quality`; an id has no dot, so
+  it can't meet a channel called `…_quality`. A reading never changes: its quality is not cleared by a second write.
+* A pack is one line of the measurement `gridcall_packs`.
+
+A tag can hold neither a line break nor, safely, a backslash: in a place's or a product's name they become a space
+and a slash. What a reading itself consists of comes back exactly.
+
+https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from collector.stores.base import Batch, PackRow, Point
+from messages.ids import EdgeId, SiteId
+from messages.reading import Quality, Reading, Value
+
+PACKS = "gridcall_packs"
+_QUALITY = ".quality"
+_NS_PER_MS = 1_000_000
+
+_CONTROLS = dict.fromkeys((*range(0x20), 0x7F), r"\ ")
+_MEASUREMENT = _CONTROLS | str.maketrans({",": r"\,", " ": r"\ ", "\\": "/"})
+_KEY = _MEASUREMENT | str.maketrans({"=": r"\="})
+_STRING = str.maketrans({'"': r"\"", "\\": r"\\"})
+
+_TAGS = ("building", "device", "edge", "model", "site", "unit")
+_TAKEN = frozenset({"time", *_TAGS})
+"""Names that a field can't have (`time` is dropped without a word), or that a query would rename."""
+_VALUE = ".value"
+
+
+def requests(batches: Sequence[Batch]) -> list[str]:
+    """The bodies of two writes, or fewer: all readings, and when they are accepted all packs.
+
+    Not one: of a write with a line that it can't take InfluxDB keeps the others, and a pack must never be there
+    without its readings.
+    """
+    readings = "\n".join(line for batch in batches for line in _reading_lines(batch))
+    packs = "\n".join(line for batch in batches for line in _pack_lines(batch))
+    return [body for body in (readings, packs) if body]
+
+
+def field_of(channel: str) -> str:
+    return channel + _VALUE if channel in _TAKEN else channel
+
+
+def quality_field_of(channel: str) -> str:
+    return channel + _QUALITY
+
+
+def channel_of(field: str) -> str | None:
+    """The channel whose value `field` holds; None for a field that holds a quality."""
+    return None if field.endswith(_QUALITY) else field.removesuffix(_VALUE)
+
+
+def read_value(stored: float | int | bool | str) -> Value:
+    """JSON writes 5.0 as 5."""
+    return stored if isinstance(stored, bool | str) else float(stored)
+
+
+def pack_time_ns(pack: PackRow) -> int:
+    """Packs that end in the same millisecond differ in their nanoseconds: same series, same time would be one row."""
+    return pack.last_at_ms * _NS_PER_MS + pack.number % _NS_PER_MS
+
+
+def _reading_lines(batch: Batch) -> Iterable[str]:
+    for point in batch.points:
+        reading = point.reading
+        yield f"{_head(batch.site, batch.edge, point)} {_fields(reading)} {reading.at_ms * _NS_PER_MS}"
+
+
+def _head(site: SiteId, edge: EdgeId, point: Point) -> str:
+    reading = point.reading
+    return _series(point.kind, (point.building, reading.device, edge, point.model, site, reading.unit or ""))
+
+
+@lru_cache(maxsize=4096)
+def _series(kind: str, values: Sequence[str]) -> str:
+    tags = "".join(f",{tag}={value.translate(_KEY)}" for tag, value in zip(_TAGS, values, strict=True) if value)
+    return kind.translate(_MEASUREMENT) + tags
+
+
+def _fields(reading: Reading) -> str:
+    field = f"{field_of(reading.channel).translate(_KEY)}={_text(reading.value)}"
+    if reading.quality is Quality.GOOD:
+        return field
+    return f"{field},{quality_field_of(reading.channel).translate(_KEY)}={_text(reading.quality.value)}"
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    if isinstance(value, str):
+        return f'"{value.translate(_STRING)}"'
+    return repr(float(value))
+
+
+def _pack_lines(batch: Batch) -> Iterable[str]:
+    for pack in batch.packs:
+        tags = (
+            f"edge={batch.edge.translate(_KEY)},site={batch.site.translate(_KEY)},stream={pack.stream.translate(_KEY)}"
+        )
+        fields = f"first={pack.first_at_ms}i,last={pack.last_at_ms}i,number={pack.number}i,readings={pack.readings}i"
+        yield f"{PACKS},{tags} {fields} {pack_time_ns(pack)}"

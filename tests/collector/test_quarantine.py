@@ -1,0 +1,109 @@
+from pathlib import Path
+
+from collector.delivery import Delivery
+from collector.intake import Accepted, Reason, Refused
+from collector.quarantine import KEPT_BYTES, Quarantine
+from messages import topics
+from messages.ids import EdgeId
+from messages.pack import LIMIT_BYTES, Fault
+from tests.collector.block import BIN, EDGE, GAS, NOW_MS, OTHER_EDGE, SITE
+
+
+def bad(payload: bytes, *reasons: Reason, edge: EdgeId = EDGE) -> Delivery:
+    topic = topics.readings(SITE, edge)
+    return Delivery(
+        topic=topic,
+        payload=payload,
+        received_at_ms=NOW_MS,
+        origin=topics.origin(topic),
+        verdict=Refused(reasons=reasons or (Reason(Fault.MALFORMED, "no JSON"),)),
+    )
+
+
+def clean(payload: bytes) -> Delivery:
+    topic = topics.readings(SITE, EDGE)
+    verdict = Accepted(points=(), pack=None)
+    return Delivery(topic=topic, payload=payload, received_at_ms=NOW_MS, origin=topics.origin(topic), verdict=verdict)
+
+
+def unknown(device: str) -> Reason:
+    return Reason(Fault.UNKNOWN_DEVICE, f"pi-1 has not announced {device}", device)  # type: ignore[arg-type]
+
+
+def payloads(quarantine: Quarantine) -> list[bytes]:
+    return [entry.payload for entry in quarantine.entries(0, 1000)]
+
+
+def test_a_message_lies_there_as_it_came_with_its_reasons(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.db")
+    reasons = (Reason(Fault.WRONG_UNIT, "ppm, not %LEL", GAS, records=3), Reason(Fault.MALFORMED, "record 9"))
+    quarantine.settle([bad(b"\x00\xff{", *reasons)])
+    quarantine.close()
+    (entry,) = Quarantine(tmp_path / "quarantine.db").entries(0, 10)
+    assert (entry.topic, entry.payload, entry.received_at_ms) == (
+        "gridcall/1/junmen/pi-1/readings",
+        b"\x00\xff{",
+        NOW_MS,
+    )
+    assert entry.reasons == list(reasons)
+    assert entry.whole
+
+
+def test_the_same_message_again_is_the_same_entry_with_its_newest_reasons(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.db")
+    quarantine.settle([bad(b"a", unknown("x")), bad(b"b")])
+    quarantine.settle([bad(b"a", Reason(Fault.WRONG_TYPE, "text"))])
+    first, second = quarantine.entries(0, 10)
+    assert (first.payload, [reason.fault for reason in first.reasons]) == (b"a", [Fault.WRONG_TYPE])
+    assert second.payload == b"b"
+
+
+def test_what_has_no_reason_any_more_leaves(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.db")
+    quarantine.settle([bad(b"a"), bad(b"b")])
+    quarantine.settle([clean(b"a"), clean(b"never there")])
+    assert payloads(quarantine) == [b"b"]
+
+
+def test_it_knows_what_waits_for_a_device_of_an_edge(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.db")
+    quarantine.settle(
+        [
+            bad(b"both", unknown(GAS), unknown(BIN)),
+            bad(b"other device", unknown(BIN)),
+            bad(b"other fault", Reason(Fault.WRONG_UNIT, "ppm", GAS)),
+            bad(b"other edge", unknown(GAS), edge=OTHER_EDGE),
+            bad(b"again", unknown(GAS)),
+        ]
+    )
+    waiting = quarantine.waiting((SITE, EDGE, GAS), 0, 10)
+    assert [entry.payload for entry in waiting] == [b"both", b"again"]
+    assert [entry.payload for entry in quarantine.waiting((SITE, EDGE, GAS), waiting[0].id, 10)] == [b"again"]
+    assert len(quarantine.waiting((SITE, EDGE, GAS), 0, 1)) == 1
+
+
+def test_an_oversized_message_is_kept_in_part_with_its_true_size_and_waits_for_nothing(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.db")
+    quarantine.settle([bad(b"x" * (LIMIT_BYTES + 1), unknown(GAS))])
+    (entry,) = quarantine.entries(0, 10)
+    assert (len(entry.payload), entry.true_bytes, entry.whole) == (KEPT_BYTES, LIMIT_BYTES + 1, False)
+    assert quarantine.waiting((SITE, EDGE, GAS), 0, 10) == []
+
+
+def test_the_oldest_make_room_and_are_counted(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.db", most_bytes=5000)
+    quarantine.settle([])
+    assert quarantine.dropped() == 0
+    for number in range(30):
+        quarantine.settle([bad(bytes([number]) * 300)])
+    kept = payloads(quarantine)
+    assert 5 <= len(kept) <= 10
+    assert kept == [bytes([number]) * 300 for number in range(30 - len(kept), 30)]
+    assert quarantine.dropped() == 30 - len(kept)
+
+
+def test_empty_messages_and_endless_reasons_fill_it_too(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.db", most_bytes=5000)
+    quarantine.settle([bad(b"", *(unknown(f"d-{number}") for number in range(100)))])
+    assert payloads(quarantine) == []
+    assert quarantine.dropped() == 1
