@@ -89,7 +89,7 @@ def test_what_waits_survives_a_restart_between_announcement_and_taking_again(tmp
 
 
 def test_a_pack_that_is_still_bad_stays_with_the_reasons_that_remain(desk: Desk) -> None:
-    send(desk, READINGS, packed(reading(value=500.0), reading("fill", 5.0, device=BIN)))
+    send(desk, READINGS, packed(reading(value=5000.0), reading("fill", 5.0, device=BIN)))
     announce(desk, GAS, announcement("gas_alarm"))
     assert desk.take_again([(SITE, EDGE, GAS)]) == [fate(1, "out-of-range")]
     (entry,) = desk.quarantine.entries(0, 10)

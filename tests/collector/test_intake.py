@@ -68,7 +68,7 @@ def test_a_quality_is_kept() -> None:
 
 def test_the_span_of_a_pack_is_that_of_its_good_readings() -> None:
     early, late = reading(at_ms=NOW_MS - 5000), reading(at_ms=NOW_MS - 1000)
-    bad = reading(value=101.0, at_ms=NOW_MS)
+    bad = reading(value=1001.0, at_ms=NOW_MS)
     assert accepted(packed(early, late, bad)).pack == PackRow(
         stream=STREAM, number=1, first_at_ms=NOW_MS - 5000, last_at_ms=NOW_MS - 1000, readings=2
     )
@@ -96,8 +96,8 @@ def test_a_pack_without_stream_and_number_is_stored_and_has_no_row() -> None:
         (reading("alarm_contact", 1.0), Fault.WRONG_TYPE, "alarm_contact: 1.0, not a boolean"),
         (reading("alarm_contact", "on"), Fault.WRONG_TYPE, "alarm_contact: 'on', not a boolean"),
         (reading(unit="ppm"), Fault.WRONG_UNIT, "gas_concentration: ppm, not %LEL"),
-        (reading(value=100.5), Fault.OUT_OF_RANGE, "gas_concentration: 100.5, not in [0.0, 100.0]"),
-        (reading(value=-1.0), Fault.OUT_OF_RANGE, "gas_concentration: -1.0, not in [0.0, 100.0]"),
+        (reading(value=1000.5), Fault.OUT_OF_RANGE, "gas_concentration: 1000.5, not in [-10.0, 1000.0]"),
+        (reading(value=-10.5), Fault.OUT_OF_RANGE, "gas_concentration: -10.5, not in [-10.0, 1000.0]"),
         (reading(at_ms=NOW_MS + 120_001), Fault.IN_THE_FUTURE, "gas_concentration: 120 s ahead"),
         (reading(device=DeviceId("Gas 1")), Fault.MALFORMED, "'Gas 1' is not the name of a device"),
     ],

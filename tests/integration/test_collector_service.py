@@ -60,7 +60,7 @@ async def test_whatever_is_wrong_lies_in_quarantine_with_its_reason_and_stops_no
         await edge.send(4, reading(at_ms=NOW_MS + 3_600_000))
         await edge.send(5, reading(at_ms=NOW_MS - 31 * 86_400_000))
         await edge.send(6, reading("tilt", at_ms=NOW_MS))
-        await edge.send(7, reading(value=101.0, at_ms=NOW_MS), good)
+        await edge.send(7, reading(value=1001.0, at_ms=NOW_MS), good)
         await edge.send(8, good)
         assert await edge.receipted(1, 2, 3, 4, 5, 6, 7, 8) == {
             1: "wrong-edge",

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from messages.kind import mismatch
 from messages.reading import Reading, Value
 from rules.evaluation import Cleared, Raised
 from rules.rule import Rule
-from tests.rules.course import RULES, at, course, live, reading, rule
+from tests.rules.course import KINDS, RULES, at, course, live, raised, reading, replay, rule
 
 END_S = 4 * 3600
 
@@ -139,3 +140,12 @@ def _turns(
     first: Value, second: Value, step_s: float, count: int, *, since_s: float = 0
 ) -> Iterable[tuple[float, Value]]:
     return [(since_s + math.floor(index * step_s * 1000) / 1000, (first, second)[index % 2]) for index in range(count)]
+
+
+@pytest.mark.parametrize("concentration", [100.1, 250.0, 999.0])
+def test_a_saturated_gas_sensor_is_believed(concentration: float) -> None:
+    # Above 100 %LEL no sensor measures, and no leak is worse: the reading must reach the rule, and raise.
+    channel = KINDS["gas_alarm"].channels["gas_concentration"]
+    assert mismatch(channel, concentration, "%LEL") is None
+    leak = rule("gas_alarm", "leak")
+    assert raised(0, replay(leak, [reading(0, "gas_concentration", concentration)]))

@@ -57,8 +57,8 @@ def test_a_pulse_comes_every_period(tmp_path: Path) -> None:
 
 
 def test_a_sine_swings_about_the_level_and_not_out_of_what_can_be_true(tmp_path: Path) -> None:
-    of = plant(tmp_path, gas('to = 5\nsine = {amplitude = 8, period = "4s"}'))
-    assert levels(of, 10, 11, 12, 13) == pytest.approx([5, 13, 5, 0])
+    of = plant(tmp_path, gas('to = 5\nsine = {amplitude = 18, period = "4s"}'))
+    assert levels(of, 10, 11, 12, 13) == pytest.approx([5, 23, 5, -10])
 
 
 def test_a_level_that_is_asked_for_may_lie_outside_what_can_be_true(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.system.plant import Plant, plant, wait_until
 
 SITE = SiteId("junmen")
 FOR_EVER_MS = 10**13
-SILENT_AT_S = 75
+SILENT_AT_S = 65
 Series = dict[tuple[str, str], list[Any]]
 
 KINDS = {

@@ -1,0 +1,55 @@
+"""The edge agent: where its parts meet.
+
+line, listener -> reporter -> intake -> outbox on disk -> uplink -> receipt -> row deleted
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from edge.config import Config
+from edge.disk import Disk
+from edge.intake import Intake
+from edge.line import Line
+from edge.listener import Listener
+from edge.report import Reporter
+from edge.uplink import Uplink
+from messages.reading import Reading
+
+
+def build(
+    config: Config, disk: Disk, *, clock_ms: Callable[[], int], software: str
+) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """The agent's tasks, in the order in which they should start."""
+    uplink = Uplink(
+        config.site,
+        config.edge,
+        config.uplink,
+        {device.id: device.announcement for device in config.devices},
+        disk,
+        clock_ms=clock_ms,
+        software=software,
+    )
+    intake = Intake(disk, uplink.woken)
+    reporter = Reporter({device.id: device.kind for device in config.devices})
+
+    async def deliver(readings: list[Reading], then: Callable[[], None] | None = None) -> None:
+        await intake.put(reporter.select(readings), then)
+
+    tasks = [intake.run, uplink.run]
+    for name, slaves in config.slaves.items():
+        tasks.append(Line(config.lines[name], slaves, deliver, clock_ms=clock_ms).run)
+    if config.local and config.publishers:
+        local = Listener(config.site, config.edge, config.local, config.publishers, deliver, clock_ms=clock_ms)
+        tasks.append(local.run)
+    return tasks
+
+
+async def run(config: Config, *, clock_ms: Callable[[], int], software: str) -> None:
+    """Until cancelled. Raises ConfigError if the outbox can't be kept where the configuration says."""
+    async with (
+        Disk(config.folder, config.edge, config.outbox_limit_bytes, clock_ms) as disk,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for task in build(config, disk, clock_ms=clock_ms, software=software):
+            tasks.create_task(task())

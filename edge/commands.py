@@ -1,0 +1,104 @@
+"""`gridcall edge run` and `gridcall edge check`."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge import agent, config, schedule
+from edge.config import Config, LineSettings, Slave
+from edge.protocols.modbus_rtu import silent_interval_s, transmission_s
+from gridcall import software
+
+app = typer.Typer(
+    help="The edge agent: reads the sensors of a block over serial lines and local MQTT, keeps every reading on disk "
+    "until the collector has it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+File = Annotated[Path, typer.Argument(metavar="CONFIG", help="The agent's configuration, e.g. edge.toml.")]
+
+TURNAROUND_S = 0.02
+"""What a slave commonly takes to begin its answer: for an estimate only."""
+
+
+@app.command()
+def run(file: File) -> None:
+    """Run the agent until it is stopped (Ctrl-C or SIGTERM).
+
+    A port, a broker or a device that is away is tried again for ever. A mistake in CONFIG ends it at once.
+    """
+    asyncio.run(agent.run(config.parse(file), clock_ms=lambda: time.time_ns() // 1_000_000, software=software()))
+
+
+@app.command()
+def check(file: File) -> None:
+    """Check CONFIG, and show what the agent would read, where it would send it, and what can't work here."""
+    parsed = config.parse(file)
+    print("\n".join(summary(parsed)))
+    for warning in warnings(parsed):
+        print(f"warning: {warning}")
+
+
+def summary(parsed: Config) -> Iterator[str]:
+    """What the agent would do, a line each."""
+    yield f"edge {parsed.site}/{parsed.edge}: {len(parsed.devices)} devices"
+    yield f"outbox: {parsed.folder}, at most {parsed.outbox_limit_bytes // config.MEGABYTE} MB"
+    yield f"uplink: {parsed.uplink.address} as {parsed.uplink.username or 'nobody'}"
+    for name, line in parsed.lines.items():
+        slaves = parsed.slaves.get(name, ())
+        speed = f"{line.baudrate} Bd, 8{line.parity}{line.stop_bits}"
+        yield f"line {name}: {line.port}, {speed}, busy {load(line, slaves):.0%} of the time"
+        for slave in slaves:
+            yield f"  unit {slave.unit}: {slave.device.id} ({slave.device.announcement.model})"
+            for poll in schedule.polls(slave.device.id, slave.unit, slave.model):
+                asked = poll.request
+                where = f"{asked.table} 0x{asked.address:04X}" + (f" and {asked.count - 1} more" * (asked.count > 1))
+                yield f"    every {poll.every_s:g} s {where}: {', '.join(poll.channels)}"
+    if parsed.local:
+        yield f"local broker: {parsed.local.address} as {parsed.local.username or 'nobody'}"
+    for publisher in parsed.publishers:
+        device = publisher.device
+        channels = ", ".join(publisher.model.channels)
+        yield f"  topic {publisher.topic}: {device.id} ({device.announcement.model}): {channels}"
+
+
+def warnings(parsed: Config) -> Iterator[str]:
+    """What is allowed, and can't work here and now."""
+    for name, line in parsed.lines.items():
+        if "://" not in line.port and not os.access(line.port, os.R_OK | os.W_OK):
+            there = "may not be used by this user (group dialout?)" if Path(line.port).exists() else "is not there"
+            yield f"line {name}: {line.port} {there}"
+        if name not in parsed.slaves:
+            yield f"line {name}: no device is on it"
+        elif (busy := load(line, parsed.slaves[name])) > 1:
+            yield f"line {name}: {busy:.1f} s of traffic a second; its devices are read less often than asked for"
+    if parsed.uplink.username is None:
+        yield "uplink: no username; a broker with Gridcall's access rules lets nobody in without"
+    elif parsed.uplink.username != f"{parsed.site}/{parsed.edge}":
+        yield (
+            f'uplink: username is "{parsed.uplink.username}"; '
+            f"Gridcall's access rules let \"{parsed.site}/{parsed.edge}\" alone write this edge's topics"
+        )
+    if parsed.local and not parsed.publishers:
+        yield "local: no device publishes on it"
+    folder = next(folder for folder in (parsed.folder, *parsed.folder.absolute().parents) if folder.exists())
+    if not os.access(folder, os.W_OK):
+        yield f"folder: {folder} may not be written by this user"
+
+
+def load(line: LineSettings, slaves: tuple[Slave, ...]) -> float:
+    """The share of its time that a line is busy when all its slaves answer."""
+    busy = 0.0
+    for slave in slaves:
+        for poll in schedule.polls(slave.device.id, slave.unit, slave.model):
+            bytes_on_the_wire = 8 + poll.request.reply_bytes
+            needed_s = transmission_s(bytes_on_the_wire, line.baudrate) + 2 * silent_interval_s(line.baudrate)
+            busy += (needed_s + TURNAROUND_S) / poll.every_s
+    return busy

@@ -1,0 +1,209 @@
+"""The configuration of one edge agent: one TOML file, checked whole before anything is opened.
+
+A line carries slaves by unit number; a device has a line and a unit, or a topic of the local broker, as its model
+wants. Paths in the file are relative to it. Every complaint names file, line and field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import Field
+
+from edge.models.product import JsonModel, ModbusModel, Model, load_models
+from messages.announcement import Announcement, Place
+from messages.bus import Broker
+from messages.ids import DeviceId, EdgeId, Identifier, SiteId
+from messages.kind import Kind, Kinds, load_kinds
+from messages.reading import Value
+from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s, line_of, read, suggest
+
+MEGABYTE = 1024 * 1024
+
+
+class LineSettings(Settings):
+    """One serial port and how its bus speaks: a `[[lines]]` table."""
+
+    name: Identifier
+    port: str = Field(min_length=1)
+    """As pyserial takes it: "/dev/ttyUSB0", better "/dev/serial/by-id/…", which survives replugging."""
+    baudrate: Annotated[int, Field(ge=300, le=4_000_000)]
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    timeout_s: Seconds = Field(default=duration_s("300ms"), alias="timeout", gt=0, le=10)
+    """How long a slave may think before its answer begins."""
+
+
+class DeviceSettings(Settings):
+    """A `[[devices]]` table."""
+
+    id: Identifier
+    model: str
+    line: str | None = None
+    unit: Annotated[int, Field(ge=1, le=247)] | None = None
+    topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]+$")] | None = None
+    place: Place
+    settings: dict[Identifier, Value] = Field(default_factory=dict)
+    """Names that the rules may use, e.g. `depth`."""
+
+
+class File(Settings):
+    """The file as it is written."""
+
+    site: Identifier
+    edge: Identifier
+    folder: Folder
+    kinds: list[Folder] = Field(default_factory=list)
+    models: list[Folder] = Field(default_factory=list)
+    outbox_limit_mb: Annotated[int, Field(ge=1)] = 512
+    uplink: Broker
+    local: Broker | None = None
+    lines: list[LineSettings] = Field(default_factory=list)
+    devices: list[DeviceSettings] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One configured device with its kind looked up."""
+
+    id: DeviceId
+    kind: Kind
+    announcement: Announcement
+
+
+@dataclass(frozen=True, slots=True)
+class Slave:
+    """A device on a serial line."""
+
+    device: Device
+    unit: int
+    model: ModbusModel
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """A device that publishes JSON on the local broker."""
+
+    device: Device
+    topic: str
+    model: JsonModel
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the agent runs by. Nothing in it can be wrong any more; what it names may still be away."""
+
+    site: SiteId
+    edge: EdgeId
+    folder: Path
+    outbox_limit_bytes: int
+    uplink: Broker
+    local: Broker | None
+    lines: Mapping[str, LineSettings]
+    slaves: Mapping[str, tuple[Slave, ...]]
+    """By line; a line without slaves isn't in it."""
+    publishers: tuple[Publisher, ...]
+
+    @property
+    def devices(self) -> list[Device]:
+        slaves = [slave.device for on_line in self.slaves.values() for slave in on_line]
+        return slaves + [publisher.device for publisher in self.publishers]
+
+
+def parse(path: Path) -> Config:
+    """The configuration in `path`. Raises ConfigError; opens no port and no connection."""
+    file = read(path, File)
+    here = path.parent
+    kinds = load_kinds(*(here / folder for folder in file.kinds))
+    models = load_models(kinds, *(here / folder for folder in file.models))
+    check = _Check(path, file, kinds, models)
+    check.lines()
+    slaves: dict[str, list[Slave]] = {}
+    publishers = []
+    for index, settings in enumerate(file.devices):
+        found = check.device(index, settings)
+        if isinstance(found, Slave):
+            slaves.setdefault(str(settings.line), []).append(found)
+        else:
+            publishers.append(found)
+    return Config(
+        site=SiteId(file.site),
+        edge=EdgeId(file.edge),
+        folder=here / file.folder,
+        outbox_limit_bytes=file.outbox_limit_mb * MEGABYTE,
+        uplink=_beside(file.uplink, here),
+        local=_beside(file.local, here) if file.local else None,
+        lines={line.name: line for line in file.lines},
+        slaves={name: tuple(on_line) for name, on_line in slaves.items()},
+        publishers=tuple(publishers),
+    )
+
+
+class _Check:
+    """What one table can't know of the others."""
+
+    def __init__(self, path: Path, file: File, kinds: Kinds, models: Mapping[str, Model]) -> None:
+        self._path, self._file, self._kinds, self._models = path, file, kinds, models
+        self._taken: dict[tuple[str, ...], str] = {}
+
+    def lines(self) -> None:
+        for index, line in enumerate(self._file.lines):
+            self._once(("the name", line.name), "another line", ("lines", index, "name"))
+            self._once((line.port,), f"line `{line.name}`", ("lines", index, "port"))
+
+    def device(self, index: int, device: DeviceSettings) -> Slave | Publisher:
+        here = ("devices", index)
+        self._once(("the id", device.id), "another device", (*here, "id"))
+        if (model := self._models.get(device.model)) is None:
+            self._wrong((*here, "model"), f"no model `{device.model}`{suggest(device.model, self._models)}")
+        announcement = Announcement(kind=model.kind, model=device.model, place=device.place, settings=device.settings)
+        known = Device(DeviceId(device.id), self._kinds[model.kind], announcement)
+        if isinstance(model, ModbusModel):
+            return self._slave(here, device, known, model)
+        return self._publisher(here, device, known, model)
+
+    def _slave(self, here: tuple[Any, ...], device: DeviceSettings, known: Device, model: ModbusModel) -> Slave:
+        if device.topic is not None:
+            self._wrong((*here, "topic"), f"a {device.model} has no topic; it is a unit on a line")
+        names = [line.name for line in self._file.lines]
+        if device.line is None or device.unit is None:
+            missing = "line" if device.line is None else "unit"
+            self._wrong((*here, missing), f"is missing: a {device.model} is a unit on a line{suggest('', names)}")
+        if device.line not in names:
+            self._wrong((*here, "line"), f"no line `{device.line}`{suggest(device.line, names)}")
+        self._once((f"unit {device.unit} of line", device.line), f"device `{device.id}`", (*here, "unit"))
+        for name in model.channels:
+            if known.kind.channels[name].type == "text":
+                self._wrong((*here, "model"), f"{device.model}: {name} is text, which no register holds")
+        return Slave(known, device.unit, model)
+
+    def _publisher(self, here: tuple[Any, ...], device: DeviceSettings, known: Device, model: JsonModel) -> Publisher:
+        for name in ("line", "unit"):
+            if getattr(device, name) is not None:
+                self._wrong((*here, name), f"a {device.model} has no {name}; it publishes on a topic")
+        if device.topic is None:
+            self._wrong((*here, "topic"), f"is missing: a {device.model} publishes on a topic of the local broker")
+        self._once(("topic", device.topic), f"device `{device.id}`", (*here, "topic"))
+        if self._file.local is None:
+            self._wrong(("local",), f"is missing: device `{device.id}` publishes on the local broker")
+        return Publisher(known, device.topic, model)
+
+    def _once(self, what: tuple[str, ...], owner: str, where: tuple[Any, ...]) -> None:
+        if what in self._taken:
+            self._wrong(where, f"{' '.join(what)} is taken by {self._taken[what]}")
+        self._taken[what] = owner
+
+    def _wrong(self, where: tuple[Any, ...], complaint: str) -> NoReturn:
+        line = line_of(self._path.read_text(encoding="utf-8"), where)
+        raise ConfigError(f"{self._path}:{line}: {'.'.join(map(str, where))}: {complaint}")
+
+
+def _beside(broker: Broker, here: Path) -> Broker:
+    """`broker` with its files looked for beside the configuration. Raises ConfigError if one can't be read."""
+    names = ("password_file", "ca_file", "cert_file", "key_file")
+    files = {name: here / file for name in names if (file := getattr(broker, name)) is not None}
+    found = broker.model_copy(update=files)
+    found.secret()
+    found.tls()
+    return found

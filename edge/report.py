@@ -1,0 +1,69 @@
+"""Report by exception: which readings leave the edge, and which of them can't wait. Pure.
+
+A reading is reported when it is the channel's first, when its quality or its state changed, when it moved by more
+than the deadband from what was last reported, and when the channel's interval is over. A change of an alarm-class
+channel is urgent; its repetition after a quiet interval is not.
+
+A reading older than the last reported one (a device's own buffer, a clock set back) is history: reported as it is,
+and not what the next one is compared with.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from messages.ids import DeviceId
+from messages.kind import Channel, Kind
+from messages.reading import Reading
+
+
+class Urgency(IntEnum):
+    """In the order in which a full outbox lets go."""
+
+    PERIODIC = 0
+    ALARM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A reading that leaves the edge."""
+
+    reading: Reading
+    urgency: Urgency
+
+
+def urgency(channel: Channel, last: Reading | None, reading: Reading) -> Urgency | None:
+    """How urgently `reading` must be reported, `last` being the newest that was; None if it need not be."""
+    if last is None or reading.quality != last.quality or _moved(channel, last, reading):
+        return Urgency.ALARM if channel.alarm_class else Urgency.PERIODIC
+    is_history = reading.at_ms < last.at_ms
+    is_due = reading.at_ms - last.at_ms >= channel.interval_s * 1000
+    return Urgency.PERIODIC if is_history or is_due else None
+
+
+def _moved(channel: Channel, last: Reading, reading: Reading) -> bool:
+    if isinstance(last.value, bool | str) or isinstance(reading.value, bool | str):
+        return last.value != reading.value
+    return abs(reading.value - last.value) > channel.deadband
+
+
+class Reporter:
+    """Remembers what was last reported of every channel."""
+
+    def __init__(self, kinds: dict[DeviceId, Kind]) -> None:
+        self._kinds = kinds
+        self._last: dict[tuple[DeviceId, str], Reading] = {}
+
+    def select(self, readings: Iterable[Reading]) -> list[Reported]:
+        """Those of `readings` that leave the edge."""
+        selected = []
+        for reading in readings:
+            key = reading.device, reading.channel
+            last = self._last.get(key)
+            how = urgency(self._kinds[reading.device].channels[reading.channel], last, reading)
+            if how is None:
+                continue
+            selected.append(Reported(reading, how))
+            if last is None or reading.at_ms >= last.at_ms:
+                self._last[key] = reading
+        return selected

@@ -1,0 +1,186 @@
+from pathlib import Path
+
+import pytest
+
+from edge.commands import load, summary, warnings
+from edge.config import Config, parse
+from messages.settings import ConfigError
+
+GOOD = """\
+site = "junmen"
+edge = "pi-1"
+folder = "state"
+[uplink]
+username = "junmen/pi-1"
+password = "p"
+[local]
+username = "local"
+[[lines]]
+name = "rs485-1"
+port = "/dev/null"
+baudrate = 9600
+[[devices]]
+id = "gas-1"
+model = "modbus-gas-detector"
+line = "rs485-1"
+unit = 11
+place = { grid = "grid-1", building = "3", unit = "2", text = "3号楼2单元101厨房" }
+[[devices]]
+id = "level-1"
+model = "modbus-level-probe"
+line = "rs485-1"
+unit = 12
+place = { grid = "grid-1", text = "雨水井" }
+settings = { depth = 3.5 }
+[[devices]]
+id = "door-1"
+model = "json-door-controller"
+topic = "local/door-1"
+place = { grid = "grid-1", text = "2单元门口" }
+"""
+
+
+def parsed(folder: Path, *changes: tuple[str, str]) -> Config:
+    text = GOOD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    (folder / "edge.toml").write_text(text, encoding="utf-8")
+    return parse(folder / "edge.toml")
+
+
+def complaint(folder: Path, *changes: tuple[str, str]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parsed(folder, *changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{folder}/")
+
+
+def test_a_good_file_is_read_and_its_paths_are_beside_it(tmp_path: Path) -> None:
+    config = parsed(tmp_path)
+    assert config.folder == tmp_path / "state"
+    assert [device.id for device in config.devices] == ["gas-1", "level-1", "door-1"]
+    assert config.devices[1].announcement.settings == {"depth": 3.5}
+    assert config.devices[0].announcement.kind == "gas_alarm"
+    assert config.outbox_limit_bytes == 512 * 1024 * 1024
+    assert config.lines["rs485-1"].timeout_s == 0.3
+    assert not config.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "modbus-gas-detector",
+            "modbus-gas-detektor",
+            "edge.toml:15: devices.0.model: no model `modbus-gas-detektor`; did you mean `modbus-gas-detector`?",
+        ),
+        (
+            'line = "rs485-1"',
+            'line = "rs485-2"',
+            "edge.toml:16: devices.0.line: no line `rs485-2`; did you mean `rs485-1`?",
+        ),
+        ("unit = 12", "unit = 11", "edge.toml:23: devices.1.unit: unit 11 of line rs485-1 is taken by device `gas-1`"),
+        ('id = "level-1"', 'id = "gas-1"', "edge.toml:20: devices.1.id: the id gas-1 is taken by another device"),
+        (
+            "unit = 11\n",
+            "",
+            "edge.toml:13: devices.0.unit: is missing: a modbus-gas-detector is a unit on a line; known: rs485-1",
+        ),
+        (
+            "unit = 11\n",
+            'unit = 11\ntopic = "a"\n',
+            "edge.toml:18: devices.0.topic: a modbus-gas-detector has no topic; it is a unit on a line",
+        ),
+        ("unit = 11", "unit = 248", "edge.toml:17: devices.0.unit: should be less than or equal to 247, not 248"),
+        ("unit = 11", "unti = 11", "edge.toml:17: devices.0.unti: is not known here; did you mean `unit`?"),
+        (
+            'topic = "local/door-1"\n',
+            "",
+            "edge.toml:26: devices.2.topic: is missing: a json-door-controller publishes on a topic of the local broker",
+        ),
+        (
+            'topic = "local/door-1"',
+            'topic = "local/door-1"\nunit = 3',
+            "edge.toml:30: devices.2.unit: a json-door-controller has no unit; it publishes on a topic",
+        ),
+        (
+            '[local]\nusername = "local"\n',
+            "",
+            "edge.toml:1: local: is missing: device `door-1` publishes on the local broker",
+        ),
+        ('"junmen"', '"Jun men"', "edge.toml:1: site: "),
+        (
+            "baudrate = 9600",
+            "baudrate = 12",
+            "edge.toml:12: lines.0.baudrate: should be greater than or equal to 300, not 12",
+        ),
+        ("baudrate = 9600", 'baudrate = 9600\ntimeout = "3 s"', "edge.toml:13: lines.0.timeout: a duration such as"),
+        ("[uplink]", 'kinds = ["nowhere"]\n[uplink]', "nowhere: no such folder of kinds"),
+        ('password = "p"', 'password_file = "secret"', "secret: no password can be read: No such file or directory"),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_line_and_field(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert complaint(tmp_path, (old, new)).startswith(said)
+
+
+def test_two_lines_never_share_a_name_or_a_port(tmp_path: Path) -> None:
+    second = '[[lines]]\nname = "{}"\nport = "{}"\nbaudrate = 9600\n[[devices]]\nid = "gas-1"'
+    first = '[[devices]]\nid = "gas-1"'
+    assert "name: the name rs485-1 is taken" in complaint(tmp_path, (first, second.format("rs485-1", "/dev/x")))
+    assert "port: /dev/null is taken by line `rs485-1`" in complaint(tmp_path, (first, second.format("b", "/dev/null")))
+
+
+def test_two_devices_never_share_a_topic_and_a_topic_holds_no_wildcard(tmp_path: Path) -> None:
+    second = (
+        'id = "door-2"\nmodel = "json-door-controller"\ntopic = "local/door-1"\nplace = { grid = "g", text = "" }\n'
+    )
+    twice = complaint(tmp_path, ("[[devices]]", f"[[devices]]\n{second}[[devices]]"))
+    assert twice.endswith("devices.3.topic: topic local/door-1 is taken by device `door-2`")
+    assert "devices.2.topic" in complaint(tmp_path, ("local/door-1", "local/+"))
+
+
+def test_a_user_adds_a_kind_and_a_model_by_two_files(tmp_path: Path) -> None:
+    for name in ("kinds", "models"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kinds/noise.toml").write_text(
+        'name = { zh = "噪声", en = "Noise" }\n[channels.level]\nname = { zh = "声级", en = "Level" }\n'
+        'meaning = "A-weighted"\ntype = "number"\nunit = "dB"\ninterval = "1min"\n'
+    )
+    (tmp_path / "models/acme-noise.toml").write_text(
+        'protocol = "modbus-rtu"\nname = "Acme"\nsource = "none"\nkind = "noise"\npoll_every = "1s"\n'
+        "[channels.level]\ninput = 0\n"
+    )
+    config = parsed(
+        tmp_path,
+        ("[uplink]", 'kinds = ["kinds"]\nmodels = ["models"]\n[uplink]'),
+        ("modbus-gas-detector", "acme-noise"),
+    )
+    assert config.devices[0].announcement.kind == "noise"
+
+
+def test_a_password_file_is_read_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from the file\n")
+    assert parsed(tmp_path, ('password = "p"', 'password_file = "secret"')).uplink.secret() == "from the file"
+
+
+def test_the_summary_says_what_is_asked_of_whom(tmp_path: Path) -> None:
+    said = "\n".join(summary(parsed(tmp_path)))
+    assert "edge junmen/pi-1: 3 devices" in said
+    assert "every 1 s holding 0x0000 and 1 more: gas_concentration, alarm_contact, sensor_fault" in said
+    assert "every 1 s discrete 0x0000: float_switch" in said
+    assert "topic local/door-1: door-1 (json-door-controller): door_open, forced, tamper" in said
+
+
+def test_what_cannot_work_is_warned_of(tmp_path: Path) -> None:
+    assert list(warnings(parsed(tmp_path))) == []
+    absent = parsed(tmp_path, ('"/dev/null"', f'"{tmp_path}/ttyUSB9"'))
+    assert list(warnings(absent)) == [f"line rs485-1: {tmp_path}/ttyUSB9 is not there"]
+    (other,) = warnings(parsed(tmp_path, ("junmen/pi-1", "pi-1")))
+    assert '"junmen/pi-1" alone' in other
+
+
+def test_a_line_that_is_asked_for_too_much_is_warned_of(tmp_path: Path) -> None:
+    slow = parsed(tmp_path, ("baudrate = 9600", "baudrate = 300"))
+    assert load(slow.lines["rs485-1"], slow.slaves["rs485-1"]) > 1
+    assert any("read less often" in warning for warning in warnings(slow))

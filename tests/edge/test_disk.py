@@ -1,0 +1,142 @@
+import asyncio
+import re
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import structlog
+
+from edge.disk import FILE, MOST_SET_ASIDE, Disk, new_stream
+from edge.report import Reported, Urgency
+from messages.ids import IDENTIFIER, DeviceId, EdgeId
+from messages.reading import Reading
+from messages.settings import ConfigError
+
+LIMIT_S = 20.0
+
+
+def disk(folder: Path, now_ms: int = 1) -> Disk:
+    return Disk(folder, EdgeId("pi-1"), 1 << 20, lambda: now_ms)
+
+
+def some(count: int) -> list[Reported]:
+    readings = (Reading(device=DeviceId("d"), channel="c", at_ms=at, value=1.0) for at in range(count))
+    return [Reported(reading, Urgency.PERIODIC) for reading in readings]
+
+
+@contextmanager
+def files_no_longer_than(limit_bytes: int) -> Iterator[None]:
+    """A disk that takes no more, for this process: the kernel refuses to let any file grow past the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_the_folder_is_made_and_the_stream_outlives_the_process(tmp_path: Path) -> None:
+    async with disk(tmp_path / "a" / "b") as first:
+        stream = first.stream
+        assert await first.add(some(1)) == 1
+    async with disk(tmp_path / "a" / "b") as second:
+        assert second.stream == stream
+        assert await second.add(some(1)) == 2
+
+
+async def test_two_agents_never_share_a_folder(tmp_path: Path) -> None:
+    async with disk(tmp_path):
+        with pytest.raises(ConfigError, match="another edge agent"):
+            async with disk(tmp_path):
+                pass
+    async with disk(tmp_path):
+        pass
+
+
+async def test_a_folder_that_cannot_be_made_is_the_operators_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="no outbox can be kept here"):
+        async with disk(tmp_path / "file" / "folder"):
+            pass
+
+
+async def test_a_file_that_is_none_is_the_operators_to_mend(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(ConfigError, match="no outbox can be kept here: unable to open"):
+        async with disk(tmp_path):
+            pass
+
+
+async def test_a_disk_that_is_full_at_the_start_is_waited_for(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as said:
+        with files_no_longer_than(0):
+            opening = asyncio.create_task(disk(tmp_path).__aenter__())
+            while not said:
+                await asyncio.wait([opening], timeout=0.05)
+        async with asyncio.timeout(LIMIT_S):
+            opened = await opening
+        await opened.__aexit__(None, None, None)
+    assert [entry["event"] for entry in said] == ["disk refuses; readings wait", "disk is back"]
+
+
+async def test_a_torn_file_is_set_aside_and_said_and_a_new_stream_begins(tmp_path: Path) -> None:
+    async with disk(tmp_path) as before:
+        await before.add(some(50))
+        stream = before.stream
+    torn = (tmp_path / FILE).read_bytes()[:5000]
+    (tmp_path / FILE).write_bytes(torn)
+    with structlog.testing.capture_logs() as said:
+        async with disk(tmp_path, now_ms=77) as after:
+            assert after.stream != stream
+            assert await after.add(some(1)) == 1
+    assert (tmp_path / f"{FILE}.damaged-77").read_bytes() == torn
+    assert [entry["event"] for entry in said] == ["outbox is damaged, set aside; a new stream begins"]
+
+
+async def test_damage_that_shows_later_costs_no_reading_that_comes_after(tmp_path: Path) -> None:
+    async with disk(tmp_path) as running:
+        for _ in range(100):
+            await running.add(some(50))
+        stream = running.stream
+        with sqlite3.connect(tmp_path / FILE) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.close()
+        with (tmp_path / FILE).open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * 4096 * 20)
+        while running.stream == stream:
+            await running.add(some(50))
+        assert (await running.ledger()).figures.pending == 50
+    async with disk(tmp_path) as again:
+        assert (await again.ledger()).figures.pending == 50
+
+
+async def test_only_the_last_few_damaged_files_are_kept(tmp_path: Path) -> None:
+    for now_ms in range(10, 16):
+        (tmp_path / FILE).write_bytes(b"no database" * 100)
+        async with disk(tmp_path, now_ms):
+            pass
+    kept = sorted(path.name for path in tmp_path.glob("*.damaged-*"))
+    assert kept == [f"{FILE}.damaged-{now_ms}" for now_ms in range(16 - MOST_SET_ASIDE, 16)]
+
+
+async def test_a_disk_that_refuses_is_said_once_and_waited_for(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as said:
+        async with disk(tmp_path) as full, asyncio.timeout(LIMIT_S):
+            await full.add(some(1))
+            with files_no_longer_than(32 * 1024):
+                waiting = [asyncio.create_task(full.add(some(200))) for _ in range(8)]
+                while not said:
+                    await asyncio.wait(waiting, timeout=0.05)
+            await asyncio.gather(*waiting)
+            assert (await full.ledger()).figures.pending == 1601
+    assert [entry["event"] for entry in said] == ["disk refuses; readings wait", "disk is back"]
+
+
+def test_streams_are_named_apart_and_safely() -> None:
+    names = {new_stream() for _ in range(100)}
+    assert len(names) == 100
+    assert all(len(name) == 12 and re.match(IDENTIFIER, name) for name in names)

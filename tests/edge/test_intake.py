@@ -1,0 +1,103 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.disk import Disk
+from edge.intake import COMPANY_S, ENOUGH, MOST_WAITING, Intake
+from edge.report import Reported, Urgency
+from messages.ids import DeviceId, EdgeId
+from messages.reading import Reading
+
+LIMIT_S = 10.0
+
+
+def some(count: int = 1, urgency: Urgency = Urgency.PERIODIC) -> list[Reported]:
+    readings = (Reading(device=DeviceId("d"), channel="c", at_ms=at, value=1.0) for at in range(count))
+    return [Reported(reading, urgency) for reading in readings]
+
+
+class Kept(asyncio.Event):
+    """Set after a commit."""
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[tuple[Intake, Disk, Kept]]:
+    kept = Kept()
+    async with Disk(folder, EdgeId("pi-1"), 1 << 20, lambda: 1) as disk:
+        intake = Intake(disk, kept.set)
+        task = asyncio.create_task(intake.run())
+        async with asyncio.timeout(LIMIT_S):
+            yield intake, disk, kept
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def company_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on disk within the limit of a test has not waited for company."""
+    monkeypatch.setattr("edge.intake.COMPANY_S", 1000 * LIMIT_S)
+
+
+@pytest.mark.usefixtures("company_for_ever")
+async def test_an_alarm_is_on_disk_at_once_and_takes_along_what_waits(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, disk, kept):
+        await intake.put(some(3))
+        await intake.put(some(1, Urgency.ALARM))
+        await kept.wait()
+        assert (await disk.ledger()).figures.pending == 4
+        assert (await disk.ledger()).packs == 2
+
+
+async def test_periodic_readings_travel_in_company(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, disk, kept):
+        for _ in range(5):
+            await intake.put(some())
+        start_s = asyncio.get_running_loop().time()
+        await kept.wait()
+        assert asyncio.get_running_loop().time() - start_s > COMPANY_S * 0.9
+        assert (await disk.ledger()).packs == 1
+
+
+@pytest.mark.usefixtures("company_for_ever")
+async def test_many_periodic_readings_wait_for_no_company(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, _, kept):
+        await intake.put(some(ENOUGH))
+        await kept.wait()
+
+
+async def test_what_depends_on_the_disk_happens_after_the_commit_and_in_order(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, disk, kept):
+        happened: list[str] = []
+        await intake.put([], lambda: happened.append("nothing to keep"))
+        await intake.put(some(), lambda: happened.append("kept"))
+        assert happened == []
+        await intake.put(some(1, Urgency.ALARM), lambda: happened.append("alarm kept"))
+        await kept.wait()
+        assert happened == ["nothing to keep", "kept", "alarm kept"]
+        assert (await disk.ledger()).figures.pending == 2
+
+
+async def test_when_too_much_waits_the_source_waits(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, disk, kept):
+        await intake.put(some(MOST_WAITING))
+        late = asyncio.create_task(intake.put(some()))
+        await asyncio.sleep(0)
+        assert not late.done()
+        await kept.wait()
+        await late
+        await intake.put(some(1, Urgency.ALARM))
+        kept.clear()
+        await kept.wait()
+        assert (await disk.ledger()).figures.pending == MOST_WAITING + 2
+
+
+async def test_what_waits_when_the_agent_stops_is_still_written(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, _, _):
+        await intake.put(some(7, Urgency.ALARM))
+        await asyncio.sleep(0)  # that commit may be under way
+        await intake.put(some(2))
+    async with Disk(tmp_path, EdgeId("pi-1"), 1 << 20, lambda: 1) as disk:
+        assert (await disk.ledger()).figures.pending == 9

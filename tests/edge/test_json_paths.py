@@ -1,0 +1,91 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.models.product import JsonModel, load_models
+from edge.protocols.json_paths import AHEAD_MS, JsonError, Message, decode
+from messages.kind import load_kinds
+
+NOW_MS = 1_763_700_000_000
+KINDS = load_kinds()
+DOOR = KINDS["door_access"]
+BIN = KINDS["waste_bin"]
+
+
+def door() -> JsonModel:
+    model = load_models(KINDS)["json-door-controller"]
+    assert isinstance(model, JsonModel)
+    return model
+
+
+def bin_model(**time: object) -> JsonModel:
+    return JsonModel.model_validate(
+        {
+            "protocol": "mqtt-json",
+            "name": "",
+            "source": "",
+            "kind": "waste_bin",
+            "channels": {"fill": {"path": "data.fill", "scale": 0.1, "offset": 1}},
+            **({"time": time} if time else {}),
+        }
+    )
+
+
+def test_the_shipped_door_controller_is_read() -> None:
+    payload = b'{"door": "open", "forced": false, "tamper": true, "ts": 1763699999000, "battery": 4}'
+    assert decode(payload, door(), DOOR, NOW_MS) == Message(
+        {"door_open": True, "forced": False, "tamper": True}, 1_763_699_999_000
+    )
+
+
+def test_a_message_need_not_hold_every_channel() -> None:
+    assert decode(b'{"tamper": false, "forced": null}', door(), DOOR, NOW_MS) == Message({"tamper": False}, None)
+
+
+def test_unknown_words_and_other_types_make_no_reading_and_are_named() -> None:
+    said = decode(b'{"door": "ajar", "forced": 1, "tamper": "no"}', door(), DOOR, NOW_MS)
+    assert said.values == {}
+    assert said.unread == ("door_open: 'ajar'", "forced: '1'", "tamper: 'no'")
+
+
+def test_a_path_leads_into_objects_and_numbers_are_scaled() -> None:
+    assert decode(b'{"data": {"fill": 503}}', bin_model(), BIN, NOW_MS).values == {"fill": 51.3}
+    assert decode(b'{"data": [1]}', bin_model(), BIN, NOW_MS).values == {}
+    assert decode(b'{"data": {"fill": true}}', bin_model(), BIN, NOW_MS).values == {}
+
+
+def test_a_number_that_scaling_makes_infinite_makes_no_reading() -> None:
+    huge = bin_model()
+    channels = {"fill": huge.channels["fill"].model_copy(update={"scale": 1e300})}
+    said = decode(b'{"data": {"fill": 1e300}}', huge.model_copy(update={"channels": channels}), BIN, NOW_MS)
+    assert said.values == {}
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"open", b"[1]", b"null", b'{"door": NaN}', b"\xff\xfe", b'{"a":1' + b" " * 70000]
+)
+def test_what_is_no_json_object_is_nonsense(payload: bytes) -> None:
+    with pytest.raises(JsonError):
+        decode(payload, door(), DOOR, NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("said", "at_ms"),
+    [(1_763_699_990.5, 1_763_699_990_500), (1_763_700_059, 1_763_700_059_000)],
+)
+def test_a_time_in_seconds_is_taken(said: float, at_ms: int) -> None:
+    payload = b'{"t": %s}' % str(said).encode()
+    assert decode(payload, bin_model(path="t", unit="s"), BIN, NOW_MS) == Message({}, at_ms)
+
+
+@pytest.mark.parametrize("said", [b"0", b"-5", b"1e308", b"true", b'"now"', b"%d" % (NOW_MS + AHEAD_MS + 1)])
+def test_a_time_that_cannot_be_true_is_not_believed(said: bytes) -> None:
+    assert decode(b'{"t": %s}' % said, bin_model(path="t", unit="ms"), BIN, NOW_MS) == Message({}, None, True)
+
+
+@given(st.binary(max_size=200) | st.text().map(lambda text: f'{{"door": "{text}", "ts": 1}}'.encode()))
+def test_no_bytes_do_more_than_be_nonsense(payload: bytes) -> None:
+    try:
+        decode(payload, door(), DOOR, NOW_MS)
+    except JsonError:
+        pass

@@ -1,0 +1,103 @@
+import math
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge import registers
+from edge.models.product import ModbusChannel
+from messages.ids import DeviceId
+from messages.kind import Channel, Kind
+from messages.reading import Quality, Reading, Value
+
+TEXT = {"zh": "量", "en": "quantity"}
+
+
+def read(raw: list[int], wanted: str = "number", first: int = 0, **channel: object) -> Reading | None:
+    settings = ModbusChannel.model_validate({"holding": 0} | channel)
+    kind = Kind(
+        name=TEXT,  # type: ignore[arg-type]
+        channels={
+            "quantity": Channel.model_validate(
+                {
+                    "name": TEXT,
+                    "meaning": "",
+                    "type": wanted,
+                    "interval": "1min",
+                    "unit": None if wanted != "number" else "m",
+                }
+            )
+        },
+    )
+    found = list(registers.readings(DeviceId("d"), kind, {"quantity": settings}, first, raw, 5))
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+def value(raw: list[int], wanted: str = "number", first: int = 0, **channel: object) -> Value | None:
+    reading = read(raw, wanted, first, **channel)
+    return reading.value if reading else None
+
+
+@pytest.mark.parametrize(
+    ("type_", "raw", "expected"),
+    [
+        ("uint16", [0xFFFF], 65535),
+        ("int16", [0xFFFF], -1),
+        ("int16", [0x8000], -32768),
+        ("int16", [0x7FFF], 32767),
+        ("uint32", [0x0001, 0x0002], 65538),
+        ("int32", [0xFFFF, 0xFFFE], -2),
+        ("float32", [0x3FA6, 0x6666], 1.3),
+        ("float32", [0xC2F6, 0xE979], -123.456),
+    ],
+)
+def test_types_are_read_as_the_product_file_says(type_: str, raw: list[int], expected: float) -> None:
+    assert value(raw, type=type_) == expected
+    assert value(raw[::-1], type=type_, word_order="little") == expected
+
+
+def test_scale_and_offset_leave_no_dust_behind_the_point() -> None:
+    assert value([3], type="int16", scale=0.1) == 0.3
+    assert value([1234], scale=0.001) == 1.234
+    assert value([250], type="int16", scale=0.1, offset=-40) == -15
+
+
+def test_a_bit_is_taken_from_its_register_or_stands_alone() -> None:
+    assert [value([0b10], "boolean", type="bit", bit=bit) for bit in (0, 1, 2)] == [False, True, False]
+    assert value([1], "boolean", holding=None, discrete=0, type="bit") is True
+
+
+def test_a_register_of_a_boolean_channel_is_true_when_it_is_not_nought() -> None:
+    assert [value([raw], "boolean") for raw in (0, 1, 7)] == [False, True, True]
+
+
+@pytest.mark.parametrize("written", [0x8000, -32768])
+def test_a_count_that_means_not_available_makes_no_reading(written: int) -> None:
+    assert value([0x8000], type="int16", not_available=written) is None
+    assert value([0x8001], type="int16", not_available=written) == -32767
+
+
+@pytest.mark.parametrize("special", [[0x7FC0, 0], [0x7F80, 0], [0xFF80, 0]])
+def test_a_float_that_is_no_number_makes_no_reading(special: list[int]) -> None:
+    assert value(special, type="float32") is None
+
+
+def test_a_value_that_the_device_cannot_measure_is_of_bad_quality() -> None:
+    inside, outside = (read([raw], scale=0.1, valid=[0, 20]) for raw in (200, 201))
+    assert inside
+    assert outside
+    assert (inside.quality, outside.quality) == (Quality.GOOD, Quality.BAD)
+
+
+def test_a_channel_stands_where_its_address_is_in_the_reply() -> None:
+    assert value([10, 11, 12], first=0x100, holding=0x102) == 12
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_float32_becomes_a_decimal_that_is_still_that_float32(number: float) -> None:
+    packed = struct.pack(">f", number)
+    found = value(list(struct.unpack(">HH", packed)), type="float32")
+    assert isinstance(found, float)
+    assert struct.pack(">f", found) == packed or math.isclose(found, number, rel_tol=1e-11)

@@ -1,0 +1,72 @@
+from edge.report import Reporter, Urgency, urgency
+from messages.ids import DeviceId
+from messages.kind import Channel, load_kinds
+from messages.reading import Quality, Reading, Value
+
+KINDS = load_kinds()
+GAS, COVER = KINDS["gas_alarm"], KINDS["manhole_cover"]
+ALARM, PERIODIC = Urgency.ALARM, Urgency.PERIODIC
+
+
+def reading(value: Value, at_s: float, channel: str = "gas_concentration", quality: Quality = Quality.GOOD) -> Reading:
+    return Reading(device=DeviceId("gas-1"), channel=channel, at_ms=int(at_s * 1000), value=value, quality=quality)
+
+
+def replay(channel: str, *values: tuple[float, Value]) -> list[tuple[float, Urgency]]:
+    """When something of a gas alarm's channel is reported, and how urgently."""
+    reporter = Reporter({DeviceId("gas-1"): GAS})
+    return [
+        (at_s, reported.urgency)
+        for at_s, value in values
+        for reported in reporter.select([reading(value, at_s, channel)])
+    ]
+
+
+def test_the_first_value_is_always_reported() -> None:
+    assert replay("gas_concentration", (1, 0.0)) == [(1, ALARM)]
+    assert replay("sensor_fault", (1, False)) == [(1, PERIODIC)]
+
+
+def test_a_move_within_the_deadband_is_kept_and_one_beyond_it_is_urgent() -> None:
+    assert replay("gas_concentration", (1, 0.0), (2, 0.5), (3, 0.6), (4, 1.0)) == [(1, ALARM), (3, ALARM)]
+
+
+def test_a_slow_drift_is_reported_when_it_has_come_far_enough() -> None:
+    drift = [(second, second / 10) for second in range(1, 20)]
+    assert [at_s for at_s, _ in replay("gas_concentration", *drift)] == [1, 7, 13, 19]
+
+
+def test_a_state_is_reported_at_every_change() -> None:
+    assert replay("alarm_contact", (1, False), (2, False), (3, True), (4, False)) == [
+        (1, ALARM),
+        (3, ALARM),
+        (4, ALARM),
+    ]
+
+
+def test_after_its_interval_a_quiet_channel_is_repeated_without_hurry() -> None:
+    assert replay("gas_concentration", (1, 0.0), (60.9, 0.0), (61, 0.0), (62, 0.0)) == [(1, ALARM), (61, PERIODIC)]
+
+
+def test_a_change_of_quality_is_a_change() -> None:
+    channel = GAS.channels["gas_concentration"]
+    assert urgency(channel, reading(1.0, 1), reading(1.0, 2, quality=Quality.BAD)) is ALARM
+
+
+def test_history_is_reported_and_the_next_value_is_still_compared_with_the_newest() -> None:
+    buffered = replay("alarm_contact", (10, True), (5, False), (11, False), (12, False))
+    assert buffered == [(10, ALARM), (5, ALARM), (11, ALARM)]
+
+
+def test_channels_and_devices_are_remembered_apart() -> None:
+    one, other = DeviceId("cover-1"), DeviceId("cover-2")
+    reporter = Reporter({one: COVER, other: COVER})
+    both = [Reading(device=device, channel="tilt", at_ms=1, value=5.0) for device in (one, other)]
+    assert len(reporter.select(both)) == 2
+    assert reporter.select(both) == []
+
+
+def test_a_deadband_of_nought_lets_every_change_through() -> None:
+    channel = Channel.model_validate({"name": {"zh": "", "en": ""}, "meaning": "", "type": "number", "interval": "1h"})
+    assert urgency(channel, reading(1.0, 1), reading(1.1, 2)) is PERIODIC
+    assert urgency(channel, reading(1.0, 1), reading(1.0, 2)) is None

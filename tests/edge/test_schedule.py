@@ -1,0 +1,141 @@
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+
+from edge.models.product import ModbusModel, load_models
+from edge.protocols.modbus_rtu import Request
+from edge.schedule import MOST_BACKOFF_S, Poll, Schedule, backoff_s, polls, spread
+from messages.ids import DeviceId
+from messages.kind import load_kinds
+
+
+def model(channels: Mapping[str, Mapping[str, object]]) -> ModbusModel:
+    return ModbusModel.model_validate(
+        {
+            "protocol": "modbus-rtu",
+            "name": "",
+            "source": "",
+            "kind": "",
+            "poll_every": "1s",
+            "channels": channels,
+        }
+    )
+
+
+def requests(**channels: Mapping[str, object]) -> list[tuple[str, int, int, list[str]]]:
+    return [
+        (poll.request.table, poll.request.address, poll.request.count, list(poll.channels))
+        for poll in polls(DeviceId("d"), 1, model(channels))
+    ]
+
+
+def test_registers_that_touch_are_read_together() -> None:
+    assert requests(b={"holding": 2, "type": "float32"}, a={"holding": 1}, c={"holding": 4}) == [
+        ("holding", 1, 4, ["a", "b", "c"])
+    ]
+
+
+def test_a_gap_is_never_read_over_and_tables_stay_apart() -> None:
+    assert requests(a={"holding": 0}, b={"holding": 2}, c={"input": 1}) == [
+        ("holding", 0, 1, ["a"]),
+        ("holding", 2, 1, ["b"]),
+        ("input", 1, 1, ["c"]),
+    ]
+
+
+def test_two_bits_of_one_register_are_one_request() -> None:
+    bits = {name: {"holding": 7, "type": "bit", "bit": bit} for bit, name in enumerate("ab")}
+    assert requests(**bits) == [("holding", 7, 1, ["a", "b"])]
+
+
+def test_a_request_never_grows_past_what_a_reply_can_carry() -> None:
+    many = {f"c{address:03}": {"holding": address} for address in range(130)}
+    assert [(address, count) for _, address, count, _ in requests(**many)] == [(0, 125), (125, 5)]
+    pairs = {f"c{address:03}": {"input": address, "type": "int32"} for address in range(0, 130, 2)}
+    assert [(address, count) for _, address, count, _ in requests(**pairs)] == [(0, 124), (124, 6)]
+
+
+def test_every_shipped_modbus_product_is_read_by_at_most_two_requests() -> None:
+    shipped = load_models(load_kinds()).values()
+    counts = [len(polls(DeviceId("d"), 1, product)) for product in shipped if isinstance(product, ModbusModel)]
+    assert sorted(counts) == [1, 1, 1, 2]
+
+
+def poll(unit: int, every_s: float = 1.0) -> Poll:
+    return Poll(DeviceId(f"d{unit}"), Request(unit, "holding", 0, 1), {}, every_s)
+
+
+def run(schedule: Schedule, until_s: float, dead: set[int], takes_s: float = 0.3) -> list[tuple[float, int]]:
+    """Who is asked when, if those in `dead` never answer and a time-out takes `takes_s`."""
+    now_s = 0.0
+    asked: list[tuple[float, int]] = []
+    while True:
+        next_, due_s = schedule.next()
+        now_s = max(now_s, due_s)
+        if now_s >= until_s:
+            return asked
+        unit = next_.request.unit
+        asked.append((now_s, unit))
+        if unit in dead:
+            now_s += takes_s
+            schedule.silent(next_, now_s)
+        else:
+            schedule.answered(next_, now_s)
+
+
+def test_the_beat_is_kept() -> None:
+    assert run(Schedule([poll(1)], 0), 3, set()) == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_an_overloaded_line_takes_turns_and_makes_up_for_nothing() -> None:
+    slow = Schedule([poll(1, 0.1), poll(2, 0.1)], 0)
+    for now_s in (10.0, 20.0, 30.0, 40.0):
+        first, _ = slow.next()
+        slow.answered(first, now_s)
+    assert slow.next()[1] == 30.0
+
+
+def test_a_dead_slave_is_asked_less_and_less_often_and_the_others_as_before() -> None:
+    asked = run(Schedule([poll(1), poll(2), poll(2)], 0), 300, {2})
+    living = [at_s for at_s, unit in asked if unit == 1]
+    dead = [at_s for at_s, unit in asked if unit == 2]
+    assert len(living) == 300
+    assert max(later - sooner for sooner, later in pairwise(living)) < 2
+    assert len(dead) < 12
+    assert dead[-1] - dead[-2] == pytest.approx(MOST_BACKOFF_S * spread(2), abs=1)
+
+
+def test_a_slave_that_answers_again_is_asked_as_before_at_once() -> None:
+    one, other = poll(2), poll(2)
+    schedule = Schedule([one, other], 0)
+    for _ in range(6):
+        schedule.silent(one, 10)
+    assert schedule.next()[1] > 12
+    schedule.answered(one, 100)
+    assert schedule.next() == (other, 100)
+    schedule.answered(other, 100)
+    assert {schedule.next()[1]} == {101}
+
+
+def test_back_off_doubles_to_a_minute_and_is_never_shorter_than_the_beat() -> None:
+    assert [backoff_s(silent, 1) for silent in (3, 4, 5, 8, 2000)] == [2, 4, 8, 60, 60]
+    assert backoff_s(3, 600) == 600
+
+
+def test_a_slave_that_is_deaf_after_anothers_silence_is_found_again_although_that_one_stays_dead() -> None:
+    schedule, heard_at_s, now_s, living = Schedule([poll(11), poll(12)], 0), [], 0.0, -1.0
+    while now_s < 300:
+        next_, due_s = schedule.next()
+        now_s = max(now_s, due_s)
+        if next_.request.unit == 11 and now_s > living:
+            schedule.answered(next_, now_s)
+            heard_at_s.append(now_s)
+        else:
+            if next_.request.unit == 12:
+                living = now_s + 0.5  # until then 11 takes what it hears for 12's answer
+            now_s += 0.3
+            schedule.silent(next_, now_s)
+    gaps = [later - sooner for sooner, later in pairwise(heard_at_s)]
+    assert max(gaps) < 10
+    assert len(heard_at_s) > 280

@@ -1,0 +1,135 @@
+"""`gridcall edge` as its user runs it: a foreign slave on one side, a real broker on the other."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from messages.reading import Reading, Value
+from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
+from tests.integration.test_edge_listener import TOPIC, device
+from tests.integration.test_edge_uplink import Collector, collector
+from tests.services import PASSWORD, ROOT, MqttBroker
+
+pytestmark = pytest.mark.needs("mosquitto", "mbpoll")
+
+
+@pytest.fixture
+def libmodbus(tmp_path: Path) -> Iterator[Libmodbus]:
+    with foreign_slave(tmp_path / "libmodbus.log") as running:
+        yield running
+
+
+def configure(folder: Path, broker: MqttBroker, port: str) -> Path:
+    path = folder / "edge.toml"
+    path.write_text(
+        f"""
+site = "junmen"
+edge = "pi-1"
+folder = "state"
+[uplink]
+port = {broker.port}
+username = "junmen/pi-1"
+password = "{PASSWORD}"
+[local]
+port = {broker.port}
+username = "local"
+password = "{PASSWORD}"
+[[lines]]
+name = "rs485-1"
+port = "{port}"
+baudrate = 9600
+[[devices]]
+id = "gas-1"
+model = "modbus-gas-detector"
+line = "rs485-1"
+unit = 11
+place = {{ grid = "grid-1", text = "3号楼2单元101厨房" }}
+[[devices]]
+id = "door-1"
+model = "json-door-controller"
+topic = "local/door-1"
+place = {{ grid = "grid-1", text = "2单元门口" }}
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+@contextlib.contextmanager
+def agent(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (config.parent / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "gridcall.py", "edge", "run", str(config)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def until(heard: Collector, channel: str, value: Value) -> Reading:
+    while True:
+        pack = await heard.pack()
+        assert pack.number
+        await heard.say(pack, stored=[(pack.number, pack.number)])
+        for reading in pack.readings:
+            if (reading.channel, reading.value) == (channel, value):
+                return reading
+
+
+async def test_a_register_and_a_message_arrive_as_readings_and_a_restart_goes_on(
+    mosquitto: MqttBroker, libmodbus: Libmodbus, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, mosquitto, libmodbus.port)
+    async with collector(mosquitto) as heard:
+        with agent(config) as process:
+            libmodbus.set("holding", 0, 0)
+            await until(heard, "gas_concentration", 0.0)
+            libmodbus.set("holding", 0, 253)
+            assert (await until(heard, "gas_concentration", 25.3)).unit == "%LEL"
+            async with device(mosquitto) as door:
+                await door.publish(TOPIC, b'{"door": "open"}', retain=True)
+            assert (await until(heard, "door_open", True)).device == "door-1"
+            process.kill()
+            gone = await heard.status_until(lambda status: not status.online)
+            assert gone.at_ms is None  # the broker's word, not the edge's
+        with agent(config) as process:
+            libmodbus.set("holding", 0, 111)
+            await until(heard, "gas_concentration", 11.1)
+            process.terminate()
+            assert process.wait(10) == 130
+            gone = await heard.status_until(lambda status: not status.online and status.at_ms is not None)
+    streams = {status.stream for status in heard.statuses if status.stream}
+    assert len(streams) == 1
+    assert gone.outbox
+    assert gone.outbox.produced == gone.outbox.receipted + gone.outbox.pending
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log, log
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_wrong_configuration_ends_with_one_line_and_code_2(
+    mosquitto: MqttBroker, tmp_path: Path, command: str
+) -> None:
+    config = configure(tmp_path, mosquitto, "/dev/null")
+    config.write_text(config.read_text().replace("unit = 11", "unti = 11"))
+    ended = subprocess.run(
+        [sys.executable, "gridcall.py", "edge", command, str(config)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == f"gridcall: {config}:21: devices.0.unti: is not known here; did you mean `unit`?\n"

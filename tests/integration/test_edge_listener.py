@@ -1,0 +1,117 @@
+"""The edge's local topics through a real Mosquitto: a message is the broker's until its readings are on disk."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import structlog
+
+from edge.config import Device, Publisher
+from edge.listener import Listener
+from edge.models.product import JsonModel, load_models
+from messages.announcement import Announcement, Place
+from messages.bus import Bus
+from messages.ids import DeviceId, EdgeId, SiteId
+from messages.kind import load_kinds
+from messages.reading import Quality, Reading, Value
+from tests.services import MqttBroker
+
+KINDS = load_kinds()
+NOW_MS = 1_763_700_000_000
+LIMIT_S = 20.0
+TOPIC = "local/door-1"
+
+pytestmark = pytest.mark.needs("mosquitto")
+
+Delivered = asyncio.Queue[tuple[list[Reading], Callable[[], None]]]
+
+
+def door() -> Publisher:
+    model = load_models(KINDS)["json-door-controller"]
+    assert isinstance(model, JsonModel)
+    announcement = Announcement(kind=model.kind, model="json-door-controller", place=Place(grid="grid-1", text=""))
+    return Publisher(Device(DeviceId("door-1"), KINDS[model.kind], announcement), TOPIC, model)
+
+
+@asynccontextmanager
+async def listening(broker: MqttBroker) -> AsyncIterator[Delivered]:
+    delivered: Delivered = asyncio.Queue()
+
+    async def deliver(readings: list[Reading], then: Callable[[], None]) -> None:
+        delivered.put_nowait((readings, then))
+
+    listener = Listener(
+        SiteId("junmen"), EdgeId("pi-1"), broker.settings("local"), [door()], deliver, clock_ms=lambda: NOW_MS
+    )
+    task = asyncio.create_task(listener.run())
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await listener._bus.up()
+            yield delivered
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def device(broker: MqttBroker) -> AsyncIterator[Bus]:
+    async with Bus(broker.settings("devices"), "a-door") as bus:
+        await bus.up()
+        yield bus
+
+
+def values(readings: list[Reading]) -> dict[str, Value]:
+    return {reading.channel: reading.value for reading in readings}
+
+
+async def test_a_message_becomes_readings_at_the_devices_own_time(mosquitto: MqttBroker) -> None:
+    async with device(mosquitto) as bus, listening(mosquitto) as delivered:
+        await bus.publish(TOPIC, b'{"door": "open", "forced": true, "tamper": false, "ts": 1763699999000}')
+        readings, _ = await delivered.get()
+        assert values(readings) == {"door_open": True, "forced": True, "tamper": False}
+        assert {(reading.at_ms, reading.quality) for reading in readings} == {(1_763_699_999_000, Quality.GOOD)}
+
+
+async def test_what_is_not_on_disk_comes_again_and_what_is_does_not(mosquitto: MqttBroker) -> None:
+    async with device(mosquitto) as bus:
+        async with listening(mosquitto) as delivered:
+            await bus.publish(TOPIC, b'{"door": "open"}')
+            first, _ = await delivered.get()  # and the agent dies before its commit
+        async with listening(mosquitto) as delivered:
+            again, on_disk = await delivered.get()
+            assert values(again) == values(first) == {"door_open": True}
+            on_disk()
+        async with listening(mosquitto) as delivered:
+            await bus.publish(TOPIC, b'{"door": "closed"}')
+            next_, _ = await delivered.get()
+            assert values(next_) == {"door_open": False}
+
+
+async def test_nonsense_is_taken_off_the_broker_and_said_once(mosquitto: MqttBroker) -> None:
+    with structlog.testing.capture_logs() as said:
+        async with device(mosquitto) as bus, listening(mosquitto) as delivered:
+            for payload in (b"\x00", b"\x00", b'{"door": "ajar"}', b'{"door": "open"}'):
+                await bus.publish(TOPIC, payload)
+            found = []
+            for _ in range(4):
+                readings, on_disk = await delivered.get()
+                found.append(values(readings))
+                on_disk()
+    assert found == [{}, {}, {}, {"door_open": True}]
+    events = [entry["event"] for entry in said if entry.get("device") == "door-1"]
+    assert events == ["device sends what can't be read"] * 2 + ["device makes sense again"]
+
+
+@pytest.mark.parametrize(("payload", "retain"), [(b'{"door": "open", "ts": 7}', False), (b'{"door": "open"}', True)])
+async def test_a_time_that_nobody_knows_makes_the_reading_uncertain(
+    mosquitto: MqttBroker, payload: bytes, retain: bool
+) -> None:
+    async with device(mosquitto) as bus:
+        if retain:
+            await bus.publish(TOPIC, payload, retain=True)
+        async with listening(mosquitto) as delivered:
+            if not retain:
+                await bus.publish(TOPIC, payload)
+            (reading,), _ = await delivered.get()
+            assert (reading.at_ms, reading.quality) == (NOW_MS, Quality.UNCERTAIN)
