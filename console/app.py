@@ -1,0 +1,132 @@
+"""The console's parts, put together: wiring, answers to what went wrong, and the headers of every answer."""
+
+from collections.abc import Callable, MutableMapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from collector.stores.base import Store
+from console import doors, routes
+from console.accounts import Accounts
+from console.config import Config
+from console.feed import Feed
+from console.fragments import Fragments
+from console.history import History
+from console.visit import NotLoggedIn, NotOurForm, Parts, elsewhere, visit, wants_json
+from console.words import load_words
+from messages.kind import Kinds
+from rules.database import DatabaseAway
+from rules.desk import Desk
+
+MOST_BODY_BYTES = 64 * 1024
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    # Not no-referrer: with it browsers send "Origin: null" with our own forms, and nothing could be checked.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def build(
+    config: Config, *, kinds: Kinds, desk: Desk, store: Store, accounts: Accounts, clock_ms: Callable[[], int]
+) -> FastAPI:
+    """The web application. `app.state.parts.feed.run()` must run beside it (see `console.server`)."""
+    fragments = Fragments(load_words(config.zone), kinds, config.site_name)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.parts = Parts(
+        config=config,
+        desk=desk,
+        history=History(store),
+        accounts=accounts,
+        fragments=fragments,
+        feed=Feed(desk, fragments, clock_ms),
+        clock_ms=clock_ms,
+    )
+    app.include_router(doors.router)
+    app.include_router(routes.router)
+    app.mount("/static", StaticFiles(directory=Path(str(files("console"))) / "static"), name="static")
+    app.add_middleware(_Guard)
+    app.add_exception_handler(NotLoggedIn, _to_login)
+    app.add_exception_handler(NotOurForm, lambda request, _: _sorry(request, 403))
+    app.add_exception_handler(routes.NoSuchAlarm, lambda request, _: _sorry(request, 404, "alarm.not_found"))
+    app.add_exception_handler(RequestValidationError, lambda request, _: _sorry(request, 400))
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(DatabaseAway, lambda request, _: _sorry(request, 503))
+    app.add_exception_handler(Exception, _failed)
+    return app
+
+
+class _Guard:
+    """Every answer carries the headers; no request carries more than a form needs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(message, cached=scope["path"].startswith("/static/"))
+            await send(message)
+
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif _too_large(scope):
+            await Response(status_code=413)(scope, receive, with_headers)
+        else:
+            await self._app(scope, receive, with_headers)
+
+
+def _add_headers(message: MutableMapping[str, Any], *, cached: bool) -> None:
+    more = _HEADERS | {"cache-control": "no-cache" if cached else "no-store"}
+    message["headers"] = [*message.get("headers", ()), *((k.encode(), v.encode()) for k, v in more.items())]
+
+
+def _too_large(scope: Scope) -> bool:
+    """Also of unknown length: no browser sends a form in chunks."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"0")
+    return b"transfer-encoding" in headers or not length.isdigit() or int(length) > MOST_BODY_BYTES
+
+
+def _to_login(request: Request, _: Exception) -> Response:
+    if "text/html" not in request.headers.get("accept", ""):
+        return Response(status_code=401)
+    path = request.url.path if request.method == "GET" else "/"
+    return elsewhere("/login" if path == "/" else f"/login?to={quote(path)}")
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _sorry(request, error.status_code)
+
+
+def _failed(request: Request, _: Exception) -> Response:
+    """The web server logs it; this answer goes out above `_Guard`."""
+    response = _sorry(request, 500)
+    response.headers.update(_HEADERS)
+    return response
+
+
+def _sorry(request: Request, status: int, key: str | None = None) -> Response:
+    """What went wrong, in words."""
+    asked = visit(request)
+    text_key = key or f"error.{status}"
+    complaint = asked.words(text_key if text_key in asked.words else "error.400")
+    if wants_json(request):
+        return JSONResponse({"complaint": complaint}, status)
+    return asked.page("error.html", status, complaint=complaint)

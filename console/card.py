@@ -1,0 +1,56 @@
+"""What a row or a page says of one alarm that its fields don't say by themselves. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from messages.alarm import Level
+from rules.records import Alarm, AlarmState, Case, CaseState
+
+Step = Literal["accept", "arrive", "close"]
+
+NUMERALS: dict[Level, str] = {"red": "I", "orange": "II", "yellow": "III", "blue": "IV"}
+"""处置等级 I to IV, red first: a level is told by colour, by shape, by number and by word."""
+
+RETURNED = frozenset(
+    {AlarmState.NORM, AlarmState.RTN_UNACK, AlarmState.LATCH_UNACK, AlarmState.LATCH_ACK},
+)
+"""States in which the condition is not true any more."""
+
+_STEPS: dict[CaseState, Step] = {
+    CaseState.REGISTERED: "accept",
+    CaseState.ACCEPTED: "arrive",
+    CaseState.ON_SITE: "close",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What is to be done by when."""
+
+    step: CaseState
+    by_ms: int
+
+
+def order(alarm: Alarm) -> str:
+    """Sorts as the feed does: red first, then oldest first. Plain text, so that the page's module can compare it."""
+    return f"{list(NUMERALS).index(alarm.level)} {alarm.raised_at_ms:015d} {alarm.id}"
+
+
+def next_step(alarm: Alarm) -> Step | None:
+    """The button that moves the case on; None when there is nothing to press."""
+    return _STEPS.get(alarm.case.state) if alarm.case else None
+
+
+def promise(alarm: Alarm) -> Promise | None:
+    """The promise that runs now. None when none was made, or everything promised is done."""
+    match alarm.case:
+        case Case(state=CaseState.REGISTERED, accept_by_ms=int(by_ms)):
+            return Promise(CaseState.ACCEPTED, by_ms)
+        case Case(state=CaseState.ACCEPTED, arrive_by_ms=int(by_ms)):
+            return Promise(CaseState.ON_SITE, by_ms)
+    return None
+
+
+def calls_out(alarm: Alarm) -> bool:
+    """Whether the page rings for it: red, and nobody has taken it."""
+    return alarm.level == "red" and alarm.case is not None and alarm.case.state is CaseState.REGISTERED

@@ -1,0 +1,121 @@
+"""`gridcall console …`: serve the pages, and keep the list of those who may log in."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from collector.stores.choose import open_store
+from console.accounts import AccountError, Accounts, Role
+from console.app import build
+from console.config import Config, load
+from console.server import bound, serve
+from messages.kind import load_kinds
+from messages.settings import ConfigError
+from rules.database import Database, DatabaseAway
+from rules.desk import Desk
+
+FIRST_WAIT_S, MOST_WAIT_S = 0.5, 30.0
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The web pages: live feed, alarms and the buttons of the cases. Make an account first: `user add`.",
+)
+user = typer.Typer(no_args_is_help=True, help="Who may log in.")
+app.add_typer(user, name="user")
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The console's settings, e.g. console.toml.")]
+Name = Annotated[str, typer.Argument(help="The name to log in with; it stands in the log beside every action.")]
+
+log = structlog.get_logger("console")
+
+
+@app.command()
+def run(config: ConfigFile) -> None:
+    """Serve the pages until stopped (Ctrl-C)."""
+    settings = load(config)
+    kinds = load_kinds(*settings.kinds)
+    store = open_store(settings.store, base=config.resolve().parent)
+    accounts = Accounts(settings.accounts)
+    listening = bound(settings.listen)
+
+    async def work() -> None:
+        desk = Desk(await _opened(settings))
+        web = build(settings, kinds=kinds, desk=desk, store=store, accounts=accounts, clock_ms=_now_ms)
+        if not accounts.users():
+            log.warning("nobody may log in yet: gridcall console user add", accounts=str(settings.accounts))
+        await serve(web, listening)
+
+    asyncio.run(work())
+
+
+@user.command("add")
+def add(
+    config: ConfigFile,
+    name: Name,
+    role: Annotated[str, typer.Option(help="operator (a desk) or worker (a phone, stays logged in)")] = "operator",
+    password_file: Annotated[
+        Path | None, typer.Option(help="A file whose first line is the password. Without it you are asked.")
+    ] = None,
+) -> None:
+    """Make an account, or give it a new password and role. Its logins end."""
+    settings = load(config)
+    known: dict[str, Role] = {"operator": "operator", "worker": "worker"}
+    if role not in known:
+        raise ConfigError(f"--role: operator or worker is wanted, not {role!r}")
+    try:
+        Accounts(settings.accounts).add(name, _password(password_file), known[role])
+    except AccountError as error:
+        raise ConfigError(str(error)) from error
+    typer.echo(f"{name} may log in as {role}")
+
+
+@user.command("list")
+def list_users(config: ConfigFile) -> None:
+    """Who may log in, one a line."""
+    for account in Accounts(load(config).accounts).users():
+        typer.echo(f"{account.name}\t{account.role}")
+
+
+@user.command("remove")
+def remove(config: ConfigFile, name: Name) -> None:
+    """End an account and its logins."""
+    if not Accounts(load(config).accounts).remove(name):
+        raise ConfigError(f"no account {name!r}")
+    typer.echo(f"{name} may not log in any more")
+
+
+def _password(file: Path | None) -> str:
+    if file is None:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    try:
+        return file.read_text(encoding="utf-8").splitlines()[0].strip()
+    except (OSError, UnicodeDecodeError, IndexError) as error:
+        raise ConfigError(f"{file}: no password can be read: {error}") from error
+
+
+async def _opened(settings: Config) -> Database:
+    """The rules' database, as soon as it is there."""
+    wait_s, said = FIRST_WAIT_S, False
+    while True:
+        try:
+            database = await asyncio.to_thread(Database, settings.database)
+        except DatabaseAway as error:
+            if not said:
+                log.warning("the rules' database is away; trying again", why=str(error))
+            said = True
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, MOST_WAIT_S)
+        else:
+            if said:
+                log.info("the rules' database is there")
+            return database
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

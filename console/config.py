@@ -1,0 +1,70 @@
+"""The console's settings: one TOML file, read and checked before anything is opened."""
+
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from collector.stores.choose import check_address
+from messages.settings import ConfigError, Folder, Settings, Text, line_of, read
+from rules.database import located
+
+
+class Listen(Settings):
+    """Where the pages are served."""
+
+    host: str
+    port: int
+
+
+def _listen(text: object) -> Listen:
+    host, colon, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    if not host or not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f'an address such as "127.0.0.1:8080" is wanted, not {text!r}')
+    return Listen(host=host.strip("[]"), port=int(port))
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f'no time zone {name!r}; one such as "Asia/Shanghai" is wanted') from error
+    return name
+
+
+class Config(Settings):
+    """One console. Paths are absolute, or relative to the file."""
+
+    listen: Annotated[Listen, BeforeValidator(_listen)]
+    database: str
+    """The rules' database, as SQLAlchemy writes it."""
+    store: Annotated[str, AfterValidator(check_address)]
+    """The collector's history, as the collector writes it."""
+    accounts: Folder
+    """The SQLite file with the people who may log in."""
+    site_name: Text
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
+    kinds: list[Folder] = Field(default_factory=list)
+    """Folders with further kinds."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+def load(path: Path) -> Config:
+    """The settings in `path`, its relative paths resolved. Raises ConfigError that names file, line and field."""
+    config, base = read(path, Config), path.resolve().parent
+    try:
+        database = located(config.database, base)
+    except ValueError as error:
+        line = line_of(path.read_text(encoding="utf-8"), ("database",))
+        raise ConfigError(f"{path}:{line}: database: {error}") from error
+    return config.model_copy(
+        update={
+            "database": database,
+            "accounts": base / config.accounts,
+            "kinds": [base / folder for folder in config.kinds],
+        }
+    )

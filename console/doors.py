@@ -1,0 +1,85 @@
+"""The routes that need no login: the way in, and whether the console is well. And the way out."""
+
+from math import ceil
+from typing import Annotated
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from console.accounts import LIFE_MS, Session, TooSoon
+from console.visit import (
+    SESSION_COOKIE,
+    VISIT_COOKIE,
+    AnyVisit,
+    LoggedIn,
+    NotOurForm,
+    OurForm,
+    Visit,
+    elsewhere,
+    logged_in,
+    our_form,
+)
+
+router = APIRouter()
+
+_AT_ONCE = CapacityLimiter(2)
+"""Password hashes at a time: 19 MiB and 50 ms each. A flood of logins must not take the threads of the buttons."""
+
+
+@router.get("/login")
+def login_page(visit: AnyVisit, to: str = "/") -> Response:
+    return elsewhere(to) if visit.session else visit.page("login.html", to=to, name="", complaint="")
+
+
+@router.post("/login")
+async def log_in(
+    visit: AnyVisit,
+    request: Request,
+    name: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+    token: Annotated[str, Form()] = "",
+    to: Annotated[str, Form()] = "/",
+) -> Response:
+    def again(complaint: str, status: int) -> Response:
+        return visit.page("login.html", status, to=to, name=name, complaint=complaint)
+
+    try:
+        our_form(visit, request, token)
+    except NotOurForm:
+        return again(visit.words("login.expired"), 403)
+    address = request.client.host if request.client else ""
+    result = await run_sync(visit.parts.accounts.log_in, name, password, address, visit.now_ms, limiter=_AT_ONCE)
+    if isinstance(result, TooSoon):
+        seconds = ceil(result.wait_s)
+        response = again(visit.words("login.wait", seconds=seconds), 429)
+        response.headers["Retry-After"] = str(seconds)
+        return response
+    if result is None:
+        return again(visit.words("login.wrong"), 401)
+    return _admitted(visit, result, to)
+
+
+@router.post("/logout", dependencies=[Depends(logged_in), OurForm])
+def log_out(visit: LoggedIn) -> Response:
+    assert visit.session
+    visit.parts.accounts.log_out(visit.session.token)
+    visit.parts.feed.drop(visit.session.token)
+    response = elsewhere("/login")
+    response.delete_cookie(SESSION_COOKIE)
+    return response
+
+
+@router.get("/healthz")
+async def health(request: Request) -> PlainTextResponse:
+    """For a supervisor: whether the console sees the rules' database."""
+    alive = request.app.state.parts.feed.alive
+    return PlainTextResponse("ok\n" if alive else "the rules' database is away\n", 200 if alive else 503)
+
+
+def _admitted(visit: Visit, session: Session, to: str) -> Response:
+    response = elsewhere(to)
+    visit.keep(response, SESSION_COOKIE, session.token, LIFE_MS[session.user.role] // 1000)
+    response.delete_cookie(VISIT_COOKIE)
+    return response

@@ -1,0 +1,94 @@
+"""Words, templates and alarms become HTML: whole pages for a browser, pieces of them for the live feed.
+
+The same template draws a row in the page and in the feed. Everything that a device or a person wrote is escaped by
+Jinja; no fragment holds a secret of one reader, since all readers of a language get the same bytes.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from console import card
+from console.freshness import Vitals, is_quiet, judge
+from console.words import Language, Words, countdown
+from messages.kind import Channel, Kinds
+from messages.settings import Text
+from rules.records import Alarm
+
+_FOLDER = Path(str(files("console"))) / "pages"
+
+
+class Fragments:
+    """The templates of `pages/`, with the words of each language."""
+
+    def __init__(self, words: Mapping[Language, Words], kinds: Kinds, site_name: Text) -> None:
+        self._words = words
+        self._kinds = kinds
+        self._templates = Environment(
+            loader=FileSystemLoader(_FOLDER),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["path"] = lambda text: quote(text, safe="")
+        self._templates.globals |= {
+            "site_name": site_name,
+            "numerals": card.NUMERALS,
+            "next_step": card.next_step,
+            "promise": card.promise,
+            "calls_out": card.calls_out,
+            "order": card.order,
+            "countdown": countdown,
+            "is_quiet": is_quiet,
+            "facts": self._facts,
+            "kind_of": lambda alarm: self._kinds.get(alarm.kind),
+        }
+
+    def words(self, language: Language) -> Words:
+        return self._words[language]
+
+    def channel(self, alarm: Alarm, name: str) -> Channel | None:
+        kind = self._kinds.get(alarm.kind)
+        return kind.channels.get(name) if kind else None
+
+    def page(self, template: str, language: Language, now_ms: int, **values: Any) -> str:
+        return self._templates.get_template(template).render(w=self._words[language], now_ms=now_ms, **values)
+
+    def entry(self, alarm: Alarm, language: Language, now_ms: int) -> dict[str, object]:
+        """One row for the feed: where it belongs, how it looks, and what is said of it aloud."""
+        words = self._words[language]
+        level, title, place = words(f"level.{alarm.level}"), words.of(alarm.title), alarm.place.text
+        return {
+            "id": alarm.id,
+            "order": card.order(alarm),
+            "html": self.page("row.html", language, now_ms, alarm=alarm),
+            "calls": card.calls_out(alarm),
+            "say": words("feed.new", level=level, title=title, place=place),
+        }
+
+    def beat(self, vitals: Vitals | None, language: Language, now_ms: int) -> dict[str, object]:
+        """How far the page may be believed, and the pieces that say so."""
+        freshness = judge(vitals, self._words[language], now_ms)
+        return {
+            "verdict": freshness.verdict,
+            "reasons": " ".join(freshness.reasons),
+            "as_of": self._words[language].time(now_ms, now_ms),
+            "strip": self.page("strip.html", language, now_ms, freshness=freshness),
+            "edges": self.page("edges.html", language, now_ms, edges=vitals.edges if vitals else None),
+            "calm": self.page("calm.html", language, now_ms, vitals=vitals, freshness=freshness),
+        }
+
+    def _facts(self, alarm: Alarm, words: Words) -> list[tuple[str, str]]:
+        """The readings that raised it, the leading channel first, each with its name."""
+        names = [name for name in alarm.channels if name in alarm.evidence]
+        names += [name for name in alarm.evidence if name not in names]
+        return [
+            (words.of(channel.name) if channel else name, words.value(alarm.evidence[name], channel))
+            for name in names
+            for channel in (self.channel(alarm, name),)
+        ]

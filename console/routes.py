@@ -1,0 +1,151 @@
+"""The routes behind the login: the live feed, one alarm, and the three buttons.
+
+Reading works without scripts, and so do the buttons: a plain form, and a redirect back. Our own modules ask with
+`Accept: application/json` and get a short answer instead.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Form, Header, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from console import detail
+from console.feed import MOST_ROWS, Full
+from console.freshness import Vitals, judge
+from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
+from rules.case import OUTCOMES
+from rules.records import ActionRefused, Alarm, Case
+
+router = APIRouter(dependencies=[Depends(logged_in)])
+
+REASONS = ("taken", "not-accepted", "not-on-site", "still-active", "closed", "unknown")
+
+
+class NoSuchAlarm(Exception):
+    """Nothing is known by that id."""
+
+
+@router.get("/")
+def live(visit: LoggedIn, refused: str = "", on: str = "") -> Response:
+    desk = visit.parts.desk
+    seq = desk.last_seq()  # before the alarms: what comes in between is told once more by the feed
+    alarms = desk.alarms(open_only=True, limit=MOST_ROWS)
+    vitals = Vitals(desk.pulse(), desk.edges())
+    return visit.page(
+        "live.html",
+        seq=seq,
+        alarms=alarms,
+        vitals=vitals,
+        freshness=judge(vitals, visit.words, visit.now_ms),
+        edges=vitals.edges,
+        most=MOST_ROWS,
+        complaint=_complaint(visit, refused, desk.alarm(on)) if refused else "",
+    )
+
+
+@router.get("/feed")
+async def feed(
+    visit: LoggedIn,
+    after: int | None = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Server-sent events; a browser that comes back says how far it got."""
+    assert visit.session
+    if last_event_id and last_event_id.isdecimal():
+        after = int(last_event_id)
+    try:
+        stream = await visit.parts.feed.stream(visit.language, visit.session.token, after)
+    except Full:
+        return Response(status_code=503, headers={"Retry-After": "5"})
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+@router.get("/session")
+def session(visit: LoggedIn) -> Response:
+    """Whether the login still holds: 204, or 401."""
+    return Response(status_code=204)
+
+
+@router.get("/alarms/{alarm_id}")
+def alarm(visit: LoggedIn, alarm_id: str, refused: str = "", missing: bool = False) -> Response:
+    found, entries = _known(visit, alarm_id), visit.parts.desk.log_of(alarm_id)
+    complaint = _complaint(visit, refused, found) if refused else ""
+    if missing:
+        complaint = visit.words("action.outcome_missing")
+    return visit.page(
+        "alarm.html",
+        seq=visit.parts.desk.last_seq(),
+        alarm=found,
+        entries=entries,
+        charts=detail.charts(found, entries, visit.parts, visit.words, visit.now_ms),
+        outcomes=OUTCOMES,
+        complaint=complaint,
+    )
+
+
+@router.post("/alarms/{alarm_id}/accept", dependencies=[OurForm])
+def accept(visit: LoggedIn, request: Request, alarm_id: str, back: Annotated[str, Form()] = "") -> Response:
+    desk = visit.parts.desk
+    return _act(visit, request, alarm_id, back, lambda case, who: desk.accept(case, actor=who, at_ms=visit.now_ms))
+
+
+@router.post("/alarms/{alarm_id}/arrive", dependencies=[OurForm])
+def arrive(visit: LoggedIn, request: Request, alarm_id: str, back: Annotated[str, Form()] = "") -> Response:
+    desk = visit.parts.desk
+    return _act(visit, request, alarm_id, back, lambda case, who: desk.arrive(case, actor=who, at_ms=visit.now_ms))
+
+
+@router.post("/alarms/{alarm_id}/close", dependencies=[OurForm])
+def close(
+    visit: LoggedIn,
+    request: Request,
+    alarm_id: str,
+    outcome: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    if outcome not in OUTCOMES:
+        if wants_json(request):
+            return JSONResponse({"complaint": visit.words("action.outcome_missing")}, 400)
+        return elsewhere(f"/alarms/{quote(alarm_id, safe='')}?missing=true")
+    desk = visit.parts.desk
+    return _act(
+        visit,
+        request,
+        alarm_id,
+        back,
+        lambda case, who: desk.close(case, actor=who, at_ms=visit.now_ms, outcome=outcome),
+    )
+
+
+def _act(visit: Visit, request: Request, alarm_id: str, back: str, act: Callable[[str, str], Case]) -> Response:
+    """Do it, and go back to where the button was; a refusal comes along in words."""
+    assert visit.session
+    found, reason = _known(visit, alarm_id), ""
+    try:
+        if found.case is None:
+            raise ActionRefused("unknown", None)
+        act(found.case.id, visit.session.user.name)
+    except ActionRefused as refusal:
+        reason = refusal.reason
+    if wants_json(request):
+        complaint = _complaint(visit, reason, visit.parts.desk.alarm(alarm_id)) if reason else ""
+        return JSONResponse({"complaint": complaint}, 409 if reason else 200)
+    here = quote(alarm_id, safe="")
+    if back == "feed":
+        return elsewhere(f"/?refused={reason}&on={here}" if reason else "/")
+    return elsewhere(f"/alarms/{here}?refused={reason}" if reason else f"/alarms/{here}")
+
+
+def _complaint(visit: Visit, reason: str, about: Alarm | None) -> str:
+    who = (about.case.accepted_by if about and about.case else None) or "?"
+    if reason not in REASONS:
+        return visit.words("refused.other", reason=reason[:40])
+    return visit.words(f"refused.{reason}", who=who)
+
+
+def _known(visit: Visit, alarm_id: str) -> Alarm:
+    if (found := visit.parts.desk.alarm(alarm_id)) is None:
+        raise NoSuchAlarm
+    return found

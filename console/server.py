@@ -1,0 +1,68 @@
+"""Serving the console for as long as the program lives: the web server, the feed beside it, and an end in good order.
+
+A server with an open event stream would never stop by itself, so the streams are ended first.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from console.config import Listen
+from messages.settings import ConfigError
+
+STOP_WITHIN_S = 2
+
+log = structlog.get_logger("console")
+
+
+def bound(listen: Listen) -> socket.socket:
+    """The socket to serve on. Raises ConfigError when the address can't be had."""
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        return socket.create_server((listen.host, listen.port), family=family, backlog=256)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(f"listen: {listen.host}:{listen.port}: {why}") from error
+
+
+async def serve(app: FastAPI, listening: socket.socket) -> None:
+    """Until cancelled. An error of the feed ends the server too: pages without a feed would only look alive."""
+    feed = app.state.parts.feed
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_WITHIN_S,
+        )
+    )
+    feeding = asyncio.create_task(feed.run(), name="feed")
+    serving = asyncio.create_task(server.serve([listening]), name="server")
+    log.info("the console is open", address="{}:{}".format(*listening.getsockname()[:2]))
+    try:
+        ended, _ = await asyncio.wait({feeding, serving}, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        feed.close()
+        feeding.cancel()
+        server.should_exit = True
+        await asyncio.gather(serving, feeding, return_exceptions=True)
+        app.state.parts.history.close()
+        log.info("the console is closed")
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the program."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

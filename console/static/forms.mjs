@@ -1,0 +1,38 @@
+// Buttons without a reload: sends the form, shows a refusal in words. What has changed comes back by the feed.
+
+const PATIENCE_MS = 5000;
+
+export function watchForms(sayFailed, done) {
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    const address = event.submitter?.getAttribute("formaction") ?? form.getAttribute("action");
+    if (!/^\/alarms\//.test(address ?? "")) return;
+    event.preventDefault();
+    send(address, new URLSearchParams(new FormData(form)), event.submitter, sayFailed).then(done);
+  });
+}
+
+async function send(address, fields, button, sayFailed) {
+  button?.setAttribute("aria-busy", "true");
+  if (button) button.disabled = true;
+  let complaint;
+  try {
+    const answer = await fetch(address, {
+      method: "POST",
+      body: fields,
+      headers: { Accept: "application/json" },
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    if (answer.status === 401) location.assign("/login");
+    complaint = (await answer.json()).complaint;
+  } catch {
+    complaint = sayFailed;
+  }
+  const place = document.getElementById("complaint");
+  place.textContent = complaint;
+  place.hidden = !complaint;
+  if (button) {
+    button.removeAttribute("aria-busy");
+    button.disabled = false;
+  }
+}

@@ -1,0 +1,150 @@
+"""Who asks, in which language, and whether the form they sent is ours: what every route wants to know first.
+
+The login is a cookie with a random token that scripts can't read. A form is believed when three things agree: the
+browser says that it was sent from our own page (Origin), its hidden token is bound to the cookie (`form_token`), and
+the cookie is SameSite=Lax. Before the login the cookie of the visit takes the place of the session's.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from console.accounts import Accounts, Session, form_token
+from console.config import Config
+from console.feed import Feed
+from console.fragments import Fragments
+from console.history import History
+from console.words import LANGUAGES, Language, Words, preferred
+from rules.desk import Desk
+
+SESSION_COOKIE, VISIT_COOKIE, LANGUAGE_COOKIE = "gridcall_session", "gridcall_visit", "gridcall_language"
+YEAR_S = 365 * 24 * 3600
+
+
+class NotLoggedIn(Exception):
+    """The page needs a login. Answered with the way to it."""
+
+
+class NotOurForm(Exception):
+    """The form came from elsewhere, or from a page that is too old."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the routes work with; `app.state.parts`."""
+
+    config: Config
+    desk: Desk
+    history: History
+    accounts: Accounts
+    fragments: Fragments
+    feed: Feed
+    clock_ms: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request. `secret` is what its forms are bound to."""
+
+    parts: Parts
+    path: str
+    now_ms: int
+    language: Language
+    language_chosen: bool
+    secure: bool
+    secret: str
+    session: Session | None
+
+    @property
+    def words(self) -> Words:
+        return self.parts.fragments.words(self.language)
+
+    def page(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
+        """`template` as the answer, with what every page shows."""
+        content = self.parts.fragments.page(
+            template,
+            self.language,
+            self.now_ms,
+            path=self.path,
+            user=self.session.user if self.session else None,
+            form_token=form_token(self.secret),
+            **values,
+        )
+        response = HTMLResponse(content, status)
+        if self.language_chosen:
+            self.keep(response, LANGUAGE_COOKIE, self.language, YEAR_S)
+        if not self.session:
+            self.keep(response, VISIT_COOKIE, self.secret)
+        return response
+
+    def keep(self, response: Response, cookie: str, value: str, max_age_s: int | None = None) -> None:
+        response.set_cookie(cookie, value, max_age_s, httponly=True, samesite="lax", secure=self.secure)
+
+
+def visit(request: Request) -> Visit:
+    """The request of anybody."""
+    parts: Parts = request.app.state.parts
+    now_ms = parts.clock_ms()
+    token = request.cookies.get(SESSION_COOKIE, "")
+    session = parts.accounts.session(token, now_ms) if token else None
+    chosen = _language(request.query_params.get("language"))
+    return Visit(
+        parts=parts,
+        path=request.url.path,
+        now_ms=now_ms,
+        language=chosen
+        or _language(request.cookies.get(LANGUAGE_COOKIE))
+        or preferred(request.headers.get("accept-language", "")),
+        language_chosen=chosen is not None,
+        secure=request.url.scheme == "https",
+        secret=session.token if session else request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(32),
+        session=session,
+    )
+
+
+AnyVisit = Annotated[Visit, Depends(visit)]
+
+
+def logged_in(any_visit: AnyVisit) -> Visit:
+    """The request of somebody who is logged in. Raises NotLoggedIn."""
+    if any_visit.session is None:
+        raise NotLoggedIn
+    return any_visit
+
+
+LoggedIn = Annotated[Visit, Depends(logged_in)]
+
+
+def our_form(any_visit: AnyVisit, request: Request, token: Annotated[str, Form()] = "") -> None:
+    """Raises NotOurForm. For every route that changes something."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise NotOurForm
+    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        raise NotOurForm
+    if not hmac.compare_digest(token.encode(), form_token(any_visit.secret).encode()):
+        raise NotOurForm
+
+
+OurForm = Depends(our_form)
+
+
+def wants_json(request: Request) -> bool:
+    """Whether our own module asks, not a browser's address line."""
+    return "application/json" in request.headers.get("accept", "")
+
+
+def elsewhere(path: str) -> RedirectResponse:
+    """On to another of our pages; what isn't a path of ours leads to the feed."""
+    ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return RedirectResponse(path if ours else "/", 303)
+
+
+def _language(text: str | None) -> Language | None:
+    return next((language for language in LANGUAGES if language == text), None)

@@ -1,0 +1,197 @@
+"""A rules' database and a history as the console finds them, and a console over them on a clock of the test's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy import delete, insert, update
+
+from collector.stores.base import Batch, Point, Store
+from collector.stores.sqlite import SqliteStore
+from console.accounts import Accounts
+from console.app import build
+from console.config import Config, load
+from messages.alarm import Level
+from messages.announcement import Place
+from messages.ids import DeviceId, EdgeId, SiteId
+from messages.kind import load_kinds
+from messages.reading import Reading, Value
+from messages.settings import Text
+from rules import alarm as machine
+from rules import database as db
+from rules import rows
+from rules.case import opened
+from rules.database import Database
+from rules.desk import Desk
+from rules.records import Alarm, AlarmState, EdgeState, Pulse
+
+NOON_MS = 1_795_233_600_000
+"""2026-11-21 12:00:00 in Shanghai, 04:00 UTC."""
+PASSWORD = "a password for tests"
+SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")
+
+SETTINGS = """
+listen = "127.0.0.1:{port}"
+database = "sqlite:///rules.db"
+store = "sqlite:history.db"
+accounts = "console.db"
+site_name = {{ zh = "军门社区", en = "Junmen community" }}
+"""
+
+GAS = Text(zh="燃气泄漏", en="Gas leak")
+
+
+def settings(folder: Path, port: int = 8080) -> Path:
+    path = folder / "console.toml"
+    path.write_text(SETTINGS.format(port=port), encoding="utf-8")
+    return path
+
+
+@dataclass
+class Block:
+    """What the engine would write, written by the test. `now_ms` is the console's clock."""
+
+    folder: Path
+    now_ms: int = NOON_MS
+    database: Database = field(init=False)
+    config: Config = field(init=False)
+    accounts: Accounts = field(init=False)
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.config = load(settings(self.folder))
+        self.database = Database(self.config.database)
+        self.accounts = Accounts(self.config.accounts)
+        self.store = SqliteStore(self.folder / "history.db")
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.database)
+
+    def console(self) -> FastAPI:
+        return build(
+            self.config,
+            kinds=load_kinds(),
+            desk=self.desk,
+            store=SqliteStore(self.folder / "history.db"),
+            accounts=self.accounts,
+            clock_ms=lambda: self.now_ms,
+        )
+
+    def raise_alarm(
+        self,
+        name: str = "gas-1",
+        *,
+        level: Level = "red",
+        title: Text = GAS,
+        place: str = "3号楼2单元101厨房",
+        kind: str = "gas_alarm",
+        rule: str = "leak",
+        evidence: dict[str, Value] | None = None,
+        limits: dict[str, float] | None = None,
+        advice: Text | None = None,
+        latch: bool = True,
+        ago_ms: int = 0,
+    ) -> Alarm:
+        """One more alarm with its case."""
+        at_ms, found = self.now_ms - ago_ms, evidence or {"gas_concentration": 23.4}
+        device = DeviceId(name)
+        alarm_id = machine.alarm_id(SITE, device, rule, at_ms)
+        row = {
+            "id": alarm_id,
+            "site": SITE,
+            "edge": EDGE,
+            "device": device,
+            "kind": kind,
+            "rule": rule,
+            "level": level,
+            "latch": latch,
+            "state": AlarmState.UNACK,
+            "open": True,
+            "late": False,
+            "raised_at_ms": at_ms,
+            "changed_at_ms": at_ms,
+            "known_at_ms": at_ms,
+            "title": title.model_dump(),
+            "advice": advice.model_dump() if advice else None,
+            "place": Place(grid="grid-1", building="3", unit="2", text=place).model_dump(),
+            "evidence": found,
+            "channels": list(found),
+            "limits": limits or {},
+        }
+        with self.database.writing() as connection:
+            connection.execute(insert(db.alarms), row)
+            rows.insert_case(connection, alarm_id, opened(f"case-{alarm_id}", level, at_ms))
+            lines = [
+                rows.Line("alarm.raised", alarm_id, None, "rules"),
+                rows.Line("case.registered", alarm_id, f"case-{alarm_id}", "rules"),
+            ]
+            rows.append(connection, lines, at_ms)
+        return self.alarm(alarm_id)
+
+    def alarm(self, alarm_id: str) -> Alarm:
+        found = self.desk.alarm(alarm_id)
+        assert found
+        return found
+
+    def return_to_normal(self, alarm: Alarm) -> None:
+        with self.database.writing() as connection:
+            row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm.id)).one()
+            before = rows.condition_of(row)
+            after = machine.apply(before, machine.AlarmEvent.RETURNED, self.now_ms)
+            rows.write_condition(connection, alarm.id, after, rows.alarm_of(row).case)
+            name = machine.log_event(before, after, machine.AlarmEvent.RETURNED)
+            assert name
+            rows.append(connection, [rows.Line(name, alarm.id, None, "rules")], self.now_ms)
+
+    def beat(self, *, last_reading_at_ms: int | None = None) -> None:
+        """The engine's pulse, now."""
+        pulse = Pulse(at_ms=self.now_ms, last_reading_at_ms=last_reading_at_ms or self.now_ms, readings=1000)
+        with self.database.writing() as connection:
+            connection.execute(delete(db.pulse))
+            connection.execute(insert(db.pulse), {"id": 1, **asdict(pulse)})
+
+    def put_edge(self, name: str, *, online: bool = True, last_reading_at_ms: int | None = None) -> None:
+        edge = EdgeState(
+            site=SITE,
+            edge=EdgeId(name),
+            online=online,
+            since_ms=self.now_ms - 3_600_000 if online else self.now_ms - 90_000,
+            last_reading_at_ms=last_reading_at_ms or self.now_ms,
+            devices=0,
+        )
+        row: dict[str, Any] = asdict(edge)
+        row.pop("devices")
+        with self.database.writing() as connection:
+            connection.execute(delete(db.edges).where(db.edges.c.edge == name))
+            connection.execute(insert(db.edges), row)
+
+    def rename_device(self, alarm: Alarm, device: str) -> None:
+        with self.database.writing() as connection:
+            connection.execute(update(db.alarms).where(db.alarms.c.id == alarm.id).values(device=device))
+
+    def measure(self, device: str, channel: str, *samples: tuple[int, Value]) -> None:
+        """Readings in the history: (UTC ms, value)."""
+        points = [
+            Point(
+                reading=Reading(device=DeviceId(device), channel=channel, at_ms=at_ms, value=value),
+                kind="gas_alarm",
+                model="test",
+                building="3",
+            )
+            for at_ms, value in samples
+        ]
+        self.store.write([Batch(site=SITE, edge=EDGE, points=points, packs=[])])
+
+
+@contextmanager
+def block(folder: Path) -> Iterator[Block]:
+    made = Block(folder)
+    try:
+        yield made
+    finally:
+        made.store.close()
+        made.database.close()

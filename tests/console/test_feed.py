@@ -1,0 +1,232 @@
+"""The live feed from the inside: what a page hears, in which order, and who is cut off."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from console import feed as feeding
+from console.feed import Feed, Full
+from console.fragments import Fragments
+from console.words import load_words
+from messages.kind import load_kinds
+from messages.settings import Text
+from tests.console.block import Block
+
+PATIENCE_S = 5
+
+
+@dataclass
+class Heard:
+    """One message."""
+
+    event: str
+    number: int | None
+    content: dict[str, Any]
+
+
+def parsed(message: bytes) -> Heard | None:
+    fields = dict(line.split(": ", 1) for line in message.decode().splitlines() if line)
+    if "event" not in fields:
+        return None
+    return Heard(fields["event"], int(fields["id"]) if "id" in fields else None, json.loads(fields["data"]))
+
+
+@pytest.fixture
+async def feed(junmen: Block, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Feed]:
+    """Bounds that a test can reach."""
+    for name, value in {"LOOK_EVERY_S": 0.02, "QUEUE": 8, "STEPS_KEPT": 4}.items():
+        monkeypatch.setattr(feeding, name, value)
+    fragments = Fragments(load_words(ZoneInfo("UTC")), load_kinds(), Text(zh="军门", en="Junmen"))
+    made = Feed(junmen.desk, fragments, lambda: junmen.now_ms)
+    running = asyncio.create_task(made.run())
+    yield made
+    made.close()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def page(feed: Feed, after: int | None, language: Any = "en") -> AsyncIterator[Callable[..., Any]]:
+    """A page that listens; the context gives `hear(*events)`, the next message of one of these events."""
+    stream = await feed.stream(language, "somebody", after)
+
+    async def hear(*events: str) -> Heard:
+        async with asyncio.timeout(PATIENCE_S):
+            async for message in stream:
+                heard = parsed(message)
+                if heard and heard.event in events:
+                    return heard
+        raise AssertionError("the stream has ended")
+
+    try:
+        yield hear
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_new_alarm_reaches_the_page_with_the_number_of_the_log(feed: Feed, junmen: Block) -> None:
+    async with page(feed, junmen.desk.last_seq()) as hear:
+        await hear("beat")
+        alarm = junmen.raise_alarm()
+        step = await hear("step")
+        assert step.number == junmen.desk.last_seq()
+        (entry,) = step.content["now"]
+        assert entry["id"] == alarm.id
+        assert "Gas leak" in entry["html"]
+        assert entry["say"] == "New alarm: Red, Gas leak, 3号楼2单元101厨房"
+        assert entry["calls"]
+
+
+async def test_each_page_hears_its_own_language(feed: Feed, junmen: Block) -> None:
+    async with page(feed, junmen.desk.last_seq(), "zh") as hear:
+        await hear("beat")
+        junmen.raise_alarm()
+        assert "燃气泄漏" in (await hear("step")).content["now"][0]["html"]
+
+
+async def test_a_step_tells_what_changed_and_what_is_over_and_nothing_else(feed: Feed, junmen: Block) -> None:
+    first, second = junmen.raise_alarm("d-1"), junmen.raise_alarm("d-2")
+    assert first.case
+    async with page(feed, junmen.desk.last_seq()) as hear:
+        await hear("beat")
+        junmen.desk.accept(first.case.id, actor="chen", at_ms=junmen.now_ms)
+        step = await hear("step")
+        assert [entry["id"] for entry in step.content["now"]] == [first.id]
+        assert not step.content["now"][0]["calls"]
+        junmen.desk.arrive(first.case.id, actor="chen", at_ms=junmen.now_ms)
+        junmen.return_to_normal(first)
+        junmen.desk.close(first.case.id, actor="chen", at_ms=junmen.now_ms, outcome="mended")
+        while not (step := await hear("step")).content["gone"]:
+            assert second.id not in [entry["id"] for entry in step.content["now"]]
+        assert step.content == {"gone": [first.id], "now": []}
+
+
+async def test_who_comes_back_hears_what_was_missed_once(feed: Feed, junmen: Block) -> None:
+    async with page(feed, junmen.desk.last_seq()) as hear:
+        await hear("beat")
+        junmen.raise_alarm("d-1")
+        last = (await hear("step")).number
+    missed = [junmen.raise_alarm(f"d-{number}").id for number in (2, 3)]
+    heard: list[str] = []
+    async with page(feed, last) as hear:
+        while len(heard) < 2:
+            step = await hear("step", "list")
+            assert step.event == "step"
+            heard += [entry["id"] for entry in step.content["now"]]
+        assert sorted(heard) == sorted(missed)
+        assert step.number == junmen.desk.last_seq()
+
+
+@pytest.mark.parametrize("after", [None, 10_000])
+async def test_who_knows_nothing_or_another_life_gets_the_whole_list(
+    feed: Feed, junmen: Block, after: int | None
+) -> None:
+    alarms = {junmen.raise_alarm(f"d-{number}").id for number in range(3)}
+    async with page(feed, after) as hear:
+        whole = await hear("list", "step")
+        assert whole.event == "list"
+        assert {entry["id"] for entry in whole.content["all"]} == alarms
+        assert whole.number == junmen.desk.last_seq()
+
+
+async def test_who_was_away_for_longer_than_steps_are_kept_gets_the_whole_list(feed: Feed, junmen: Block) -> None:
+    async with page(feed, junmen.desk.last_seq()) as hear:
+        await hear("beat")
+        long_ago = junmen.desk.last_seq()
+        for number in range(feeding.STEPS_KEPT + 1):
+            junmen.raise_alarm(f"d-{number}")
+            await hear("step")
+    async with page(feed, long_ago) as hear:
+        assert len((await hear("list", "step")).content["all"]) == feeding.STEPS_KEPT + 1
+
+
+async def test_a_beat_tells_how_far_the_page_may_be_believed(feed: Feed, junmen: Block) -> None:
+    async with page(feed, None) as hear:
+        assert (await hear("beat")).content["verdict"] == "live"
+        junmen.now_ms += 10_000
+        while (beat := await hear("beat")).content["verdict"] == "live":
+            pass
+        assert beat.content["verdict"] == "blind"
+        assert "has stopped: last heartbeat 10 s ago" in beat.content["reasons"]
+
+
+async def test_without_its_database_the_feed_says_so_and_goes_on_when_it_is_back(feed: Feed, junmen: Block) -> None:
+    def rename(table: str, to: str) -> None:
+        with junmen.database.writing() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {to}")
+
+    async with page(feed, junmen.desk.last_seq()) as hear:
+        await hear("beat")
+        assert feed.alive
+        await asyncio.to_thread(rename, "log", "gone")
+        while (beat := await hear("beat")).content["verdict"] != "blind":
+            pass
+        assert "database can't be read" in beat.content["reasons"]
+        assert not feed.alive
+        await asyncio.to_thread(rename, "gone", "log")
+        alarm = await asyncio.to_thread(junmen.raise_alarm)
+        assert (await hear("step")).content["now"][0]["id"] == alarm.id
+        while (await hear("beat")).content["verdict"] == "blind":
+            pass
+
+
+async def test_another_database_under_the_same_name_is_told_as_a_whole(feed: Feed, junmen: Block) -> None:
+    junmen.raise_alarm("d-1")
+    async with page(feed, junmen.desk.last_seq()) as hear:
+        await hear("beat")
+        with junmen.database.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM log WHERE seq > 1")
+        assert (await hear("list", "step")).event == "list"
+
+
+async def test_a_page_that_does_not_read_is_cut_off_and_costs_no_more_memory(feed: Feed, junmen: Block) -> None:
+    stream = await feed.stream("en", "somebody", junmen.desk.last_seq())
+    async with page(feed, junmen.desk.last_seq()) as hear:
+        number = 0
+        while feed.readers > 1:
+            junmen.raise_alarm(f"d-{number}")
+            number += 1
+            await hear("step")
+    assert number <= feeding.QUEUE
+    left = [message async for message in stream]
+    assert left == [b"retry: 1000\n\n"]
+
+
+async def test_the_end_of_a_login_ends_its_streams_and_no_others(feed: Feed) -> None:
+    mine, other = await feed.stream("en", "me", 0), await feed.stream("en", "another", 0)
+    feed.drop("me")
+    async with asyncio.timeout(PATIENCE_S):
+        assert [message async for message in mine] == [b"retry: 1000\n\n"]
+    assert feed.readers == 1
+    await other.aclose()  # type: ignore[attr-defined]
+
+
+async def test_streams_end_by_themselves_when_the_console_stops(feed: Feed) -> None:
+    stream = await feed.stream("en", "me", 0)
+    feed.close()
+    async with asyncio.timeout(PATIENCE_S):
+        assert [message async for message in stream] == [b"retry: 1000\n\n"]
+    with pytest.raises(Full):
+        await feed.stream("en", "me", 0)
+
+
+async def test_a_stream_ends_now_and_then_so_that_a_login_that_is_over_is_noticed(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "READER_LIFE_S", 0.05)
+    async with asyncio.timeout(PATIENCE_S):
+        messages = [message async for message in await feed.stream("en", "me", None)]
+    assert messages[-1] == b"retry: 20\n\n"
+
+
+async def test_there_is_an_end_to_the_number_of_pages(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "MOST_READERS", 1)
+    await feed.stream("en", "me", 0)
+    with pytest.raises(Full):
+        await feed.stream("en", "me", 0)

@@ -1,0 +1,68 @@
+"""A real console for tests: `gridcall console run` as a process on a free port, over a block that the test fills."""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.console.block import PASSWORD, Block, settings
+from tests.services import ROOT, Service, free_port
+
+NAME = "陈秀英"
+
+
+@dataclass
+class Console:
+    """The process, and the block behind it, whose engine beats until told otherwise."""
+
+    block: Block
+    service: Service
+    beating: threading.Event
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.service.port}"
+
+    def stop_the_engine(self) -> None:
+        self.beating.clear()
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@contextlib.contextmanager
+def console(folder: Path) -> Iterator[Console]:
+    port = free_port()
+    block = Block(folder, now_ms())
+    path = settings(folder, port)
+    block.accounts.add(NAME, PASSWORD)
+    block.put_edge("pi-1")
+    block.beat()
+    command = [sys.executable, "-m", "gridcall", "console", "run", str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    service = Service(command, port, folder / "console.log", environment)
+    beating, over = threading.Event(), threading.Event()
+    beating.set()
+
+    def engine() -> None:
+        while not over.wait(0.5):
+            if beating.is_set():
+                block.now_ms = now_ms()
+                block.beat()
+
+    thread = threading.Thread(target=engine)
+    service.start()
+    thread.start()
+    try:
+        yield Console(block, service, beating)
+    finally:
+        over.set()
+        thread.join()
+        service.stop()
+        block.store.close()
+        block.database.close()

@@ -1,0 +1,277 @@
+"""The console in Chromium: what an operator sees while an alarm comes, is taken, and the server dies."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from messages.settings import Text
+from rules.records import CaseState
+from tests.console.block import PASSWORD
+from tests.integration.console_filling import NAME, Console, console
+from tests.services import program
+
+pytestmark = pytest.mark.needs("chromium")
+
+QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-sync", *QUIET]
+
+
+@dataclass
+class Window:
+    """One page, with everything that it complained of or asked for."""
+
+    page: Page
+    address: str
+    complaints: list[str] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._note)
+
+    def log_in(self) -> None:
+        self.page.goto(self.address)
+        self.page.get_by_label("Name").fill(NAME)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Log in").click()
+        expect(self.page.locator("body")).to_have_attribute("data-verdict", "live")
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _note(self, request: Request) -> None:
+        self.asked.add(re.sub(r"^(\w+://[^/]*).*", r"\1", request.url))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Console]:
+    with console(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def window(chromium: Browser, running: Console) -> Iterator[Window]:
+    context = chromium.new_context(locale="en-GB", timezone_id="Europe/London")
+    opened = Window(context.new_page(), running.address)
+    yield opened
+    context.close()
+
+
+def test_an_alarm_arrives_is_accepted_and_moves_on_without_a_reload(running: Console, window: Window) -> None:
+    page = window.page
+    window.log_in()
+    expect(page.get_by_role("heading", name="All is well")).to_be_visible()
+    page.evaluate("window.sameDocument = true")
+
+    alarm = running.block.raise_alarm(place="Block 3, flat 101")
+    row = page.locator("#rows > li")
+    expect(row).to_contain_text("Gas leak", timeout=2000)
+    expect(row).to_contain_text(re.compile(r"Accept: 0:\d\d left"))
+    expect(page.locator("#calm")).to_be_hidden()
+    expect(page.locator("#aloud")).to_contain_text("New alarm: Red, Gas leak, Block 3, flat 101")
+    expect(page).to_have_title("(1) Live alarms · Gridcall")
+
+    row.get_by_role("button", name="Accept").click()
+    expect(row).to_contain_text(f"Accepted · {NAME}", timeout=1000)
+    expect(row.get_by_role("button", name="On site")).to_be_visible()
+    case = running.block.alarm(alarm.id).case
+    assert case
+    assert (case.state, case.accepted_by) == (CaseState.ACCEPTED, NAME)
+    assert page.evaluate("window.sameDocument") is True
+    assert window.complaints == []
+    assert window.asked == {running.address}
+
+
+def test_an_alarms_page_follows_the_case_to_its_end(running: Console, window: Window) -> None:
+    page, block = window.page, running.block
+    alarm = block.raise_alarm(advice=Text(zh="开窗", en="Open the windows"), limits={"gas_concentration": 10.0})
+    block.measure(alarm.device, "gas_concentration", *[(block.now_ms - s * 1000, 25.0 - s) for s in range(20)])
+    window.log_in()
+    page.get_by_role("link", name="Gas leak").click()
+    expect(page.get_by_text("Open the windows")).to_be_visible()
+    expect(page.get_by_role("img", name="Course of Gas concentration")).to_be_visible()
+    page.evaluate("window.sameDocument = true")
+
+    page.get_by_role("button", name="Accept").click()
+    page.get_by_role("button", name="On site").click()
+    expect(page.get_by_text("It is still going on")).to_be_visible()
+    page.get_by_label("Mended").check()
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("alert")).to_contain_text("It is still going on, so it can't be closed.")
+    block.return_to_normal(alarm)
+    expect(page.get_by_text("readings normal again, being checked")).to_be_visible()
+    page.get_by_label("Mended").check()
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("#case")).to_contain_text("Outcome · Mended")
+    expect(page.locator(".timeline")).to_contain_text(f"Closed {NAME}")
+    case = block.alarm(alarm.id).case
+    assert case
+    assert case.outcome == "mended"
+    assert page.evaluate("window.sameDocument") is True
+    assert [text for text in window.complaints if "409" not in text] == []
+
+
+def test_when_the_server_dies_the_page_says_so_within_seconds_and_recovers_by_itself(
+    running: Console, window: Window
+) -> None:
+    page = window.page
+    running.block.raise_alarm()
+    window.log_in()
+    running.service.kill()
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text("Contact with the server lost. Below is how it was at", timeout=5000)
+    expect(page).to_have_title(re.compile("^⚠ Not live"))
+    assert "grayscale" in page.evaluate("getComputedStyle(document.querySelector('main')).filter")
+    expect(page.locator("#strip")).to_have_text("Not live")
+    page.get_by_role("button", name="Accept").click()
+    expect(page.get_by_role("alert")).to_contain_text("Not sent")
+
+    missed = running.block.raise_alarm("gas-2", place="while nobody saw it")
+    running.service.start()
+    expect(page.locator("body")).to_have_attribute("data-verdict", "live", timeout=10_000)
+    expect(banner).to_be_hidden()
+    expect(page.locator(f"[data-id='{missed.id}']")).to_be_visible()
+    expect(page).to_have_title("(2) Live alarms · Gridcall")
+
+
+def test_when_the_engine_dies_the_page_says_so_although_the_server_answers(running: Console, window: Window) -> None:
+    window.log_in()
+    running.stop_the_engine()
+    expect(window.page.locator("#banner")).to_contain_text("The rules engine has stopped", timeout=10_000)
+    expect(window.page.get_by_role("heading", name="All is well")).to_be_hidden()
+    expect(window.page.locator("#strip")).to_contain_text("Not live")
+
+
+def test_beats_that_were_held_back_are_not_taken_for_fresh(running: Console, window: Window) -> None:
+    """As after a tab's sleep, or behind a proxy that collects: the messages come, and are old."""
+    page = window.page
+    window.log_in()
+    page.evaluate("""() => {
+        const now = performance.now.bind(performance);
+        performance.now = () => now() + 60000;
+    }""")
+    expect(page.locator("body")).to_have_attribute("data-verdict", "lost")
+
+
+def test_an_edge_that_goes_offline_is_named_in_the_header(running: Console, window: Window) -> None:
+    window.log_in()
+    running.block.put_edge("pi-2", online=False)
+    expect(window.page.locator("body")).to_have_attribute("data-verdict", "attention")
+    expect(window.page.locator("#strip")).to_contain_text("Edge pi-2 offline for 1 min")
+
+
+def test_a_login_that_ends_elsewhere_leads_the_open_page_to_the_login(running: Console, window: Window) -> None:
+    window.log_in()
+    with window.page.context.new_page() as second:
+        second.goto(running.address)
+        second.get_by_role("button", name="Log out").click()
+    expect(window.page.get_by_role("heading", name="Gridcall")).to_be_visible(timeout=10_000)
+    assert "/login" in window.page.url
+
+
+def test_the_bell_rings_for_a_red_alarm_until_silenced_or_accepted(running: Console, window: Window) -> None:
+    window.log_in()
+    bell = window.page.locator("#bell")
+    expect(bell).to_have_text("Sound: off")
+    bell.click()
+    expect(bell).to_have_text("Sound: on")
+    running.block.raise_alarm("bin-1", level="yellow")
+    first = running.block.raise_alarm("gas-1")
+    expect(bell).to_have_text("Silence")
+    bell.click()
+    expect(bell).to_have_text("Sound: on")
+    case = running.block.alarm(first.id).case
+    assert case
+    assert case.state is CaseState.REGISTERED
+    second = running.block.raise_alarm("gas-2")
+    expect(bell).to_have_text("Silence")
+    assert second.case
+    running.block.desk.accept(second.case.id, actor="王建国", at_ms=running.block.now_ms)
+    expect(bell).to_have_text("Sound: on")
+
+
+def test_the_buttons_work_without_scripts_and_by_keyboard(chromium: Browser, running: Console) -> None:
+    alarm = running.block.raise_alarm()
+    context = chromium.new_context(locale="en-GB", java_script_enabled=False)
+    page = context.new_page()
+    page.goto(running.address)
+    page.get_by_label("Name").press_sequentially(NAME)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#strip")).to_contain_text("This is how it was at")
+    page.get_by_role("button", name="Accept").press("Enter")
+    expect(page.locator("#rows > li")).to_contain_text(f"Accepted · {NAME}")
+    assert page.url == f"{running.address}/"
+    case = running.block.alarm(alarm.id).case
+    assert case
+    assert case.state is CaseState.ACCEPTED
+    context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_every_screen_and_can_be_read_and_touched(chromium: Browser, running: Console, theme: str) -> None:
+    alarm = running.block.raise_alarm(place="A very long place name " * 6, limits={"gas_concentration": 10.0})
+    for number, level in enumerate(("orange", "yellow", "blue")):
+        running.block.raise_alarm(f"d-{number}", level=level)  # type: ignore[arg-type]
+    context = chromium.new_context(
+        locale="en-GB",
+        color_scheme=theme,  # type: ignore[arg-type]
+        reduced_motion="reduce",
+    )
+    window = Window(context.new_page(), running.address)
+    window.log_in()
+    for path in ("/", f"/alarms/{alarm.id}"):
+        window.page.goto(running.address + path)
+        expect(window.page.locator("body")).to_have_attribute("data-verdict", "live")
+        for width in (320, 390, 768, 1280, 1920):
+            window.page.set_viewport_size({"width": width, "height": 900})
+            assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+            assert window.page.evaluate(SMALL) == []
+        assert window.page.evaluate(CONTRAST) == []
+    assert window.complaints == []
+    context.close()
+
+
+SMALL = """[...document.querySelectorAll("button, .button, .tool, label.choice")]
+    .filter((e) => e.offsetParent && (e.offsetHeight < 44 || e.offsetWidth < 44)).map((e) => e.outerHTML)"""
+"""What a finger would miss."""
+
+CONTRAST = """() => {
+    const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+    const light = ([r, g, b]) => {
+        const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const ground = (element) => {
+        for (let e = element; e; e = e.parentElement) {
+            const c = parse(getComputedStyle(e).backgroundColor);
+            if (c.length === 3 || c[3] > 0.99) return c;
+        }
+        return [255, 255, 255];
+    };
+    const weak = [];
+    for (const e of document.querySelectorAll("body *:not(svg *):not(noscript):not(.unseen):not(.skip)")) {
+        const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+        if (!own || !e.offsetParent) continue;
+        const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
+        const ratio = (a + 0.05) / (b + 0.05);
+        if (ratio < 4.5) weak.push(`${ratio.toFixed(2)} ${e.className} ${e.textContent.trim().slice(0, 30)}`);
+    }
+    return weak;
+}"""
+"""Texts whose contrast is below WCAG 2.2 AA: 4.5 to 1."""
