@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from messages.ids import Identifier
+from messages.complaint import complaint
+from messages.ids import ONE_LINE, Identifier
 from messages.reading import Value
 
 
@@ -12,9 +13,9 @@ class Place(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     grid: Identifier
-    building: str = Field(default="", max_length=40)
-    unit: str = Field(default="", max_length=40)
-    text: str = Field(max_length=200)
+    building: str = Field(default="", max_length=40, pattern=ONE_LINE)
+    unit: str = Field(default="", max_length=40, pattern=ONE_LINE)
+    text: str = Field(max_length=200, pattern=ONE_LINE)
     """As a neighbour would say it: "3号楼2单元101厨房"."""
 
 
@@ -24,7 +25,7 @@ class Announcement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
     kind: Identifier
-    model: str = Field(max_length=80)
+    model: str = Field(max_length=80, pattern=ONE_LINE)
     place: Place
     settings: dict[Identifier, Value] = {}
 
@@ -42,5 +43,4 @@ def decode(payload: bytes) -> Announcement:
     try:
         return Announcement.model_validate_json(payload)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise AnnouncementError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise AnnouncementError(complaint(error)) from error

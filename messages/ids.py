@@ -1,5 +1,6 @@
 """Names of things. A `NewType` each, so that a device is never passed where an edge is meant."""
 
+import re
 from typing import Annotated, NewType
 
 from pydantic import StringConstraints
@@ -14,3 +15,12 @@ IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 lower-case letters, digits, hyphen and underscore are safe in all three."""
 
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+
+ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+"""Text without control characters: it may stand in a log, a page and a line-protocol tag."""
+
+_IDENTIFIER = re.compile(IDENTIFIER)
+
+
+def is_identifier(text: str) -> bool:
+    return _IDENTIFIER.fullmatch(text) is not None

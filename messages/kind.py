@@ -4,12 +4,13 @@ One TOML file per kind under `messages/kinds/`, the file's stem being the kind's
 may add kinds or replace them. The folder is the registry.
 """
 
+import math
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from messages.ids import IDENTIFIER
 from messages.reading import Value
@@ -30,12 +31,22 @@ class Channel(Settings):
     """Lowest and highest value that can be true, in `unit`; outside it a reading is refused."""
     alarm_class: bool = False
     """A change of it is on disk at once and travels first."""
-    interval_s: Seconds = Field(alias="interval")
+    interval_s: Seconds = Field(alias="interval", gt=0)
     """Seconds between two readings of a quiet channel."""
-    deadband: float = 0.0
+    deadband: float = Field(default=0.0, ge=0)
     """A periodic number is sent before its interval is over only when it moved by more than this, in `unit`."""
     when_true: Text | None = None
     when_false: Text | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.type != "number" and (self.range or self.unit):
+            raise ValueError(f"only a number has a {'range' if self.range else 'unit'}")
+        if self.range and self.range[0] > self.range[1]:
+            raise ValueError(f"range: the lowest, {self.range[0]:g}, comes after the highest, {self.range[1]:g}")
+        if (self.when_true or self.when_false) and self.type != "boolean":
+            raise ValueError("only a boolean has when_true and when_false")
+        return self
 
 
 class Kind(Settings):
@@ -79,6 +90,6 @@ def mismatch(channel: Channel, value: Value, unit: str | None) -> str | None:
         return "type"
     if unit is not None and unit != channel.unit:
         return "unit"
-    if value != value or (channel.range and not channel.range[0] <= value <= channel.range[1]):
+    if not math.isfinite(value) or (channel.range and not channel.range[0] <= value <= channel.range[1]):
         return "range"
     return None

@@ -8,19 +8,39 @@ RFC 8428 section 4.4 lets receivers ignore). A pack is complete in itself: it ca
 One bad record costs itself, not its pack, unless it holds base fields that others lean on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import Annotated, Any
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
-from messages.ids import DeviceId, EdgeId, StreamId
+from messages.complaint import complaint
+from messages.ids import DeviceId, EdgeId, StreamId, is_identifier
 from messages.reading import Quality, Reading
 
 LIMIT_BYTES = 256 * 1024
 """Larger payloads are refused unread. An edge's packs stay below a tenth of it."""
+
+RECORD_LIMIT = 4096
+"""Records in a pack; an edge's have some hundreds."""
+
+TEXT_LIMIT = 4096
+"""Characters in a reading that is a text. It may hold tabs and new lines, and no other control characters."""
+
+NUMBER_LIMIT = 2**53
+"""The highest pack number: JSON numbers are exact up to here (RFC 8259 section 6)."""
+
+_NAME_LIMIT, _UNIT_LIMIT = 130, 32
+_NO_CONTROLS = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+_QUALITIES = frozenset(Quality)
+_VERSION = 10  # of SenML; a higher one must not be used (RFC 8428 section 4.4)
+_OWN_RECORDS = 2
+_BASES = frozenset({"bn", "bt", "bu", "bv", "bs", "bver"})
+_UNSUPPORTED = frozenset({"bv", "bs", "s", "vd"})
+"""Base values, sums and binary data: nothing of ours sends them, and guessing at them would invent readings."""
 
 _RELATIVE_BELOW_S = 2.0**28
 """RFC 8428 section 4.5.3: a time below 2**28 s is relative to now, which a stored pack can't have."""
@@ -41,6 +61,7 @@ class Fault(StrEnum):
     OUT_OF_RANGE = "out-of-range"
     IN_THE_FUTURE = "in-the-future"
     TOO_OLD = "too-old"
+    REFUSED_BY_STORE = "refused-by-store"
 
 
 class PackError(ValueError):
@@ -72,25 +93,27 @@ class Pack:
     bad: Sequence[BadRecord] = field(default=())
 
 
+def _short(most: int) -> Any:
+    return Field(max_length=most)
+
+
 @with_config(ConfigDict(strict=True, extra="allow", allow_inf_nan=False))
 class _Record(TypedDict, total=False):
-    bn: str
+    bn: Annotated[str, _short(_NAME_LIMIT)]
     bt: float
-    bu: str
+    bu: Annotated[str, _short(_UNIT_LIMIT)]
     bver: int
-    n: str
-    u: str
+    n: Annotated[str, _short(_NAME_LIMIT)]
+    u: Annotated[str, _short(_UNIT_LIMIT)]
     v: float
-    vs: str
+    vs: Annotated[str, Field(max_length=TEXT_LIMIT, pattern=_NO_CONTROLS)]
     vb: bool
     t: float
     q: str
 
 
+_record = TypeAdapter(_Record)
 _records = TypeAdapter(list[_Record])
-_BASES = frozenset({"bn", "bt", "bu", "bv", "bs", "bver"})
-_UNSUPPORTED = frozenset({"bv", "bs", "s", "vd"})
-"""Base values, sums and binary data: nothing of ours sends them, and guessing at them would invent readings."""
 
 
 def encode(edge: EdgeId, stream: StreamId, number: int, readings: Iterable[Reading]) -> bytes:
@@ -122,76 +145,121 @@ def decode(payload: bytes, *, limit_bytes: int = LIMIT_BYTES) -> Pack:
     if len(payload) > limit_bytes:
         raise PackError(Fault.OVERSIZED, f"{len(payload)} bytes, more than {limit_bytes}")
     records, bad = _read_records(payload)
-    refused = {record.index for record in bad}
-    edge, stream, number = None, None, None
-    base, base_s, base_unit = "", 0.0, None
+    edge, stream, number = _identity(records)
+    base, base_s = "", 0.0
+    base_unit: str | None = None
     readings = []
     for index, record in enumerate(records):
-        if index in refused:
+        if record is None:
             continue
         base, base_s = record.get("bn", base), record.get("bt", base_s)
         base_unit = record.get("bu", base_unit)
-        name = base + record.get("n", "")
-        owner, _, channel = name.rpartition("/")
-        if index < 3 and channel == "stream" and "vs" in record:
-            edge, stream = EdgeId(owner), StreamId(record["vs"])
+        if (stream and index < _OWN_RECORDS) or record.keys() <= _BASES:
             continue
-        if index < 3 and channel == "pack" and stream and "v" in record:
-            number = int(record["v"])
-            if number < 1 or number != record["v"]:
-                raise PackError(Fault.MALFORMED, f"pack number {record['v']}")
-            continue
-        reading = _reading(record, owner, channel, base_s, base_unit)
+        reading = _reading(record, base + record.get("n", ""), base_s, base_unit)
         if isinstance(reading, str):
             bad.append(BadRecord(index, Fault.MALFORMED, reading))
         else:
             readings.append(reading)
-    if stream is not None and number is None:
-        raise PackError(Fault.MALFORMED, "a stream without a pack number")
+    bad.sort(key=lambda refused: refused.index)
     return Pack(edge=edge, stream=stream, number=number, readings=readings, bad=tuple(bad))
 
 
-def _read_records(payload: bytes) -> tuple[list[_Record], list[BadRecord]]:
+def _read_records(payload: bytes) -> tuple[list[_Record | None], list[BadRecord]]:
+    """Every record, or None and the reason in its place. Records are looked at one by one only if one is bad."""
+    records: list[_Record | None] = []
+    bad = []
     try:
-        return _records.validate_json(payload), []
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-    bad: dict[int, BadRecord] = {}
-    for problem in problems:
-        if not problem["loc"]:
-            raise PackError(Fault.MALFORMED, problem["msg"])
-        index = int(problem["loc"][0])
-        detail = f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}".removeprefix(": ")
-        bad.setdefault(index, BadRecord(index, Fault.MALFORMED, detail))
-    try:
-        records = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:  # pydantic's reader is laxer in places; neither may decide alone
-        raise PackError(Fault.MALFORMED, str(error)) from error
-    for index in bad:
-        if not isinstance(records[index], dict) or _BASES & records[index].keys():
-            raise PackError(Fault.MALFORMED, f"record {index}, on which others lean: {bad[index].detail}")
-    return records, list(bad.values())
+        records += _records.validate_json(payload)
+    except ValidationError:
+        for index, item in enumerate(_json_array(payload)):
+            try:
+                records.append(_record.validate_python(item))
+            except ValidationError as error:
+                detail = complaint(error)
+                if not isinstance(item, dict) or _is_leaned_on(item):
+                    raise PackError(Fault.MALFORMED, f"record {index}, on which others lean: {detail}") from error
+                records.append(None)
+                bad.append(BadRecord(index, Fault.MALFORMED, detail))
+    if len(records) > RECORD_LIMIT:
+        raise PackError(Fault.OVERSIZED, f"{len(records)} records, more than {RECORD_LIMIT}")
+    for index, record in enumerate(records):
+        if record is not None and (problem := _not_understood(record)):
+            if _is_leaned_on(record):
+                raise PackError(Fault.MALFORMED, f"record {index}, on which others lean: {problem}")
+            records[index] = None
+            bad.append(BadRecord(index, Fault.MALFORMED, problem))
+    return records, bad
 
 
-def _reading(record: _Record, owner: str, channel: str, base_s: float, base_unit: str | None) -> Reading | str:
+def _json_array(payload: bytes) -> list[Any]:
+    try:
+        found = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise PackError(Fault.MALFORMED, f"not JSON: {error}") from error
+    if not isinstance(found, list):
+        raise PackError(Fault.MALFORMED, "not an array of records")
+    if len(found) > RECORD_LIMIT:
+        raise PackError(Fault.OVERSIZED, f"{len(found)} records, more than {RECORD_LIMIT}")
+    return found
+
+
+def _not_understood(record: _Record) -> str | None:
+    """RFC 8428 section 4.4: a label that ends with "_" must be understood, and a version must be known."""
+    for label in record:
+        if label in _UNSUPPORTED or label.endswith("_"):
+            return f"field {label[:_NAME_LIMIT]!r} is not understood"
+    if record.get("bver", _VERSION) > _VERSION:
+        return "a version of SenML that is not understood"
+    return None
+
+
+def _is_leaned_on(record: Mapping[str, Any]) -> bool:
+    """Whether it holds a base field, or a mandatory extension that may be one: the records after it mean nothing then."""
+    return any(label in _BASES or (label.startswith("b") and label.endswith("_")) for label in record)
+
+
+def _identity(records: Sequence[_Record | None]) -> tuple[EdgeId | None, StreamId | None, int | None]:
+    """Edge, stream and number, if the pack is one of ours: it begins with them."""
+    first = records[0] if records else None
+    edge, _, leaf = (first.get("bn", "") + first.get("n", "") if first else "").rpartition("/")
+    if not first or leaf != "stream" or "vs" not in first:
+        return None, None, None
+    stream = first["vs"]
+    if not (is_identifier(edge) and is_identifier(stream)):
+        raise PackError(Fault.MALFORMED, f"edge {edge!r} with stream {stream[:_NAME_LIMIT]!r} can't be names")
+    second = records[1] if len(records) > 1 else None
+    if not second or second.get("bn", f"{edge}/") + second.get("n", "") != f"{edge}/pack" or "v" not in second:
+        raise PackError(Fault.MALFORMED, "a stream without a pack number")
+    number = second["v"]
+    if not (1 <= number <= NUMBER_LIMIT and number == int(number)):
+        raise PackError(Fault.MALFORMED, f"pack number {number:.17g}")
+    return EdgeId(edge), StreamId(stream), int(number)
+
+
+def _reading(record: _Record, name: str, base_s: float, base_unit: str | None) -> Reading | str:
     """The record as a reading, or why it is none."""
-    if unsupported := [key for key in record if key.endswith("_") or key in _UNSUPPORTED]:
-        return f"field {unsupported[0]!r} is not understood"
-    if not owner or not channel:
-        return "no device or no channel in the name"
+    device, slash, channel = name.rpartition("/")
+    if not slash:
+        return f"the name {name!r} is not a device's and a channel's with a slash between them"
+    if not is_identifier(device):
+        return f"{device!r} is not the name of a device"
+    if not is_identifier(channel):
+        return f"{channel!r} is not the name of a channel"
     values = [key for key in ("v", "vb", "vs") if key in record]
     if len(values) != 1:
         return f"{len(values)} values"
     at_s = base_s + record.get("t", 0.0)
-    at_ms = round(at_s * 1000)
-    if at_s < _RELATIVE_BELOW_S or at_ms > _LATEST_MS:
-        return f"time {at_s} s is not a date"
+    if at_s < _RELATIVE_BELOW_S:
+        return f"time {at_s:g} s is relative to now, and now is over"
+    if at_s > _LATEST_MS / 1000:
+        return f"time {at_s:g} s is not a date"
     quality = record.get("q", Quality.GOOD)
     return Reading(
-        device=DeviceId(owner),
+        device=DeviceId(device),
         channel=channel,
-        at_ms=at_ms,
+        at_ms=round(at_s * 1000),
         value=record[values[0]],
-        unit=record.get("u", base_unit if "v" in record else None),
-        quality=Quality(quality) if quality in set(Quality) else Quality.UNCERTAIN,
+        unit=record.get("u", base_unit) if "v" in record else None,
+        quality=Quality(quality) if quality in _QUALITIES else Quality.UNCERTAIN,
     )

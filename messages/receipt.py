@@ -1,22 +1,38 @@
 """The collector's word that packs are durably stored or quarantined. An edge forgets a pack only on this."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from messages.complaint import complaint
 from messages.ids import StreamId
+from messages.pack import NUMBER_LIMIT
+from messages.ranges import Range
 
-PackNumber = Annotated[int, Field(ge=1)]
+
+def _ascending(part: Range) -> Range:
+    if part[0] > part[1]:
+        raise ValueError(f"the first of a range, {part[0]}, comes after its last, {part[1]}")
+    return part
+
+
+PackNumber = Annotated[int, Field(ge=1, le=NUMBER_LIMIT)]
+PackRange = Annotated[tuple[PackNumber, PackNumber], AfterValidator(_ascending)]
 
 
 class Rejected(BaseModel):
     """A range of packs that are kept in quarantine, not in the store."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     first: PackNumber
     last: PackNumber
     reason: str
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        _ascending((self.first, self.last))
+        return self
 
 
 class Receipt(BaseModel):
@@ -25,7 +41,7 @@ class Receipt(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     stream: StreamId
-    stored: list[tuple[PackNumber, PackNumber]] = []
+    stored: list[PackRange] = []
     rejected: list[Rejected] = []
 
 
@@ -40,6 +56,6 @@ def encode(receipt: Receipt) -> bytes:
 def decode(payload: bytes) -> Receipt:
     """Raises ReceiptError."""
     try:
-        return Receipt.model_validate_json(payload)
+        return Receipt.model_validate_json(payload, strict=True)
     except ValidationError as error:
-        raise ReceiptError(f"not a receipt: {error.errors(include_url=False)[0]['msg']}") from error
+        raise ReceiptError(f"not a receipt: {complaint(error)}") from error

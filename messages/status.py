@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from messages.complaint import complaint
 from messages.ids import StreamId
 
 
@@ -42,6 +43,6 @@ def encode(status: EdgeStatus) -> bytes:
 def decode(payload: bytes) -> EdgeStatus:
     """Raises StatusError."""
     try:
-        return EdgeStatus.model_validate_json(payload)
+        return EdgeStatus.model_validate_json(payload, strict=True)
     except ValidationError as error:
-        raise StatusError(f"not a status: {error.errors(include_url=False)[0]['msg']}") from error
+        raise StatusError(f"not a status: {complaint(error)}") from error

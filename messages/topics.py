@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from messages.ids import DeviceId, EdgeId, SiteId
+from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
 
 ROOT = "gridcall/1"
 
@@ -44,10 +44,12 @@ class Origin:
 
 
 def origin(topic: str) -> Origin | None:
-    """Site, edge and leaf of an edge's topic; None for a topic of another shape."""
+    """Site, edge and leaf of an edge's topic; None for a topic of another shape, or with a name that is no identifier."""
     match topic.split("/"):
         case ["gridcall", "1", site, edge, ("readings" | "receipts" | "status") as leaf]:
-            return Origin(SiteId(site), EdgeId(edge), leaf)
+            named = all(map(is_identifier, (site, edge)))
+            return Origin(SiteId(site), EdgeId(edge), leaf) if named else None
         case ["gridcall", "1", site, edge, "devices", device]:
-            return Origin(SiteId(site), EdgeId(edge), "devices", DeviceId(device))
+            named = all(map(is_identifier, (site, edge, device)))
+            return Origin(SiteId(site), EdgeId(edge), "devices", DeviceId(device)) if named else None
     return None

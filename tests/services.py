@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -86,15 +87,49 @@ class Service:
 class MqttBroker(Service):
     """A broker whose users are `USERS`, all with the password `PASSWORD`."""
 
+    protocol: str = "5"
+    """Which one `settings` asks for, unless told."""
+
     def settings(self, user: str, **more: object) -> Broker:
         """How `user` connects."""
-        return Broker.model_validate(
-            {"host": "127.0.0.1", "port": self.port, "username": user, "password": PASSWORD, **more}
-        )
+        ours = {"host": "127.0.0.1", "port": self.port, "protocol": self.protocol}
+        return Broker.model_validate({**ours, "username": user, "password": PASSWORD, **more})
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A certificate authority of our own with what it signed, PEM files all: a server "127.0.0.1" and a client."""
+
+    authority: Path
+    server: Path
+    server_key: Path
+    client: Path
+    client_key: Path
+
+
+def certificates(folder: Path) -> Certificates:
+    """Made by openssl, valid for a day."""
+    folder.mkdir(parents=True, exist_ok=True)
+    authority, authority_key = folder / "authority.crt", folder / "authority.key"
+
+    def openssl(*words: str | Path) -> None:
+        subprocess.run([program("openssl"), *words], cwd=folder, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1")
+    openssl("req", "-x509", *key, "-subj", "/CN=test authority", "-keyout", authority_key, "-out", authority)
+    signed = []
+    for name, extension in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
+        made, made_key = folder / f"{name}.crt", folder / f"{name}.key"
+        by_us = ("-CA", authority, "-CAkey", authority_key, "-addext", extension)
+        openssl("req", "-x509", *key, *by_us, "-subj", f"/CN={name}", "-keyout", made_key, "-out", made)
+        signed += [made, made_key]
+    return Certificates(authority, *signed)
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path) -> Iterator[MqttBroker]:
+def mosquitto(
+    folder: Path, *, tls: Certificates | None = None, client_certificate: bool = False
+) -> Iterator[MqttBroker]:
     """Debian's Mosquitto with the shipped access rules and the shipped limits, its own files under `folder`."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,8 +143,66 @@ def mosquitto(folder: Path) -> Iterator[MqttBroker]:
         .replace("/etc/mosquitto/gridcall.passwd", str(passwords))
         .replace("/etc/mosquitto/gridcall.acl", str(access))
         + f"persistence_location {folder}/\nlog_dest stderr\nuser {os.environ.get('USER') or 'root'}\n"
+        + (f"cafile {tls.authority}\ncertfile {tls.server}\nkeyfile {tls.server_key}\n" if tls else "")
+        + ("require_certificate true\n" if client_certificate else "")
     )
     broker = MqttBroker([program("mosquitto"), "-c", str(config)], port, folder / "mosquitto.log")
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@dataclass
+class IotCore(MqttBroker):
+    """rumqttd: MQTT 5 on `port`, 3.1.1 on another, sharing their topics; no access rules, and a kill forgets all."""
+
+    v4_port: int = 0
+
+    def start(self) -> None:
+        super().start()
+        assert self.process
+        wait_for_port(self.v4_port, self.process, self.log)
+
+    def settings(self, user: str, **more: object) -> Broker:
+        port = self.v4_port if more.get("protocol", self.protocol) == "3.1.1" else self.port
+        return super().settings(user, **{"port": port, **more})
+
+
+@contextlib.contextmanager
+def iotcore(folder: Path) -> Iterator[IotCore]:
+    """The broker in a wheel, on loopback and with passwords (it has neither by itself)."""
+    v4_port, v5_port = free_port(), free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "rumqttd.toml"
+    config.write_text(
+        """id = 0
+[router]
+id = 0
+max_connections = 1000
+max_outgoing_packet_count = 1000
+max_segment_size = 104857600
+max_segment_count = 10
+"""
+        + "".join(
+            f"""[{version}.1]
+name = "{version}-1"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 1
+[{version}.1.connections]
+connection_timeout_ms = 5000
+max_payload_size = 1048576
+max_inflight_count = 1000
+dynamic_filters = true
+[{version}.1.connections.auth]
+"""
+            + "".join(f'"{user}" = "{PASSWORD}"\n' for user in USERS)
+            for version, port in (("v4", v4_port), ("v5", v5_port))
+        )
+    )
+    serve = "import sys, iotcore; iotcore.Broker(config_path=sys.argv[1]).run_forever()"
+    broker = IotCore([sys.executable, "-c", serve, str(config)], v5_port, folder / "iotcore.log", v4_port=v4_port)
     broker.start()
     try:
         yield broker

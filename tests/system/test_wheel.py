@@ -54,7 +54,7 @@ def test_a_pi_pulls_in_no_web_framework_and_no_database_client(pi: Path, tmp_pat
 def test_the_edge_runs_from_the_wheel_in_another_folder(pi: Path, tmp_path: Path) -> None:
     (tmp_path / "edge.toml").write_text(
         'site = "junmen"\nedge = "pi-1"\nfolder = "state"\n[uplink]\nhost = "127.0.0.1"\n'
-        '[[lines]]\nname = "a"\nport = "/dev/ttyUSB0"\n'
+        '[[lines]]\nname = "a"\nport = "/dev/ttyUSB0"\nbaudrate = 9600\n'
         '[[devices]]\nid = "gas-1"\nmodel = "modbus-gas-detector"\nline = "a"\nunit = 1\n'
         'place = { grid = "grid-1", text = "1号楼" }\n'
     )
