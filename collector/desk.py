@@ -62,7 +62,10 @@ class Desk:
     def judge(self, topic: str, payload: bytes, received_at_ms: int) -> Delivery:
         """Decide about one message. An announcement counts at once, for the messages behind it."""
         origin = topics.origin(topic)
-        verdict = self._verdict(origin, payload, received_at_ms)
+        try:
+            verdict = self._verdict(origin, payload, received_at_ms)
+        except Exception as error:  # noqa: BLE001 (a mistake of ours shall cost one message, not the collector for good)
+            verdict = refused(Fault.MALFORMED, f"the collector fails to judge it: {error!r}")
         if isinstance(verdict, Announced):
             self.devices.hear(verdict)
         return Delivery(topic=topic, payload=payload, received_at_ms=received_at_ms, origin=origin, verdict=verdict)

@@ -31,7 +31,7 @@ class Devices:
     """The announced devices. `known` changes with `hear`; `save` makes it last."""
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, _SCHEMA)
+        self._file = SqliteFile(path, _SCHEMA, replaceable=True)
         self._known: dict[DeviceKey, Announcement] = {}
         self._of_edge: dict[tuple[SiteId, EdgeId], int] = {}
 

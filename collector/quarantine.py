@@ -64,7 +64,7 @@ class Quarantine:
     """Every method raises StoreAway when the disk doesn't do what it should."""
 
     def __init__(self, path: Path, *, most_bytes: int = MOST_BYTES) -> None:
-        self._file = SqliteFile(path, _SCHEMA)
+        self._file = SqliteFile(path, _SCHEMA, replaceable=True)
         self._most_bytes = most_bytes
 
     def settle(self, deliveries: Iterable[Delivery]) -> None:

@@ -15,14 +15,20 @@ from collector.stores.base import StoreAway, StoreRefused
 BUSY_TIMEOUT_S = 5.0
 _OF_THE_CONTENT = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError)
 """What the rows themselves cause. Every other error of SQLite is the disk's, the file's or a lock's."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class SqliteFile:
-    """A database file with a fixed schema. One thread at a time."""
+    """A database file with a fixed schema. One thread at a time.
 
-    def __init__(self, path: Path, schema: str) -> None:
+    `replaceable`: what it holds is worth less than going on. When it is damaged it is set aside under another name and
+    the next use makes a new one.
+    """
+
+    def __init__(self, path: Path, schema: str, *, replaceable: bool = False) -> None:
         self.path = path
         self._schema = schema
+        self._replaceable = replaceable
         self._connection: sqlite3.Connection | None = None
 
     @contextlib.contextmanager
@@ -79,4 +85,16 @@ class SqliteFile:
             raise StoreRefused(f"{self.path}: {error}") from error
         except sqlite3.Error as error:
             self.close()
+            if self._replaceable and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                raise StoreAway(f"{self.path}: {error}; set aside as {self._set_aside()}, a new one begins") from error
             raise StoreAway(f"{self.path}: {error}") from error
+
+    def _set_aside(self) -> str:
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.damaged-{number}")).exists():
+            number += 1
+        for suffix in ("", "-wal", "-shm"):
+            part = self.path.with_name(self.path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        return aside.name

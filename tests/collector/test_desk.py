@@ -178,3 +178,16 @@ def test_what_a_store_refuses_is_found_by_halving_and_the_rest_is_written() -> N
     words = refusals(list(range(20)), write)
     assert {number: why for number, why in enumerate(words) if why} == {3: "no 3", 17: "no 17"}
     assert sorted(written) == [number for number in range(20) if number not in (3, 17)]
+
+
+def test_a_mistake_of_ours_costs_one_message_and_is_kept_with_its_words(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OverflowError("int too large to convert to float")
+
+    monkeypatch.setattr("collector.desk.judge", broken)
+    assert send(desk, READINGS, packed(reading())) == []
+    (entry,) = desk.quarantine.entries(0, 10)
+    assert entry.reasons[0].fault is Fault.MALFORMED
+    assert "int too large" in entry.reasons[0].detail

@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import pytest
+
 from collector.delivery import Delivery
 from collector.intake import Accepted, Reason, Refused
 from collector.quarantine import KEPT_BYTES, Quarantine
+from collector.stores.base import StoreAway
 from messages import topics
 from messages.ids import EdgeId
 from messages.pack import LIMIT_BYTES, Fault
@@ -107,3 +110,15 @@ def test_empty_messages_and_endless_reasons_fill_it_too(tmp_path: Path) -> None:
     quarantine.settle([bad(b"", *(unknown(f"d-{number}") for number in range(100)))])
     assert payloads(quarantine) == []
     assert quarantine.dropped() == 1
+
+
+def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path: Path) -> None:
+    path = tmp_path / "quarantine.db"
+    path.write_bytes(b"no database at all" * 1000)
+    quarantine = Quarantine(path)
+    with pytest.raises(StoreAway, match=r"set aside as quarantine\.db\.damaged-1, a new one begins"):
+        quarantine.settle([bad(b"one")])
+    quarantine.settle([bad(b"one")])
+    assert payloads(quarantine) == [b"one"]
+    assert (tmp_path / "quarantine.db.damaged-1").read_bytes().startswith(b"no database")
+    quarantine.close()
