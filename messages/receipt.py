@@ -2,10 +2,10 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from messages.complaint import complaint
-from messages.ids import StreamId
+from messages.ids import IDENTIFIER, StreamId
 from messages.pack import NUMBER_LIMIT
 from messages.ranges import Range
 
@@ -40,7 +40,7 @@ class Receipt(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    stream: StreamId
+    stream: Annotated[StreamId, StringConstraints(pattern=IDENTIFIER)]
     stored: list[PackRange] = []
     rejected: list[Rejected] = []
 

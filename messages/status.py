@@ -1,9 +1,11 @@
 """How an edge is: retained, and the broker says "offline" in its name when it is gone (last will)."""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from messages.complaint import complaint
-from messages.ids import StreamId
+from messages.ids import IDENTIFIER, StreamId
 
 
 class OutboxFigures(BaseModel):
@@ -26,7 +28,7 @@ class EdgeStatus(BaseModel):
     online: bool
     at_ms: int | None = None
     software: str | None = None
-    stream: StreamId | None = None
+    stream: Annotated[StreamId, StringConstraints(pattern=IDENTIFIER)] | None = None
     packs: int | None = Field(default=None, ge=0)
     """The highest pack number of the stream so far: whoever knows fewer has missed some."""
     outbox: OutboxFigures | None = None
