@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from collector.stores.base import PackRow, Store
 from messages.ranges import Range, merged, missing
 from messages.reading import Reading
-from rules.engine import Stream, StreamKey
+from rules.engine import StreamKey
+from rules.stream import Stream
 
 GRACE_MS = 3_000
 MOST_MS = 60_000
@@ -24,6 +25,9 @@ AHEAD = 10_000
 
 PORTION = 5_000
 """Readings that are fed at a time: live ones get in between."""
+
+SLICE_MS = 3_600_000
+"""The longest time that the store is asked for at once: one pack may span a day, and hold the whole of it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Portion:
 
     packs: tuple[int, ...]
     readings: Sequence[Reading]
+    last: bool
+    """With these readings the packs are whole."""
 
 
 def portions(store: Store, key: StreamKey, wanted: Sequence[Range]) -> Iterator[Portion]:
@@ -70,10 +76,20 @@ def portions(store: Store, key: StreamKey, wanted: Sequence[Range]) -> Iterator[
     site, edge, stream = key
     rows = sorted(store.packs(site, edge, stream, wanted), key=lambda row: (row.first_at_ms, row.number))
     for some in _portioned(rows):
-        readings = []
-        for first_ms, last_ms in merged((row.first_at_ms, row.last_at_ms) for row in some):
-            readings += store.readings(site, edge, first_ms, last_ms)
-        yield Portion(tuple(row.number for row in some), readings)
+        packs = tuple(row.number for row in some)
+        held: Sequence[Reading] = ()
+        for first_ms, last_ms in _sliced(merged((row.first_at_ms, row.last_at_ms) for row in some)):
+            held = [*held, *store.readings(site, edge, first_ms, last_ms)]
+            while len(held) > PORTION:
+                yield Portion(packs, held[:PORTION], last=False)
+                held = held[PORTION:]
+        yield Portion(packs, held, last=True)
+
+
+def _sliced(spans: Sequence[Range]) -> Iterator[Range]:
+    for first_ms, last_ms in spans:
+        for from_ms in range(first_ms, last_ms + 1, SLICE_MS):
+            yield from_ms, min(from_ms + SLICE_MS - 1, last_ms)
 
 
 def _portioned(rows: Sequence[PackRow]) -> Iterator[list[PackRow]]:

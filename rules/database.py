@@ -5,6 +5,7 @@ processes of their own; a writer holds the write lock from its first read, so wh
 writes. What the rows mean is `rules.rows`' affair; who may change what, `rules.desk`'s and `rules.facts`'.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from messages.settings import ConfigError
 
@@ -46,8 +47,8 @@ devices = Table(
     "devices",
     metadata,
     Column("site", String(63), primary_key=True),
+    Column("edge", String(63), primary_key=True),  # who says so
     Column("device", String(63), primary_key=True),
-    Column("edge", String(63), nullable=False),
     Column("kind", String(63), nullable=False),
     Column("model", String(80), nullable=False),
     Column("place", JSON, nullable=False),
@@ -72,6 +73,7 @@ streams = Table(
     Column("stream", String(80), primary_key=True),
     Column("heard", JSON, nullable=False),  # ranges of pack numbers
     Column("said", BigInteger, nullable=False),  # the highest number that is known to exist
+    Column("used_at_ms", BigInteger, nullable=False),
 )
 
 waiting = Table(  # readings of devices that nobody has announced yet
@@ -93,6 +95,7 @@ states = Table(
     Column("rule", String(63), primary_key=True),
     Column("state", JSON, nullable=False),
     Column("wake_at_ms", BigInteger),  # the timer: when `step` wants to be called without a reading
+    Column("edge", String(63)),  # who spoke last
 )
 
 alarms = Table(
@@ -182,6 +185,10 @@ class DatabaseAway(Exception):
     """The database can't be reached or is locked: wait and do the same again."""
 
 
+class DatabaseDamaged(DatabaseAway):
+    """What is there is no database, or no whole one. A start begins a new one; while running, it is away."""
+
+
 class Database:
     """Connections to one database, from any thread. Raises DatabaseAway when it can't be opened, and ConfigError
     when what is there was made by another version."""
@@ -225,8 +232,14 @@ class Database:
                 connection = plain.execution_options(gridcall_write=write)
                 with connection.begin():
                     yield connection
-        except OperationalError as error:
-            raise DatabaseAway(f"{self._engine.url!r}: {error.orig}") from error
+        except DatabaseError as error:
+            if type(error) not in (DatabaseError, OperationalError):
+                raise  # our own statement is wrong
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the rest of the number says more than we need
+            kind = DatabaseDamaged if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else DatabaseAway
+            if kind is DatabaseDamaged:
+                self._engine.dispose()  # the next connection is to whatever lies there then
+            raise kind(f"{self._engine.url!r}: {error.orig}") from error
 
 
 def located(url: str, folder: Path) -> str:
@@ -243,6 +256,17 @@ def located(url: str, folder: Path) -> str:
     if not path.parent.is_dir():
         raise ValueError(f"no such folder: {path.parent}")
     return str(parsed.set(database=str(path)))
+
+
+def set_aside(url: str, now_ms: int) -> Path:
+    """Rename a damaged database, so that a new one can begin and a person can look at the old one. Its new place."""
+    path = Path(make_url(url).database or "")
+    aside = path.with_name(f"{path.name}.damaged-{now_ms}")
+    path.rename(aside)
+    for more in ("-wal", "-shm"):
+        if (file := path.with_name(path.name + more)).exists():
+            file.rename(aside.with_name(aside.name + more))
+    return aside
 
 
 def next_seqs(connection: Connection, count: int) -> range:

@@ -4,10 +4,12 @@
 any two readings give the same alarms. Its rules:
 
 * Time is the reading's own. A delay is over when a reading's time says so, or, when no reading comes, when the
-  server's clock has run for as long after the arrival: until then what the last reading said still holds. A time
-  ahead of the server's clock counts as now, so a device whose clock jumps fires nothing and blocks nothing.
-* Unknown (a bad or missing value) neither raises nor clears. It stops the clock of a clear; a raise waits for
-  the next value that is known.
+  server's clock has run for as long after the arrival: until then what the last reading said still holds.
+* Readings are ordered by what their clock said, and of two in one millisecond the later word counts. For all else a
+  time ahead of the server's clock counts as now, so a device whose clock jumps fires nothing, and once its clock is
+  set right it is heard again.
+* Unknown (a bad or missing value) neither raises nor clears. It stops the clock of a clear; that of a raise runs on,
+  as it would if nothing had come.
 * A reading that is older than what its channel has said since (a backlog that follows live readings) can't move
   the present. It runs in a lane of its own: what happened there and is over is a past event.
 * What is raised by readings older than the rule's lateness is late: it rings nobody, until a fresh reading shows that
@@ -23,13 +25,21 @@ from rules.rule import Rule
 
 VERSION = 1
 
+AHEAD = 64
+"""How many readings of a channel that were ahead of the server's clock are remembered, to know them if they come again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The newest value of a channel; None if it was bad."""
 
     at_ms: int
+    """Never ahead of the server's clock at the arrival."""
     value: Value | None
+    said_ms: int
+    """As the device's clock had it."""
+    ahead: tuple[int, ...] = ()
+    """What the device's clock had for the latest readings that were ahead of the server's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +61,8 @@ class State:
 
     live: Lane = Lane()
     past: Lane = Lane()
+    open_since_ms: int | None = None
+    """When something happened in the past that the present has not yet shown to be over (life safety only)."""
 
 
 NEW = State()
@@ -81,10 +93,11 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """It was raised at `at_ms`, and later readings, which came first, already show that it is over."""
+    """It was raised at `at_ms` by readings older than the present; `over`: as the present's values show."""
 
     at_ms: int
     evidence: Mapping[str, Value]
+    over: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +118,51 @@ def step(rule: Rule, state: State, event: Reading | Timer, now_ms: int) -> tuple
         return (state if live is state.live else replace(state, live=live)), changes, live.due_at_ms
     if event.channel not in rule.channels:
         return state, [], state.live.due_at_ms
-    seen = Seen(min(event.at_ms, now_ms), None if event.quality is Quality.BAD else event.value)
     newest = state.live.seen.get(event.channel)
-    if newest is None or seen.at_ms > newest.at_ms:
+    value = None if event.quality is Quality.BAD else event.value
+    seen = Seen(min(event.at_ms, now_ms), value, event.at_ms, _ahead(newest, event.at_ms, now_ms))
+    if newest is None or _is_newer(seen, newest, now_ms):
         live, changes = _present(rule, state.live, event.channel, seen, now_ms)
-        return replace(state, live=live), changes, live.due_at_ms
-    if seen.at_ms < newest.at_ms:
-        past, changes = _history(rule, state.past, event.channel, seen)
-        return replace(state, past=past), changes, state.live.due_at_ms
-    return state, [], state.live.due_at_ms
+        after, more = _close(rule, replace(state, live=live), seen.at_ms)
+        return after, changes + more, live.due_at_ms
+    if event.at_ms == newest.said_ms or event.at_ms in newest.ahead:
+        return state, [], state.live.due_at_ms
+    past, changes = _history(rule, state.past, event.channel, seen)
+    return _open(rule, replace(state, past=past), changes), changes, state.live.due_at_ms
+
+
+def _ahead(newest: Seen | None, said_ms: int, now_ms: int) -> tuple[int, ...]:
+    known = newest.ahead if newest else ()
+    return (*known, said_ms)[-AHEAD:] if said_ms > now_ms and said_ms not in known else known
+
+
+def _is_newer(seen: Seen, newest: Seen, now_ms: int) -> bool:
+    if seen.said_ms == newest.said_ms:
+        return seen.value != newest.value
+    if seen.said_ms > newest.said_ms:
+        return True
+    set_right = newest.said_ms > now_ms >= seen.said_ms > newest.at_ms  # its clock was ahead, and is no longer
+    return set_right and seen.said_ms not in newest.ahead
+
+
+def _open(rule: Rule, state: State, changes: list[Change]) -> State:
+    """What came to light counts as over only if the present knows so."""
+    for index, change in enumerate(changes):
+        if isinstance(change, Happened) and rule.life_safety and not _is_clear(rule, state.live):
+            changes[index] = replace(change, over=False)
+            return replace(state, open_since_ms=change.at_ms) if state.live.raised_at_ms is None else state
+    return state
+
+
+def _close(rule: Rule, state: State, at_ms: int) -> tuple[State, list[Change]]:
+    """Whether the present shows by now that what happened in the past is over."""
+    if state.open_since_ms is None:
+        return state, []
+    if state.live.raised_at_ms is not None:  # it is the present's affair now
+        return replace(state, open_since_ms=None), []
+    if not _is_clear(rule, state.live):
+        return state, []
+    return replace(state, open_since_ms=None), [Cleared(state.open_since_ms, at_ms)]
 
 
 def _present(rule: Rule, lane: Lane, channel: str, seen: Seen, now_ms: int) -> tuple[Lane, list[Change]]:
@@ -144,10 +193,11 @@ def _wake(rule: Rule, lane: Lane, now_ms: int) -> tuple[Lane, list[Change]]:
 
 def _history(rule: Rule, lane: Lane, channel: str, seen: Seen) -> tuple[Lane, list[Change]]:
     """As the present, but nothing is assumed between two readings: others may have come, in the other lane."""
-    if (newest := lane.seen.get(channel)) is not None and seen.at_ms <= newest.at_ms:
-        if seen.at_ms == newest.at_ms:
+    if (newest := lane.seen.get(channel)) is not None and seen.said_ms <= newest.said_ms:
+        if seen.said_ms < newest.said_ms:
+            lane = Lane()  # an older stretch begins
+        elif seen.value == newest.value:
             return lane, []
-        lane = Lane()  # an older stretch begins
     lane = replace(lane, seen={**lane.seen, channel: seen})
     turns = _turns(rule, lane)
     lane = replace(_run(rule, lane, turns, seen.at_ms, 0), due_at_ms=None)
@@ -160,9 +210,23 @@ def _history(rule: Rule, lane: Lane, channel: str, seen: Seen) -> tuple[Lane, li
     return replace(rest, raised_at_ms=None), [Ended(lane.raised_at_ms, at_ms)]
 
 
+def _is_clear(rule: Rule, lane: Lane) -> bool:
+    """The lane's values are known not to raise, and to clear what is raised."""
+    values = _values(rule, lane)
+    return (
+        lane.raised_at_ms is None
+        and rule.raise_when.evaluate(values) is not True
+        and rule.clear_when.evaluate(values) is True
+    )
+
+
+def _values(rule: Rule, lane: Lane) -> dict[str, Value | None]:
+    return {**rule.settings, **{channel: seen.value for channel, seen in lane.seen.items()}}
+
+
 def _turns(rule: Rule, lane: Lane) -> bool | None:
     """Whether the lane's values, if they last, raise what is not raised, or clear what is."""
-    values = {**rule.settings, **{channel: seen.value for channel, seen in lane.seen.items()}}
+    values = _values(rule, lane)
     holds = rule.raise_when.evaluate(values)
     if lane.raised_at_ms is None:
         return holds
@@ -175,8 +239,9 @@ def _run(rule: Rule, lane: Lane, turns: bool | None, at_ms: int, now_ms: int) ->
         since_ms = at_ms if lane.since_ms is None else lane.since_ms
         due_at_ms = now_ms + _delay_ms(rule, lane) if lane.due_at_ms is None else lane.due_at_ms
         return replace(lane, since_ms=since_ms, due_at_ms=due_at_ms)
-    waits = turns is None and lane.raised_at_ms is None
-    return replace(lane, since_ms=lane.since_ms if waits else None, due_at_ms=None)
+    if turns is None and lane.raised_at_ms is None:
+        return lane
+    return replace(lane, since_ms=None, due_at_ms=None)
 
 
 def _over(rule: Rule, lane: Lane, at_ms: int) -> bool:
@@ -207,19 +272,28 @@ def _evidence(lane: Lane) -> dict[str, Value]:
 
 
 def to_json(state: State) -> dict[str, Any]:
-    return {"version": VERSION, "live": _lane_to_json(state.live), "past": _lane_to_json(state.past)}
+    return {
+        "version": VERSION,
+        "live": _lane_to_json(state.live),
+        "past": _lane_to_json(state.past),
+        "open_since_ms": state.open_since_ms,
+    }
 
 
 def from_json(content: Mapping[str, Any]) -> State:
     """Raises ValueError for a state that another version wrote."""
     if content.get("version") != VERSION:
         raise ValueError(f"a rule's state of version {content.get('version')}, not {VERSION}")
-    return State(live=_lane_from_json(content["live"]), past=_lane_from_json(content["past"]))
+    return State(
+        live=_lane_from_json(content["live"]),
+        past=_lane_from_json(content["past"]),
+        open_since_ms=content["open_since_ms"],
+    )
 
 
 def _lane_to_json(lane: Lane) -> dict[str, Any]:
     return {
-        "seen": {channel: [seen.at_ms, seen.value] for channel, seen in lane.seen.items()},
+        "seen": {channel: [seen.at_ms, seen.value, seen.said_ms, *seen.ahead] for channel, seen in lane.seen.items()},
         "raised_at_ms": lane.raised_at_ms,
         "late": lane.late,
         "since_ms": lane.since_ms,
@@ -228,5 +302,8 @@ def _lane_to_json(lane: Lane) -> dict[str, Any]:
 
 
 def _lane_from_json(content: Mapping[str, Any]) -> Lane:
-    seen = {channel: Seen(at_ms, value) for channel, (at_ms, value) in content["seen"].items()}
+    seen = {
+        channel: Seen(at_ms, value, said_ms, tuple(ahead))
+        for channel, (at_ms, value, said_ms, *ahead) in content["seen"].items()
+    }
     return Lane(**{**content, "seen": seen})

@@ -1,5 +1,6 @@
 """The engine's facts in the database: read at start, and a work written in one transaction."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, select, tuple_, update
@@ -10,44 +11,47 @@ from messages.reading import Quality, Reading
 from rules import database as db
 from rules import findings, rows
 from rules.database import Database
-from rules.engine import Device, Edge, Facts, Stream, Watch, Work
+from rules.engine import Device, Edge, Facts, TellerKey, Watch, Work
 from rules.evaluation import from_json, to_json
 from rules.rule import Rules
+from rules.stream import Stream
 
 
 def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
     """Everything the engine knew when it last wrote."""
     with database.reading() as connection:
-        facts = Facts(
+        waiting: dict[TellerKey, list[Reading]] = {}
+        for row in connection.execute(select(db.waiting).order_by(db.waiting.c.id)):
+            waiting.setdefault((row.site, row.edge, row.device), []).append(_reading(row))
+        return Facts(
             kinds,
             rules,
-            devices={(row.site, row.device): _device(row) for row in connection.execute(select(db.devices))},
+            devices={(row.site, row.edge, row.device): _device(row) for row in connection.execute(select(db.devices))},
             edges={
                 (row.site, row.edge): Edge(row.online, row.since_ms, row.last_reading_at_ms)
                 for row in connection.execute(select(db.edges))
             },
             streams={
-                (row.site, row.edge, row.stream): Stream(tuple((a, b) for a, b in row.heard), row.said)
+                (row.site, row.edge, row.stream): Stream(tuple((a, b) for a, b in row.heard), row.said, row.used_at_ms)
                 for row in connection.execute(select(db.streams))
             },
             watches={
-                (row.site, row.device, row.rule): Watch(from_json(row.state), row.wake_at_ms)
+                (row.site, row.device, row.rule): Watch(from_json(row.state), row.wake_at_ms, row.edge)
                 for row in connection.execute(select(db.states))
             },
+            waiting=waiting,
         )
-        for row in connection.execute(select(db.waiting).order_by(db.waiting.c.id)):
-            teller = (row.site, row.edge, row.device)
-            facts.waiting.setdefault(teller, []).append(_reading(row))
-    return facts
 
 
 def commit(database: Database, work: Work, now_ms: int) -> None:
     """Write a work: all of it or nothing. Raises DatabaseAway."""
     with database.writing() as connection:
-        _replace(connection, db.devices, [_device_row(device) for device in work.devices.values()])
-        _replace(connection, db.edges, [_edge_row(*entry) for entry in work.edges.items()])
-        _replace(connection, db.streams, [_stream_row(*entry) for entry in work.streams.items()])
-        _replace(connection, db.states, [_state_row(*entry) for entry in work.watches.items()])
+        _replace(connection, db.devices, {key: _device_row(one) if one else None for key, one in work.devices.items()})
+        _replace(connection, db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()})
+        _replace(
+            connection, db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()}
+        )
+        _replace(connection, db.states, {key: _state_row(key, one) for key, one in work.watches.items()})
         for site, edge, device in work.awaited:
             of_it = tuple_(db.waiting.c.site, db.waiting.c.edge, db.waiting.c.device) == (site, edge, device)
             connection.execute(delete(db.waiting).where(of_it))
@@ -57,6 +61,8 @@ def commit(database: Database, work: Work, now_ms: int) -> None:
         lines: list[rows.Line] = []
         for found in work.found:
             lines += findings.carry_out(connection, found, now_ms)
+        for abandoned in work.abandoned:
+            lines += findings.abandon(connection, abandoned, now_ms)
         rows.append(connection, lines, now_ms)
         _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
@@ -78,15 +84,14 @@ def _beat(connection: Connection, now_ms: int, readings: int, last_ms: int | Non
     )
 
 
-def _replace(connection: Connection, table: Table, some: list[dict[str, Any]]) -> None:
-    """Write rows by their primary key, whether they were there or not."""
+def _replace(connection: Connection, table: Table, some: Mapping[tuple[str, ...], dict[str, Any] | None]) -> None:
+    """Write rows by their primary key, whether they were there or not; None takes one away."""
     if some:
-        keys = [(column, f"{column.name}_") for column in table.primary_key]
-        is_it = and_(*(column == bindparam(name) for column, name in keys))
-        connection.execute(
-            delete(table).where(is_it), [{name: row[column.name] for column, name in keys} for row in some]
-        )
-        connection.execute(insert(table), some)
+        names = [f"{column.name}_" for column in table.primary_key]
+        is_it = and_(*(column == bindparam(name) for column, name in zip(table.primary_key, names, strict=True)))
+        connection.execute(delete(table).where(is_it), [dict(zip(names, key, strict=True)) for key in some])
+    if written := [row for row in some.values() if row is not None]:
+        connection.execute(insert(table), written)
 
 
 def _device(row: Row[Any]) -> Device:
@@ -130,6 +135,7 @@ def _stream_row(key: tuple[str, str, str], stream: Stream) -> dict[str, Any]:
         "stream": key[2],
         "heard": [list(part) for part in stream.heard],
         "said": stream.said,
+        "used_at_ms": stream.used_at_ms,
     }
 
 
@@ -140,6 +146,7 @@ def _state_row(key: tuple[str, str, str], watch: Watch) -> dict[str, Any]:
         "rule": key[2],
         "state": to_json(watch.state),
         "wake_at_ms": watch.wake_at_ms,
+        "edge": watch.edge,
     }
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from messages.ids import DeviceId, SiteId
 from rules import alarm as alarms
 from rules import case as cases
 from rules import database as db
 from rules import rows
 from rules.alarm import AlarmEvent, Condition
-from rules.engine import Found
+from rules.engine import Abandoned, Found
 from rules.evaluation import Cleared, Ended, Happened, Raised
 from rules.records import AlarmState
 
@@ -31,6 +32,14 @@ def carry_out(connection: Connection, found: Found, now_ms: int) -> list[rows.Li
             return _add_past(connection, found, found.change, now_ms)
         case Ended():
             return _end(connection, found, found.change)
+
+
+def abandon(connection: Connection, abandoned: Abandoned, now_ms: int) -> list[rows.Line]:
+    """Nothing will ever say that the alarm is over: it returns now, so that a person can check and close its case."""
+    query = rows.alarms_with_cases().where(*_of(abandoned.site, abandoned.device, abandoned.rule), db.alarms.c.open)
+    if (row := connection.execute(query).one_or_none()) is None:
+        return []
+    return _move(connection, row, AlarmEvent.RETURNED, now_ms, abandoned.why)
 
 
 def _raise(connection: Connection, found: Found, change: Raised, now_ms: int) -> list[rows.Line]:
@@ -108,15 +117,18 @@ def _end(connection: Connection, found: Found, change: Cleared | Ended) -> list[
 
 
 def _add_past(connection: Connection, found: Found, change: Happened, now_ms: int) -> list[rows.Line]:
-    """An episode that came to light after it was over. Known ones are left alone; life safety rings once."""
+    """An episode that came to light later. Known ones are left alone; life safety rings once, and stays active until
+    the present shows that it is over."""
     if (row := _open_alarm(connection, found)) is not None:
+        if not change.over and row.returned_at_ms is not None and change.at_ms > row.returned_at_ms:
+            return _move(connection, row, AlarmEvent.RAISED, now_ms, "again", returned_at_ms=None)
         return [] if row.raised_at_ms <= change.at_ms else [_line("alarm.raised", row, f"late, also at {change.at_ms}")]
     ends = func.coalesce(db.alarms.c.returned_at_ms, db.alarms.c.raised_at_ms)
     covers = (db.alarms.c.raised_at_ms <= change.at_ms) & (ends >= change.at_ms)
     if connection.execute(select(db.alarms.c.id).where(*_same_rule(found), covers).limit(1)).one_or_none():
         return []
     lines = _new_alarm(connection, found, change, now_ms)
-    if (row := _open_alarm(connection, found)) is not None:
+    if change.over and (row := _open_alarm(connection, found)) is not None:
         lines += _move(connection, row, AlarmEvent.RETURNED, now_ms)
     return lines
 
@@ -143,11 +155,11 @@ def _alarm(connection: Connection, alarm_id: str) -> Row[Any] | None:
 
 
 def _same_rule(found: Found) -> tuple[Any, ...]:
-    return (
-        db.alarms.c.site == found.device.site,
-        db.alarms.c.device == found.device.id,
-        db.alarms.c.rule == found.rule.id,
-    )
+    return _of(found.device.site, found.device.id, found.rule.id)
+
+
+def _of(site: SiteId, device: DeviceId, rule: str) -> tuple[Any, ...]:
+    return (db.alarms.c.site == site, db.alarms.c.device == device, db.alarms.c.rule == rule)
 
 
 def _id(found: Found, at_ms: int) -> str:

@@ -4,72 +4,108 @@ A message that can't be read is somebody else's to judge (the collector keeps it
 nothing, and the reason is handed back for the log.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from messages import announcement, pack, receipt, status, topics
 from messages.topics import Origin
-from rules.engine import Work
+from rules.engine import StreamKey, Work
+
+T = TypeVar("T")
 
 SUBSCRIPTIONS = (topics.ALL_DEVICES, topics.ALL_STATUS, topics.ALL_RECEIPTS, topics.ALL_READINGS)
 """In this order, so that a broker that keeps it tells of a device before its readings come."""
 
 
+LIMITS_BYTES = {"status": 16 * 1024, "devices": 16 * 1024, "receipts": 64 * 1024}
+"""Far above what an honest one needs. A pack has its own limit."""
+
+
+class Undecodable(Exception):
+    """A decoder failed in a way that it does not name: a defect of ours, which must cost no more than this message."""
+
+
 def take(work: Work, topic: str, payload: bytes, now_ms: int) -> str | None:
-    """Put a message into the work; why it could not be read, if it could not."""
+    """Put a message into the work; why it could not be read, if it could not. Raises Undecodable."""
     origin = topics.origin(topic)
     if origin is None:
         return "a topic that is not ours"
+    if len(payload) > LIMITS_BYTES.get(origin.leaf, len(payload)):
+        return f"oversized: {len(payload)} bytes"
+    match origin.leaf:
+        case "readings":
+            return _take_pack(work, origin, payload, now_ms)
+        case "devices":
+            return _take_announcement(work, origin, payload, now_ms)
+        case "receipts":
+            return _take_receipt(work, origin, payload, now_ms)
+        case _:
+            return _take_status(work, origin, payload, now_ms)
+
+
+def _decoded(decode: Callable[[bytes], T], payload: bytes) -> T | str:
+    """What the message says, or why it can't be read."""
     try:
-        match origin.leaf:
-            case "readings":
-                _take_pack(work, origin, payload, now_ms)
-            case "devices":
-                _take_announcement(work, origin, payload, now_ms)
-            case "receipts":
-                _take_receipt(work, origin, payload)
-            case _:
-                _take_status(work, origin, payload, now_ms)
+        return decode(payload)
     except ValueError as error:  # PackError, AnnouncementError, ReceiptError, StatusError
         return str(error)
-    return None
+    except Exception as error:
+        raise Undecodable(f"{type(error).__name__}: {error}") from error
 
 
-def _take_pack(work: Work, origin: Origin, payload: bytes, now_ms: int) -> None:
-    found = pack.decode(payload)
+def _take_pack(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str | None:
+    found = _decoded(pack.decode, payload)
+    if isinstance(found, str):
+        return found
     if found.edge is not None and found.edge != origin.edge:
-        raise ValueError(f"a pack of {found.edge} on the topic of {origin.edge}")
+        return f"a pack of {found.edge} on the topic of {origin.edge}"
     if found.stream is None or found.number is None:
         work.hear(origin.site, origin.edge, found.readings, now_ms)
-        return
+        return None
     stream = (origin.site, origin.edge, found.stream)
     if not work.is_heard(stream, found.number):
         work.hear(origin.site, origin.edge, found.readings, now_ms)
-        work.heard(stream, found.number)
+        work.heard(stream, found.number, now_ms)
+    return None
 
 
-def _take_announcement(work: Work, origin: Origin, payload: bytes, now_ms: int) -> None:
+def _take_announcement(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str | None:
     assert origin.device is not None
-    if payload:  # an empty one is how MQTT forgets; what is known of the device stays until we know better
-        work.announce(origin.site, origin.edge, origin.device, announcement.decode(payload), now_ms)
+    if not payload:  # how MQTT forgets
+        work.withdraw(origin.site, origin.edge, origin.device)
+        return None
+    found = _decoded(announcement.decode, payload)
+    if isinstance(found, str):
+        return found
+    if not work.announce(origin.site, origin.edge, origin.device, found, now_ms):
+        return f"{origin.edge} has announced too many devices already"
+    return None
 
 
-def _take_receipt(work: Work, origin: Origin, payload: bytes) -> None:
-    found = receipt.decode(payload)
+def _take_receipt(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str | None:
+    found = _decoded(receipt.decode, payload)
+    if isinstance(found, str):
+        return found
     numbers = [last for _, last in found.stored] + [rejected.last for rejected in found.rejected]
-    if numbers:
-        _check_number(max(numbers))
-        work.said((origin.site, origin.edge, found.stream), max(numbers))
+    return _said(work, (origin.site, origin.edge, found.stream), max(numbers, default=0), now_ms)
 
 
-def _take_status(work: Work, origin: Origin, payload: bytes, now_ms: int) -> None:
+def _take_status(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str | None:
     if not payload:
-        return
-    found = status.decode(payload)
+        return None
+    found = _decoded(status.decode, payload)
+    if isinstance(found, str):
+        return found
     at_ms = now_ms if found.at_ms is None else max(0, min(found.at_ms, now_ms))
     work.status(origin.site, origin.edge, online=found.online, at_ms=at_ms)
-    if found.stream is not None and found.packs:
-        _check_number(found.packs)
-        work.said((origin.site, origin.edge, found.stream), found.packs)
+    if found.stream is None:
+        return None
+    return _said(work, (origin.site, origin.edge, found.stream), found.packs or 0, now_ms)
 
 
-def _check_number(number: int) -> None:
+def _said(work: Work, stream: StreamKey, number: int, now_ms: int) -> str | None:
     if number > pack.NUMBER_LIMIT:
-        raise ValueError(f"pack number {number}")
+        return f"pack number {number}"
+    if number:
+        work.said(stream, number, now_ms)
+    return None

@@ -19,10 +19,10 @@ from rules import catchup, facts
 from rules.catchup import Gap, Portion
 from rules.clerk import Clerk
 from rules.config import Configuration
-from rules.database import Database
+from rules.database import Database, DatabaseDamaged, set_aside
 from rules.engine import Facts, StreamKey, Work
 from rules.evaluation import Happened, Raised
-from rules.intake import SUBSCRIPTIONS, take
+from rules.intake import SUBSCRIPTIONS, Undecodable, take
 from rules.publisher import Publisher
 
 MESSAGES_AT_ONCE = 500
@@ -46,8 +46,7 @@ async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
     """Run the engine until cancelled."""
     clerk, reader = Clerk("rules-database"), Clerk("rules-history")
     try:
-        database = await clerk.insist(lambda: Database(config.database))
-        known = await clerk.insist(lambda: _loaded(database, config))
+        database, known = await clerk.insist(lambda: _opened(config, clock_ms()))
         log.info("ready", devices=len(known.devices), rules=sum(map(len, config.rules.values())))
         async with Bus(config.broker, config.client_id, subscribe=SUBSCRIPTIONS) as bus:
             await Service(bus, database, known, config.store, clerk, reader, clock_ms).run()
@@ -57,11 +56,25 @@ async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
         config.store.close()
 
 
-def _loaded(database: Database, config: Configuration) -> Facts:
+def _opened(config: Configuration, now_ms: int) -> tuple[Database, Facts]:
+    """The database and what it holds. A damaged one is set aside: no alarm must wait for somebody to mend it."""
     try:
-        return facts.load(database, config.kinds, config.rules)
+        return _loaded(config)
+    except DatabaseDamaged as error:
+        aside = set_aside(config.database, now_ms)
+        log.error("the database is damaged: begun anew, without its open cases", why=str(error), kept=str(aside))
+    return _loaded(config)
+
+
+def _loaded(config: Configuration) -> tuple[Database, Facts]:
+    database = Database(config.database)
+    try:
+        return database, facts.load(database, config.kinds, config.rules)
     except ValueError as error:
         raise ConfigError(f"database: {error}") from error
+    except DatabaseDamaged:
+        database.close()
+        raise
 
 
 class Service:
@@ -88,16 +101,25 @@ class Service:
         self._turn = asyncio.Lock()
         self._caught_up = asyncio.Event()
         self._history_away = False
+        self._gave_up = False
         self._complaints: dict[str, str] = {}
         self._timers_from_ms = clock_ms() + SETTLE_MS
 
     async def run(self) -> None:
         """Until cancelled."""
+        await self._look_for_lost_rules()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat(), name="pulse")
             tasks.create_task(self._publisher.run(), name="publisher")
             tasks.create_task(self._catch_up(), name="catch-up")
             tasks.create_task(self._listen(), name="listener")
+
+    async def _look_for_lost_rules(self) -> None:
+        async with self._turn:
+            now_ms = self._clock_ms()
+            work = Work(self._facts)
+            work.abandon_gone()
+            await self._write(work, now_ms)
 
     async def _listen(self) -> None:
         try:
@@ -111,12 +133,18 @@ class Service:
                 now_ms = self._clock_ms()
                 work = Work(self._facts)
                 for message in messages:
-                    self._complain(message.topic, take(work, message.topic, message.payload, now_ms))
+                    self._take(work, message, now_ms)
                 if self._timers_may_fire(now_ms, idle=not messages):
                     work.wake(now_ms)
                 await self._write(work, now_ms)
             for message in messages:
                 message.ack()
+
+    def _take(self, work: Work, message: Incoming, now_ms: int) -> None:
+        try:
+            self._complain(message.topic, take(work, message.topic, message.payload, now_ms))
+        except Undecodable:
+            log.exception("a message that our decoder fails at; it is left out", topic=message.topic)
 
     async def _arrived(self) -> Sequence[Incoming]:
         """What has come, or nothing when a timer is due first."""
@@ -141,11 +169,20 @@ class Service:
             return
         await self._clerk.insist(lambda: facts.commit(self._database, work, now_ms))
         self._facts.adopt(work)
-        if work.found:
+        if work.found or work.abandoned:
             self._publisher.news.set()
         for found in work.found:
             if isinstance(found.change, Raised | Happened):
                 log.info("raised", site=found.device.site, device=found.device.id, rule=found.rule.id)
+        for gone in work.abandoned:
+            log.warning(
+                "nothing will clear this any more", site=gone.site, device=gone.device, rule=gone.rule, why=gone.why
+            )
+        for new, old in work.shared:
+            log.warning("two edges announce one device", site=new.site, device=new.id, edges=[old.edge, new.edge])
+        if work.given_up and not self._gave_up:
+            log.warning("streams with too many holes: the oldest missing packs are given up", packs=work.given_up)
+            self._gave_up = True
         if work.dropped:
             log.warning("no room for readings of devices that nobody announced", readings=work.dropped)
 
@@ -183,10 +220,11 @@ class Service:
 
     async def _settle(self, key: StreamKey) -> bool:
         """Read all that a stream said after we stopped listening. Whether the store has answered."""
-        while (found := await self._ask(key, catchup.at_start(self._facts.streams[key]))) is not None:
+        while (stream := self._facts.streams.get(key)) is not None:  # it may be forgotten meanwhile
+            found = await self._ask(key, catchup.at_start(stream))
             if not found:
-                return True
-        return False
+                return found is not None
+        return True
 
     async def _ask(self, key: StreamKey, wanted: Sequence[Range]) -> int | None:
         """Feed the `wanted` packs that are stored; how many were new. None: the store has no answer now."""
@@ -213,8 +251,10 @@ class Service:
             unheard = [number for number in portion.packs if not work.is_heard(key, number)]
             if unheard:
                 work.hear(site, edge, portion.readings, now_ms)
-                for number in unheard:
-                    work.heard(key, number)
+                for number in unheard if portion.last else ():
+                    work.heard(key, number, now_ms)
                 await self._write(work, now_ms)
-                log.info("missed packs, read from the history", site=site, edge=edge, packs=len(unheard))
+        if not unheard or not portion.last:
+            return 0
+        log.info("missed packs, read from the history", site=site, edge=edge, packs=len(unheard))
         return len(unheard)

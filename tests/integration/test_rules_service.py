@@ -324,7 +324,10 @@ async def test_a_pack_that_never_came_is_read_from_the_history_once_somebody_nam
                     up = status.encode(EdgeStatus(online=True, at_ms=now_ms(), stream=STREAM, packs=1))
                     await bus.publish(topics.status(SITE, EDGE), up, retain=True)
                 case _:
-                    await send(bus, 2, reading("gas-1", "gas_concentration", 0.0, leak.at_ms + 10))
+                    calm = {"gas_concentration": 0.0, "alarm_contact": False}
+                    await send(
+                        bus, 2, *(reading("gas-1", name, value, leak.at_ms + 10) for name, value in calm.items())
+                    )
             (alarm,) = await until(lambda: alarms(ours), "the alarm of the missed pack", ours)
         assert alarm.raised_at_ms == leak.at_ms
         assert alarm.state is (AlarmState.LATCH_UNACK if witness == "later pack" else AlarmState.UNACK)
@@ -370,6 +373,20 @@ async def test_it_waits_for_a_database_that_somebody_else_holds(mosquitto: servi
         await until(lambda: ours.desk.pulse(), "it goes on", ours)
         await until(lambda: "database is back" in ours.said() or None, "it says so", ours)
         assert ours.said().count("database is away") == 1
+
+
+@pytest.mark.needs("mosquitto")
+async def test_a_damaged_database_is_set_aside_and_alarms_go_on(mosquitto: services.MqttBroker, tmp_path: Path) -> None:
+    with engine(mosquitto, tmp_path / "rules") as ours:
+        (ours.folder / "rules.db").write_bytes(b"no database" * 1000)
+        ours.start()
+        await hearing(ours)
+        async with edge(mosquitto) as bus:
+            await announce(bus, "gas-1", "gas_alarm")
+            await send(bus, 1, reading("gas-1", "gas_concentration", 30.0, now_ms()))
+            await until(lambda: alarms(ours), "the alarm", ours)
+        assert "database is damaged" in ours.said()
+        assert len(list(ours.folder.glob("rules.db.damaged-*"))) == 1
 
 
 def test_a_wrong_configuration_ends_with_one_line_and_exit_code_2(tmp_path: Path) -> None:

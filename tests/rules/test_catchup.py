@@ -8,7 +8,7 @@ from messages.ranges import Range
 from messages.reading import Reading
 from rules import catchup
 from rules.catchup import GRACE_MS, MOST_MS, Gap, asked, at_start, gaps
-from rules.engine import Stream
+from rules.stream import Stream
 from tests.rules.course import at, course
 
 KEY = (SiteId("a"), EdgeId("b"), StreamId("s"))
@@ -71,3 +71,17 @@ def test_missed_packs_are_read_oldest_first_in_portions(monkeypatch: pytest.Monk
         [at(50), at(51)],
     ]
     assert shelf.spans == [(at(0), at(3)), (at(50), at(51))]
+
+
+def test_a_pack_that_spans_a_day_is_read_hour_by_hour_and_is_whole_with_the_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "PORTION", 2)
+    readings = course("tilt", *((hour * 3600.0, 0.0) for hour in range(25)))
+    shelf = Shelf([_row(1, 0, 24 * 3600, 2)], readings)
+    found = list(catchup.portions(shelf, KEY, [(1, 1)]))  # type: ignore[arg-type]
+    assert max(last - first for first, last in shelf.spans) < catchup.SLICE_MS
+    assert max(len(portion.readings) for portion in found) <= 2
+    assert [one for portion in found for one in portion.readings] == readings
+    assert [portion.last for portion in found] == [False] * (len(found) - 1) + [True]
+    assert {portion.packs for portion in found} == {(1,)}

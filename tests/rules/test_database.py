@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from messages.settings import ConfigError
 from rules import database as db
-from rules.database import Database, DatabaseAway, located, next_seqs
+from rules.database import Database, DatabaseAway, DatabaseDamaged, located, next_seqs, set_aside
 from tests.rules.course import reading
 from tests.rules.room import Room
 
@@ -54,6 +54,16 @@ def test_a_locked_database_is_away_not_broken(tmp_path: Path, monkeypatch: pytes
     other.close()
     with database.writing():
         pass
+
+
+def test_a_file_that_is_no_database_is_known_as_damaged_and_can_be_set_aside(tmp_path: Path) -> None:
+    path, url = tmp_path / "rules.db", f"sqlite:///{tmp_path}/rules.db"
+    path.write_bytes(b"not a database at all" * 1000)
+    with pytest.raises(DatabaseDamaged, match="not a database"):
+        Database(url)
+    assert set_aside(url, 5) == tmp_path / "rules.db.damaged-5"
+    assert (tmp_path / "rules.db.damaged-5").read_bytes().startswith(b"not a database")
+    Database(url).close()
 
 
 def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.reading import Quality, Reading
 from rules import engine, facts
-from rules.engine import Stream, Work
+from rules.engine import Work
 from rules.records import AlarmState
-from tests.rules.course import at, course, reading
+from rules.stream import Stream
+from tests.rules.course import KINDS, at, course, reading
 from tests.rules.room import EDGE, PLACE, SITE, Room, announced
 
 STREAM = (SITE, EDGE, StreamId("s-1"))
@@ -54,7 +55,7 @@ def test_a_timer_survives_a_restart(room: Room) -> None:
 def test_a_work_that_was_not_written_never_happened(room: Room) -> None:
     lost = Work(room.facts)
     lost.hear(SITE, EDGE, tilt((0, 60.0)), at(0))
-    lost.heard(STREAM, 1)
+    lost.heard(STREAM, 1, at(0))
     again = Work(room.facts)
     assert not again.is_heard(STREAM, 1)
     again.hear(SITE, EDGE, tilt((0, 60.0)), at(0))
@@ -104,12 +105,40 @@ def test_a_leak_that_is_learnt_a_day_late_rings_at_once(room: Room) -> None:
 def test_a_leak_in_a_backlog_that_follows_live_readings_rings_and_is_held(room: Room) -> None:
     """Live before backlog (guarantee 4) must not bury a cry (guarantee 5)."""
     room.announce("gas-1", "gas_alarm")
+    room.hear(reading(0, "alarm_contact", False, device="gas-1"))
     gas = [(0.0, 0.0), (1000.0, 0.0), (100.0, 30.0), (160.0, 0.0)]
     for at_s, value in gas:
         room.hear(reading(at_s, "gas_concentration", value, device="gas-1"), now_s=max(1000, at_s))
     alarm = room.the_alarm()
     assert (alarm.state, alarm.raised_at_ms) == (AlarmState.LATCH_UNACK, at(100))
     assert alarm.case
+
+
+def test_a_leak_in_a_backlog_stays_active_until_the_present_knows_that_it_is_over(room: Room) -> None:
+    room.announce("gas-1", "gas_alarm")
+    bad = reading(1000, "gas_concentration", 0.0, device="gas-1", quality=Quality.BAD)
+    room.hear(reading(0, "alarm_contact", False, device="gas-1"), bad)
+    room.hear(reading(100, "gas_concentration", 30.0, device="gas-1"), now_s=1000)
+    assert room.the_alarm().state is AlarmState.UNACK
+    room.start()
+    room.hear(reading(1100, "gas_concentration", 7.0, device="gas-1"))  # between the limits: no end
+    assert room.the_alarm().state is AlarmState.UNACK
+    room.hear(reading(1200, "gas_concentration", 0.0, device="gas-1"))
+    assert (room.the_alarm().state, room.the_alarm().raised_at_ms) == (AlarmState.LATCH_UNACK, at(100))
+    room.hear(reading(1300, "gas_concentration", 30.0, device="gas-1"))
+    assert room.the_alarm().state is AlarmState.UNACK
+
+
+def test_a_held_leak_is_active_again_when_another_one_comes_to_light_that_may_still_last(room: Room) -> None:
+    room.announce("gas-1", "gas_alarm")
+    room.hear(reading(0, "alarm_contact", False, device="gas-1"))
+    room.hear(*course("gas_concentration", (0, 30.0), (10, 0.0), (311, 0.0), device="gas-1"))
+    assert room.the_alarm().state is AlarmState.LATCH_UNACK
+    room.hear(reading(1000, "gas_concentration", 0.0, device="gas-1", quality=Quality.BAD))
+    room.hear(reading(600, "gas_concentration", 30.0, device="gas-1"), now_s=1000)
+    assert room.the_alarm().state is AlarmState.UNACK
+    room.hear(reading(1200, "gas_concentration", 0.0, device="gas-1"))
+    assert room.the_alarm().state is AlarmState.LATCH_UNACK
 
 
 def test_what_else_comes_to_light_later_is_history(room: Room) -> None:
@@ -192,6 +221,135 @@ def test_an_edge_speaks_for_its_own_devices_only(room: Room) -> None:
     assert room.the_alarm().edge == "pi-2"
 
 
+def test_two_edges_that_announce_one_device_are_both_heard(room: Room) -> None:
+    other = EdgeId("pi-2")
+    room.announce("it", "manhole_cover", edge=other)
+    room.hear(*tilt((0, 20.0)))
+    room.hear(*tilt((10, 20.0)), edge=other)
+    room.start()
+    room.wake(31)  # the state is the device's: one alarm, in the name of the edge that spoke last
+    assert (room.the_alarm().raised_at_ms, room.the_alarm().edge) == (at(30), other)
+    assert room.facts.waiting == {}
+    room.hear(*tilt((40, 60.0)))
+    assert {(alarm.rule, alarm.edge) for alarm in room.desk.alarms()} == {("moved", other), ("open", EDGE)}
+
+
+def test_that_two_edges_announce_one_device_is_said_once(room: Room) -> None:
+    said = []
+    for edge in (EDGE, EdgeId("pi-2"), EDGE, EdgeId("pi-2")):
+        room.start()
+        work = Work(room.facts)
+        work.announce(SITE, edge, DeviceId("it"), announced("manhole_cover"), at(0))
+        room.write(work, 0)
+        said += [(new.edge, old.edge) for new, old in work.shared]
+    assert said == [("pi-2", "pi-1")]
+
+
+def test_a_withdrawn_announcement_is_that_edges_only(room: Room) -> None:
+    other = EdgeId("pi-2")
+    room.announce("it", "manhole_cover", edge=other)
+    room.hear(*tilt((0, 60.0)))
+    _withdraw(room, EDGE)
+    room.start()
+    assert room.the_alarm().state is AlarmState.UNACK
+    room.hear(*tilt((10, 0.0)), edge=other)
+    room.wake(71)
+    assert room.the_alarm().state is AlarmState.LATCH_UNACK
+    room.hear(*tilt((80, 60.0)))
+    assert list(room.facts.waiting) == [(SITE, EDGE, "it")]
+
+
+def _withdraw(room: Room, edge: EdgeId) -> None:
+    work = Work(room.facts)
+    work.withdraw(SITE, edge, DeviceId("it"))
+    room.write(work, 0)
+
+
+@pytest.mark.parametrize("how", ["another kind", "withdrawn", "no such rule"])
+def test_an_alarm_whose_rule_is_gone_returns_so_that_its_case_can_be_closed(room: Room, how: str) -> None:
+    room.hear(*tilt((0, 60.0)))
+    case = room.the_alarm().case
+    assert case
+    match how:
+        case "another kind":
+            room.announce("it", "waste_bin", now_s=10)
+        case "withdrawn":
+            _withdraw(room, EDGE)
+        case _:
+            room.facts = facts.load(room.database, KINDS, {})
+            work = Work(room.facts)
+            work.abandon_gone()
+            room.write(work, 10)
+    assert room.the_alarm().state is AlarmState.LATCH_UNACK
+    assert room.desk.log_of(room.the_alarm().id)[-1].detail
+    room.desk.accept(case.id, actor="wang", at_ms=at(20))
+    room.desk.arrive(case.id, actor="wang", at_ms=at(30))
+    room.desk.close(case.id, actor="wang", at_ms=at(40), outcome="handed_on")
+    assert room.desk.alarms() == []
+
+
+def test_a_start_with_the_same_rules_abandons_nothing(room: Room) -> None:
+    room.hear(*tilt((0, 60.0)))
+    room.start()
+    work = Work(room.facts)
+    work.abandon_gone()
+    assert work.empty
+
+
+def test_an_episode_of_a_clock_that_was_ahead_is_no_second_one_when_it_is_told_again(room: Room) -> None:
+    ahead = tilt((100, 60.0), (110, 0.0), (171, 0.0))
+    for one, now_s in zip(ahead, (0, 10, 71), strict=True):
+        room.hear(one, now_s=now_s)
+    before = room.the_alarm(), room.desk.last_seq()
+    assert before[0].state is AlarmState.LATCH_UNACK
+    case = before[0].case
+    assert case
+    for act in (room.desk.accept, room.desk.arrive):
+        act(case.id, actor="wang", at_ms=at(80))
+    room.desk.close(case.id, actor="wang", at_ms=at(80), outcome="mended")
+    before = room.the_alarm(), room.desk.last_seq()
+    for now_s in (120, 150, 300):  # while its time is not yet come, in between, and long after
+        room.hear(*ahead, now_s=now_s)
+    assert (room.the_alarm(), room.desk.last_seq()) == before
+
+
+def test_one_edge_can_not_take_all_the_room_for_unannounced_devices(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MOST_WAITING_OF_EDGE", 2)
+    room.hear(*course("temperature", (0, 1.0), (1, 1.0), (2, 1.0), device="bin-1"))
+    room.start()
+    room.hear(*course("temperature", (3, 1.0), device="bin-1"))
+    room.hear(*course("temperature", (3, 1.0), device="bin-1"), edge=EdgeId("pi-2"))
+    assert {teller[1]: len(some) for teller, some in room.facts.waiting.items()} == {"pi-1": 2, "pi-2": 1}
+    room.announce("bin-1", "waste_bin")
+    room.hear(*course("temperature", (3, 1.0), device="bin-2"))
+    assert (SITE, EDGE, "bin-2") in room.facts.waiting
+
+
+def test_an_edge_has_room_for_so_many_devices(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "DEVICES_PER_EDGE", 2)
+    work = Work(room.facts)
+    told = [
+        work.announce(SITE, EDGE, DeviceId(name), announced("waste_bin"), at(0)) for name in ("bin-1", "bin-2", "it")
+    ]
+    assert told == [True, False, True]
+    _withdraw(room, EDGE)
+    assert Work(room.facts).announce(SITE, EDGE, DeviceId("bin-2"), announced("waste_bin"), at(0))
+
+
+def test_of_too_many_streams_the_one_unused_for_longest_is_forgotten(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "STREAMS_PER_EDGE", 2)
+    for at_s, name in enumerate(["a", "b", "a", "c"]):
+        work = Work(room.facts)
+        work.heard((SITE, EDGE, StreamId(name)), at_s + 1, at(at_s))
+        room.write(work, at_s)
+    room.start()
+    assert sorted(stream for _, _, stream in room.facts.streams) == ["a", "c"]
+
+
 def test_a_reading_that_can_not_be_true_is_not_evaluated(room: Room) -> None:
     impossible = [
         reading(0, "tilt", True),
@@ -241,14 +399,14 @@ def test_an_edge_is_online_since_it_came_not_since_it_last_said_so(room: Room) -
 def test_heard_packs_are_kept_as_ranges_with_their_readings(room: Room) -> None:
     for number in (1, 2, 5, 3):
         work = Work(room.facts)
-        work.heard(STREAM, number)
+        work.heard(STREAM, number, at(0))
         room.write(work, 0)
     work = Work(room.facts)
-    work.said(STREAM, 9)
-    work.said(STREAM, 4)
+    work.said(STREAM, 9, at(0))
+    work.said(STREAM, 4, at(1))
     room.write(work, 0)
     room.start()
-    assert room.facts.streams[STREAM] == Stream(heard=((1, 3), (5, 5)), said=9)
+    assert room.facts.streams[STREAM] == Stream(heard=((1, 3), (5, 5)), said=9, used_at_ms=at(0))
 
 
 def test_everything_the_engine_knew_is_there_after_a_restart(room: Room) -> None:
@@ -258,7 +416,7 @@ def test_everything_the_engine_knew_is_there_after_a_restart(room: Room) -> None
     room.start()
     for name in ("devices", "edges", "streams", "watches", "waiting"):
         assert getattr(room.facts, name) == getattr(before, name)
-    assert room.facts.devices[SITE, DeviceId("sewer-1")].place == PLACE
+    assert room.facts.devices[SITE, EDGE, DeviceId("sewer-1")].place == PLACE
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -291,6 +449,6 @@ def _hear_packs(room: Room, packs: list[tuple[int, Reading]], *, restart: bool =
         work = Work(room.facts)
         if not work.is_heard(STREAM, number):
             work.hear(SITE, EDGE, [one], one.at_ms)
-            work.heard(STREAM, number)
+            work.heard(STREAM, number, one.at_ms)
         facts.commit(room.database, work, one.at_ms)
         room.facts.adopt(work)

@@ -176,11 +176,32 @@ def test_a_bad_reading_stops_the_clock_of_a_clear() -> None:
     ]
 
 
-def test_a_bad_reading_makes_a_raise_wait_for_one_that_is_known() -> None:
+def test_a_bad_reading_stops_no_raise_that_silence_would_not_stop() -> None:
     bad = reading(10, "tilt", 20.0, quality=Quality.BAD)
-    assert live(COVER, [*tilt((0, 20.0)), bad], until_s=600) == []
+    assert raised(30, live(COVER, [*tilt((0, 20.0)), bad], until_s=600))
     assert raised(30, live(COVER, [*tilt((0, 20.0)), bad, *tilt((40, 20.0))], until_s=600))
-    assert live(COVER, [*tilt((0, 20.0)), bad, *tilt((40, 2.0))], until_s=600) == []
+    assert live(COVER, [*tilt((0, 20.0)), bad, *tilt((20, 2.0))], until_s=600) == []
+    assert live(COVER, [bad], until_s=600) == []
+
+
+def test_of_two_values_in_one_millisecond_the_later_word_counts() -> None:
+    assert raised(5, replay(LEAK, gas((5, 0.0), (5, 30.0))))
+    assert raised(30, replay(COVER, tilt((0, 2.0), (0, 20.0), (0, 20.0), (30, 20.0))))
+    state, _ = run(LEAK, gas((0, 0.0), (1000, 0.0)))
+    past = course("gas_concentration", (500, 0.0), (500, 30.0))
+    assert [change.at_ms for change in run(LEAK, past, state=state, arrived_s=1001)[1]] == [at(500)]
+
+
+def test_no_reading_of_a_clock_that_is_ahead_is_lost() -> None:
+    """Several come in one pack: to the server they are all of now, to each other they are not."""
+    found = replay(LEAK, [reading(90, "alarm_contact", False), *gas((100, 0.0), (101, 30.0), (102, 0.0))], arrived_s=0)
+    assert found == [Raised(at(0), {"alarm_contact": False, "gas_concentration": 30.0})]
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_is_heard_again() -> None:
+    state, _ = run(LEAK, gas((3600, 0.0)), arrived_s=0)
+    _, found = run(LEAK, course("gas_concentration", (2, 30.0)), state=state)
+    assert raised(2, found)
 
 
 def test_an_uncertain_reading_counts() -> None:

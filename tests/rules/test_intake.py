@@ -6,8 +6,9 @@ from messages import announcement, pack, receipt, status, topics
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.receipt import Receipt, Rejected
 from messages.status import EdgeStatus
+from rules import engine
 from rules.engine import Work
-from rules.intake import take
+from rules.intake import Undecodable, take
 from tests.rules.course import at, course
 from tests.rules.room import EDGE, SITE, Room, announced
 
@@ -44,7 +45,9 @@ def test_a_pack_without_a_number_is_heard_all_the_same(work: Work) -> None:
 def test_an_announcement_and_a_status_are_known_from_then_on(work: Work) -> None:
     topic = topics.announcement(SITE, EDGE, DeviceId("gas-1"))
     assert take(work, topic, announcement.encode(announced("gas_alarm")), at(0)) is None
-    assert work.devices[SITE, DeviceId("gas-1")].kind == "gas_alarm"
+    device = work.devices[SITE, EDGE, DeviceId("gas-1")]
+    assert device
+    assert device.kind == "gas_alarm"
     said = status.encode(EdgeStatus(online=True, at_ms=at(5), stream=STREAM, packs=12))
     assert take(work, topics.status(SITE, EDGE), said, at(9)) is None
     assert work.edges[SITE, EDGE].since_ms == at(5)
@@ -70,9 +73,29 @@ def test_a_receipt_says_how_far_the_stream_has_come_not_that_it_was_heard(work: 
     assert not work.is_heard(KEY, 1)
 
 
-def test_empty_payloads_are_how_mqtt_forgets_and_change_nothing(work: Work) -> None:
-    assert take(work, topics.announcement(SITE, EDGE, DeviceId("it")), b"", at(0)) is None
+def test_an_empty_announcement_withdraws_and_an_empty_status_says_nothing(work: Work) -> None:
     assert take(work, topics.status(SITE, EDGE), b"", at(0)) is None
+    assert work.empty
+    assert take(work, topics.announcement(SITE, EDGE, DeviceId("it")), b"", at(0)) is None
+    assert work.devices == {(SITE, EDGE, "it"): None}
+
+
+def test_a_decoder_that_fails_at_a_message_fails_at_this_one_only(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflow(_payload: bytes) -> None:
+        raise OverflowError("int too large to convert to float")
+
+    monkeypatch.setattr(pack, "decode", overflow)
+    with pytest.raises(Undecodable, match="OverflowError"):
+        take(work, READINGS, packed(1, 60.0), at(1))
+    assert work.empty
+
+
+def test_an_edge_that_announces_too_much_is_refused(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "DEVICES_PER_EDGE", 1)
+    topic = topics.announcement(SITE, EDGE, DeviceId("gas-1"))
+    assert take(work, topic, announcement.encode(announced("gas_alarm")), at(0)) == (
+        "pi-1 has announced too many devices already"
+    )
     assert work.empty
 
 
@@ -85,6 +108,13 @@ def test_empty_payloads_are_how_mqtt_forgets_and_change_nothing(work: Work) -> N
         (READINGS, packed(1, 60.0, EdgeId("pi-2")), "a pack of pi-2 on the topic of pi-1"),
         (topics.receipts(SITE, EDGE), b'{"stream": "s", "stored": [[1, 1000000000000000000]]}', ""),
         (topics.receipts(SITE, EDGE), b"{}", "not a receipt"),
+        (topics.receipts(SITE, EDGE), b'{"stream": "s"}' + b" " * 64 * 1024, "oversized"),
+        (topics.status(SITE, EDGE), b'{"online": true}' + b" " * 16 * 1024, "oversized"),
+        (
+            topics.announcement(SITE, EDGE, DeviceId("x")),
+            announcement.encode(announced("gas_alarm")) + b" " * 16 * 1024,
+            "oversized",
+        ),
         (topics.status(SITE, EDGE), b"{}", "not a status"),
         (topics.announcement(SITE, EDGE, DeviceId("x")), b"{}", "kind"),
         ("gridcall/1/junmen/alarms/a1", b"{}", "a topic that is not ours"),
