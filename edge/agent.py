@@ -5,8 +5,11 @@ line, listener -> reporter -> intake -> outbox on disk -> uplink -> receipt -> r
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
+import structlog
+
+from edge.clock import Clock
 from edge.config import Config
 from edge.disk import Disk
 from edge.intake import Intake
@@ -15,6 +18,11 @@ from edge.listener import Listener
 from edge.report import Reporter
 from edge.uplink import Uplink
 from messages.reading import Reading
+
+CLOCK_EVERY_S = 10.0
+MOST_AHEAD_MS = 5_000
+
+log = structlog.get_logger("clock")
 
 
 def build(
@@ -30,7 +38,7 @@ def build(
         clock_ms=clock_ms,
         software=software,
     )
-    intake = Intake(disk, uplink.woken)
+    intake = Intake(disk, uplink.woken, uplink.cry)
     reporter = Reporter({device.id: device.kind for device in config.devices})
 
     async def deliver(readings: list[Reading], then: Callable[[], None] | None = None) -> None:
@@ -45,11 +53,24 @@ def build(
     return tasks
 
 
-async def run(config: Config, *, clock_ms: Callable[[], int], software: str) -> None:
+async def run(config: Config, clock: Clock, *, software: str) -> None:
     """Until cancelled. Raises ConfigError if the outbox can't be kept where the configuration says."""
-    async with (
-        Disk(config.folder, config.edge, config.outbox_limit_bytes, clock_ms) as disk,
-        asyncio.TaskGroup() as tasks,
-    ):
-        for task in build(config, disk, clock_ms=clock_ms, software=software):
-            tasks.create_task(task())
+    async with Disk(config.folder, config.edge, config.outbox_limit_bytes, clock.now_ms) as disk:
+        clock.not_before(disk.newest_ms)
+        async with asyncio.TaskGroup() as tasks:
+            for task in build(config, disk, clock_ms=clock.now_ms, software=software):
+                tasks.create_task(task())
+            tasks.create_task(watch(clock))
+
+
+async def watch(clock: Clock) -> NoReturn:
+    """Say it once when the wall clock was set back, and when it has caught up."""
+    was_ahead = False
+    while True:
+        ahead_ms = clock.ahead_ms()
+        if ahead_ms > MOST_AHEAD_MS and not was_ahead:
+            log.warning("the clock was set back; readings go on from where it was", ahead_s=ahead_ms // 1000)
+        elif was_ahead and ahead_ms <= MOST_AHEAD_MS:
+            log.info("the clock has caught up with the readings")
+        was_ahead = ahead_ms > MOST_AHEAD_MS
+        await asyncio.sleep(CLOCK_EVERY_S)

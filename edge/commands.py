@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edge import agent, config, schedule
+from edge.clock import Clock
 from edge.config import Config, LineSettings, Slave
 from edge.protocols.modbus_rtu import silent_interval_s, transmission_s
 from gridcall import software
@@ -34,7 +35,8 @@ def run(file: File) -> None:
 
     A port, a broker or a device that is away is tried again for ever. A mistake in CONFIG ends it at once.
     """
-    asyncio.run(agent.run(config.parse(file), clock_ms=lambda: time.time_ns() // 1_000_000, software=software()))
+    clock = Clock(lambda: time.time_ns() // 1_000_000, lambda: time.monotonic_ns() // 1_000_000)
+    asyncio.run(agent.run(config.parse(file), clock, software=software()))
 
 
 @app.command()

@@ -1,11 +1,13 @@
 """The outbox on its own thread, since a commit waits for the disk, which on a Pi may take tens of milliseconds.
 
-What the operator must mend ends the start (ConfigError): no file can be made there, another agent has it. A damaged
+What the operator must mend ends the start (ConfigError): no file may be made there, another agent has it. A damaged
 file does not, neither at the start nor later: it is set aside under another name, that is said, and a new stream
-begins. Every other trouble may pass, as a full disk does: it is said once, and whoever called waits.
+begins. Every other trouble may pass, as a full disk does and one that can only be read: it is said once, `refuses` is
+true, and whoever called waits. That goes for the start too: what the disk refuses then is opened when it is back.
 """
 
 import asyncio
+import errno
 import fcntl
 import os
 import random
@@ -21,6 +23,7 @@ import structlog
 
 from edge.outbox import Ledger, Outbox, Row
 from edge.report import Reported, Urgency
+from edge.window import PackKey
 from messages.ids import EdgeId, StreamId
 from messages.receipt import Receipt
 from messages.settings import ConfigError
@@ -32,6 +35,7 @@ RETRY_S = 1.0
 _PARTS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _FORBIDDEN = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+_OPERATORS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 log = structlog.get_logger("outbox")
 
@@ -48,13 +52,16 @@ class Disk:
         self._limit_bytes = limit_bytes
         self._clock_ms = clock_ms
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
-        self._lock: int
-        self._refuses = False
-        self._outbox: Outbox
+        self._lock: int | None = None
+        self._outbox: Outbox | None = None
+        self.refuses = False
+        """Whether what was last to be written could not be."""
 
     async def __aenter__(self) -> Self:
-        self._take_folder()
-        await self._patiently(self._open)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+        except (sqlite3.OperationalError, OSError) as error:
+            self._refused(error)
         return self
 
     async def __aexit__(
@@ -64,78 +71,114 @@ class Disk:
         self._thread.shutdown()
 
     @property
-    def stream(self) -> StreamId:
-        return self._outbox.stream
+    def stream(self) -> StreamId | None:
+        """That of new packs; None while the outbox could not be opened yet."""
+        return self._outbox.stream if self._outbox else None
 
-    async def add(self, reported: Sequence[Reported]) -> int:
-        return await self._do(Outbox.add, reported, self._clock_ms())
+    @property
+    def newest_ms(self) -> int:
+        """When the newest pack of earlier runs was made; 0 if that isn't known."""
+        return self._outbox.newest_ms if self._outbox else 0
+
+    async def add(self, reported: Sequence[Reported], lost: int = 0, refused: Callable[[], None] | None = None) -> int:
+        """`refused` is called once if these readings have to wait for the disk."""
+        now_ms = self._clock_ms()
+        return await self._patiently(lambda: self._on_thread(Outbox.add, reported, now_ms, lost), refused)
 
     async def waiting(
-        self, urgency: Urgency, *, since_ms: int, before_ms: int, but: Sequence[int], most: int
+        self, urgency: Urgency, *, since_ms: int, before_ms: int, but: Sequence[PackKey], most: int
     ) -> list[Row]:
         return await self._do(Outbox.waiting, urgency, since_ms=since_ms, before_ms=before_ms, but=but, most=most)
 
-    async def numbered(self, numbers: Sequence[int]) -> list[Row]:
-        return await self._do(Outbox.numbered, numbers)
+    async def named(self, keys: Sequence[PackKey]) -> list[Row]:
+        return await self._do(Outbox.named, keys)
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
-        return await self._do(Outbox.settle, receipts)
+        return await self._patiently(lambda: self._on_thread(Outbox.settle, receipts))
 
     async def ledger(self) -> Ledger:
         return await self._do(Outbox.ledger)
 
     async def _do(self, call: Callable[Concatenate[Outbox, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        def on_thread() -> T:
-            try:
-                return call(self._outbox, *args, **kwargs)
-            except sqlite3.DatabaseError as error:
-                if _code(error) not in _DAMAGED:
-                    raise
-                self._outbox.close()
-                self._open_anew(error)
-                return call(self._outbox, *args, **kwargs)
+        """For what only reads: that it can says nothing of a disk that is full."""
+        return await self._patiently(lambda: self._on_thread(call, *args, **kwargs), writes=False)
 
-        return await self._patiently(on_thread)
+    def _on_thread(self, call: Callable[Concatenate[Outbox, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        outbox = self._outbox or self._open()
+        try:
+            return call(outbox, *args, **kwargs)
+        except sqlite3.DatabaseError as error:
+            if _code(error) not in _DAMAGED:
+                raise
+            outbox.close()
+            return call(self._open_anew(error), *args, **kwargs)
 
-    async def _patiently(self, call: Callable[[], T]) -> T:
+    async def _patiently(
+        self, call: Callable[[], T], refused: Callable[[], None] | None = None, *, writes: bool = True
+    ) -> T:
         while True:
             try:
                 result = await asyncio.get_running_loop().run_in_executor(self._thread, call)
-            except sqlite3.OperationalError as error:
-                if not self._refuses:
-                    log.error("disk refuses; readings wait", why=str(error))
-                self._refuses = True
+            except (sqlite3.OperationalError, OSError) as error:
+                self._refused(error)
+                if refused:
+                    refused()
+                    refused = None
                 await asyncio.sleep(RETRY_S)
             else:
-                if self._refuses:
+                if self.refuses and writes:
                     log.info("disk is back")
-                self._refuses = False
+                    self.refuses = False
                 return result
 
-    def _take_folder(self) -> None:
+    def _refused(self, error: Exception) -> None:
+        if not self.refuses:
+            log.error("disk refuses; readings wait in memory, alarms leave without a number", why=str(error))
+        self.refuses = True
+
+    def _open(self) -> Outbox:
+        """Raises ConfigError, or what may pass."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take_folder()
+            self._outbox = self._opened()
         except BlockingIOError as error:
             raise ConfigError(f"{self._folder}: another edge agent uses this folder") from error
         except OSError as error:
+            if error.errno not in _OPERATORS:
+                raise
             raise ConfigError(f"{self._folder}: no outbox can be kept here: {error.strerror}") from error
-
-    def _open(self) -> None:
-        try:
-            self._outbox = self._opened()
         except sqlite3.DatabaseError as error:
-            if _code(error) in _FORBIDDEN:
+            if _code(error) in _FORBIDDEN and self._is_forbidden():
                 raise ConfigError(f"{self._folder / FILE}: no outbox can be kept here: {error}") from error
             if _code(error) not in _DAMAGED:
                 raise
-            self._open_anew(error)
+            return self._open_anew(error)
+        return self._outbox
+
+    def _take_folder(self) -> None:
+        if self._lock is not None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise
+        self._lock = lock
+
+    def _is_forbidden(self) -> bool:
+        """Whether it is a permission that is missing, and not a disk that nobody can write on just now."""
+        if os.statvfs(self._folder).f_flag & os.ST_RDONLY:
+            return False
+        paths = [self._folder, *(path for part in _PARTS if (path := self._folder / f"{FILE}{part}").exists())]
+        return any(not os.access(path, os.R_OK | os.W_OK) for path in paths) or (self._folder / FILE).is_dir()
 
     def _opened(self) -> Outbox:
         return Outbox(self._folder / FILE, self._edge, self._limit_bytes, new_stream)
 
-    def _open_anew(self, why: sqlite3.DatabaseError) -> None:
+    def _open_anew(self, why: sqlite3.DatabaseError) -> Outbox:
+        self._outbox = None
         aside = f"{FILE}.damaged-{self._clock_ms()}"
         for part in _PARTS:
             if (path := self._folder / f"{FILE}{part}").exists():
@@ -146,10 +189,13 @@ class Disk:
                 old.with_name(old.name + part).unlink(missing_ok=True)
         self._outbox = self._opened()
         log.error("outbox is damaged, set aside; a new stream begins", why=str(why), aside=aside, stream=self.stream)
+        return self._outbox
 
     def _close(self) -> None:
-        self._outbox.close()
-        os.close(self._lock)
+        if self._outbox:
+            self._outbox.close()
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -1,7 +1,11 @@
 """From readings to the disk: urgent ones at once, periodic ones in company, at most a second later.
 
-While one commit runs, what arrives waits for the next, so that a burst costs few commits. When too much waits, or
-the disk refuses, `put` waits, and with it the line or the topic that the readings come from: nothing is unbounded.
+While one commit runs, what arrives waits for the next, so that a burst costs few commits. When too much waits, `put`
+waits, and with it the line or the topic that the readings come from: nothing is unbounded.
+
+While the disk refuses, nothing may wait for it, or no alarm would be read any more: alarms are cried, that is they
+leave at once and unnumbered, messages count as kept, and memory is all there is. It holds MOST_WAITING readings; the
+oldest periodic ones go first, and are counted as dropped when the disk is back.
 """
 
 import asyncio
@@ -11,6 +15,7 @@ import structlog
 
 from edge.disk import Disk
 from edge.report import Reported, Urgency
+from messages.reading import Reading
 
 COMPANY_S = 1.0
 """How long a periodic reading may wait for others."""
@@ -23,11 +28,16 @@ log = structlog.get_logger("outbox")
 
 
 class Intake:
-    """`put` from any number of tasks; `run` is one task. `kept` is called after every commit."""
+    """`put` from any number of tasks; `run` is one task. `kept` is called after every commit.
 
-    def __init__(self, disk: Disk, kept: Callable[[], None]) -> None:
+    `cry` is called with alarm-class readings that the disk refuses, perhaps more than once.
+    """
+
+    def __init__(self, disk: Disk, kept: Callable[[], None], cry: Callable[[Sequence[Reading]], None]) -> None:
         self._disk = disk
         self._kept = kept
+        self._cry = cry
+        self._lost = 0
         self._waiting: list[Reported] = []
         self._then: list[Callable[[], None]] = []
         self._adding: asyncio.Task[int] | None = None
@@ -38,11 +48,14 @@ class Intake:
 
     async def put(self, reported: Sequence[Reported], then: Callable[[], None] | None = None) -> None:
         """Take readings; `then` is called when they are on disk, in the order of the calls."""
-        await self._room.wait()
+        if not self._disk.refuses:
+            await self._room.wait()
         self._waiting += reported
         if then:
             self._then.append(then)
         self._some.set()
+        if self._disk.refuses:
+            self._go_on_without_disk(reported)
         if len(self._waiting) >= ENOUGH or any(each.urgency is Urgency.ALARM for each in reported):
             self._hurry.set()
         if max(len(self._waiting), len(self._then)) >= MOST_WAITING:
@@ -77,10 +90,30 @@ class Intake:
         waiting, self._waiting = self._waiting, []
         then, self._then = self._then, []
         if waiting:
-            self._adding = asyncio.create_task(self._disk.add(waiting))
+            lost, self._lost = self._lost, 0
+
+            def refused() -> None:
+                self._then[:0] = then
+                then.clear()
+                self._go_on_without_disk([*waiting, *self._waiting])
+
+            self._adding = asyncio.create_task(self._disk.add(waiting, lost, refused))
             await asyncio.shield(self._adding)  # readings on their way to the disk outlive a cancelled `run`
         self._room.set()
         for call in then:
             call()
         if waiting:
             self._kept()
+
+    def _go_on_without_disk(self, reported: Sequence[Reported]) -> None:
+        if alarms := [each.reading for each in reported if each.urgency is Urgency.ALARM]:
+            self._cry(alarms)
+        then, self._then = self._then, []
+        for call in then:
+            call()
+        if (too_many := len(self._waiting) - MOST_WAITING) > 0:
+            by_age = range(len(self._waiting))
+            gone = set(sorted(by_age, key=lambda index: self._waiting[index].urgency)[:too_many])
+            self._waiting = [each for index, each in enumerate(self._waiting) if index not in gone]
+            self._lost += too_many
+        self._room.set()

@@ -1,6 +1,7 @@
 """The outbox: every pack that no receipt names yet, in one SQLite file, with the ledger of what became of the rest.
 
-Rules. A pack that `add` has returned is on disk. Its number is never given again, whatever is deleted. Counts and
+Rules. A pack that `add` has returned is on disk. Each opening begins a new stream: a file that was restored from an
+older copy gives no number twice, and what it still holds drains under the stream and the number it had. Counts and
 rows change in one transaction, so that produced = receipted + pending + dropped holds after any crash. When the
 file's limit is reached, the oldest periodic packs go first and alarm-class packs last, and each drop is counted.
 
@@ -16,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from edge.report import Reported, Urgency
+from edge.window import PackKey
 from messages.ids import EdgeId, StreamId
 from messages.pack import encode
 from messages.ranges import Range
@@ -28,21 +30,24 @@ ROW_BYTES = 100
 """What a row costs beside its payload."""
 MOST_REASONS = 50
 """Different reasons that are counted one by one; they come from the network."""
-OUTBOX_FULL = "outbox-full"
+OUTBOX_FULL, DISK_REFUSED = "outbox-full", "disk-refused"
 
 _NEVER_MS = 2**63 - 1
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS packs (
-    number INTEGER PRIMARY KEY,
+    stream TEXT NOT NULL,
+    number INTEGER NOT NULL,
     urgency INTEGER NOT NULL,
     readings INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     created_at_ms INTEGER NOT NULL,
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    PRIMARY KEY (stream, number)
 );
-CREATE INDEX IF NOT EXISTS packs_by_urgency ON packs (urgency, created_at_ms, number);
+CREATE INDEX IF NOT EXISTS packs_by_urgency ON packs (urgency, created_at_ms);
 CREATE TABLE IF NOT EXISTS stream (id TEXT NOT NULL, packs INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS newest (at_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ledger (
     fate TEXT NOT NULL,
     reason TEXT NOT NULL,
@@ -51,23 +56,40 @@ CREATE TABLE IF NOT EXISTS ledger (
 ) WITHOUT ROWID;
 """
 
+_OF_ONE_STREAM = """
+DROP INDEX packs_by_urgency;
+ALTER TABLE packs RENAME TO old_packs;
+"""
+"""The first layout had one stream for all packs: its rows are brought into this one, in their order."""
+_BROUGHT = """
+INSERT INTO packs SELECT id, number, urgency, readings, bytes, created_at_ms, payload FROM old_packs, stream
+    ORDER BY created_at_ms, number;
+DROP TABLE old_packs;
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A pack as it waits."""
 
+    stream: StreamId
     number: int
     urgency: Urgency
     payload: bytes
 
+    @property
+    def key(self) -> PackKey:
+        return self.stream, self.number
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What became of every reading of the stream."""
+    """What became of every reading of the file."""
 
     stream: StreamId
+    """That of new packs."""
     packs: int
-    """The highest number so far."""
+    """Its highest number so far."""
     figures: OutboxFigures
     dropped: dict[str, int]
     """Readings by reason."""
@@ -76,7 +98,7 @@ class Ledger:
 
 
 class Outbox:
-    """One file, open. `new_stream` names the stream if the file is new. Raises sqlite3.DatabaseError throughout."""
+    """One file, open, with a stream that `new_stream` names. Raises sqlite3.DatabaseError throughout."""
 
     def __init__(self, path: Path, edge: EdgeId, limit_bytes: int, new_stream: Callable[[], StreamId]) -> None:
         self._edge = edge
@@ -96,11 +118,15 @@ class Outbox:
         db.execute("PRAGMA journal_size_limit = 4194304")
         if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise sqlite3.DatabaseError(verdict)
+        columns = [name for _, name, *_ in db.execute("PRAGMA table_info(packs)")]
+        if columns and "stream" not in columns:
+            db.executescript(f"BEGIN IMMEDIATE; {_OF_ONE_STREAM} {_TABLES} {_BROUGHT} COMMIT;")
         db.executescript(_TABLES)
+        self.stream = new_stream()
         with self._transaction():
-            if db.execute("SELECT count(*) FROM stream").fetchone()[0] == 0:
-                db.execute("INSERT INTO stream VALUES (?, 0)", (new_stream(),))
-        self.stream = StreamId(db.execute("SELECT id FROM stream").fetchone()[0])
+            db.execute("DELETE FROM stream")
+            db.execute("INSERT INTO stream VALUES (?, 0)", (self.stream,))
+        self.newest_ms = int(db.execute("SELECT coalesce(max(at_ms), 0) FROM newest").fetchone()[0])
         self._bytes, self._pending = db.execute(
             "SELECT coalesce(sum(bytes), 0), coalesce(sum(readings), 0) FROM packs"
         ).fetchone()
@@ -108,8 +134,11 @@ class Outbox:
     def close(self) -> None:
         self._db.close()
 
-    def add(self, reported: Sequence[Reported], now_ms: int) -> int:
-        """Put readings on disk as packs, those that can't wait in packs of their own; the number of the last."""
+    def add(self, reported: Sequence[Reported], now_ms: int, lost: int = 0) -> int:
+        """Put readings on disk as packs, those that can't wait in packs of their own; the number of the last.
+
+        `lost` are readings that memory did not hold until the disk took something again: they are counted.
+        """
         with self._transaction():
             number = self._db.execute("SELECT packs FROM stream").fetchone()[0]
             for urgency in (Urgency.ALARM, Urgency.PERIODIC):
@@ -119,45 +148,48 @@ class Outbox:
                     part = readings[start : start + MOST_READINGS]
                     payload = encode(self._edge, self.stream, number, part)
                     self._db.execute(
-                        "INSERT INTO packs VALUES (?, ?, ?, ?, ?, ?)",
-                        (number, urgency, len(part), len(payload) + ROW_BYTES, now_ms, payload),
+                        "INSERT INTO packs VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        (self.stream, number, urgency, len(part), len(payload) + ROW_BYTES, now_ms, payload),
                     )
                     self._bytes += len(payload) + ROW_BYTES
             self._pending += len(reported)
             self._db.execute("UPDATE stream SET packs = ?", (number,))
-            self._count("produced", "", len(reported))
+            self._db.execute("DELETE FROM newest WHERE at_ms < ?", (now_ms,))
+            self._db.execute("INSERT INTO newest SELECT ? WHERE NOT EXISTS (SELECT * FROM newest)", (now_ms,))
+            self._count("produced", "", len(reported) + lost)
+            self._count("dropped", DISK_REFUSED, lost)
             self._make_room()
         return int(number)
 
     def waiting(
-        self, urgency: Urgency, *, since_ms: int = 0, before_ms: int = _NEVER_MS, but: Sequence[int] = (), most: int
+        self, urgency: Urgency, *, since_ms: int = 0, before_ms: int = _NEVER_MS, but: Sequence[PackKey] = (), most: int
     ) -> list[Row]:
-        """The oldest packs of `urgency` created in [since_ms, before_ms), without those numbered `but`."""
+        """The oldest packs of `urgency` created in [since_ms, before_ms), without `but`."""
         rows = self._db.execute(
-            "SELECT number, payload FROM packs WHERE urgency = ? AND created_at_ms >= ? AND created_at_ms < ?"
-            " AND number NOT IN (SELECT value FROM json_each(?)) ORDER BY created_at_ms, number LIMIT ?",
+            "SELECT stream, number, payload FROM packs WHERE urgency = ? AND created_at_ms >= ? AND created_at_ms < ?"
+            " AND (stream, number) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
+            " ORDER BY created_at_ms, rowid LIMIT ?",
             (urgency, since_ms, before_ms, orjson.dumps(but).decode(), most),
         )
-        return [Row(number, urgency, payload) for number, payload in rows]
+        return [Row(stream, number, urgency, payload) for stream, number, payload in rows]
 
-    def numbered(self, numbers: Sequence[int]) -> list[Row]:
-        """Those of the packs `numbers` that are still here."""
+    def named(self, keys: Sequence[PackKey]) -> list[Row]:
+        """Those of the packs `keys` that are still here."""
         rows = self._db.execute(
-            "SELECT number, urgency, payload FROM packs WHERE number IN (SELECT value FROM json_each(?))",
-            (orjson.dumps(numbers).decode(),),
+            "SELECT stream, number, urgency, payload FROM packs"
+            " WHERE (stream, number) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?)) ORDER BY rowid",
+            (orjson.dumps(keys).decode(),),
         )
-        return [Row(number, Urgency(urgency), payload) for number, urgency, payload in rows]
+        return [Row(stream, number, Urgency(urgency), payload) for stream, number, urgency, payload in rows]
 
     def settle(self, receipts: Sequence[Receipt]) -> None:
         """Forget what the collector has. A receipt of another stream, or for packs long gone, changes nothing."""
         with self._transaction():
             for receipt in receipts:
-                if receipt.stream != self.stream:
-                    continue
                 for stored in receipt.stored:
-                    self._count("receipted", "", self._delete(stored))
+                    self._count("receipted", "", self._delete(receipt.stream, stored))
                 for part in receipt.rejected:
-                    readings = self._delete((part.first, part.last))
+                    readings = self._delete(receipt.stream, (part.first, part.last))
                     self._count("receipted", "", readings)
                     self._count("rejected", part.reason[:60], readings)
 
@@ -179,14 +211,17 @@ class Outbox:
     def _make_room(self) -> None:
         dropped = 0
         while self._bytes > self._limit_bytes:
-            oldest = self._db.execute("SELECT number FROM packs ORDER BY urgency, created_at_ms, number LIMIT 1")
-            number = oldest.fetchone()[0]
-            dropped += self._delete((number, number))
+            oldest = self._db.execute("SELECT stream, number FROM packs ORDER BY urgency, created_at_ms, rowid LIMIT 1")
+            stream, number = oldest.fetchone()
+            dropped += self._delete(stream, (number, number))
         self._count("dropped", OUTBOX_FULL, dropped)
 
-    def _delete(self, numbers: Range) -> int:
-        """The readings that were in the packs `numbers`."""
-        gone = self._db.execute("DELETE FROM packs WHERE number BETWEEN ? AND ? RETURNING readings, bytes", numbers)
+    def _delete(self, stream: StreamId, numbers: Range) -> int:
+        """The readings that were in the packs `numbers` of `stream`."""
+        gone = self._db.execute(
+            "DELETE FROM packs WHERE stream = ? AND number BETWEEN ? AND ? RETURNING readings, bytes",
+            (stream, *numbers),
+        )
         readings = 0
         for its_readings, its_bytes in gone.fetchall():
             readings += its_readings

@@ -6,10 +6,13 @@ channel is urgent; its repetition after a quiet interval is not.
 
 A reading older than the last reported one (a device's own buffer, a clock set back) is history: reported as it is,
 and not what the next one is compared with.
+
+Stores keep one value per device, channel and time. So of two different values that a channel has in the same
+millisecond the second is stamped a millisecond later (`Stamps`).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from messages.ids import DeviceId
@@ -47,17 +50,36 @@ def _moved(channel: Channel, last: Reading, reading: Reading) -> bool:
     return abs(reading.value - last.value) > channel.deadband
 
 
+class Stamps:
+    """Remembers of every channel when its last reading came, and how that was stamped."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[DeviceId, str], tuple[int, Reading]] = {}
+
+    def stamp(self, reading: Reading) -> Reading:
+        """The reading, later by as little as may be if its time is taken; one that only comes again keeps its time."""
+        key = reading.device, reading.channel
+        came_ms, last = self._last.get(key, (reading.at_ms, None))
+        stamped = reading
+        if last and came_ms <= reading.at_ms <= last.at_ms:
+            comes_again = came_ms == reading.at_ms and (last.value, last.quality) == (reading.value, reading.quality)
+            stamped = last if comes_again else replace(reading, at_ms=last.at_ms + 1)
+        self._last[key] = reading.at_ms, stamped
+        return stamped
+
+
 class Reporter:
     """Remembers what was last reported of every channel."""
 
     def __init__(self, kinds: dict[DeviceId, Kind]) -> None:
         self._kinds = kinds
+        self._stamps = Stamps()
         self._last: dict[tuple[DeviceId, str], Reading] = {}
 
     def select(self, readings: Iterable[Reading]) -> list[Reported]:
         """Those of `readings` that leave the edge."""
         selected = []
-        for reading in readings:
+        for reading in map(self._stamps.stamp, readings):
             key = reading.device, reading.channel
             last = self._last.get(key)
             how = urgency(self._kinds[reading.device].channels[reading.channel], last, reading)

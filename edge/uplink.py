@@ -2,21 +2,25 @@
 
 At every connection it says first which devices there are, then that it is online, then it sends. Whatever has no
 receipt is then sent again, since a broker may have forgotten it. A row leaves the outbox before the receipt is
-acknowledged to the broker. Which pack travels next is decided in window.py.
+acknowledged to the broker. Which pack travels next is decided in window.py. Alarms that the disk refuses are cried:
+they leave past the outbox, without a number.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from edge.disk import Disk
-from edge.outbox import Row
+from edge.outbox import MOST_READINGS, Row
 from edge.window import LIVE_MS, Lane, Window
 from messages import announcement, receipt, status, topics
 from messages.announcement import Announcement
 from messages.bus import Broker, Bus, Disconnected, Incoming, Outgoing, Refused
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.pack import encode_unnumbered
+from messages.reading import Reading
 from messages.receipt import Receipt, ReceiptError
 from messages.status import EdgeStatus
 
@@ -24,15 +28,18 @@ STATUS_EVERY_S = 30.0
 GOODBYE_S = 2.0
 MOST_RECEIPTS = 100
 BACKLOG_AT_ONCE = 4
+REPEATS_AT_ONCE = 16
 MOST_UNANSWERED_BYTES = 64 * 1024
-"""Backlog waits while this much is on its way to the broker: on a thin link a fresh alarm stands in no long queue."""
+"""Backlog and repetitions wait while this much is on its way to the broker: on a thin link a fresh alarm stands in no long queue."""
+MOST_CRIED = 1000
+"""Alarms that wait for a broker while the disk refuses them; the oldest give way, and wait for the disk alone."""
 FOREVER_MS = 1 << 62
 
 log = structlog.get_logger("uplink")
 
 
 class Uplink:
-    """`run` is one task; `woken` tells it that there are new packs."""
+    """`run` is one task; `woken` tells it that there are new packs, `cry` that alarms can't wait for the disk."""
 
     def __init__(
         self,
@@ -55,6 +62,8 @@ class Uplink:
         self._software = software
         self._window = Window()
         self._wake = asyncio.Event()
+        self._cried: deque[Reading] = deque(maxlen=MOST_CRIED)
+        self._some_cried = asyncio.Event()
         self._unanswered_bytes = 0
         self._refused = False
         self._bus = Bus(
@@ -67,6 +76,10 @@ class Uplink:
     def woken(self) -> None:
         self._wake.set()
 
+    def cry(self, alarms: Sequence[Reading]) -> None:
+        self._cried += alarms
+        self._some_cried.set()
+
     async def run(self) -> None:
         """For ever. Says goodbye when it is cancelled, since a broker keeps the last will to itself then."""
         async with self._bus:
@@ -74,6 +87,7 @@ class Uplink:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._watch())
                     tasks.create_task(self._send())
+                    tasks.create_task(self._pass_on_cries())
                     tasks.create_task(self._receive())
                     tasks.create_task(self._beat())
             finally:
@@ -85,13 +99,27 @@ class Uplink:
             session = await self._bus.up(session)
             self._wake.set()
 
+    async def _pass_on_cries(self) -> None:
+        while True:
+            await self._some_cried.wait()
+            await self._bus.up()
+            alarms = [self._cried.popleft() for _ in range(min(len(self._cried), MOST_READINGS))]
+            try:
+                await self._say(self._topic, encode_unnumbered(alarms))
+            except Disconnected:
+                room = MOST_CRIED - len(self._cried)
+                self._cried.extendleft(reversed(alarms[max(len(alarms) - room, 0) :]))
+                await asyncio.sleep(0)  # the bus takes a turn of the loop to notice it too
+            if not self._cried:
+                self._some_cried.clear()
+
     async def _send(self) -> None:
-        greeted: tuple[int, StreamId] | None = None
+        greeted: tuple[int, StreamId | None] | None = None
         async with asyncio.TaskGroup() as publishing:
             while True:
                 now = await self._bus.up(), self._disk.stream
                 self._wake.clear()
-                if now != greeted:  # a new connection, or a new outbox in the place of a damaged one
+                if now != greeted:  # a new connection, or an outbox in the place of a damaged one or of none
                     try:
                         await self._greet()
                     except Disconnected:
@@ -114,38 +142,40 @@ class Uplink:
     async def _choose(self) -> list[Row]:
         """The packs to send now, marked as sent."""
         now_s = asyncio.get_running_loop().time()
-        chosen = [(row, self._window.lane(row.number)) for row in await self._overdue(now_s)]
+        chosen = [(row, self._window.lane(row.key)) for row in await self._overdue(now_s)]
         for lane in Lane:
             chosen += [(row, lane) for row in await self._next(lane)]
         for row, lane in chosen:
-            self._window.sent(row.number, lane, now_s)
+            self._window.sent(row.key, lane, now_s)
             self._unanswered_bytes += len(row.payload)
         return [row for row, _ in chosen]
 
     async def _overdue(self, now_s: float) -> list[Row]:
-        numbers = self._window.overdue(now_s)
-        rows = await self._disk.numbered(numbers) if numbers else []
-        self._window.forget(set(numbers) - {row.number for row in rows})
-        return [row for row in rows if row.number in self._window.numbers]
+        keys = [] if self._is_busy else self._window.overdue(now_s)[:REPEATS_AT_ONCE]
+        rows = await self._disk.named(keys) if keys else []
+        self._window.forget(set(keys) - {row.key for row in rows})
+        still_there = set(self._window.keys)
+        return [row for row in rows if row.key in still_there]
 
     async def _next(self, lane: Lane) -> list[Row]:
         most = self._window.room(lane)
         if not lane.live:
-            most = min(most, BACKLOG_AT_ONCE) if self._unanswered_bytes < MOST_UNANSWERED_BYTES else 0
-        if not most:
+            most = 0 if self._is_busy else min(most, BACKLOG_AT_ONCE)
+        if most <= 0:
             return []
         live_since_ms = self._clock_ms() - LIVE_MS
         return await self._disk.waiting(
             lane.urgency,
             since_ms=live_since_ms if lane.live else 0,
             before_ms=FOREVER_MS if lane.live else live_since_ms,
-            but=self._window.numbers,
+            but=self._window.keys,
             most=most,
         )
 
     async def _publish(self, row: Row) -> None:
         try:
             await self._say(self._topic, row.payload)
+            self._window.answered(row.key)
         except Disconnected:
             pass  # it is sent again after the next connect
         finally:
@@ -161,9 +191,13 @@ class Uplink:
                 log.warning("broker refuses a message; are its access rules right?", topic=topic, why=str(error))
             self._refused = True
 
+    @property
+    def _is_busy(self) -> bool:
+        return self._unanswered_bytes >= MOST_UNANSWERED_BYTES
+
     async def _pause(self) -> None:
         try:
-            async with asyncio.timeout_at(self._window.next_repeat_s()):
+            async with asyncio.timeout_at(None if self._is_busy else self._window.next_repeat_s()):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -179,8 +213,7 @@ class Uplink:
                 rejected = [(part.first, part.last) for part in read.rejected]
                 if read.rejected:
                     log.warning("collector rejects packs", packs=rejected, why=read.rejected[0].reason)
-                if read.stream == self._disk.stream:
-                    self._window.settled([*read.stored, *rejected], asyncio.get_running_loop().time())
+                self._window.settled(read.stream, [*read.stored, *rejected], asyncio.get_running_loop().time())
             self._wake.set()
 
     async def _beat(self) -> None:
@@ -192,15 +225,11 @@ class Uplink:
                 pass  # it is said at the next connect
 
     async def _say_status(self, *, online: bool = True) -> None:
-        ledger = await self._disk.ledger()
-        said = EdgeStatus(
-            online=online,
-            at_ms=self._clock_ms(),
-            software=self._software,
-            stream=ledger.stream,
-            packs=ledger.packs,
-            outbox=ledger.figures,
-        )
+        said = EdgeStatus(online=online, at_ms=self._clock_ms(), software=self._software)
+        if self._disk.stream:
+            ledger = await self._disk.ledger()
+            figures = {"stream": ledger.stream, "packs": ledger.packs, "outbox": ledger.figures}
+            said = said.model_copy(update=figures)
         await self._say(self._status_topic, status.encode(said), retain=True)
 
     async def _say_goodbye(self) -> None:

@@ -118,7 +118,17 @@ _records = TypeAdapter(list[_Record])
 
 def encode(edge: EdgeId, stream: StreamId, number: int, readings: Iterable[Reading]) -> bytes:
     """One pack. Readings of one device should stand together: its name is then written once."""
-    records: list[dict[str, Any]] = [{"bn": f"{edge}/", "n": "stream", "vs": stream}, {"n": "pack", "v": number}]
+    own = [{"bn": f"{edge}/", "n": "stream", "vs": stream}, {"n": "pack", "v": number}]
+    return orjson.dumps(own + _encoded(readings))
+
+
+def encode_unnumbered(readings: Iterable[Reading]) -> bytes:
+    """A pack that nobody can receipt or miss: of readings that must be heard before any disk has them."""
+    return orjson.dumps(_encoded(readings))
+
+
+def _encoded(readings: Iterable[Reading]) -> list[dict[str, Any]]:
+    records = []
     device, base_ms = None, 0
     for reading in readings:
         record: dict[str, Any] = {}
@@ -137,7 +147,7 @@ def encode(edge: EdgeId, stream: StreamId, number: int, readings: Iterable[Readi
         if reading.quality is not Quality.GOOD:
             record["q"] = reading.quality.value
         records.append(record)
-    return orjson.dumps(records)
+    return records
 
 
 def decode(payload: bytes, *, limit_bytes: int = LIMIT_BYTES) -> Pack:

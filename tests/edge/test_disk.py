@@ -1,9 +1,11 @@
 import asyncio
+import errno
+import os
 import re
 import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from messages.reading import Reading
 from messages.settings import ConfigError
 
 LIMIT_S = 20.0
+REFUSES = "disk refuses; readings wait in memory, alarms leave without a number"
 
 
 def disk(folder: Path, now_ms: int = 1) -> Disk:
@@ -38,13 +41,14 @@ def files_no_longer_than(limit_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_the_folder_is_made_and_the_stream_outlives_the_process(tmp_path: Path) -> None:
+async def test_the_folder_is_made_and_each_start_begins_a_stream(tmp_path: Path) -> None:
     async with disk(tmp_path / "a" / "b") as first:
         stream = first.stream
         assert await first.add(some(1)) == 1
     async with disk(tmp_path / "a" / "b") as second:
-        assert second.stream == stream
-        assert await second.add(some(1)) == 2
+        assert second.stream != stream
+        assert await second.add(some(1)) == 1
+        assert (await second.ledger()).figures.pending == 2
 
 
 async def test_two_agents_never_share_a_folder(tmp_path: Path) -> None:
@@ -70,16 +74,47 @@ async def test_a_file_that_is_none_is_the_operators_to_mend(tmp_path: Path) -> N
             pass
 
 
-async def test_a_disk_that_is_full_at_the_start_is_waited_for(tmp_path: Path) -> None:
+async def test_a_disk_that_is_full_at_the_start_keeps_no_agent_from_starting(tmp_path: Path) -> None:
+    refused = asyncio.Event()
     with structlog.testing.capture_logs() as said:
-        with files_no_longer_than(0):
-            opening = asyncio.create_task(disk(tmp_path).__aenter__())
-            while not said:
-                await asyncio.wait([opening], timeout=0.05)
-        async with asyncio.timeout(LIMIT_S):
-            opened = await opening
-        await opened.__aexit__(None, None, None)
-    assert [entry["event"] for entry in said] == ["disk refuses; readings wait", "disk is back"]
+        async with AsyncExitStack() as stack, asyncio.timeout(LIMIT_S):
+            with files_no_longer_than(0):
+                full = await stack.enter_async_context(disk(tmp_path))
+                assert (full.refuses, full.stream, full.newest_ms) == (True, None, 0)
+                adding = asyncio.create_task(full.add(some(3), 2, refused.set))
+                await refused.wait()
+            assert await adding == 1
+            assert (full.refuses, full.stream) == (False, (await full.ledger()).stream)
+            assert (await full.ledger()).figures.dropped == 2
+    assert [entry["event"] for entry in said] == [REFUSES, "disk is back"]
+
+
+async def test_a_disk_that_can_only_be_read_at_the_start_is_no_mistake_of_the_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(path: Path, flags: int, mode: int) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    with monkeypatch.context() as remounted:
+        remounted.setattr("edge.disk.os.open", read_only)
+        starting = disk(tmp_path)
+        await starting.__aenter__()
+        assert starting.refuses
+    async with asyncio.timeout(LIMIT_S):
+        assert await starting.add(some(1)) == 1
+    await starting.__aexit__(None, None, None)
+
+
+async def test_what_can_still_be_read_does_not_say_that_a_full_disk_is_back(tmp_path: Path) -> None:
+    refused = asyncio.Event()
+    async with disk(tmp_path) as full, asyncio.timeout(LIMIT_S):
+        with files_no_longer_than(32 * 1024), structlog.testing.capture_logs():
+            adding = asyncio.create_task(full.add(some(2000), 0, refused.set))
+            await refused.wait()
+            await full.ledger()
+            assert full.refuses
+        await adding
+        assert not full.refuses
 
 
 async def test_a_torn_file_is_set_aside_and_said_and_a_new_stream_begins(tmp_path: Path) -> None:
@@ -133,7 +168,7 @@ async def test_a_disk_that_refuses_is_said_once_and_waited_for(tmp_path: Path) -
                     await asyncio.wait(waiting, timeout=0.05)
             await asyncio.gather(*waiting)
             assert (await full.ledger()).figures.pending == 1601
-    assert [entry["event"] for entry in said] == ["disk refuses; readings wait", "disk is back"]
+    assert [entry["event"] for entry in said] == [REFUSES, "disk is back"]
 
 
 def test_streams_are_named_apart_and_safely() -> None:

@@ -1,15 +1,17 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 
 from edge.disk import Disk
 from edge.intake import COMPANY_S, ENOUGH, MOST_WAITING, Intake
 from edge.report import Reported, Urgency
 from messages.ids import DeviceId, EdgeId
 from messages.reading import Reading
+from tests.edge.test_disk import files_no_longer_than
 
 LIMIT_S = 10.0
 
@@ -20,14 +22,23 @@ def some(count: int = 1, urgency: Urgency = Urgency.PERIODIC) -> list[Reported]:
 
 
 class Kept(asyncio.Event):
-    """Set after a commit."""
+    """Set after a commit. Knows what was cried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cried: list[Reading] = []
+        self.some_cried = asyncio.Event()
+
+    def cry(self, alarms: Sequence[Reading]) -> None:
+        self.cried += alarms
+        self.some_cried.set()
 
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[tuple[Intake, Disk, Kept]]:
     kept = Kept()
     async with Disk(folder, EdgeId("pi-1"), 1 << 20, lambda: 1) as disk:
-        intake = Intake(disk, kept.set)
+        intake = Intake(disk, kept.set, kept.cry)
         task = asyncio.create_task(intake.run())
         async with asyncio.timeout(LIMIT_S):
             yield intake, disk, kept
@@ -101,3 +112,47 @@ async def test_what_waits_when_the_agent_stops_is_still_written(tmp_path: Path) 
         await intake.put(some(2))
     async with Disk(tmp_path, EdgeId("pi-1"), 1 << 20, lambda: 1) as disk:
         assert (await disk.ledger()).figures.pending == 9
+
+
+async def test_an_alarm_that_the_disk_refuses_is_cried_at_once_and_kept_when_the_disk_is_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, disk, kept):
+        alarms = [each.reading for each in some(3, Urgency.ALARM)]
+        with files_no_longer_than(0), structlog.testing.capture_logs():
+            await intake.put([*some(1), *some(2, Urgency.ALARM)])
+            await kept.some_cried.wait()
+            assert kept.cried == alarms[:2]
+            await intake.put(some(3, Urgency.ALARM))  # now it is known that the disk refuses
+            assert kept.cried == alarms[:2] + alarms
+            await intake.put(some(1))
+        while (await disk.ledger()).figures.pending < 7:
+            await kept.wait()
+            kept.clear()
+        assert kept.cried[5:] in ([], alarms)  # the disk may have refused the second commit too
+
+
+async def test_a_disk_that_works_gets_no_alarm_cried(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, _, kept):
+        await intake.put(some(1, Urgency.ALARM))
+        await kept.wait()
+        assert kept.cried == []
+
+
+async def test_while_the_disk_refuses_no_source_waits_and_memory_stays_bounded(tmp_path: Path) -> None:
+    async with running(tmp_path) as (intake, disk, kept):
+        happened: list[str] = []
+        with files_no_longer_than(0), structlog.testing.capture_logs():
+            await intake.put(some(1, Urgency.ALARM), lambda: happened.append("first"))
+            await kept.some_cried.wait()
+            assert happened == ["first"]
+            await intake.put(some(10, Urgency.ALARM))
+            for _ in range(3):
+                await intake.put(some(MOST_WAITING), lambda: happened.append("more"))
+            assert happened == ["first", "more", "more", "more"]
+            assert len(intake._waiting) <= MOST_WAITING
+        while (await disk.ledger()).figures.pending < MOST_WAITING + 1:
+            await kept.wait()
+            kept.clear()
+        figures = (await disk.ledger()).figures
+        assert (figures.produced, figures.dropped) == (11 + 3 * MOST_WAITING, 10 + 2 * MOST_WAITING)
+        alarms = await disk.waiting(Urgency.ALARM, since_ms=0, before_ms=9, but=[], most=9)
+        assert len(alarms) == 2  # the first, and the ten

@@ -1,4 +1,4 @@
-from edge.report import Reporter, Urgency, urgency
+from edge.report import Reporter, Stamps, Urgency, urgency
 from messages.ids import DeviceId
 from messages.kind import Channel, load_kinds
 from messages.reading import Quality, Reading, Value
@@ -56,6 +56,33 @@ def test_a_change_of_quality_is_a_change() -> None:
 def test_history_is_reported_and_the_next_value_is_still_compared_with_the_newest() -> None:
     buffered = replay("alarm_contact", (10, True), (5, False), (11, False), (12, False))
     assert buffered == [(10, ALARM), (5, ALARM), (11, ALARM)]
+
+
+def stamps(*values: tuple[int, Value]) -> list[tuple[int, Value]]:
+    """When readings of a contact are stamped that come at these milliseconds."""
+    reporter = Reporter({DeviceId("gas-1"): GAS})
+    came = [reading(value, at_ms / 1000, "alarm_contact") for at_ms, value in values]
+    return [(reported.reading.at_ms, reported.reading.value) for reported in reporter.select(came)]
+
+
+def test_two_values_of_one_millisecond_are_both_kept_in_their_order() -> None:
+    assert stamps((5, False), (5, True), (5, False), (6, True), (9, False)) == [
+        (5, False),
+        (6, True),
+        (7, False),
+        (8, True),
+        (9, False),
+    ]
+
+
+def test_two_values_of_one_millisecond_in_a_devices_buffer_are_both_kept() -> None:
+    buffered = stamps((9, True), (5, False), (5, True), (10, False))
+    assert buffered == [(9, True), (5, False), (6, True), (10, False)]
+
+
+def test_a_reading_that_only_comes_again_keeps_its_time() -> None:
+    stamp = Stamps().stamp
+    assert [stamp(reading(value, 0.005)).at_ms for value in (1.0, 1.0, 2.0, 2.0)] == [5, 5, 6, 6]
 
 
 def test_channels_and_devices_are_remembered_apart() -> None:

@@ -21,6 +21,7 @@ from messages.ranges import Range, ranges
 from messages.reading import Reading
 from messages.receipt import Receipt, Rejected
 from messages.status import EdgeStatus
+from tests.edge.test_disk import files_no_longer_than
 from tests.services import MqttBroker
 
 SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")
@@ -94,9 +95,12 @@ class Edge:
         await self.disk.add(reported)
         self._uplink.woken()
 
+    def cry(self, reported: list[Reported]) -> None:
+        self._uplink.cry([each.reading for each in reported])
+
     @property
     def sent(self) -> int:
-        return len(self._uplink._window.numbers)
+        return len(self._uplink._window.keys)
 
     async def until(self, wanted: Callable[[tuple[int, int, int, int]], bool]) -> tuple[int, int, int, int]:
         """The ledger (produced, receipted, pending, dropped) once it is as wanted."""
@@ -229,12 +233,50 @@ async def test_the_backlog_stays_bounded_and_lets_the_living_pass(mosquitto: Mqt
         await sending.add(some(2.0, Urgency.ALARM))
         live = [await heard.pack() for _ in range(2)]
         assert {pack.readings[0].value for pack in live} == {1.0, 2.0}
-        numbers = [pack.number for pack in backlog + live if pack.number]
-        while len(numbers) < 62:
-            await heard.say(live[0], stored=ranges(numbers))
-            numbers.append((await heard.pack()).number or 0)
-        await heard.say(live[0], stored=ranges(numbers))
+        await heard.say(live[0], stored=[(1, 2)])
+        while len(backlog) < 60:
+            await heard.say(backlog[0], stored=ranges(pack.number for pack in backlog if pack.number))
+            backlog.append(await heard.pack())
+        await heard.say(backlog[0], stored=[(1, 60)])
         assert await sending.until(lambda found: found[2] == 0) == (6002, 6002, 0, 0)
+
+
+async def test_no_absence_of_receipts_keeps_a_fresh_alarm_back(mosquitto: MqttBroker, tmp_path: Path) -> None:
+    async with collector(mosquitto) as heard, edge(mosquitto, tmp_path) as sending:
+        for number in range(3 * ROOM[Lane.LIVE_ALARM]):
+            await sending.add(some(float(number), Urgency.ALARM))
+            assert (await heard.pack()).readings[0].value == number
+
+
+async def test_what_an_earlier_run_left_drains_under_its_own_stream(mosquitto: MqttBroker, tmp_path: Path) -> None:
+    async with Disk(tmp_path, EDGE, 1 << 24, lambda: NOW_MS) as before:
+        await before.add(some(1.0))
+        stream = before.stream
+    async with collector(mosquitto) as heard, edge(mosquitto, tmp_path) as sending:
+        old = await heard.pack()
+        await sending.add(some(2.0))
+        new = await heard.pack()
+        assert (old.stream, old.number, new.number) == (stream, 1, 1)
+        assert new.stream == heard.statuses[-1].stream != stream
+        await heard.say(old, stored=[(1, 1)])
+        assert await sending.until(lambda found: found[1] > 0) == (2, 1, 1, 0)
+        await heard.say(new, stored=[(1, 1)])
+        assert await sending.until(lambda found: found[2] == 0) == (2, 2, 0, 0)
+
+
+async def test_a_cried_alarm_leaves_without_number_and_though_nothing_can_be_kept(
+    mosquitto: MqttBroker, tmp_path: Path
+) -> None:
+    with files_no_longer_than(0), structlog.testing.capture_logs():
+        async with edge(mosquitto, tmp_path) as sending:
+            sending.cry(some(28.0, Urgency.ALARM))  # before there is a broker to hear it
+            async with collector(mosquitto) as heard:
+                sending.cry(some(29.0, Urgency.ALARM))
+                packs = [await heard.pack()]
+                while packs[-1].readings[-1].value != 29.0:
+                    packs.append(await heard.pack())
+                assert {pack.number for pack in packs} == {None}
+                await heard.status_until(lambda said: said.online and said.stream is None)
 
 
 async def test_a_broker_that_refuses_is_said_once_and_packs_wait(mosquitto: MqttBroker, tmp_path: Path) -> None:
