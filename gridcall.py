@@ -73,7 +73,8 @@ def _load(program: str) -> typer.Typer:
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in {*OURS, "gridcall"}:
             raise
-        _leave(f"`gridcall {program}` needs {error.name}: pip install 'gridcall[{EXTRAS[program]}]'")
+        lock = f"requirements/{EXTRAS[program]}.txt"
+        _leave(f"`gridcall {program}` needs {error.name}: pip install --require-hashes -r {lock}")
     app.pretty_exceptions_enable = False  # a log wants a plain traceback
     return app
 
@@ -112,6 +113,16 @@ class _Lines(structlog.PrintLogger):
     def __init__(self, name: str = "") -> None:
         super().__init__(sys.stderr)
         self.name = name
+
+    def msg(self, message: str) -> None:
+        """A log that can't be written, on a full disk say, must not end the program that it tells about."""
+        try:
+            super().msg(message)
+        except OSError:
+            pass
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def _log_to_stderr(level: int) -> None:

@@ -6,9 +6,11 @@ own; the block is simulated. The folder keeps everything, so a second start goes
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import secrets
 import selectors
+import shutil
 import socket
 import sys
 import time
@@ -22,12 +24,18 @@ import typer
 from deploy.example import Example, write
 from deploy.processes import Program, gridcall
 from messages.settings import ConfigError
+from simulators.scenario import scenario_path
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+MARK = ".gridcall-demo"
+"""A file that says that its folder belongs to a demo, which may then write and delete there."""
+NEEDS = ("iotcore", "aiomqtt", "pymodbus", "fastapi", "sqlalchemy", "argon2")
 LOGIN = "operator"
 WORDS = ("maple", "willow", "lotus", "bamboo", "plum", "cedar", "jasmine", "ginkgo")
 FALLS_BEFORE_GIVING_UP = 5
+WRONG_SETTING = 2
+"""Exit code of a program that must not be started again as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +47,17 @@ class _Secrets:
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path("gridcall-demo"),
-    port: Annotated[int, typer.Option(help="Port of the pages; the next free one if it is taken.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port of the pages; the next free one if taken.", min=1, max=65535)] = 8080,
     scenario: Annotated[str, typer.Option(help="What happens in the block: a shipped name or a file.")] = "evening",
-    fresh: Annotated[bool, typer.Option(help="Forget what an earlier demo left behind.")] = False,
+    fresh: Annotated[
+        bool, typer.Option(help="Forget what an earlier demo left behind, but for its passwords.")
+    ] = False,
 ) -> None:
     """Run a residential block, from its sensors to the page of the worker on duty, until Ctrl-C."""
-    folder = folder.absolute()
+    if missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]:
+        raise ConfigError(f"the demo needs {', '.join(missing)}: pip install --require-hashes -r requirements/demo.txt")
+    path = scenario_path(scenario)  # a wrong name ends here, before anything is started
+    folder, scenario = folder.absolute(), str(path.absolute()) if scenario.endswith(".toml") else scenario
     with _alone_in(folder):
         _start(folder, port, scenario, fresh=fresh)
 
@@ -71,7 +84,10 @@ def _start(folder: Path, port: int, scenario: str, *, fresh: bool) -> None:
             if program.name == "broker":
                 _wait_for(example.broker_port, program)
         _wait_for(example.console_port, next(program for program in programs if program.name == "console"))
-        print(f"\n  Open   http://127.0.0.1:{example.console_port}\n  Login  {LOGIN}   Password  {known.console}\n")
+        taken = f"   (port {port} is taken)" if example.console_port != port else ""
+        print(
+            f"\n  Open   http://127.0.0.1:{example.console_port}{taken}\n  Login  {LOGIN}   Password  {known.console}\n"
+        )
         print("The block is alive; what happens in it is told below. Ctrl-C stops everything.\n", flush=True)
         _watch(programs)
     except KeyboardInterrupt:
@@ -131,7 +147,7 @@ def _watch(programs: list[Program]) -> None:
 
 def _raise_again(program: Program) -> None:
     program.falls += 1
-    if program.falls > FALLS_BEFORE_GIVING_UP:
+    if program.falls > FALLS_BEFORE_GIVING_UP or (program.process and program.process.returncode == WRONG_SETTING):
         raise ConfigError(f"{program.name} fell {program.falls} times; its log: {program.log}: {program.last_words()}")
     print(f"{program.name} fell and is started again: {program.last_words()}", flush=True)
     program.start()
@@ -163,17 +179,24 @@ def _secrets(folder: Path) -> _Secrets:
 
 
 def _forget(folder: Path) -> None:
-    """Remove what a demo has made, and nothing else that may lie in the folder."""
-    for pattern in ("*.db", "*.db-wal", "*.db-shm", "*.toml", "edge/*", "collector/*", "logs/*"):
-        for path in folder.glob(pattern):
-            if path.is_file():
-                path.unlink()
+    """Remove what earlier demos have recorded in their own folder; the passwords stay."""
+    for name in ("edge", "collector", "logs"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("history.db", "rules.db", "console.db"):
+        for suffix in ("", "-wal", "-shm"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Two demos in one folder would share an outbox: the second one is refused."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Two demos in one folder would share an outbox, and in anybody else's folder one would overwrite settings."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / MARK).exists():
+            raise ConfigError(f"{folder}: holds other files; a demo wants a folder of its own: --folder NEW")
+        (folder / MARK).touch()
+    except OSError as error:
+        raise ConfigError(f"{folder}: no folder for the demo: {error.strerror}") from error
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -103,10 +103,12 @@ def _python(role: Role | None, folder: Path) -> Iterator[Finding]:
 
 def _packages(role: Role | None, folder: Path) -> Iterator[Finding]:
     for part, modules in PACKAGES.items():
+        if role not in (None, part, Role.DEV):
+            continue
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
         if not missing:
             yield Finding(Verdict.GOOD, f"packages for `{part}`")
-        elif part is role or (role is Role.DEV and part is Role.DEMO):
+        elif role is not None:
             yield Finding(Verdict.WRONG, f"packages for `{part}`: no {', '.join(missing)}", _install(part))
         elif role is None:
             yield Finding(
@@ -117,7 +119,7 @@ def _packages(role: Role | None, folder: Path) -> Iterator[Finding]:
 
 
 def _install(part: Role) -> str:
-    return f"pip install 'gridcall[{part}]'" + (" or, in a checkout: make " + ("test" if part is Role.DEV else "demo"))
+    return f"pip install --require-hashes -r requirements/{part}.txt"
 
 
 def _serial(role: Role | None, folder: Path) -> Iterator[Finding]:
