@@ -12,6 +12,7 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 sum=$(cat "$lock" pyproject.toml | cksum)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && exit 0
 
+command -v "$python" >/dev/null || { echo "No $python here. Another one: make PYTHON=python3.12 …" >&2; exit 2; }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "Gridcall needs Python 3.11 or newer; $python is $("$python" --version 2>&1). Another one: make PYTHON=python3.12 …" >&2
     exit 2
@@ -38,8 +39,11 @@ say "Fetching $packages packages, each checked against its hash in $lock (about 
 progress='/^Collecting/ { printf "%s    %d of %d  %s", start, ++n, of, $2; fflush() }
           /^Installing/ { printf "%s    unpacking", start; fflush() } END { printf "%s", start }'
 if [ -t 1 ]; then start=$'\r\033[K'; else start=""; progress='/^Successfully/ { print "    done" }'; fi
-.venv/bin/pip install --disable-pip-version-check --progress-bar off --require-hashes -r "$lock" |
-    awk -v start="$start" -v of="$packages" "$progress"
+if ! .venv/bin/pip install --disable-pip-version-check --progress-bar off --require-hashes -r "$lock" |
+    awk -v start="$start" -v of="$packages" "$progress"; then
+    echo "Packages could not be fetched. Is the package registry reachable? A mirror: PIP_INDEX_URL=… make demo" >&2
+    exit 2
+fi
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 echo "$sum" >"$stamp"
 say "Ready: $(.venv/bin/gridcall --version) in .venv"
