@@ -1,7 +1,6 @@
 """`gridcall collector`: run it, check its configuration, look into its quarantine."""
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from messages.bus import Bus
 from messages.settings import ConfigError
 
 PAGE = 100
+QUARANTINE = "quarantine.db"
 
 app = typer.Typer(
     help="The collector: checks what the edges send, stores it, and tells each edge what is safe to forget.",
@@ -63,15 +63,19 @@ def check(config: ConfigPath) -> None:
 
 @quarantine_app.command("list")
 def list_entries(config: ConfigPath) -> None:
-    """One line per message and reason, the oldest first: id, arrival (UTC), bytes, fault, topic, detail."""
+    """Every message with its reasons, the oldest first: two lines and one more for each further reason."""
     with _looking(config) as desk:
+        empty = True
         for entry in _all(desk.quarantine):
+            if empty:
+                print(f"{'ID':>6}  {'ARRIVED (UTC)':<20}  {'BYTES':>7}  TOPIC")
+                empty = False
+            print(f"{entry.id:>6}  {_when(entry)}  {entry.true_bytes:>7}  {printable(entry.topic)}")
             for reason in entry.reasons:
                 times = f" ({reason.records}×)" if reason.records > 1 else ""
-                print(
-                    f"{entry.id:>6}  {_when(entry)}  {entry.true_bytes:>7}  {reason.fault:<17}"
-                    f" {printable(entry.topic)}: {printable(reason.detail)}{times}"
-                )
+                print(f"        {reason.fault}: {printable(reason.detail)}{times}")
+        if empty:
+            print("the quarantine is empty")
         if dropped := desk.quarantine.dropped():
             print(f"{dropped} older ones had to make room", file=sys.stderr)
 
@@ -89,7 +93,7 @@ def show(config: ConfigPath, entry: Annotated[int, typer.Argument(metavar="ID", 
     for reason in found.reasons:
         print(f"reason    {reason.fault}, {reason.records} records: {printable(reason.detail)}")
     print()
-    print(printable(_readable(found.payload)))
+    print(printable(found.payload.decode(errors="backslashreplace")))
 
 
 @quarantine_app.command()
@@ -118,7 +122,7 @@ async def _serve(configuration: Configuration, desk: Desk) -> None:
 def _desk(configuration: Configuration) -> Desk:
     return Desk(
         store=configuration.store,
-        quarantine=Quarantine(configuration.folder / "quarantine.db"),
+        quarantine=Quarantine(configuration.folder / QUARANTINE),
         devices=Devices(configuration.folder / "devices.db"),
         kinds=configuration.kinds,
         retention_ms=configuration.retention_ms,
@@ -128,7 +132,10 @@ def _desk(configuration: Configuration) -> Desk:
 @contextmanager
 def _looking(config: Path) -> Iterator[Desk]:
     """The desk of a collector that may be running beside us. What is away ends the command in one line."""
-    desk = _desk(load(config))
+    configuration = load(config)
+    if not (configuration.folder / QUARANTINE).exists():
+        raise ConfigError("no quarantine yet; has the collector run?")
+    desk = _desk(configuration)
     try:
         yield desk
     except StoreError as error:
@@ -146,13 +153,6 @@ def _all(quarantine: Quarantine) -> Iterator[Entry]:
 
 def _when(entry: Entry) -> str:
     return f"{datetime.fromtimestamp(entry.received_at_ms / 1000, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _readable(payload: bytes) -> str:
-    try:
-        return json.dumps(json.loads(payload), indent=1, ensure_ascii=False)
-    except ValueError:
-        return payload.decode(errors="backslashreplace")
 
 
 def printable(text: str) -> str:

@@ -14,7 +14,7 @@ from collector.stores.choose import check_address, open_store, without_password
 from messages.bus import Broker
 from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
-from messages.settings import Folder, Seconds, Settings, read
+from messages.settings import Folder, Seconds, Settings, folders, read
 
 
 class CollectorFile(Settings):
@@ -65,7 +65,7 @@ def load(path: Path) -> Configuration:
         store=open_store(written.store, base=base),
         store_words=without_password(written.store),
         folder=base / written.folder,
-        kinds=load_kinds(*(base / folder for folder in written.kinds)),
+        kinds=load_kinds(*folders(path, "kinds", written.kinds)),
         retention_ms=None if written.retention_s is None else round(written.retention_s * 1000),
         broker=broker,
     )

@@ -44,13 +44,15 @@ def check(file: File) -> None:
     """Check CONFIG, and show what the agent would read, where it would send it, and what can't work here."""
     parsed = config.parse(file)
     print("\n".join(summary(parsed)))
+    for note in parsed.notes:
+        print(f"note: {note}")
     for warning in warnings(parsed):
         print(f"warning: {warning}")
 
 
 def summary(parsed: Config) -> Iterator[str]:
     """What the agent would do, a line each."""
-    yield f"edge {parsed.site}/{parsed.edge}: {len(parsed.devices)} devices"
+    yield f"edge {parsed.site}/{parsed.edge}: {len(parsed.devices)} device{'s' * (len(parsed.devices) != 1)}"
     yield f"outbox: {parsed.folder}, at most {parsed.outbox_limit_bytes // config.MEGABYTE} MB"
     yield f"uplink: {parsed.uplink.address} as {parsed.uplink.username or 'nobody'}"
     for name, line in parsed.lines.items():

@@ -4,20 +4,33 @@ A line carries slaves by unit number; a device has a line and a unit, or a topic
 wants. Paths in the file are relative to it. Every complaint names file, line and field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import Field
 
+from edge.models.product import SHIPPED as MODELS
 from edge.models.product import JsonModel, ModbusModel, Model, load_models
 from messages.announcement import Announcement, Place
 from messages.bus import Broker
 from messages.ids import DeviceId, EdgeId, Identifier, SiteId
+from messages.kind import SHIPPED as KINDS
 from messages.kind import Kind, Kinds, load_kinds
 from messages.reading import Value
-from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s, line_of, read, suggest
+from messages.settings import (
+    ConfigError,
+    Folder,
+    Seconds,
+    Settings,
+    duration_s,
+    folders,
+    line_of,
+    read,
+    replacements,
+    suggest,
+)
 
 MEGABYTE = 1024 * 1024
 
@@ -104,6 +117,8 @@ class Config:
     slaves: Mapping[str, tuple[Slave, ...]]
     """By line; a line without slaves isn't in it."""
     publishers: tuple[Publisher, ...]
+    notes: tuple[str, ...]
+    """What the user's own files do that they may not be meant to do."""
 
     @property
     def devices(self) -> list[Device]:
@@ -115,8 +130,9 @@ def parse(path: Path) -> Config:
     """The configuration in `path`. Raises ConfigError; opens no port and no connection."""
     file = read(path, File)
     here = path.parent
-    kinds = load_kinds(*(here / folder for folder in file.kinds))
-    models = load_models(kinds, *(here / folder for folder in file.models))
+    own_kinds, own_models = folders(path, "kinds", file.kinds), folders(path, "models", file.models)
+    kinds = load_kinds(*own_kinds)
+    models = load_models(kinds, *own_models)
     check = _Check(path, file, kinds, models)
     check.lines()
     slaves: dict[str, list[Slave]] = {}
@@ -137,7 +153,12 @@ def parse(path: Path) -> Config:
         lines={line.name: line for line in file.lines},
         slaves={name: tuple(on_line) for name, on_line in slaves.items()},
         publishers=tuple(publishers),
+        notes=(*_replacements(KINDS, own_kinds), *_replacements(MODELS, own_models)),
     )
+
+
+def _replacements(shipped: Path, own: Iterable[Path]) -> list[str]:
+    return replacements(shipped, (file for folder in own for file in sorted(folder.glob("*.toml"))), "channels")
 
 
 class _Check:
@@ -195,7 +216,7 @@ class _Check:
         self._taken[what] = owner
 
     def _wrong(self, where: tuple[Any, ...], complaint: str) -> NoReturn:
-        line = line_of(self._path.read_text(encoding="utf-8"), where)
+        line = line_of(self._path.read_text(encoding="utf-8-sig"), where)
         raise ConfigError(f"{self._path}:{line}: {'.'.join(map(str, where))}: {complaint}")
 
 

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import paho.mqtt.client as paho
 import structlog
@@ -33,7 +33,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from messages.dial import dial, peer_left, plain_words
 from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s
@@ -58,10 +58,16 @@ PACKETS_AT_ONCE = 64
 log = structlog.get_logger("bus")
 
 
+def _no_url(host: str) -> str:
+    if "/" in host:
+        raise ValueError("a name or an IP address is wanted, without `mqtt://`; the port has a line of its own")
+    return host
+
+
 class Broker(Settings):
     """Where the broker is and who we are to it: the `[broker]`, `[uplink]` or `[local]` table of a configuration."""
 
-    host: str = Field(default="127.0.0.1", min_length=1)
+    host: Annotated[str, AfterValidator(_no_url)] = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=1883, ge=1, le=65535)
     username: str | None = None
     password: str | None = None

@@ -10,13 +10,23 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from messages.ids import IDENTIFIER
 from messages.reading import Value
 from messages.settings import ConfigError, Seconds, Settings, Text, read, suggest
 
 SHIPPED = Path(str(files("messages"))) / "kinds"
+
+
+def _ordered(span: list[float]) -> list[float]:
+    if span[0] > span[1]:
+        raise ValueError(f"the lowest, {span[0]:g}, comes after the highest, {span[1]:g}")
+    return span
+
+
+Span = Annotated[list[float], Field(min_length=2, max_length=2, strict=False), AfterValidator(_ordered)]
+"""A lowest and a highest value."""
 
 
 class Channel(Settings):
@@ -27,7 +37,7 @@ class Channel(Settings):
     type: Literal["number", "boolean", "text"]
     unit: str | None = None
     """SenML registry unit, or the field's own where the registry has none; None for boolean and text."""
-    range: Annotated[list[float], Field(min_length=2, max_length=2, strict=False)] | None = None
+    range: Span | None = None
     """Lowest and highest value that can be true, in `unit`; outside it a reading is refused."""
     alarm_class: bool = False
     """A change of it is on disk at once and travels first."""
@@ -42,8 +52,6 @@ class Channel(Settings):
     def _whole(self) -> Self:
         if self.type != "number" and (self.range or self.unit):
             raise ValueError(f"only a number has a {'range' if self.range else 'unit'}")
-        if self.range and self.range[0] > self.range[1]:
-            raise ValueError(f"range: the lowest, {self.range[0]:g}, comes after the highest, {self.range[1]:g}")
         if (self.when_true or self.when_false) and self.type != "boolean":
             raise ValueError("only a boolean has when_true and when_false")
         return self

@@ -20,6 +20,8 @@ _KEY = r"""[\w-]+|"[^"]*"|'[^']*'"""
 _DOTTED = rf"(?:{_KEY})(?:\s*\.\s*(?:{_KEY}))*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*({_DOTTED})\s*=")
+_SECRET = {"password", "store", "database"}
+"""Fields that hold a password, or an address that may: what stands there is for nobody's screen or log."""
 _LONG_QUOTE = re.compile(r"\"\"\"|'''")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|h|d)")
 
@@ -40,6 +42,15 @@ def duration_s(text: object) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f'a duration such as "500ms", "10s", "5min" or "1h30min" is wanted, not {text!r}')
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def duration_words(seconds: float) -> str:
+    """The duration as a file would have it: "10min", "1h30min"."""
+    left, words = round(seconds * 1000), ""
+    for unit, unit_s in reversed(_UNITS_S.items()):
+        count, left = divmod(left, round(unit_s * 1000))
+        words += f"{count}{unit}" if count else ""
+    return words or "0s"
 
 
 Seconds = Annotated[float, BeforeValidator(duration_s)]
@@ -87,7 +98,9 @@ def read(path: Path, model: type[M]) -> M:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8 text at byte {error.start} of the file") from error
+        raise ConfigError(
+            f"{path}:{line}: not UTF-8 text at byte {error.start} of the file; save it as UTF-8"
+        ) from error
     try:
         content = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
@@ -132,6 +145,33 @@ def line_of(source: str, where: tuple[Any, ...]) -> int:
     return best
 
 
+def folders(path: Path, field: str, written: Iterable[Path]) -> list[Path]:
+    """The folders that the list `field` of the file at `path` names, absolute; relative ones start at the file's own.
+
+    Raises ConfigError that names file and line if one isn't there.
+    """
+    found = [path.absolute().parent / folder for folder in written]
+    for folder in found:
+        if not folder.is_dir():
+            line = line_of(path.read_text(encoding="utf-8-sig"), (field,))
+            raise ConfigError(f"{path}:{line}: {field}: {folder}: no such folder of {field}")
+    return found
+
+
+def replacements(shipped: Path, own: Iterable[Path], table: str) -> list[str]:
+    """For each of the user's files that stands in for a shipped one: what to tell people, who may not have meant it.
+
+    `table` is the one whose entries count: what the shipped file has in it and the user's hasn't is gone.
+    """
+    notes = []
+    for file in {path.name: path for path in own}.values():  # the last of a name is the one that counts
+        if (old := shipped / file.name).exists() and not old.samefile(file):
+            entries, left = (tomllib.loads(one.read_text(encoding="utf-8-sig"))[table] for one in (old, file))
+            gone = ", ".join(name for name in entries if name not in left)
+            notes.append(f"{file} replaces the shipped one" + (f"; gone: {gone}" if gone else ""))
+    return notes
+
+
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """ "; did you mean `x`?", or the known names when none is near, ready to follow a complaint."""
     names = sorted(known)
@@ -171,13 +211,19 @@ def _not_toml(message: str, source: str) -> str:
 
 def _worst(error: ValidationError, content: Any, model: type[BaseModel]) -> tuple[tuple[Any, ...], str]:
     """Where the first mistake is, as keys of the file, and what to say of it."""
-    found = error.errors(include_url=False)
+    # A name that is not known comes first: a misspelt one is missing too, and only the former says what to mend.
+    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     where, value = _place(found[0], content)
     # One value that might have been several things is reported once for each of them.
     same = [other for other in found if _place(other, content)[0] == where]
     first, *others = dict.fromkeys(_complaint(one, model) for one in same)
     words = " or ".join([first, *(other.removeprefix("should be ") for other in others)])
-    return where, words if value is _NOTHING or _shown(value) in words else f"{words}, not {_shown(value)}"
+    silent = value is _NOTHING or _is_secret(where, value) or _shown(value) in words
+    return where, words if silent else f"{words}, not {_shown(value)}"
+
+
+def _is_secret(where: tuple[Any, ...], value: Any) -> bool:
+    return not _SECRET.isdisjoint(where) or (isinstance(value, str) and "://" in value and "@" in value)
 
 
 def _place(error: Any, content: Any) -> tuple[tuple[Any, ...], Any]:
@@ -223,6 +269,8 @@ def _complaint(error: Any, model: type[BaseModel]) -> str:
             return f"should have at least {context['min_length']} entr{'y' if context['min_length'] == 1 else 'ies'}"
         case "too_long":
             return f"should have at most {context['max_length']} entries"
+        case "model_type" if context["class_name"] == Text.__name__:
+            return 'should be { zh = "…", en = "…" }'
         case kind if kind in _TOML_WORDS:
             return _TOML_WORDS[kind]
     return str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")

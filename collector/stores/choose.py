@@ -17,6 +17,7 @@ from collector.stores.sqlite import SqliteStore
 from messages.settings import ConfigError
 
 DEFAULT_PORT = 8086
+ESCAPES = "; @ : / # in a password are written %40 %3A %2F %23"
 
 
 def open_store(address: str, *, base: Path) -> Store:
@@ -45,20 +46,29 @@ def _store(address: str, base: Path) -> Store:
         return SqliteStore(base / rest)
     kind, _, transport = scheme.partition("+")
     if colon and kind in ("influxdb", "influxdb2") and transport in ("", "https"):
-        parts = urlsplit(address)
-        url = f"{transport or 'http'}://{_host(parts)}"
-        return _influx1(parts, url) if kind == "influxdb" else _influx2(parts, url)
+        try:
+            parts = urlsplit(address)
+            url = f"{transport or 'http'}://{_host(parts)}"
+            return _influx1(parts, url) if kind == "influxdb" else _influx2(parts, url)
+        except ValueError as error:
+            raise ValueError(f"{error}{ESCAPES if '@' in rest else ''}") from error
     raise ValueError(
         '"sqlite:FILE", "influxdb://[USER:PASSWORD@]HOST[:PORT]/DATABASE"'
-        ' or "influxdb2://TOKEN@HOST[:PORT]/ORG/BUCKET" is wanted'
+        f' or "influxdb2://TOKEN@HOST[:PORT]/ORG/BUCKET" is wanted{ESCAPES if "@" in rest else ""}'
     )
 
 
 def _host(parts: SplitResult) -> str:
+    if parts.query or parts.fragment:
+        raise ValueError("`?` and `#` are no part of the address")
     if not parts.hostname:
         raise ValueError(f"no host after {parts.scheme}://")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{parts.port or DEFAULT_PORT}"
+    try:
+        port = parts.port or DEFAULT_PORT
+    except ValueError:  # Python's words quote it, and it may be a piece of a password
+        raise ValueError(f"what follows the host's colon is no port; one such as {DEFAULT_PORT} is wanted") from None
+    return f"{host}:{port}"
 
 
 # Clients are imported when they are chosen: a machine that stores in SQLite need not have them.

@@ -11,15 +11,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, RootModel, model_validator
 
 from messages.ids import IDENTIFIER
-from messages.kind import Kinds
+from messages.kind import Kinds, Span
 from messages.reading import Value
-from messages.settings import ConfigError, Seconds, Settings, read, suggest
+from messages.settings import ConfigError, Seconds, Settings, line_of, read, suggest
 
 SHIPPED = Path(str(files("edge"))) / "models"
 
 ChannelName = Annotated[str, Field(pattern=IDENTIFIER)]
 Register = Annotated[int, Field(ge=0, le=0xFFFF)]
 Table = Literal["coil", "discrete", "input", "holding"]
+ADDRESSES = 0x10000
 WORDS = {"bit": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2}
 """Registers that a value of a type takes (Modbus Application Protocol V1.1b3 section 4.4)."""
 
@@ -40,7 +41,7 @@ class ModbusChannel(Settings):
     """Channel unit per raw count."""
     offset: float = Field(default=0.0, strict=False)
     """In the channel's unit, added after scaling."""
-    valid: Annotated[list[float], Field(min_length=2, max_length=2, strict=False)] | None = None
+    valid: Span | None = None
     """Lowest and highest value, after scaling, that the device can measure; outside it the quality is bad."""
     not_available: int | None = None
     """The raw count by which the device says "no value": it makes no reading."""
@@ -55,6 +56,8 @@ class ModbusChannel(Settings):
                 raise ValueError('a coil or discrete input is a bit by itself: type = "bit", no `bit`')
         elif (self.type == "bit") != (self.bit is not None):
             raise ValueError('`bit` and type = "bit" belong together')
+        if self.address + self.words > ADDRESSES:
+            raise ValueError(f"a {self.type} takes {self.words} registers, and {self.address} is the last there is")
         return self
 
     @property
@@ -134,11 +137,17 @@ def load_models(kinds: Kinds, *folders: Path) -> dict[str, Model]:
 
 def _checked(model: Model, kinds: Kinds, path: Path) -> Model:
     if (kind := kinds.get(model.kind)) is None:
-        raise ConfigError(f"{path}: kind: no kind `{model.kind}`{suggest(model.kind, kinds)}")
+        raise _mistake(path, ("kind",), f"no kind `{model.kind}`{suggest(model.kind, kinds)}")
     for name, channel in model.channels.items():
         if name not in kind.channels:
-            raise ConfigError(f"{path}: channels.{name}: a {model.kind} has none{suggest(name, kind.channels)}")
+            raise _mistake(path, ("channels", name), f"a {model.kind} has none{suggest(name, kind.channels)}")
         is_bit = isinstance(channel, ModbusChannel) and channel.type == "bit"
         if is_bit and kind.channels[name].type != "boolean":
-            raise ConfigError(f"{path}: channels.{name}: a bit can't be the {kind.channels[name].type} of the kind")
+            complaint = f"a bit can't be the {kind.channels[name].type} of the kind"
+            raise _mistake(path, ("channels", name, "type"), complaint)
     return model
+
+
+def _mistake(path: Path, where: tuple[str, ...], complaint: str) -> ConfigError:
+    line = line_of(path.read_text(encoding="utf-8-sig"), where)
+    return ConfigError(f"{path}:{line}: {'.'.join(where)}: {complaint}")

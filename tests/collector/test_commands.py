@@ -60,20 +60,38 @@ def test_check_says_what_the_configuration_means(config: Path) -> None:
         assert words in result.output
 
 
-def test_the_list_has_a_line_per_message_and_reason(config: Path) -> None:
+def test_the_list_has_every_message_with_its_reasons(config: Path) -> None:
     keep(config, packed(reading(), reading(at_ms=NOW_MS - 1)), b"\x1b[2Jno pack")
-    first, second = called("quarantine", "list", str(config)).output.splitlines()
+    header, first, why, second, why_not = called("quarantine", "list", str(config)).output.splitlines()
+    assert header.split() == ["ID", "ARRIVED", "(UTC)", "BYTES", "TOPIC"]
     assert first.split()[:2] == ["1", "2026-11-18T11:06:40Z"]
-    assert "unknown-device" in first
-    assert "gridcall/1/junmen/pi-1/readings: pi-1 has not announced gas-1 (2×)" in first
-    assert "malformed" in second
-    assert "\x1b" not in second
+    assert first.endswith("gridcall/1/junmen/pi-1/readings")
+    assert header.index("TOPIC") == first.index("gridcall/1/") == second.index("gridcall/1/")
+    assert why.strip() == "unknown-device: pi-1 has not announced gas-1 (2×)"
+    assert why_not.strip().startswith("malformed: ")
+    assert "\x1b" not in why_not
+    assert max(map(len, (first, why))) <= 80
+
+
+def test_a_quarantine_without_messages_is_said_to_be_empty(config: Path) -> None:
+    keep(config)
+    assert called("quarantine", "list", str(config)).output == "the quarantine is empty\n"
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "1"], ["retry"]])
+def test_before_the_first_run_there_is_no_quarantine(config: Path, words: list[str]) -> None:
+    command, *more = words
+    result = called("quarantine", command, str(config), *more)
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == "no quarantine yet; has the collector run?"
+    assert not list((config.parent / "state").iterdir())
 
 
 def test_one_message_is_shown_as_it_came_but_harmless(config: Path) -> None:
-    keep(config, packed(reading()), b'{"x": "\x1b[2J"')
+    keep(config, packed(reading()), b'{"x": "\x1b[2J"', b'{"n":1.50}')
     shown = called("quarantine", "show", str(config), "1").output
-    assert '"n": "gas_concentration"' in shown
+    assert '"n":"gas_concentration"' in shown
+    assert called("quarantine", "show", str(config), "3").output.endswith('\n{"n":1.50}\n')
     assert "unknown-device, 1 records: pi-1 has not announced gas-1" in shown
     assert '{"x": "\\x1b[2J"' in called("quarantine", "show", str(config), "2").output
 

@@ -60,7 +60,7 @@ def test_a_folder_of_kinds_of_the_user_s_is_read(tmp_path: Path) -> None:
         ("port = 1884", "prot = 1884", "collector.toml:7: broker.prot: is not known here; did you mean `port`?"),
         ("[broker]\nport = 1884\n", "", "collector.toml:1: broker: is missing"),
         ("port = 1884", 'username = "c"\npassword_file = "absent"', "absent: no password can be read"),
-        ("[broker]", 'kinds = ["absent"]\n[broker]', "absent: no such folder of kinds"),
+        ("[broker]", 'kinds = ["absent"]\n[broker]', "collector.toml:6: kinds: "),
     ],
 )
 def test_a_mistake_is_one_line_that_names_file_line_and_field(
@@ -71,3 +71,23 @@ def test_a_mistake_is_one_line_that_names_file_line_and_field(
         load(written(tmp_path, GOOD.replace(wrong, right)))
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "influxdb://user:pa5309#ss@host:8086/db",
+        "influxdb://user:5309#ss@host:8086/db",
+        "influxdb://user:pa5309/ss@host:8086/db",
+        "influxdb://user:pa?5309@host:8086/db",
+        "influxdb://user:5309@host:8086",
+        "influxdb:user:5309@host:8086/db",
+        "influxdb2://tok5309/en@host:8086/org/bucket",
+        "influx://user:5309@host/db",
+    ],
+)
+def test_a_password_stays_out_of_the_complaint_which_says_how_to_write_it(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, GOOD.replace("sqlite:history.db", address)))
+    assert "5309" not in str(caught.value)
+    assert str(caught.value).endswith("; @ : / # in a password are written %40 %3A %2F %23")

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from edge.commands import load, summary, warnings
+from edge.commands import app, load, summary, warnings
 from edge.config import Config, parse
 from messages.settings import ConfigError
 
@@ -116,7 +118,13 @@ def test_a_good_file_is_read_and_its_paths_are_beside_it(tmp_path: Path) -> None
             "edge.toml:12: lines.0.baudrate: should be greater than or equal to 300, not 12",
         ),
         ("baudrate = 9600", 'baudrate = 9600\ntimeout = "3 s"', "edge.toml:13: lines.0.timeout: a duration such as"),
-        ("[uplink]", 'kinds = ["nowhere"]\n[uplink]', "nowhere: no such folder of kinds"),
+        ("[uplink]", 'kinds = ["nowhere"]\n[uplink]', "edge.toml:4: kinds: "),
+        ("[uplink]", 'models = ["nowhere"]\n[uplink]', "edge.toml:4: models: "),
+        (
+            "[uplink]",
+            '[uplink]\nhost = "mqtt://192.0.2.1"',
+            "edge.toml:5: uplink.host: a name or an IP address is wanted, without `mqtt://`",
+        ),
         ('password = "p"', 'password_file = "secret"', "secret: no password can be read: No such file or directory"),
     ],
 )
@@ -184,3 +192,74 @@ def test_a_line_that_is_asked_for_too_much_is_warned_of(tmp_path: Path) -> None:
     slow = parsed(tmp_path, ("baudrate = 9600", "baudrate = 300"))
     assert load(slow.lines["rs485-1"], slow.slaves["rs485-1"]) > 1
     assert any("read less often" in warning for warning in warnings(slow))
+
+
+NOISE = """protocol = "modbus-rtu"
+name = "Acme"
+source = "none"
+kind = "gas_alarm"
+poll_every = "1s"
+[channels.gas_concentration]
+holding = 0
+[channels.alarm_contact]
+holding = 1
+type = "bit"
+bit = 0
+"""
+
+
+def with_model(folder: Path, name: str, text: str) -> Config:
+    (folder / "models").mkdir()
+    (folder / f"models/{name}.toml").write_text(text)
+    return parsed(folder, ("[uplink]", 'models = ["models"]\n[uplink]'))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("gas_alarm", "gas_alrm", "4: kind: no kind `gas_alrm`; did you mean `gas_alarm`?"),
+        (
+            "channels.alarm_contact",
+            "channels.alarm_contract",
+            "8: channels.alarm_contract: a gas_alarm has none; did you mean `alarm_contact`?",
+        ),
+        (
+            "holding = 0",
+            'holding = 0\ntype = "bit"\nbit = 0',
+            "8: channels.gas_concentration.type: a bit can't be the number of the kind",
+        ),
+        (
+            "holding = 0",
+            'holding = 65535\ntype = "float32"',
+            "6: channels.gas_concentration: a float32 takes 2 registers, and 65535 is the last there is",
+        ),
+        (
+            "holding = 0",
+            "holding = 0\nvalid = [100, 0]",
+            "8: channels.gas_concentration.valid: the lowest, 100, comes after the highest, 0",
+        ),
+    ],
+)
+def test_a_mistake_in_a_model_is_told_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        with_model(tmp_path, "acme", NOISE.replace(old, new, 1))
+    assert str(caught.value) == f"{tmp_path}/models/acme.toml:{said}"
+
+
+def test_the_last_register_can_be_read(tmp_path: Path) -> None:
+    with_model(tmp_path, "acme", NOISE.replace("holding = 0", "holding = 65535"))
+
+
+def test_a_model_in_the_place_of_a_shipped_one_is_noted(tmp_path: Path) -> None:
+    assert parsed(tmp_path).notes == ()
+    config = with_model(tmp_path, "modbus-gas-detector", NOISE)
+    file = tmp_path / "models/modbus-gas-detector.toml"
+    assert config.notes == (f"{file} replaces the shipped one; gone: sensor_fault",)
+    said = CliRunner().invoke(app, ["check", str(tmp_path / "edge.toml")]).output
+    assert f"note: {file} replaces the shipped one" in said
+
+
+def test_one_device_is_one_device(tmp_path: Path) -> None:
+    config = parsed(tmp_path)
+    one = replace(config, slaves={}, publishers=config.publishers[:1])
+    assert next(summary(one)) == "edge junmen/pi-1: 1 device"

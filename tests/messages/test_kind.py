@@ -103,7 +103,7 @@ def test_a_mistake_in_a_users_kind_names_file_line_and_field(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"range": [5, 1]}, "range: the lowest, 5, comes after the highest, 1"),
+        ({"range": [5, 1]}, r"range\n.*the lowest, 5, comes after the highest, 1"),
         ({"range": [0, 1], "type": "boolean"}, "only a number has a range"),
         ({"unit": "m", "type": "text"}, "only a number has a unit"),
         ({"deadband": -1}, "greater than or equal to 0"),

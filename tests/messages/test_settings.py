@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 from pydantic import Field, RootModel, model_validator
 
 from messages.ids import Identifier
-from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s, line_of, read, suggest
+from messages.settings import (
+    ConfigError,
+    Folder,
+    Seconds,
+    Settings,
+    Text,
+    duration_s,
+    duration_words,
+    folders,
+    line_of,
+    read,
+    replacements,
+    suggest,
+)
 
 
 class Link(Settings):
@@ -87,6 +100,8 @@ device = "/dev/ttyUSB1"
     ("source", "words"),
     [
         ("", "1: site: is missing"),
+        ('siet = "a"\n', "1: siet: is not known here; did you mean `site`?"),
+        ('quiet = 3\nsiet = "a"\n', "2: siet: is not known here; did you mean `site`?"),
         ("# nothing\n[broker]\n", "1: site: is missing"),
         ("site = 3\n", "1: site: should be text in quotes, not 3"),
         ('site = "a"\nquiet = "yes"\n', "2: quiet: should be true or false, not 'yes'"),
@@ -214,8 +229,8 @@ def test_what_depends_on_a_word_in_the_file_is_told_without_pydantics_marks(
         ("site = junmen\n", "1: not TOML at column 8: Invalid value; text stands in double quotes"),
         ("[broker\n", "1: not TOML at column 8: Expected ']' at the end of a table declaration"),
         ('site = "\x00"\n', "1: not TOML at column 9: Illegal character '\\x00'"),
-        (b'\nsite = "\xe4"\n', "2: not UTF-8 text at byte 9 of the file"),
-        ('site = "a"\n'.encode("utf-16"), "1: not UTF-8 text at byte 0 of the file"),
+        (b'\nsite = "\xe4"\n', "2: not UTF-8 text at byte 9 of the file; save it as UTF-8"),
+        ('site = "a"\n'.encode("utf-16"), "1: not UTF-8 text at byte 0 of the file; save it as UTF-8"),
     ],
 )
 def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, source: str | bytes, words: str) -> None:
@@ -275,3 +290,59 @@ def test_a_suggestion_is_the_nearest_name_or_all_of_them() -> None:
     assert suggest("hosst", ["port", "host"]) == "; did you mean `host`?"
     assert suggest("zzz", ["port", "host"]) == "; known: host, port"
     assert suggest("zzz", []) == ""
+
+
+class Account(Settings):
+    name: Text = Text(zh="", en="")
+    host: Annotated[str, Field(max_length=3)] = ""
+    password: str = ""
+    store: Annotated[str, Field(max_length=3)] = ""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "password = 5309\n",
+        "password = { a = 5309 }\n",
+        'store = "influxdb://user:5309@host/db"\n',
+        'store = "5309"\n',
+        'host = "mqtt://user:5309@host"\n',
+    ],
+)
+def test_a_password_is_not_repeated(tmp_path: Path, source: str) -> None:
+    assert "5309" not in complaint(tmp_path, source, Account)
+
+
+def test_a_text_in_one_language_is_told_how_it_is_written_in_two(tmp_path: Path) -> None:
+    said = complaint(tmp_path, 'name = "门"\n', Account)
+    assert said == '1: name: should be { zh = "…", en = "…" }, not \'门\''
+
+
+@pytest.mark.parametrize("words", ["0s", "500ms", "10s", "10min", "1h30min", "365d", "1min500ms"])
+def test_a_duration_is_said_as_it_is_written(words: str) -> None:
+    assert duration_words(duration_s(words)) == words
+
+
+def test_a_folder_that_is_not_there_is_told_with_the_line_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "plant.toml"
+    path.write_text('site = "a"\nkinds = ["here", "nowhere"]\n')
+    (tmp_path / "here").mkdir()
+    assert folders(path, "kinds", [Path("here")]) == [tmp_path / "here"]
+    with pytest.raises(ConfigError) as caught:
+        folders(path, "kinds", [Path("here"), Path("nowhere")])
+    assert str(caught.value) == f"{path}:2: kinds: {tmp_path}/nowhere: no such folder of kinds"
+
+
+def test_what_a_users_file_takes_away_is_told(tmp_path: Path) -> None:
+    shipped, own = tmp_path / "shipped", tmp_path / "own"
+    for folder, names in ((shipped, "abc"), (own, "bd")):
+        folder.mkdir()
+        (folder / "bin.toml").write_text("".join(f"[rules.{name}]\n" for name in names))
+    (own / "new.toml").write_text("[rules.a]\n")
+    (own / "same.toml").write_text("[rules.a]\n")
+    (shipped / "same.toml").write_text("[rules.a]\n")
+    assert replacements(shipped, sorted(own.iterdir()), "rules") == [
+        f"{own}/bin.toml replaces the shipped one; gone: a, c",
+        f"{own}/same.toml replaces the shipped one",
+    ]
+    assert replacements(shipped, [shipped / "bin.toml"], "rules") == []

@@ -1,0 +1,122 @@
+"""The examples that an installer copies: read by the programs' own readers, with and without their optional lines."""
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from collector.config import CollectorFile
+from collector.config import load as load_collector
+from console.config import Config as ConsoleFile
+from console.config import load as load_console
+from edge.commands import warnings
+from edge.config import DeviceSettings, LineSettings
+from edge.config import File as EdgeFile
+from edge.config import parse as load_edge
+from messages.announcement import Place
+from messages.bus import Broker
+from rules.config import RulesFile
+from rules.config import load as load_rules
+from tests import services
+
+EXAMPLES = services.ROOT / "deploy/examples"
+READERS: dict[str, Callable[[Path], object]] = {
+    "edge": load_edge,
+    "collector": load_collector,
+    "rules": load_rules,
+    "console": load_console,
+}
+
+
+def installed(program: str, folder: Path, *, whole: bool) -> Path:
+    """The example as on a machine whose /etc/gridcall and /var/lib/gridcall are in `folder`."""
+    text = (EXAMPLES / f"{program}.toml").read_text(encoding="utf-8")
+    if whole:
+        text = re.sub(r"(?m)^#\? ", "", text)
+    etc, state = folder / "etc", folder / "state"
+    for place in (state, *(etc / name for name in ("kinds", "models", "rules"))):
+        place.mkdir(parents=True, exist_ok=True)
+    for name in ("uplink", "local", "collector", "rules"):
+        (etc / f"{name}.password").write_text("secret\n")
+    text = text.replace("/etc/gridcall", str(etc)).replace("/var/lib/gridcall", str(state))
+    path = etc / f"{program}.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("program", READERS)
+def test_an_example_is_read_as_it_is_shipped(tmp_path: Path, program: str) -> None:
+    path = installed(program, tmp_path, whole=False)
+    READERS[program](path)
+    assert not list((tmp_path / "state").iterdir())
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize("program", READERS)
+def test_an_example_is_read_with_all_its_optional_lines(tmp_path: Path, program: str) -> None:
+    path = installed(program, tmp_path, whole=True)
+    made = services.certificates(tmp_path)
+    for name, file in (
+        ("ca.crt", made.authority),
+        (f"{program}.crt", made.client),
+        (f"{program}.key", made.client_key),
+    ):
+        (path.parent / name).write_bytes(file.read_bytes())
+    READERS[program](path)
+
+
+def test_the_edge_of_the_example_lacks_nothing_but_its_port(tmp_path: Path) -> None:
+    (warning,) = warnings(load_edge(installed("edge", tmp_path, whole=False)))
+    assert "is not there" in warning
+
+
+@pytest.mark.parametrize(
+    ("program", "table", "model"),
+    [
+        ("edge", "", EdgeFile),
+        ("edge", "uplink", Broker),
+        ("edge", "lines", LineSettings),
+        ("edge", "devices", DeviceSettings),
+        ("edge", "place", Place),
+        ("collector", "", CollectorFile),
+        ("collector", "broker", Broker),
+        ("rules", "", RulesFile),
+        ("rules", "broker", Broker),
+        ("console", "", ConsoleFile),
+    ],
+)
+def test_every_key_that_a_program_knows_is_in_its_example(
+    tmp_path: Path, program: str, table: str, model: type[BaseModel]
+) -> None:
+    content = tomllib.loads(installed(program, tmp_path, whole=True).read_text(encoding="utf-8"))
+    if table == "place":
+        written = {key for device in content["devices"] for key in device["place"]}
+    elif table in ("lines", "devices"):
+        written = {key for entry in content[table] for key in entry}
+    else:
+        written = set(content[table] if table else content)
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    assert known - written <= {"password"}  # which its file excludes
+
+
+@pytest.mark.parametrize("program", READERS)
+def test_every_default_that_an_example_names_is_the_programs_own(tmp_path: Path, program: str) -> None:
+    text = (EXAMPLES / f"{program}.toml").read_text(encoding="utf-8")
+    named = {
+        key: tomllib.loads(line)[key] for line in re.findall(r"(?m)^#\? (.*)$", text) for key in tomllib.loads(line)
+    }
+    known = {
+        "outbox_limit_mb": EdgeFile.model_fields["outbox_limit_mb"].default,
+        "port": Broker.model_fields["port"].default,
+        "protocol": Broker.model_fields["protocol"].default,
+        "parity": LineSettings.model_fields["parity"].default,
+        "stop_bits": LineSettings.model_fields["stop_bits"].default,
+        "time_zone": ConsoleFile.model_fields["time_zone"].default,
+    }
+    assert {key: named[key] for key in known.keys() & named.keys()} == {
+        key: known[key] for key in known.keys() & named.keys()
+    }
+    assert known.keys() & named.keys()
