@@ -11,9 +11,9 @@ from collector.stores.choose import check_address, open_store
 from messages.bus import Broker
 from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
-from messages.settings import ConfigError, Folder, Settings, line_of, read
+from messages.settings import ConfigError, Folder, Settings, folders, line_of, read, replacements
 from rules.database import located
-from rules.rule import Rules, load_rules
+from rules.rule import SHIPPED, Rules, load_rules
 
 
 class RulesFile(Settings):
@@ -39,6 +39,8 @@ class Configuration:
     store: Store
     kinds: Kinds
     rules: Rules
+    notes: tuple[str, ...]
+    """What the user's own files do that they may not be meant to do."""
     broker: Broker
 
     @property
@@ -58,12 +60,14 @@ def load(path: Path) -> Configuration:
     files = {name: base / file for name in names if (file := getattr(written.broker, name)) is not None}
     broker = written.broker.model_copy(update=files)
     broker.secret()
-    kinds = load_kinds(*(base / folder for folder in written.kinds))
+    kinds = load_kinds(*folders(path, "kinds", written.kinds))
+    own = folders(path, "rules", written.rules)
     return Configuration(
         name=written.name,
         database=database,
         store=open_store(written.store, base=base),
         kinds=kinds,
-        rules=load_rules(kinds, *(base / folder for folder in written.rules)),
+        rules=load_rules(kinds, *own),
+        notes=tuple(replacements(SHIPPED, (file for folder in own for file in sorted(folder.glob("*.toml"))), "rules")),
         broker=broker,
     )

@@ -5,9 +5,12 @@ processes of their own; a writer holds the write lock from its first read, so wh
 writes. What the rows mean is `rules.rows`' affair; who may change what, `rules.desk`'s and `rules.facts`'.
 """
 
+import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +36,11 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InvalidatePoolError, OperationalError
 
 from messages.settings import ConfigError
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_TIMEOUT_MS = 5000
 """How long a writer waits for another one: far longer than any transaction of ours."""
 
@@ -53,6 +56,15 @@ devices = Table(
     Column("model", String(80), nullable=False),
     Column("place", JSON, nullable=False),
     Column("settings", JSON, nullable=False),
+)
+
+silences = Table(  # from when a device has said nothing for too long, unless it says something first
+    "silences",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("edge", String(63), primary_key=True),
+    Column("device", String(63), primary_key=True),
+    Column("from_ms", BigInteger, nullable=False),
 )
 
 edges = Table(
@@ -171,9 +183,10 @@ pulse = Table(
     Column("at_ms", BigInteger, nullable=False),
     Column("last_reading_at_ms", BigInteger),
     Column("readings", BigInteger, nullable=False),
+    Column("hears", Boolean, nullable=False),
 )
 
-counters = Table(  # "schema": of these tables; "log": its last seq; "published": the last seq that went out
+counters = Table(  # "schema" of these tables; "life", random; last seq of the "log", and that which was "published"
     "counters",
     metadata,
     Column("name", String(20), primary_key=True),
@@ -191,9 +204,12 @@ class DatabaseDamaged(DatabaseAway):
 
 class Database:
     """Connections to one database, from any thread. Raises DatabaseAway when it can't be opened, and ConfigError
-    when what is there was made by another version."""
+    when what is there was made by another version.
 
-    def __init__(self, url: str) -> None:
+    `follow`: when another file takes its place, go on with that one. For who keeps nothing of it in memory.
+    """
+
+    def __init__(self, url: str, *, follow: bool = False) -> None:
         self._engine = create_engine(
             url,
             max_overflow=-1,
@@ -202,10 +218,14 @@ class Database:
         )
         event.listen(self._engine, "connect", _open)
         event.listen(self._engine, "begin", _begin)
+        if follow:
+            path = make_url(url).database or ""
+            event.listen(self._engine, "connect", partial(_note_file, path))
+            event.listen(self._engine, "checkout", partial(_same_file, path))
         with self.writing() as connection:
             metadata.create_all(connection)
             if (found := connection.scalar(select(counters.c.value).where(counters.c.name == "schema"))) is None:
-                names = {"schema": SCHEMA, "log": 0, "published": 0}
+                names = {"schema": SCHEMA, "life": secrets.randbits(62), "log": 0, "published": 0}
                 connection.execute(insert(counters), [{"name": name, "value": value} for name, value in names.items()])
             elif found != SCHEMA:
                 raise ConfigError(f"database {self._engine.url!r}: has schema {found}, this software needs {SCHEMA}")
@@ -247,7 +267,7 @@ def located(url: str, folder: Path) -> str:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise ValueError(f'an address such as "sqlite:///rules.db" is wanted, not {url!r}') from error
+        raise ValueError('an address such as "sqlite:///rules.db" is wanted') from error
     if parsed.drivername != "sqlite":
         raise ValueError(f"only sqlite:/// is supported so far, not {parsed.drivername}")
     if not parsed.database or parsed.database == ":memory:":
@@ -294,6 +314,25 @@ def _open(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits on power loss
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _note_file(path: str, _connection: Any, record: Any) -> None:
+    record.info["file"] = _file(path)
+
+
+def _same_file(path: str, _connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection whose file has been replaced would show the old one for ever. A file that is merely gone has no
+    successor yet; to connect would put an empty one in its place."""
+    if (found := _file(path)) is not None and found != record.info["file"]:
+        raise InvalidatePoolError(f"{path} is another file now")
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _begin(connection: Connection) -> None:

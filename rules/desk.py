@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select
 
+from messages.alarm import Level
+from messages.ids import DeviceId
 from rules import alarm as alarms
 from rules import case as cases
 from rules import database as db
@@ -15,9 +17,11 @@ from rules import rows
 from rules.alarm import AlarmEvent
 from rules.case import Accept, Act, Arrive, Close
 from rules.database import Database
-from rules.records import ActionRefused, Alarm, Case, EdgeState, LogEntry, Pulse
+from rules.records import ActionRefused, Alarm, Case, CaseState, EdgeState, LogEntry, Position, Pulse
 
 _LEVEL_ORDER = case({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
+
+_ACCEPTED_LAST = case((db.cases.c.state == CaseState.REGISTERED, 0), else_=1)
 
 _EVENTS: dict[type[Act], tuple[AlarmEvent, ...]] = {
     Accept: (AlarmEvent.ACKNOWLEDGED,),
@@ -34,10 +38,12 @@ class Desk:
         self._database = database
 
     def alarms(self, *, open_only: bool = True, limit: int = 200) -> list[Alarm]:
-        """Open alarms, red first, then oldest first; after them, if wanted, those that are over, latest first."""
+        """Open alarms, red first, then those that nobody has accepted, then oldest first; after them, if wanted,
+        those that are over, latest first."""
         query = rows.alarms_with_cases().order_by(
             db.alarms.c.open.desc(),
             case((db.alarms.c.open, _LEVEL_ORDER), else_=0),
+            case((db.alarms.c.open, _ACCEPTED_LAST), else_=0),
             case((db.alarms.c.open, db.alarms.c.raised_at_ms), else_=-db.alarms.c.raised_at_ms),
             db.alarms.c.id,
         )
@@ -45,6 +51,14 @@ class Desk:
             query = query.where(db.alarms.c.open)
         with self._database.reading() as connection:
             return [rows.alarm_of(row) for row in connection.execute(query.limit(limit))]
+
+    def counts(self) -> dict[Level, int]:
+        """How many alarms are open, by level; a level without any is left out."""
+        query = (
+            select(db.alarms.c.level, func.count().label("open")).where(db.alarms.c.open).group_by(db.alarms.c.level)
+        )
+        with self._database.reading() as connection:
+            return {row.level: row.open for row in connection.execute(query)}
 
     def alarm(self, alarm_id: str) -> Alarm | None:
         with self._database.reading() as connection:
@@ -63,18 +77,22 @@ class Desk:
             query = select(db.log).where(db.log.c.seq > seq).order_by(db.log.c.seq).limit(limit)
             return [LogEntry(**row._mapping) for row in connection.execute(query)]
 
-    def last_seq(self) -> int:
+    def position(self) -> Position:
+        """Where the log ends, and whose log it is."""
         with self._database.reading() as connection:
-            return connection.scalar(select(func.max(db.log.c.seq))) or 0
+            life = connection.scalar(select(db.counters.c.value).where(db.counters.c.name == "life"))
+            seq = connection.scalar(select(func.max(db.log.c.seq)))
+        return Position(f"{life or 0:x}", seq or 0)
 
     def pulse(self) -> Pulse | None:
         """None before the engine has ever run."""
-        query = select(db.pulse.c.at_ms, db.pulse.c.last_reading_at_ms, db.pulse.c.readings)
+        query = select(*(column for column in db.pulse.c if column.name != "id"))
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
         return Pulse(**row._mapping) if row else None
 
-    def edges(self) -> list[EdgeState]:
+    def edges(self, now_ms: int) -> list[EdgeState]:
+        """Every edge, with those of its devices that are silent at `now_ms`."""
         counted = (
             select(db.devices.c.site, db.devices.c.edge, func.count().label("devices"))
             .group_by(db.devices.c.site, db.devices.c.edge)
@@ -85,8 +103,15 @@ class Desk:
             .outerjoin(counted, (counted.c.site == db.edges.c.site) & (counted.c.edge == db.edges.c.edge))
             .order_by(db.edges.c.site, db.edges.c.edge)
         )
+        silences = select(db.silences).where(db.silences.c.from_ms < now_ms).order_by(db.silences.c.device)
         with self._database.reading() as connection:
-            return [EdgeState(**row._mapping) for row in connection.execute(query)]
+            silent: dict[tuple[str, str], list[DeviceId]] = {}
+            for row in connection.execute(silences):
+                silent.setdefault((row.site, row.edge), []).append(row.device)
+            return [
+                EdgeState(**row._mapping, silent=tuple(silent.get((row.site, row.edge), ())))
+                for row in connection.execute(query)
+            ]
 
     def accept(self, case_id: str, *, actor: str, at_ms: int) -> Case:
         """`actor` takes the case. Who owns it has seen it: the alarm is acknowledged too. Raises ActionRefused."""

@@ -31,6 +31,14 @@ DEVICES_PER_EDGE = 10_000
 STREAMS_PER_EDGE = 16
 """An edge begins a new stream with each new outbox; of more than these, the one unused for longest is forgotten."""
 
+SILENT_INTERVALS = 2.5
+"""A device is silent that has said nothing for so many of its shortest intervals: every channel is sent at least once
+in its own (section 4 of the field notes)."""
+UNKNOWN_INTERVAL_S = 600.0
+"""Of a kind that we don't know; nothing that such a device says is understood."""
+NOTE_EVERY_MS = 60_000
+"""How often it is written down that a device speaks, where its intervals don't ask for more."""
+
 DeviceKey = tuple[SiteId, DeviceId]
 EdgeKey = tuple[SiteId, EdgeId]
 StreamKey = tuple[SiteId, EdgeId, StreamId]
@@ -100,6 +108,8 @@ class Facts:
     streams: dict[StreamKey, Stream] = field(default_factory=dict)
     watches: dict[StateKey, Watch] = field(default_factory=dict)
     waiting: dict[TellerKey, list[Reading]] = field(default_factory=dict)
+    silent_from: dict[TellerKey, int] = field(default_factory=dict)
+    """When a device counts as silent, if it says nothing until then."""
     waiting_of: Counter[EdgeKey] = field(default_factory=Counter)
     """How many readings wait, by edge."""
     devices_of: Counter[EdgeKey] = field(default_factory=Counter)
@@ -126,6 +136,12 @@ class Facts:
             self._bound[key] = bound(self.rules, device)
         return self._bound[key]
 
+    def patience_ms(self, kind: str) -> int:
+        """How long a device of `kind` may say nothing."""
+        known = self.kinds.get(kind)
+        interval_s = min(one.interval_s for one in known.channels.values()) if known else UNKNOWN_INTERVAL_S
+        return round(SILENT_INTERVALS * interval_s * 1000)
+
     def next_wake_ms(self) -> int | None:
         """When the next timer is due."""
         while self._timers and self._is_stale(*self._timers[0]):
@@ -145,6 +161,11 @@ class Facts:
         """The work is written: it is true now."""
         for teller, device in work.devices.items():
             self._adopt_device(teller, device)
+        for teller, from_ms in work.silent_from.items():
+            if from_ms is None:
+                self.silent_from.pop(teller, None)
+            else:
+                self.silent_from[teller] = from_ms
         self.edges |= work.edges
         for key_of_stream, stream in work.streams.items():
             if stream is None:
@@ -187,6 +208,7 @@ class Work:
     facts: Facts
     devices: dict[TellerKey, Device | None] = field(default_factory=dict)
     """None: its edge has withdrawn it."""
+    silent_from: dict[TellerKey, int | None] = field(default_factory=dict)
     edges: dict[EdgeKey, Edge] = field(default_factory=dict)
     streams: dict[StreamKey, Stream | None] = field(default_factory=dict)
     """None: forgotten."""
@@ -237,6 +259,8 @@ class Work:
             self.shared += [(device, other) for other in self._told(site, device_id)[:1]]
         if before != device:
             self.devices[teller] = device
+        if before is None or before.kind != device.kind:
+            self.silent_from[teller] = now_ms + self.facts.patience_ms(device.kind)
         if before is not None and before.kind != device.kind:
             self._abandon(before, f"it is a {device.kind} now")
         self.hear(site, edge, self._awaited(teller), now_ms)
@@ -246,7 +270,7 @@ class Work:
         """An edge no longer speaks of a device; what others say of it stays."""
         teller = (site, edge, device_id)
         if (before := self._device(teller)) is not None:
-            self.devices[teller] = None
+            self.devices[teller] = self.silent_from[teller] = None
             self._abandon(before, f"{edge} has withdrawn the device")
 
     def abandon_gone(self) -> None:
@@ -281,7 +305,7 @@ class Work:
 
     def hear(self, site: SiteId, edge: EdgeId, readings: Iterable[Reading], now_ms: int) -> None:
         """Apply readings in their order."""
-        newest = None
+        newest, spoke = None, dict[TellerKey, int]()
         for reading in readings:
             device = self._device((site, edge, reading.device))
             if device is None:
@@ -291,13 +315,18 @@ class Work:
                 self.refused += 1
                 continue
             self.readings += 1
-            newest = max(newest or 0, min(reading.at_ms, now_ms))
+            at_ms, teller = min(reading.at_ms, now_ms), (site, edge, device.id)
+            newest = max(newest or 0, at_ms)
+            if reading.quality is not Quality.BAD:  # else a sensor that is broken would count as one that watches
+                spoke[teller] = max(spoke.get(teller, 0), at_ms)
             for rule in self.facts.rules_of(device):
                 self._step(device, rule, reading, now_ms)
         if newest is not None:
             known = self._edge((site, edge)) or Edge(online=True, since_ms=now_ms)
             self.edges[site, edge] = replace(known, last_reading_at_ms=max(known.last_reading_at_ms or 0, newest))
             self.last_reading_at_ms = max(self.last_reading_at_ms or 0, newest)
+        for teller, at_ms in spoke.items():
+            self._note_speaker(teller, at_ms)
 
     def wake(self, now_ms: int) -> None:
         """Fire the timers that are due."""
@@ -318,6 +347,15 @@ class Work:
         if state is not watch.state or wake_at_ms != watch.wake_at_ms:
             self.watches[key] = Watch(state, wake_at_ms, device.edge)
         self.found += [Found(device, rule, change) for change in changes]
+
+    def _note_speaker(self, teller: TellerKey, at_ms: int) -> None:
+        """Not at each reading, but often enough that no device which keeps its intervals looks silent."""
+        if (device := self._device(teller)) is None:
+            return
+        patience_ms = self.facts.patience_ms(device.kind)
+        known_ms = self.silent_from.get(teller) or self.facts.silent_from.get(teller)
+        if known_ms is None or at_ms + patience_ms - known_ms >= min(NOTE_EVERY_MS, patience_ms // 5):
+            self.silent_from[teller] = at_ms + patience_ms
 
     def _can_be_true(self, device: Device, reading: Reading) -> bool:
         kind = self.facts.kinds.get(device.kind)

@@ -40,6 +40,9 @@ def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
                 for row in connection.execute(select(db.states))
             },
             waiting=waiting,
+            silent_from={
+                (row.site, row.edge, row.device): row.from_ms for row in connection.execute(select(db.silences))
+            },
         )
 
 
@@ -47,6 +50,7 @@ def commit(database: Database, work: Work, now_ms: int) -> None:
     """Write a work: all of it or nothing. Raises DatabaseAway."""
     with database.writing() as connection:
         _replace(connection, db.devices, {key: _device_row(one) if one else None for key, one in work.devices.items()})
+        _replace(connection, db.silences, {key: _silence_row(key, ms) for key, ms in work.silent_from.items()})
         _replace(connection, db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()})
         _replace(
             connection, db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()}
@@ -67,21 +71,24 @@ def commit(database: Database, work: Work, now_ms: int) -> None:
         _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
 
-def beat(database: Database, now_ms: int) -> None:
-    """Write down that the engine lives."""
+def beat(database: Database, now_ms: int, *, hears: bool) -> None:
+    """Write down that the engine lives, and whether it hears the broker."""
     with database.writing() as connection:
-        _beat(connection, now_ms, 0, None)
+        _beat(connection, now_ms, hears=hears)
 
 
-def _beat(connection: Connection, now_ms: int, readings: int, last_ms: int | None) -> None:
+def _beat(
+    connection: Connection, now_ms: int, readings: int = 0, last_ms: int | None = None, hears: bool | None = None
+) -> None:
+    """`hears` None: as it was, at first not."""
     row = connection.execute(select(db.pulse)).one_or_none()
-    if row is None:
-        connection.execute(insert(db.pulse).values(id=1, at_ms=now_ms, last_reading_at_ms=last_ms, readings=readings))
-        return
-    newest = max(row.last_reading_at_ms or 0, last_ms or 0) or None
-    connection.execute(
-        update(db.pulse).values(at_ms=now_ms, last_reading_at_ms=newest, readings=row.readings + readings)
-    )
+    values = {
+        "at_ms": now_ms,
+        "last_reading_at_ms": max((row and row.last_reading_at_ms) or 0, last_ms or 0) or None,
+        "readings": (row.readings if row else 0) + readings,
+        "hears": (row is not None and row.hears) if hears is None else hears,
+    }
+    connection.execute(update(db.pulse).values(values) if row else insert(db.pulse).values(id=1, **values))
 
 
 def _replace(connection: Connection, table: Table, some: Mapping[tuple[str, ...], dict[str, Any] | None]) -> None:
@@ -116,6 +123,10 @@ def _device_row(device: Device) -> dict[str, Any]:
         "place": device.place.model_dump(),
         "settings": dict(device.settings),
     }
+
+
+def _silence_row(key: TellerKey, from_ms: int | None) -> dict[str, Any] | None:
+    return None if from_ms is None else {"site": key[0], "edge": key[1], "device": key[2], "from_ms": from_ms}
 
 
 def _edge_row(key: tuple[str, str], edge: Edge) -> dict[str, Any]:

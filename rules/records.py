@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 from messages.alarm import Level
 from messages.announcement import Place
@@ -114,6 +115,8 @@ class Pulse:
     """The newest measuring time that the engine has seen."""
     readings: int
     """Readings evaluated since the database was made."""
+    hears: bool
+    """Whether the broker was connected: without it the engine lives, and learns nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +130,28 @@ class EdgeState:
     """Since when it has been online or offline."""
     last_reading_at_ms: int | None
     devices: int
+    silent: tuple[DeviceId, ...] = ()
+    """Its devices that have said nothing for longer than they may (`rules.engine.SILENT_INTERVALS`)."""
+
+
+MOST_POSITION = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far in the log of which database. Another database is another `life`: its numbers begin anew."""
+
+    life: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.life}-{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """What `str` made; None for anything else, be it ever so long."""
+        life, _, seq = text.partition("-")
+        return cls(life, int(seq)) if len(text) <= MOST_POSITION and seq.isascii() and seq.isdecimal() else None
 
 
 class ActionRefused(Exception):

@@ -196,7 +196,7 @@ class Service:
 
     async def _beat(self) -> None:
         while True:
-            await self._clerk.insist(lambda: facts.beat(self._database, self._clock_ms()))
+            await self._clerk.insist(lambda: facts.beat(self._database, self._clock_ms(), hears=self._bus.connected))
             await asyncio.sleep(BEAT_S)
 
     async def _catch_up(self) -> None:

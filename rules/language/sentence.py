@@ -7,7 +7,10 @@ Types, units and names are checked here, so that a sentence that was read can't 
 """
 
 import ast
+import keyword
 import math
+import re
+import unicodedata
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,6 +90,8 @@ class _Reader:
                 warnings.simplefilter("error")  # Python only warns of `1or 2` and of "\d": no rule needs them
                 tree = ast.parse(self._source, mode="eval")
         except SyntaxError as error:
+            if habit := _habit(self._source):
+                raise habit from error
             raise SentenceError(error.lineno or 1, error.offset or 1, error.msg) from error
         except (ValueError, RecursionError, MemoryError, Warning) as error:
             raise SentenceError(1, 1, f"can't be read: {str(error) or type(error).__name__}") from error
@@ -121,7 +126,7 @@ class _Reader:
                 if function not in terms.FUNCTIONS:
                     raise self._error(node, f"no function `{function}`{suggest(function, terms.FUNCTIONS)}")
                 return terms.called(function, [self._term(value, depth) for value in values])
-        raise self._error(node, f"`{_words(node)}` is no part of the language")
+        raise _habit(self._source) or self._error(node, f"`{_words(node)}` is no part of the language")
 
     def _constant(self, node: ast.Constant) -> Term:
         value = node.value
@@ -180,6 +185,48 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
 }
+
+
+_TEXT = re.compile(r"""\"[^"]*\"|'[^']*'""")
+_ELSEWHERE = re.compile(r"=>|=<|<>|&+|\|+|!(?!=)|(?<![<>=!])=(?!=)|[且或非]|\b(?:AND|OR|NOT)\b")
+"""What other languages write for a comparison or a joint."""
+_MEASURED = re.compile(
+    r"(?<![\w.])(?>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([^\W\d]\w*|[°℃℉]\w*|%(?!\s*[\w(])|%\s*[^\W\d]\w*)"
+)
+"""A number with its unit."""
+_ASCII = {
+    "≥": ">=",
+    "≤": "<=",
+    "≠": "!=",
+    "×": "*",
+    "÷": "/",
+    "−": "-",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "、": ",",
+}
+
+
+def _habit(source: str) -> SentenceError | None:
+    """What people write by habit in a sentence that could not be read, with what to write instead."""
+    bare = _TEXT.sub(lambda text: " " * len(text[0]), source)
+    for at, character in enumerate(bare):
+        plain = _ASCII.get(character) or unicodedata.normalize("NFKC", character)
+        if plain != character and plain.isascii():
+            return _at(source, at, f"write `{plain.strip() or 'a blank'}` for `{character}`")
+    if found := _ELSEWHERE.search(bare):
+        return _at(source, found.start(), "compare with >= <= > < == !=; join with and, or, not")
+    for found in _MEASURED.finditer(bare):
+        if not keyword.iskeyword(found[1]):
+            return _at(source, found.start(), "write numbers without the unit")
+    return None
+
+
+def _at(source: str, offset: int, why: str) -> SentenceError:
+    before = source[:offset]
+    return SentenceError(before.count("\n") + 1, offset - before.rfind("\n"), why)
 
 
 def _words(node: ast.expr) -> str:

@@ -365,6 +365,24 @@ clear = "not door_open"
 
 
 @pytest.mark.needs("mosquitto")
+async def test_the_pulse_tells_whether_the_engine_hears_the_broker(
+    mosquitto: services.MqttBroker, tmp_path: Path
+) -> None:
+    def hears() -> bool | None:
+        pulse = ours.desk.pulse()
+        return pulse.hears if pulse else None
+
+    with engine(mosquitto, tmp_path / "rules") as ours:
+        mosquitto.stop()
+        ours.start()
+        await until(lambda: hears() is False or None, "a pulse without a broker", ours)
+        mosquitto.start()
+        await until(lambda: hears() or None, "a broker that came", ours)
+        mosquitto.kill()
+        await until(lambda: hears() is False or None, "a broker that died", ours)
+
+
+@pytest.mark.needs("mosquitto")
 async def test_it_waits_for_a_database_that_somebody_else_holds(mosquitto: services.MqttBroker, tmp_path: Path) -> None:
     with engine(mosquitto, tmp_path / "rules") as ours:
         with ours.database.writing():

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from messages.settings import ConfigError
 from rules import database as db
-from rules.database import Database, DatabaseAway, DatabaseDamaged, located, next_seqs, set_aside
+from rules.database import Database, DatabaseAway, DatabaseDamaged, counter, located, next_seqs, set_aside, set_counter
 from tests.rules.course import reading
 from tests.rules.room import Room
 
@@ -92,3 +92,19 @@ def test_a_relative_path_starts_at_the_folder_of_the_configuration(tmp_path: Pat
 def test_an_address_that_can_not_work_is_refused(tmp_path: Path, url: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         located(url, tmp_path)
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_only_who_follows_goes_on_with_the_file_that_takes_the_place_of_the_old_one(
+    tmp_path: Path, follow: bool
+) -> None:
+    url = f"sqlite:///{tmp_path}/rules.db"
+    ours = Database(url, follow=follow)
+    set_counter(ours, "log", 7)
+    aside = set_aside(url, 5)
+    assert counter(ours, "log") == 7, "while there is no other one, the old one is all there is"
+    assert not (tmp_path / "rules.db").exists()
+    Database(url).close()
+    assert counter(ours, "log") == (0 if follow else 7)
+    assert aside.exists()
+    ours.close()

@@ -3,9 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from messages.ids import DeviceId
+from messages.reading import Quality
 from rules.database import Database
 from rules.desk import Desk
-from rules.records import ActionRefused, AlarmState, Case, CaseState
+from rules.engine import Work
+from rules.records import ActionRefused, AlarmState, Case, CaseState, Position
 from tests.rules.course import at, reading
 from tests.rules.room import EDGE, PLACE, SITE, Room
 
@@ -87,16 +90,16 @@ def test_a_refused_act_leaves_no_trace(room: Room) -> None:
     case = leak(room)
     room.desk.accept(case.id, actor="wang", at_ms=at(1))
     room.desk.arrive(case.id, actor="wang", at_ms=at(2))
-    before = room.the_alarm(), room.desk.last_seq()
+    before = room.the_alarm(), room.desk.position()
     with pytest.raises(ActionRefused, match="still-active"):
         room.desk.close(case.id, actor="wang", at_ms=at(3), outcome="mended")
     with pytest.raises(ActionRefused, match="taken"):
         room.desk.accept(case.id, actor="li", at_ms=at(4))
     with pytest.raises(ActionRefused, match="unknown"):
         room.desk.accept("no-case", actor="li", at_ms=at(4))
-    assert (room.the_alarm(), room.desk.last_seq()) == before
+    assert (room.the_alarm(), room.desk.position()) == before
     assert room.desk.accept(case.id, actor="wang", at_ms=at(9)) == before[0].case
-    assert room.desk.last_seq() == before[1]
+    assert room.desk.position() == before[1]
 
 
 def test_what_returned_by_itself_keeps_its_case_until_somebody_has_seen_to_it(room: Room) -> None:
@@ -172,7 +175,7 @@ def test_the_log_is_read_on_from_any_line(room: Room) -> None:
     leak(room)
     everything = room.desk.log_after(0)
     assert [entry.seq for entry in everything] == [1, 2]
-    assert room.desk.last_seq() == 2
+    assert room.desk.position().seq == 2
     assert room.desk.log_after(1) == everything[1:]
     assert room.desk.log_after(0, limit=1) == everything[:1]
     assert room.desk.log_after(2) == []
@@ -186,13 +189,19 @@ def test_the_pulse_and_the_edges_say_how_fresh_everything_is(room: Room) -> None
     pulse = room.desk.pulse()
     assert pulse
     assert (pulse.last_reading_at_ms, pulse.readings) == (at(7), 1)
-    (edge,) = room.desk.edges()
+    (edge,) = room.desk.edges(at(7))
     assert (edge.site, edge.edge, edge.last_reading_at_ms, edge.devices) == (SITE, EDGE, at(7), 4)
 
 
 def test_an_empty_database_has_no_alarms_and_no_pulse(tmp_path: Path) -> None:
     desk = Desk(Database(f"sqlite:///{tmp_path}/rules.db"))
-    assert (desk.alarms(), desk.edges(), desk.log_after(0), desk.last_seq(), desk.pulse()) == ([], [], [], 0, None)
+    assert (desk.alarms(), desk.edges(at(7)), desk.log_after(0), desk.position().seq, desk.pulse()) == (
+        [],
+        [],
+        [],
+        0,
+        None,
+    )
 
 
 def test_of_many_who_accept_at_once_one_has_it_and_all_learn_who(room: Room, tmp_path: Path) -> None:
@@ -216,3 +225,78 @@ def test_of_many_who_accept_at_once_one_has_it_and_all_learn_who(room: Room, tmp
     (owned,) = taken
     assert [(refusal.reason, refusal.case) for refusal in refused] == [("taken", owned)] * 7
     assert room.events().count("case.accepted") == 1
+
+
+def test_a_device_that_says_nothing_for_two_and_a_half_intervals_is_silent(room: Room) -> None:
+    room.hear(reading(0, "gas_concentration", 1.0, device="gas-1"), reading(0, "tilt", 1.0, device="cover-1"))
+
+    def silent(at_s: float) -> tuple[str, ...]:
+        (edge,) = room.desk.edges(at(at_s))
+        return edge.silent
+
+    assert silent(150) == ()
+    assert silent(151) == ("gas-1",)
+    room.hear(reading(60, "gas_concentration", 1.0, device="gas-1"))
+    assert silent(210) == ()
+    room.start()
+    assert silent(211) == ("gas-1",)
+    assert silent(751) == ("gas-1", "sewer-1")  # announced, and never heard
+    assert silent(86_400) == ("cover-1", "door-1", "gas-1", "sewer-1")
+    room.hear(reading(86_400, "gas_concentration", 1.0, device="gas-1"))
+    assert silent(86_400) == ("cover-1", "door-1", "sewer-1")
+
+
+def test_a_device_that_keeps_its_interval_is_never_silent_however_seldom_that_is_written_down(room: Room) -> None:
+    room.hear(reading(0, "gas_concentration", 1.0, device="gas-1"))
+    for second in range(59, 600, 59):
+        (edge,) = room.desk.edges(at(second))
+        assert "gas-1" not in edge.silent
+        room.hear(reading(second, "gas_concentration", 1.0, device="gas-1"))
+    before = dict(room.facts.silent_from)
+    room.hear(reading(second + 1, "gas_concentration", 1.0, device="gas-1"))
+    assert room.facts.silent_from == before
+
+
+def test_a_sensor_that_is_broken_or_ahead_of_time_does_not_hide_its_silence(room: Room) -> None:
+    room.hear(reading(140, "gas_concentration", 1.0, device="gas-1", quality=Quality.BAD))
+    assert room.desk.edges(at(151))[0].silent == ("gas-1",)
+    room.hear(reading(9_999, "gas_concentration", 1.0, device="gas-1"), now_s=152)
+    assert room.desk.edges(at(302))[0].silent == ()
+    assert room.desk.edges(at(303))[0].silent == ("gas-1",)
+
+
+def test_a_device_that_was_withdrawn_is_not_missed_and_one_of_another_kind_is_given_its_time(room: Room) -> None:
+    work = Work(room.facts)
+    work.status(SITE, EDGE, online=True, at_ms=at(0))
+    work.withdraw(SITE, EDGE, DeviceId("gas-1"))
+    room.write(work, 1)
+    room.announce("sewer-1", "door_access", now_s=700)
+    assert room.desk.edges(at(1_600))[0].silent == ("door-1",)
+    room.start()
+    assert (SITE, EDGE, DeviceId("gas-1")) not in room.facts.silent_from
+
+
+def test_when_there_is_no_room_for_all_the_red_ones_that_nobody_has_accepted_come_first(room: Room) -> None:
+    room.announce("gas-2", "gas_alarm")
+    case = leak(room)
+    room.hear(reading(1, "gas_concentration", 30.0, device="gas-2"))
+    room.hear(reading(2, "door_open", True, device="door-1"))
+    room.wake(62)
+    room.desk.accept(case.id, actor="wang", at_ms=at(63))
+    assert [alarm.device for alarm in room.desk.alarms()] == ["gas-2", "gas-1", "door-1"]
+    assert [alarm.device for alarm in room.desk.alarms(limit=1)] == ["gas-2"]
+    assert room.desk.counts() == {"red": 2, "blue": 1}
+
+
+def test_a_position_in_the_log_tells_one_database_from_another(room: Room, tmp_path: Path) -> None:
+    here = room.desk.position()
+    room.start()
+    assert room.desk.position() == here
+    another = Desk(Database(f"sqlite:///{tmp_path}/another.db")).position()
+    assert (another.seq, another.life == here.life) == (here.seq, False)
+    assert Position.parse(str(here)) == here
+
+
+@pytest.mark.parametrize("text", ["", "7", "-", "a-", "a-b", "a--1", "a-1-2", "a-²", "a-" + "9" * 60])
+def test_what_is_no_position_is_none(text: str) -> None:
+    assert Position.parse(text) is None

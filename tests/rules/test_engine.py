@@ -159,9 +159,9 @@ def test_a_known_episode_that_is_told_again_from_its_middle_is_no_second_one(roo
         room.desk.accept(case.id, actor="wang", at_ms=at(1000))
         room.desk.arrive(case.id, actor="wang", at_ms=at(1000))
         room.desk.close(case.id, actor="wang", at_ms=at(1000), outcome="mended")
-    before = room.the_alarm(), room.desk.last_seq()
+    before = room.the_alarm(), room.desk.position()
     room.hear(*episode[1:4], now_s=1001)
-    assert (room.the_alarm(), room.desk.last_seq()) == before
+    assert (room.the_alarm(), room.desk.position()) == before
 
 
 def test_an_earlier_episode_of_an_open_alarm_is_a_line_in_its_log(room: Room) -> None:
@@ -300,17 +300,17 @@ def test_an_episode_of_a_clock_that_was_ahead_is_no_second_one_when_it_is_told_a
     ahead = tilt((100, 60.0), (110, 0.0), (171, 0.0))
     for one, now_s in zip(ahead, (0, 10, 71), strict=True):
         room.hear(one, now_s=now_s)
-    before = room.the_alarm(), room.desk.last_seq()
+    before = room.the_alarm(), room.desk.position()
     assert before[0].state is AlarmState.LATCH_UNACK
     case = before[0].case
     assert case
     for act in (room.desk.accept, room.desk.arrive):
         act(case.id, actor="wang", at_ms=at(80))
     room.desk.close(case.id, actor="wang", at_ms=at(80), outcome="mended")
-    before = room.the_alarm(), room.desk.last_seq()
+    before = room.the_alarm(), room.desk.position()
     for now_s in (120, 150, 300):  # while its time is not yet come, in between, and long after
         room.hear(*ahead, now_s=now_s)
-    assert (room.the_alarm(), room.desk.last_seq()) == before
+    assert (room.the_alarm(), room.desk.position()) == before
 
 
 def test_one_edge_can_not_take_all_the_room_for_unannounced_devices(
@@ -392,7 +392,7 @@ def test_an_edge_is_online_since_it_came_not_since_it_last_said_so(room: Room) -
         work = Work(room.facts)
         work.status(SITE, EDGE, online=online, at_ms=at(at_s))
         room.write(work, at_s)
-    (edge,) = room.desk.edges()
+    (edge,) = room.desk.edges(at(4))
     assert (edge.online, edge.since_ms) == (False, at(3))
 
 

@@ -245,3 +245,48 @@ def test_any_words_are_read_or_refused_and_then_computed(words: list[str]) -> No
         return
     values: Values = {"gas": 1.0, "level": math.pi, "contact": None, "depth": 0.0}
     assert found.evaluate(values) in (True, False, None)
+
+
+JOINTS = "compare with >= <= > < == !=; join with and, or, not"
+NO_UNIT = "write numbers without the unit"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("gas = 4", f"column 5: {JOINTS}"),
+        ("gas => 4", f"column 5: {JOINTS}"),
+        ("gas > 4 && contact", f"column 9: {JOINTS}"),
+        ("gas > 4 & contact", f"column 9: {JOINTS}"),
+        ("gas > 4 || contact", f"column 9: {JOINTS}"),
+        ("contact 且 open", f"column 9: {JOINTS}"),
+        ("!contact", f"column 1: {JOINTS}"),
+        ("contact OR open", f"column 9: {JOINTS}"),
+        ("mode == '且' and\n gas = 4", f"line 2, column 6: {JOINTS}"),
+        ("（contact）", "column 1: write `(` for `（`"),
+        ("gas ≥ 4", "column 5: write `>=` for `≥`"),
+        ("gas ＞ 4", "column 5: write `>` for `＞`"),
+        ("gas > ４", "column 7: write `4` for `４`"),
+        ("mode == “满”", 'column 9: write `"` for `“`'),
+        ("gas > 4 %LEL", f"column 7: {NO_UNIT}"),
+        ("gas > 4.5%", f"column 7: {NO_UNIT}"),
+        ("gas > 4 °C", f"column 7: {NO_UNIT}"),
+        ("gas > 4℃", f"column 7: {NO_UNIT}"),
+        ("level > 80cm", f"column 9: {NO_UNIT}"),
+    ],
+)
+def test_what_people_write_by_habit_is_told_what_to_write_instead(source: str, said: str) -> None:
+    assert refusal(source) == said
+
+
+@pytest.mark.parametrize(
+    "source", ["mode == '＞4 且 = 4 %LEL'", "mode == '“'", "ｇａｓ > 1e5 or contact", "gas > 4 or open"]
+)
+def test_what_can_be_read_is_no_habit(source: str) -> None:
+    parse(source, CHANNELS, SETTINGS)
+
+
+@pytest.mark.parametrize("source", ["gas >", "gas > 4 or", "1 if contact else 2", "gas % 4 == 1", "9 % 4 == gas"])
+def test_other_mistakes_keep_their_own_words(source: str) -> None:
+    assert "write" not in refusal(source)
+    assert "join" not in refusal(source)

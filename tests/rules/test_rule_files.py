@@ -1,4 +1,5 @@
-import re
+import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from typer.testing import CliRunner
 from messages.settings import ConfigError
 from rules.commands import app
 from rules.rule import load_file, load_rules
+from tests import services
 from tests.rules.course import KINDS, write_rules
 
 GOOD = """[settings]
@@ -77,10 +79,41 @@ def test_check_lists_the_shipped_rules_and_the_users(tmp_path: Path) -> None:
     for argument in (path, path.parent):
         result = CliRunner().invoke(app, ["check", str(argument)])
         assert result.exit_code == 0
-        assert re.search(
-            r"gas_alarm +leak +red +gas_concentration >= limit +60s +gas_concentration < 5 +0s", result.output
+        assert (
+            f"""gas_alarm, {path}
+  leak, red, latched: gas_concentration >= limit, for 1min
+    clears: gas_concentration < 5
+"""
+            in result.output
         )
-        assert re.search(r"waste_bin +heat +red", result.output)
+        assert "waste_bin, shipped\n" in result.output
+        assert f"note: {path} replaces the shipped one\n" in result.output
+
+
+def test_the_list_fits_a_terminal() -> None:
+    lines = CliRunner().invoke(app, ["check"]).output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "note:" not in "".join(lines)
+
+
+async def test_what_the_users_file_takes_away_is_said_by_check_and_at_the_start(tmp_path: Path) -> None:
+    text = GOOD.replace("gas_concentration", "fill").replace('unit = "%LEL"', 'unit = "%"')
+    path = write_rules(tmp_path / "mine", "waste_bin", text)
+    note = f"{path} replaces the shipped one; gone: nearly_full, overflowing, heat"
+    assert f"note: {note}\n" in CliRunner().invoke(app, ["check", str(path)]).output
+    config = tmp_path / "rules.toml"
+    lines = ('name = "r"', 'database = "sqlite:///r.db"', 'store = "sqlite:h.db"', 'rules = ["mine"]', "[broker]")
+    config.write_text("\n".join((*lines, f"port = {services.free_port()}")))
+    command = (sys.executable, services.ROOT / "gridcall.py", "rules", "run", config)
+    engine = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    try:
+        assert engine.stderr
+        first = await asyncio.wait_for(engine.stderr.readline(), 30)
+        assert note in first.decode()
+        assert "warning" in first.decode()
+    finally:
+        engine.kill()
+        await engine.communicate()
 
 
 def test_check_ends_with_the_first_mistake(tmp_path: Path) -> None:
