@@ -10,7 +10,7 @@ import hmac
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,8 @@ IDLE_MS = {"operator": 12 * HOUR_MS, "worker": 30 * 24 * HOUR_MS}
 LIFE_MS = {"operator": 7 * 24 * HOUR_MS, "worker": 90 * 24 * HOUR_MS}
 SEEN_EVERY_MS = 60_000
 """How often the use of a session is written down."""
+SEEN_WAIT_S = 0.1
+"""How long a request waits for that."""
 
 MOST_NAME = 40
 LEAST_PASSWORD, MOST_PASSWORD = 8, 200
@@ -145,7 +147,9 @@ class Accounts:
             name, role, began_at_ms, seen_at_ms = row
             if now_ms - seen_at_ms > IDLE_MS[role] or now_ms - began_at_ms > LIFE_MS[role]:
                 return None
-            if now_ms - seen_at_ms > SEEN_EVERY_MS:
+        if now_ms - seen_at_ms > SEEN_EVERY_MS:
+            # A full disk, or another one who writes, must not keep a person from the alarms.
+            with suppress(sqlite3.OperationalError), self._open(wait_s=SEEN_WAIT_S) as database:
                 database.execute("UPDATE sessions SET seen_at_ms = ? WHERE token = ?", (now_ms, _hashed(token)))
         return Session(token, User(name, role))
 
@@ -162,9 +166,9 @@ class Accounts:
             )
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self, wait_s: float = 5) -> Iterator[sqlite3.Connection]:
         """One transaction on a connection of its own."""
-        with closing(sqlite3.connect(self._path, timeout=5)) as database:
+        with closing(sqlite3.connect(self._path, timeout=wait_s)) as database:
             database.execute("PRAGMA foreign_keys = ON")
             with database:
                 yield database

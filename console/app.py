@@ -20,7 +20,7 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
-from console.visit import NotLoggedIn, NotOurForm, Parts, elsewhere, visit, wants_json
+from console.visit import NotLoggedIn, NotOurForm, Parts, Visit, elsewhere, visit, visit_as, wants_json
 from console.words import load_words
 from messages.kind import Kinds
 from rules.database import DatabaseAway
@@ -87,6 +87,8 @@ class _Guard:
             await self._app(scope, receive, send)
         elif _too_large(scope):
             await Response(status_code=413)(scope, receive, with_headers)
+        elif not _is_form(scope):
+            await Response(status_code=415)(scope, receive, with_headers)
         else:
             await self._app(scope, receive, with_headers)
 
@@ -103,6 +105,12 @@ def _too_large(scope: Scope) -> bool:
     return b"transfer-encoding" in headers or not length.isdigit() or int(length) > MOST_BODY_BYTES
 
 
+def _is_form(scope: Scope) -> bool:
+    """As our own pages send it, or nothing. A multipart body may hold files, which would be written to the disk."""
+    content_type: bytes = dict(scope["headers"]).get(b"content-type", b"")
+    return content_type.partition(b";")[0].strip().lower() in (b"application/x-www-form-urlencoded", b"")
+
+
 def _to_login(request: Request, _: Exception) -> Response:
     if "text/html" not in request.headers.get("accept", ""):
         return Response(status_code=401)
@@ -116,15 +124,18 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, _: Exception) -> Response:
-    """The web server logs it; this answer goes out above `_Guard`."""
-    response = _sorry(request, 500)
+    """The web server logs it; this answer goes out above `_Guard`. It asks no database: that may be what failed."""
+    response = _answer(visit_as(request, None, request.app.state.parts.clock_ms()), request, 500)
     response.headers.update(_HEADERS)
     return response
 
 
 def _sorry(request: Request, status: int, key: str | None = None) -> Response:
     """What went wrong, in words."""
-    asked = visit(request)
+    return _answer(visit(request), request, status, key)
+
+
+def _answer(asked: Visit, request: Request, status: int, key: str | None = None) -> Response:
     text_key = key or f"error.{status}"
     complaint = asked.words(text_key if text_key in asked.words else "error.400")
     if wants_json(request):

@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rules.records import Alarm
+from messages.alarm import Level
+from rules.records import Alarm, Position
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What the feed shows: never older than log entry `seq`, perhaps a little newer."""
+    """What the feed shows: never older than `position` in the log, perhaps a little newer."""
 
-    seq: int
+    position: Position
     alarms: Mapping[str, Alarm]
+    counts: Mapping[Level, int]
+    """How many are open, by level: also of those for which there was no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,8 @@ class Difference:
     """New and changed alarms."""
 
 
-def board(seq: int, alarms: Iterable[Alarm]) -> Board:
-    return Board(seq, {alarm.id: alarm for alarm in alarms})
+def board(position: Position, alarms: Iterable[Alarm], counts: Mapping[Level, int]) -> Board:
+    return Board(position, {alarm.id: alarm for alarm in alarms}, counts)
 
 
 def difference(before: Board, after: Board) -> Difference:

@@ -1,5 +1,6 @@
 """What a row or a page says of one alarm that its fields don't say by themselves. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,8 +33,10 @@ class Promise:
 
 
 def order(alarm: Alarm) -> str:
-    """Sorts as the feed does: red first, then oldest first. Plain text, so that the page's module can compare it."""
-    return f"{list(NUMERALS).index(alarm.level)} {alarm.raised_at_ms:015d} {alarm.id}"
+    """Sorts as the feed does: red first, then what nobody has accepted, then oldest first. Plain text, so that the
+    page's module can compare it."""
+    accepted = alarm.case is None or alarm.case.state is not CaseState.REGISTERED
+    return f"{list(NUMERALS).index(alarm.level)} {accepted:d} {alarm.raised_at_ms:015d} {alarm.id}"
 
 
 def next_step(alarm: Alarm) -> Step | None:
@@ -54,3 +57,13 @@ def promise(alarm: Alarm) -> Promise | None:
 def calls_out(alarm: Alarm) -> bool:
     """Whether the page rings for it: red, and nobody has taken it."""
     return alarm.level == "red" and alarm.case is not None and alarm.case.state is CaseState.REGISTERED
+
+
+def calling(alarms: Iterable[Alarm]) -> dict[str, int]:
+    """The alarms that call, each with `called_at_ms`."""
+    return {alarm.id: called_at_ms(alarm) for alarm in alarms if calls_out(alarm)}
+
+
+def called_at_ms(alarm: Alarm) -> int:
+    """Since when it has been active, 0 once it is back to normal: when it comes again, it calls again."""
+    return 0 if alarm.state in RETURNED else alarm.changed_at_ms

@@ -18,6 +18,8 @@ from console.words import plain
 
 NUMBERS_PX, STATES_PX, AXIS_PX, TOP_PX = 190, 56, 26, 20
 """Heights: of the plot for numbers and for booleans, of the times under it, of the room for labels above it."""
+LIMIT_PX = 48
+"""Where the name of the limit begins: beside the numbers, and far from the newest values on the right."""
 SIDE = 1000
 """Width and height of the inner image, before it is stretched."""
 _STEPS_S = (1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
@@ -151,7 +153,7 @@ def _numbers(sheet: _Sheet, samples: Sequence[Sample]) -> None:
         sheet.shape(f'<polyline class="course" points="{" ".join(course)}"/>')
     if frame.limit is not None:
         sheet.across("limit", y(frame.limit))
-        sheet.text("limit-label", SIDE, sheet.over(y(frame.limit)), frame.limit_label, anchor="end", dx=-4)
+        sheet.text("limit-label", 0, sheet.over(y(frame.limit)), frame.limit_label, dx=LIMIT_PX)
 
 
 def _states(sheet: _Sheet, samples: Sequence[Sample]) -> None:

@@ -104,7 +104,7 @@ async def _opened(settings: Config) -> Database:
     wait_s, said = FIRST_WAIT_S, False
     while True:
         try:
-            database = await asyncio.to_thread(Database, settings.database)
+            database = await asyncio.to_thread(Database, settings.database, follow=True)
         except DatabaseAway as error:
             if not said:
                 log.warning("the rules' database is away; trying again", why=str(error))

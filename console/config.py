@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from collector.stores.choose import check_address
-from messages.settings import ConfigError, Folder, Settings, Text, line_of, read
+from messages.settings import ConfigError, Folder, Settings, Text, folders, line_of, read
 from rules.database import located
 
 
@@ -65,6 +65,6 @@ def load(path: Path) -> Config:
         update={
             "database": database,
             "accounts": base / config.accounts,
-            "kinds": [base / folder for folder in config.kinds],
+            "kinds": folders(path, "kinds", config.kinds),
         }
     )

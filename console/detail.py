@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from collector.stores.base import Sample
 from console import chart
 from console.card import RETURNED
 from console.history import Wish
@@ -36,6 +37,8 @@ def charts(alarm: Alarm, entries: Sequence[LogEntry], parts: Parts, words: Words
     from_ms, to_ms = span(alarm, now_ms)
     names = (alarm.channels or tuple(alarm.evidence))[:MOST_CHARTS]
     wishes = [Wish(alarm.site, alarm.device, name, from_ms, to_ms) for name in names]
+    series = parts.history.series(wishes)
+    from_ms = begin_ms(alarm, from_ms, to_ms, series)
     marks = [chart.Mark(alarm.raised_at_ms, "raised", words("chart.raised"))]
     marks += [
         chart.Mark(entry.at_ms, "cleared", words("chart.cleared"))
@@ -43,7 +46,7 @@ def charts(alarm: Alarm, entries: Sequence[LogEntry], parts: Parts, words: Words
         if entry.event in ("alarm.cleared", "alarm.latched")
     ]
     drawn = []
-    for name, samples in zip(names, parts.history.series(wishes), strict=True):
+    for name, samples in zip(names, series, strict=True):
         channel = parts.fragments.channel(alarm, name)
         title, limit = words.of(channel.name) if channel else name, alarm.limits.get(name)
         frame = chart.Frame(
@@ -75,6 +78,13 @@ def span(alarm: Alarm, now_ms: int) -> tuple[int, int]:
     over = alarm.state in RETURNED and (alarm.case is None or alarm.case.state is CaseState.CLOSED)
     to_ms = min(now_ms, alarm.changed_at_ms + AFTER_MS) if over else now_ms
     return alarm.raised_at_ms - BEFORE_MS, max(to_ms, alarm.raised_at_ms + 60_000)
+
+
+def begin_ms(alarm: Alarm, from_ms: int, to_ms: int, series: Sequence[Sequence[Sample] | None]) -> int:
+    """`from_ms`, or a little before the first reading of a device that has not been there for so long."""
+    first_ms = min((samples[0].at_ms for samples in series if samples), default=from_ms)
+    first_ms = min(first_ms, alarm.raised_at_ms)
+    return max(from_ms, first_ms - max((to_ms - first_ms) // 20, 5_000))
 
 
 def gap_ms(channel: Channel | None, span_ms: int) -> int:

@@ -2,8 +2,9 @@
 
 * Looking: about seven times a second one thread asks for the last log number, and for the open alarms when it has
   grown. Readers cost the database nothing.
-* A message is either a `step` (rows that are new, changed or gone; its id is the log number that it reaches), a
-  `list` (all rows, for a reader whose last number is too long ago or of another life), or a `beat` each second.
+* A message is either a `step` (rows that are new, changed or gone; its id is the position in the log that it
+  reaches), a `list` (all rows, for a reader whose last position is too long ago or of another database), or a `beat`
+  each second. Steps and lists count all open alarms, also those for which there is no room.
 * A beat follows a look that succeeded or is known to have failed, in the same stream: whoever hears it has heard
   every step before it. A look that hangs makes no beat, and the pages say so by themselves.
 * A reader has a bounded queue. Who does not read loses the connection, and catches up on the next.
@@ -24,7 +25,7 @@ from console.freshness import Vitals
 from console.words import LANGUAGES, Language
 from rules.database import DatabaseAway
 from rules.desk import Desk
-from rules.records import Alarm
+from rules.records import Alarm, Position
 
 LOOK_EVERY_S = 0.15
 BEAT_EVERY_S = 1.0
@@ -44,7 +45,7 @@ _Message = Mapping[Language, bytes]
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    after: int
+    after: int  # numbers of the database of the board
     upto: int
     message: _Message
 
@@ -112,11 +113,11 @@ class Feed:
     def readers(self) -> int:
         return len(self._readers)
 
-    async def stream(self, language: Language, owner: str, after: int | None) -> AsyncIterator[bytes]:
-        """What a page hears that has seen log number `after`; None: one that knows nothing. Raises Full."""
+    async def stream(self, language: Language, owner: str, after: Position | None) -> AsyncIterator[bytes]:
+        """What a page hears that has seen the log up to `after`; None: one that knows nothing. Raises Full."""
         if self._closed or len(self._readers) >= MOST_READERS:
             raise Full
-        if self._board is None or (after or 0) > self._board.seq:
+        if self._board is None or (after and not _reaches(self._board.position, after)):
             await self._look()  # the page was rendered after our last look
         reader = _Reader(language, owner)
         for message in self._missed(after):
@@ -158,12 +159,12 @@ class Feed:
         """Whether the last beat is no older than that."""
         return self._beat_at_s is not None and asyncio.get_running_loop().time() - self._beat_at_s < within_s
 
-    def _missed(self, after: int | None) -> list[_Message]:
+    def _missed(self, after: Position | None) -> list[_Message]:
         """What turns the page that has seen `after` into the page of now: some steps, or the whole list."""
-        if self._board is None or after == self._board.seq:
+        if self._board is None or after == self._board.position:
             return []  # without a board nothing is known, and the first one is told to all
-        if after is not None and self._steps and self._steps[0].after <= after < self._board.seq:
-            return [step.message for step in self._steps if step.upto > after]
+        if after and _reaches(self._board.position, after) and self._steps and self._steps[0].after <= after.seq:
+            return [step.message for step in self._steps if step.upto > after.seq]
         return [self._list(self._board)]
 
     async def _look(self) -> None:
@@ -180,20 +181,20 @@ class Feed:
                 log.info("the rules' database is back")
             self._away = False
             self._board = now
-            if before is None or now.seq < before.seq:  # seq went back: another database, whose numbers start anew
+            if before is None or not _reaches(now.position, before.position):  # another database, or an older copy
                 self._steps.clear()
                 self._tell(self._list(now))
             elif now is not before:
-                step = _Step(before.seq, now.seq, self._step(before, now))
+                step = _Step(before.position.seq, now.position.seq, self._step(before, now))
                 self._steps.append(step)
                 self._tell(step.message)
 
     def _read_board(self, before: Board | None) -> Board:
-        # The number first: what is committed in between is in the list, and comes once more with the next step.
-        seq = self._desk.last_seq()
-        if before is not None and seq == before.seq:
+        # The position first: what is committed in between is in the list, and comes once more with the next step.
+        position = self._desk.position()
+        if before is not None and position == before.position:
             return before
-        return board(seq, self._desk.alarms(open_only=True, limit=MOST_ROWS))
+        return board(position, self._desk.alarms(open_only=True, limit=MOST_ROWS), self._desk.counts())
 
     async def _tell_beat(self) -> None:
         vitals = None if self._away else await asyncio.to_thread(self._read_vitals)
@@ -215,14 +216,18 @@ class Feed:
 
     def _read_vitals(self) -> Vitals | None:
         try:
-            return Vitals(self._desk.pulse(), self._desk.edges())
+            return Vitals(self._desk.pulse(), self._desk.edges(self._clock_ms()))
         except DatabaseAway:
             return None
 
     def _step(self, before: Board, after: Board) -> _Message:
         change = difference(before, after)
         return {
-            language: _encoded("step", {"gone": change.gone, "now": self._entries(change.now, language)}, after.seq)
+            language: _encoded(
+                "step",
+                {"gone": change.gone, "now": self._entries(change.now, language), "counts": after.counts},
+                after.position,
+            )
             for language in LANGUAGES
         }
 
@@ -232,7 +237,11 @@ class Feed:
             self._whole = (
                 whole,
                 {
-                    language: _encoded("list", {"all": self._entries(whole.alarms.values(), language)}, whole.seq)
+                    language: _encoded(
+                        "list",
+                        {"all": self._entries(whole.alarms.values(), language), "counts": whole.counts},
+                        whole.position,
+                    )
                     for language in LANGUAGES
                 },
             )
@@ -253,7 +262,12 @@ class Feed:
         reader.end()
 
 
-def _encoded(event: str, content: Mapping[str, object], number: int | None = None) -> bytes:
+def _reaches(position: Position, other: Position) -> bool:
+    """Whether `other` lies behind it, in the same log."""
+    return position.life == other.life and position.seq >= other.seq
+
+
+def _encoded(event: str, content: Mapping[str, object], position: Position | None = None) -> bytes:
     """One message as the HTML standard's section on server-sent events writes it; JSON holds no line break."""
-    head = f"id: {number}\n" if number is not None else ""
+    head = f"id: {position}\n" if position else ""
     return f"{head}event: {event}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n".encode()

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console import card
-from console.freshness import Vitals, is_quiet, judge
+from console.freshness import Vitals, is_quiet, judge, silent_words
 from console.words import Language, Words, countdown
 from messages.kind import Channel, Kinds
 from messages.settings import Text
@@ -42,9 +42,11 @@ class Fragments:
             "next_step": card.next_step,
             "promise": card.promise,
             "calls_out": card.calls_out,
+            "calling": card.calling,
             "order": card.order,
             "countdown": countdown,
             "is_quiet": is_quiet,
+            "silent_words": silent_words,
             "facts": self._facts,
             "kind_of": lambda alarm: self._kinds.get(alarm.kind),
         }
@@ -67,7 +69,7 @@ class Fragments:
             "id": alarm.id,
             "order": card.order(alarm),
             "html": self.page("row.html", language, now_ms, alarm=alarm),
-            "calls": card.calls_out(alarm),
+            "calls": card.called_at_ms(alarm) if card.calls_out(alarm) else None,
             "say": words("feed.new", level=level, title=title, place=place),
         }
 

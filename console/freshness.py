@@ -14,8 +14,10 @@ from rules.records import EdgeState, Pulse
 
 PULSE_LIMIT_MS = 5_000
 """The engine writes its pulse every second."""
-QUIET_LIMIT_MS = 5 * 60_000
-"""An edge with any life-safety device sends at least once a minute (kinds' `interval`)."""
+QUIET_LIMIT_MS = 150_000
+"""An edge with any life-safety device sends at least once a minute (kinds' `interval`): 2.5 times that."""
+MOST_NAMED = 3
+"""Silent devices whose names a sentence holds."""
 
 Verdict = Literal["live", "attention", "blind"]
 
@@ -44,15 +46,16 @@ def judge(vitals: Vitals | None, words: Words, now_ms: int) -> Freshness:
     if trouble := _engine_trouble(vitals.pulse, words, now_ms):
         return Freshness("blind", (trouble,), ())
     assert vitals.pulse is not None
-    gaps = [trouble for edge in vitals.edges if (trouble := _edge_trouble(edge, words, now_ms))]
-    newest_ms = vitals.pulse.last_reading_at_ms
-    if newest_ms is not None and now_ms - newest_ms > QUIET_LIMIT_MS:
-        gaps.insert(0, words("fresh.readings_old", age=words.span(now_ms - newest_ms)))
-    facts = [words("fresh.engine")]
-    if newest_ms is None:
-        facts.append(words("fresh.no_reading"))
+    facts, gaps = [words("fresh.engine")], []
+    if (newest_ms := vitals.pulse.last_reading_at_ms) is None:
+        gaps.append(words("fresh.no_reading"))
+    elif now_ms - newest_ms > QUIET_LIMIT_MS:
+        gaps.append(words("fresh.readings_old", age=words.span(now_ms - newest_ms)))
     else:
         facts.append(words("fresh.reading", age=words.span(now_ms - newest_ms)))
+    if not vitals.edges:
+        gaps.append(words("feed.no_edges"))
+    gaps += [trouble for edge in vitals.edges if (trouble := _edge_trouble(edge, words, now_ms))]
     if vitals.edges:
         online = sum(edge.online for edge in vitals.edges)
         facts.append(words("fresh.edges", online=online, all=len(vitals.edges)))
@@ -65,6 +68,12 @@ def is_quiet(edge: EdgeState, now_ms: int) -> bool:
     return edge.online and now_ms - heard_ms > QUIET_LIMIT_MS
 
 
+def silent_words(edge: EdgeState, words: Words) -> str:
+    """Which of its devices say nothing."""
+    names = ", ".join(edge.silent[:MOST_NAMED]) + (" …" if len(edge.silent) > MOST_NAMED else "")
+    return words("fresh.devices_silent", n=len(edge.silent), all=edge.devices, names=names)
+
+
 def _engine_trouble(pulse: Pulse | None, words: Words, now_ms: int) -> str | None:
     if pulse is None:
         return words("fresh.engine_never")
@@ -73,6 +82,8 @@ def _engine_trouble(pulse: Pulse | None, words: Words, now_ms: int) -> str | Non
         return words("fresh.engine_dead", age=words.span(age_ms))
     if age_ms < -PULSE_LIMIT_MS:  # else a dead engine would look alive until our clock has caught up
         return words("fresh.engine_ahead", age=words.span(-age_ms))
+    if not pulse.hears:
+        return words("fresh.engine_deaf")
     return None
 
 
@@ -82,4 +93,6 @@ def _edge_trouble(edge: EdgeState, words: Words, now_ms: int) -> str | None:
     if is_quiet(edge, now_ms):
         heard_ms = edge.last_reading_at_ms or edge.since_ms
         return words("fresh.edge_quiet", edge=edge.edge, age=words.span(now_ms - heard_ms))
+    if edge.silent:  # of an edge that is away itself they all are
+        return words("fresh.edge_devices", edge=edge.edge, silent=silent_words(edge, words))
     return None

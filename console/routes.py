@@ -16,7 +16,7 @@ from console.feed import MOST_ROWS, Full
 from console.freshness import Vitals, judge
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
 from rules.case import OUTCOMES
-from rules.records import ActionRefused, Alarm, Case
+from rules.records import ActionRefused, Alarm, Case, Position
 
 router = APIRouter(dependencies=[Depends(logged_in)])
 
@@ -30,13 +30,14 @@ class NoSuchAlarm(Exception):
 @router.get("/")
 def live(visit: LoggedIn, refused: str = "", on: str = "") -> Response:
     desk = visit.parts.desk
-    seq = desk.last_seq()  # before the alarms: what comes in between is told once more by the feed
+    position = desk.position()  # before the alarms: what comes in between is told once more by the feed
     alarms = desk.alarms(open_only=True, limit=MOST_ROWS)
-    vitals = Vitals(desk.pulse(), desk.edges())
+    vitals = Vitals(desk.pulse(), desk.edges(visit.now_ms))
     return visit.page(
         "live.html",
-        seq=seq,
+        seq=position,
         alarms=alarms,
+        counts=desk.counts(),
         vitals=vitals,
         freshness=judge(vitals, visit.words, visit.now_ms),
         edges=vitals.edges,
@@ -48,15 +49,14 @@ def live(visit: LoggedIn, refused: str = "", on: str = "") -> Response:
 @router.get("/feed")
 async def feed(
     visit: LoggedIn,
-    after: int | None = None,
+    after: str = "",
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Server-sent events; a browser that comes back says how far it got."""
     assert visit.session
-    if last_event_id and last_event_id.isdecimal():
-        after = int(last_event_id)
+    seen = Position.parse(last_event_id or after)
     try:
-        stream = await visit.parts.feed.stream(visit.language, visit.session.token, after)
+        stream = await visit.parts.feed.stream(visit.language, visit.session.token, seen)
     except Full:
         return Response(status_code=503, headers={"Retry-After": "5"})
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
@@ -70,14 +70,16 @@ def session(visit: LoggedIn) -> Response:
 
 @router.get("/alarms/{alarm_id}")
 def alarm(visit: LoggedIn, alarm_id: str, refused: str = "", missing: bool = False) -> Response:
+    position = visit.parts.desk.position()  # before the alarm, as above
     found, entries = _known(visit, alarm_id), visit.parts.desk.log_of(alarm_id)
     complaint = _complaint(visit, refused, found) if refused else ""
     if missing:
         complaint = visit.words("action.outcome_missing")
     return visit.page(
         "alarm.html",
-        seq=visit.parts.desk.last_seq(),
+        seq=position,
         alarm=found,
+        alarms=visit.parts.desk.alarms(open_only=True, limit=MOST_ROWS),
         entries=entries,
         charts=detail.charts(found, entries, visit.parts, visit.words, visit.now_ms),
         outcomes=OUTCOMES,

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -92,7 +91,12 @@ def visit(request: Request) -> Visit:
     parts: Parts = request.app.state.parts
     now_ms = parts.clock_ms()
     token = request.cookies.get(SESSION_COOKIE, "")
-    session = parts.accounts.session(token, now_ms) if token else None
+    return visit_as(request, parts.accounts.session(token, now_ms) if token else None, now_ms)
+
+
+def visit_as(request: Request, session: Session | None, now_ms: int) -> Visit:
+    """The same when it is known who asks, or does not matter. Asks nobody."""
+    parts: Parts = request.app.state.parts
     chosen = _language(request.query_params.get("language"))
     return Visit(
         parts=parts,
@@ -124,7 +128,7 @@ LoggedIn = Annotated[Visit, Depends(logged_in)]
 def our_form(any_visit: AnyVisit, request: Request, token: Annotated[str, Form()] = "") -> None:
     """Raises NotOurForm. For every route that changes something."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):  # an origin has no path
         raise NotOurForm
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         raise NotOurForm

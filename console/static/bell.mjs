@@ -1,66 +1,80 @@
-// The sound of red alarms that nobody has accepted. A browser makes no sound before a person has touched the page, so
-// it is switched on by hand, and the button says which. To silence is not to accept: a new red alarm rings again.
+// The sound of red alarms that nobody has accepted. Whoever wants it switches it on, and the browser remembers. But a
+// browser makes no sound on a page that nobody has touched: until then the button says so, and any touch will do.
+// To silence is not to accept: a new red alarm rings again, and so does one that came back.
 
 const REPEAT_MS = 4000;
 const NOTES = [880, 660, 880, 660]; // Hz; two falling pairs, unlike any telephone
+const WISH = "gridcall-sound";
 
 export class Bell {
   #button;
   #sound = null;
-  #calling = new Set();
-  #silenced = new Set();
+  #calling = new Map(); // alarm -> since when it has been active, 0 once it is back to normal
+  #silenced = new Map(); // the same, as it was when somebody silenced it
 
   constructor(button) {
     this.#button = button;
     button.hidden = false;
     button.addEventListener("click", () => this.#press());
+    for (const touch of ["click", "keydown"]) document.addEventListener(touch, () => this.#wake());
     setInterval(() => this.#ring(), REPEAT_MS);
+    if (wished()) this.#switchOn();
   }
 
   // The alarms that call now: red, not accepted.
-  calling(ids) {
-    const grown = ids.some((id) => !this.#calling.has(id));
-    this.#calling = new Set(ids);
-    for (const id of this.#silenced) if (!this.#calling.has(id)) this.#silenced.delete(id);
-    if (grown) this.#ring();
+  calling(since) {
+    const rang = this.#isRinging();
+    const grown = [...since.keys()].some((id) => !this.#calling.has(id));
+    this.#calling = new Map(since);
+    for (const id of this.#silenced.keys()) if (!since.has(id)) this.#silenced.delete(id);
+    if (grown || !rang) this.#ring();
     this.#show();
-  }
-
-  // On a page without rows: what a step says of them.
-  hear({ gone, now }) {
-    const ids = new Set(this.#calling);
-    for (const id of gone) ids.delete(id);
-    for (const entry of now) ids[entry.calls ? "add" : "delete"](entry.id);
-    this.calling([...ids]);
   }
 
   #press() {
     if (!this.#sound) {
-      this.#sound = new AudioContext();
-      this.#ring();
+      this.#switchOn();
+      wish(true);
+    } else if (this.#sound.state !== "running") {
+      this.#wake();
     } else if (this.#isRinging()) {
-      this.#silenced = new Set(this.#calling);
+      this.#silenced = new Map(this.#calling);
     } else {
       this.#sound.close();
       this.#sound = null;
+      wish(false);
     }
     this.#show();
   }
 
+  #switchOn() {
+    this.#sound = new AudioContext();
+    this.#sound.addEventListener("statechange", () => {
+      this.#show();
+      this.#ring();
+    });
+    this.#show();
+  }
+
+  #wake() {
+    if (this.#sound && this.#sound.state !== "running") this.#sound.resume();
+  }
+
   #isRinging() {
-    return this.#sound !== null && [...this.#calling].some((id) => !this.#silenced.has(id));
+    const isLoud = ([id, sinceMs]) => !this.#silenced.has(id) || sinceMs > this.#silenced.get(id);
+    return this.#sound !== null && [...this.#calling].some(isLoud);
   }
 
   #show() {
-    const { off, on, ringing } = this.#button.dataset;
-    this.#button.textContent = !this.#sound ? off : this.#isRinging() ? ringing : on;
-    this.#button.setAttribute("aria-pressed", String(this.#sound !== null));
-    this.#button.classList.toggle("ringing", this.#isRinging());
+    const { off, on, ringing, touch } = this.#button.dataset;
+    const asleep = this.#sound !== null && this.#sound.state !== "running";
+    this.#button.textContent = !this.#sound ? off : asleep ? touch : this.#isRinging() ? ringing : on;
+    this.#button.setAttribute("aria-pressed", String(this.#sound !== null && !asleep));
+    this.#button.classList.toggle("ringing", asleep || this.#isRinging());
   }
 
   #ring() {
-    if (!this.#isRinging()) return;
-    this.#sound.resume();
+    if (!this.#isRinging() || this.#sound.state !== "running") return;
     NOTES.forEach((frequency, index) => {
       const at = this.#sound.currentTime + 0.05 + index * 0.22;
       const tone = new OscillatorNode(this.#sound, { frequency, type: "triangle" });
@@ -72,5 +86,22 @@ export class Bell {
       tone.start(at);
       tone.stop(at + 0.21);
     });
+  }
+}
+
+// Without storage, as some private windows have none, the wish lasts as long as the page.
+function wished() {
+  try {
+    return localStorage.getItem(WISH) === "on";
+  } catch {
+    return false;
+  }
+}
+
+function wish(on) {
+  try {
+    localStorage.setItem(WISH, on ? "on" : "off");
+  } catch {
+    // see above
   }
 }

@@ -71,10 +71,11 @@ export class Freshness {
     this.#strip.innerHTML = html;
   }
 
-  // The tab's title: staleness first, then the number of open alarms.
+  // The tab's title: staleness first, then the red alarms that call elsewhere, or the number of open alarms.
   #entitle(stale) {
     const open = document.querySelectorAll("#rows > li").length;
-    const title = `${stale ? `${stale} · ` : ""}${open ? `(${open}) ` : ""}${this.#title}`;
+    const calls = this.#body.dataset.calls;
+    const title = `${stale ? `${stale} · ` : ""}${calls ? `‼ ${calls} · ` : ""}${open ? `(${open}) ` : ""}${this.#title}`;
     if (document.title !== title) document.title = title;
   }
 }

@@ -1,36 +1,51 @@
-// One alarm's page brought up to date: fetches it again and replaces the parts that differ. A part that is as it was
-// stays untouched, and with it a choice half made in its form.
+// One alarm's page brought up to date: fetches it again and replaces the parts that differ, and tries until it has
+// them. A part that is as it was stays untouched, and with it a choice half made in its form.
 
 import { tick } from "./clock.mjs";
+
+const PATIENCE_MS = 5000;
+const RETRY_MS = 1000;
 
 const asSent = new Map(); // what the server last sent of each part; the clock changes the page's own
 
 let asking = false;
-let again = null;
+let again = false;
+let retry = null;
 
-export async function refreshParts(which = "[data-part]") {
+export async function refreshParts() {
   if (!document.querySelector("[data-alarm]")) return;
   if (asking) {
-    again = again === "[data-part]" ? again : which;
+    again = true;
     return;
   }
   asking = true;
+  again = false;
+  clearTimeout(retry);
+  let done = false;
   try {
-    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, cache: "no-store" });
-    if (answer.ok && !answer.redirected) replace(await answer.text(), which);
+    done = await fetched();
   } catch {
-    // away: the feed comes back first and brings us here again
-  } finally {
-    asking = false;
-    const next = again;
-    again = null;
-    if (next) refreshParts(next);
+    // away, or too slow
   }
+  asking = false;
+  if (again) refreshParts();
+  else if (!done) retry = setTimeout(refreshParts, RETRY_MS);
 }
 
-function replace(html, which) {
+async function fetched() {
+  const answer = await fetch(location.pathname, {
+    headers: { Accept: "text/html" },
+    cache: "no-store",
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  if (answer.redirected) return true; // to the login: the feed leads there
+  if (answer.ok) replace(await answer.text());
+  return answer.ok;
+}
+
+function replace(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
-  for (const part of fresh.querySelectorAll(which)) {
+  for (const part of fresh.querySelectorAll("[data-part]")) {
     const name = part.dataset.part;
     const place = document.querySelector(`[data-part="${name}"]`);
     const sent = timeless(part);

@@ -4,25 +4,24 @@ import { tick } from "./clock.mjs";
 
 export class Rows {
   #list;
-  #bell;
 
-  constructor(list, bell) {
+  constructor(list) {
     this.#list = list;
-    this.#bell = bell;
     this.#settle();
   }
 
-  step({ gone, now }) {
+  step({ gone, now, counts }) {
     for (const id of gone) this.#row(id)?.remove();
     const fresh = now.filter((entry) => !this.#put(entry));
     if (fresh.length) document.getElementById("aloud").textContent = fresh.map((entry) => entry.say).join(" ");
+    this.#count(counts);
     this.#settle();
   }
 
-  whole({ all }) {
+  whole({ all, counts }) {
     const kept = new Set(all.map((entry) => entry.id));
     const gone = [...this.#list.children].map((row) => row.dataset.id).filter((id) => !kept.has(id));
-    this.step({ gone, now: all });
+    this.step({ gone, now: all, counts });
   }
 
   // Puts a row in its place; true if it was there before.
@@ -48,17 +47,19 @@ export class Rows {
     return [...this.#list.children].find((row) => row.dataset.id === id);
   }
 
-  // What follows from the rows: the counts, the calm, the bell.
+  // Also the alarms for which there is no room.
+  #count(counts) {
+    for (const place of document.querySelectorAll("#counts > li")) {
+      place.querySelector("b").textContent = counts[place.dataset.level] ?? 0;
+    }
+  }
+
+  // What follows from the rows.
   #settle() {
     tick();
     const rows = [...this.#list.children];
-    for (const count of document.querySelectorAll("#counts > li")) {
-      const number = rows.filter((row) => row.dataset.level === count.dataset.level).length;
-      count.querySelector("b").textContent = number;
-    }
     document.getElementById("calm").hidden = rows.length > 0;
     const more = document.getElementById("more");
     more.hidden = rows.length < Number(more.dataset.most);
-    this.#bell.calling(rows.filter((row) => "calls" in row.dataset).map((row) => row.dataset.id));
   }
 }

@@ -63,7 +63,7 @@ class Block:
 
     def __post_init__(self) -> None:
         self.config = load(settings(self.folder))
-        self.database = Database(self.config.database)
+        self.database = Database(self.config.database, follow=True)
         self.accounts = Accounts(self.config.accounts)
         self.store = SqliteStore(self.folder / "history.db")
 
@@ -138,18 +138,25 @@ class Block:
         return found
 
     def return_to_normal(self, alarm: Alarm) -> None:
+        self._apply(alarm, machine.AlarmEvent.RETURNED)
+
+    def come_back(self, alarm: Alarm) -> None:
+        self._apply(alarm, machine.AlarmEvent.RAISED)
+
+    def _apply(self, alarm: Alarm, event: machine.AlarmEvent) -> None:
         with self.database.writing() as connection:
             row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm.id)).one()
             before = rows.condition_of(row)
-            after = machine.apply(before, machine.AlarmEvent.RETURNED, self.now_ms)
+            after = machine.apply(before, event, self.now_ms)
             rows.write_condition(connection, alarm.id, after, rows.alarm_of(row).case)
-            name = machine.log_event(before, after, machine.AlarmEvent.RETURNED)
+            name = machine.log_event(before, after, event)
             assert name
             rows.append(connection, [rows.Line(name, alarm.id, None, "rules")], self.now_ms)
 
-    def beat(self, *, last_reading_at_ms: int | None = None) -> None:
+    def beat(self, *, last_reading_at_ms: int | None = None, hears: bool = True) -> None:
         """The engine's pulse, now."""
-        pulse = Pulse(at_ms=self.now_ms, last_reading_at_ms=last_reading_at_ms or self.now_ms, readings=1000)
+        last_ms = last_reading_at_ms or self.now_ms
+        pulse = Pulse(at_ms=self.now_ms, last_reading_at_ms=last_ms, readings=1000, hears=hears)
         with self.database.writing() as connection:
             connection.execute(delete(db.pulse))
             connection.execute(insert(db.pulse), {"id": 1, **asdict(pulse)})
@@ -164,10 +171,18 @@ class Block:
             devices=0,
         )
         row: dict[str, Any] = asdict(edge)
-        row.pop("devices")
+        del row["devices"], row["silent"]
         with self.database.writing() as connection:
             connection.execute(delete(db.edges).where(db.edges.c.edge == name))
             connection.execute(insert(db.edges), row)
+
+    def add_device(self, name: str, *, edge: str = "pi-1", silent_from_ms: int) -> None:
+        key = {"site": SITE, "edge": EdgeId(edge), "device": DeviceId(name)}
+        with self.database.writing() as connection:
+            connection.execute(
+                insert(db.devices), key | {"kind": "gas_alarm", "model": "m", "place": {}, "settings": {}}
+            )
+            connection.execute(insert(db.silences), key | {"from_ms": silent_from_ms})
 
     def rename_device(self, alarm: Alarm, device: str) -> None:
         with self.database.writing() as connection:

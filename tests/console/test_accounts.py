@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from console.accounts import (
     HOUR_MS,
     IDLE_MS,
     LIFE_MS,
+    SEEN_EVERY_MS,
     AccountError,
     Accounts,
     Session,
@@ -149,3 +151,13 @@ def test_the_token_of_a_form_belongs_to_one_session_and_does_not_give_it_away() 
     assert form_token("one") == form_token("one")
     assert form_token("one") != form_token("two")
     assert "one" not in form_token("one")
+
+
+def test_a_session_holds_while_its_use_can_not_be_written_down(accounts: Accounts, tmp_path: Path) -> None:
+    session = logged_in(accounts)
+    with closing(sqlite3.connect(tmp_path / "console.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert accounts.session(session.token, NOON_MS + SEEN_EVERY_MS + 1) == session
+    assert accounts.session(session.token, NOON_MS + SEEN_EVERY_MS + 1) == session
+    with closing(sqlite3.connect(tmp_path / "console.db")) as other:
+        assert other.execute("SELECT seen_at_ms FROM sessions").fetchone() == (NOON_MS + SEEN_EVERY_MS + 1,)

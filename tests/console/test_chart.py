@@ -9,7 +9,8 @@ import pytest
 
 from collector.stores.base import Sample
 from console.chart import Frame, Mark, draw, nice_step
-from tests.console.block import NOON_MS
+from console.detail import begin_ms
+from tests.console.block import NOON_MS, Block
 
 MINUTE = 60_000
 HOUR = Frame(
@@ -68,6 +69,21 @@ def test_the_limit_is_always_in_sight_even_far_above_the_values() -> None:
     (limit,) = of_class(svg, "limit")
     assert 20 <= float(limit.get("y1", "")) <= 210
     assert texts(svg, "limit-label") == ["limit 10 %LEL"]
+
+
+def test_the_name_of_the_limit_stands_on_the_left_away_from_the_newest_values() -> None:
+    (label,) = of_class(drawn([at(0, 0.5)], replace(HOUR, limit=10.0, limit_label="limit 10 %LEL")), "limit-label")
+    assert (label.get("x"), label.get("text-anchor")) == ("0.00%", "start")
+
+
+@pytest.mark.parametrize(("first_minute", "begin_minute"), [(0, 0), (40, 38.75), (64, 60.8)])
+def test_the_time_shown_begins_shortly_before_the_first_reading_and_never_after_the_alarm(
+    first_minute: float, begin_minute: float, junmen: Block
+) -> None:
+    alarm = replace(junmen.raise_alarm(), raised_at_ms=NOON_MS + 61 * MINUTE)
+    series = [[at(first_minute, 1.0), at(65, 1.0)], None, []]
+    begin = begin_ms(alarm, NOON_MS, NOON_MS + 65 * MINUTE, series)
+    assert begin == max(NOON_MS, round(NOON_MS + begin_minute * MINUTE))
 
 
 def test_times_are_those_of_the_site() -> None:

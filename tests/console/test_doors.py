@@ -1,5 +1,7 @@
 """The way in and out: who gets past, with which cookies, and what a stranger sees."""
 
+import sqlite3
+
 import httpx
 import pytest
 from fastapi.routing import APIRoute
@@ -179,3 +181,41 @@ async def test_an_error_carries_the_policy_too_and_speaks_plainly(junmen: Block)
     assert answer.status_code == 500
     assert "服务器出错了" in answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://]", "//", "http://console:x:y", "console", "http://console/"])
+async def test_an_origin_that_is_none_is_refused_and_not_stumbled_over(
+    browser: httpx.AsyncClient, junmen: Block, origin: str
+) -> None:
+    alarm = junmen.raise_alarm()
+    await log_in(browser)
+    token = hidden((await browser.get("/")).text, "token")
+    answer = await browser.post(f"/alarms/{alarm.id}/accept", data={"token": token}, headers={"origin": origin})
+    assert answer.status_code == 403
+    answer = await browser.post(
+        f"/alarms/{alarm.id}/accept", data={"token": token}, headers={"origin": "http://console"}
+    )
+    assert answer.status_code == 303
+
+
+async def test_a_form_with_files_in_it_is_not_read(browser: httpx.AsyncClient, junmen: Block) -> None:
+    alarm = junmen.raise_alarm()
+    await log_in(browser)
+    token = hidden((await browser.get("/")).text, "token")
+    path = f"/alarms/{alarm.id}/accept"
+    assert (await browser.post(path, data={"token": token}, files={"x": b"y"})).status_code == 415
+    assert (await browser.post(path, json={"token": token})).status_code == 415
+    assert junmen.alarm(alarm.id) == alarm
+
+
+async def test_the_page_of_an_error_asks_no_database(junmen: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    transport = httpx.ASGITransport(junmen.console(), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://console") as browser:
+        await log_in(browser)
+        monkeypatch.setattr(junmen.accounts, "session", fail)
+        answer = await browser.get("/")
+    assert answer.status_code == 500
+    assert "服务器出错了" in answer.text

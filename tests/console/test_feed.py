@@ -16,6 +16,8 @@ from console.fragments import Fragments
 from console.words import load_words
 from messages.kind import load_kinds
 from messages.settings import Text
+from rules.database import Database, set_aside
+from rules.records import Position
 from tests.console.block import Block
 
 PATIENCE_S = 5
@@ -26,7 +28,7 @@ class Heard:
     """One message."""
 
     event: str
-    number: int | None
+    number: Position | None
     content: dict[str, Any]
 
 
@@ -34,7 +36,7 @@ def parsed(message: bytes) -> Heard | None:
     fields = dict(line.split(": ", 1) for line in message.decode().splitlines() if line)
     if "event" not in fields:
         return None
-    return Heard(fields["event"], int(fields["id"]) if "id" in fields else None, json.loads(fields["data"]))
+    return Heard(fields["event"], Position.parse(fields.get("id", "")), json.loads(fields["data"]))
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ async def feed(junmen: Block, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def page(feed: Feed, after: int | None, language: Any = "en") -> AsyncIterator[Callable[..., Any]]:
+async def page(feed: Feed, after: Position | None, language: Any = "en") -> AsyncIterator[Callable[..., Any]]:
     """A page that listens; the context gives `hear(*events)`, the next message of one of these events."""
     stream = await feed.stream(language, "somebody", after)
 
@@ -71,11 +73,11 @@ async def page(feed: Feed, after: int | None, language: Any = "en") -> AsyncIter
 
 
 async def test_a_new_alarm_reaches_the_page_with_the_number_of_the_log(feed: Feed, junmen: Block) -> None:
-    async with page(feed, junmen.desk.last_seq()) as hear:
+    async with page(feed, junmen.desk.position()) as hear:
         await hear("beat")
         alarm = junmen.raise_alarm()
         step = await hear("step")
-        assert step.number == junmen.desk.last_seq()
+        assert step.number == junmen.desk.position()
         (entry,) = step.content["now"]
         assert entry["id"] == alarm.id
         assert "Gas leak" in entry["html"]
@@ -84,7 +86,7 @@ async def test_a_new_alarm_reaches_the_page_with_the_number_of_the_log(feed: Fee
 
 
 async def test_each_page_hears_its_own_language(feed: Feed, junmen: Block) -> None:
-    async with page(feed, junmen.desk.last_seq(), "zh") as hear:
+    async with page(feed, junmen.desk.position(), "zh") as hear:
         await hear("beat")
         junmen.raise_alarm()
         assert "燃气泄漏" in (await hear("step")).content["now"][0]["html"]
@@ -93,7 +95,7 @@ async def test_each_page_hears_its_own_language(feed: Feed, junmen: Block) -> No
 async def test_a_step_tells_what_changed_and_what_is_over_and_nothing_else(feed: Feed, junmen: Block) -> None:
     first, second = junmen.raise_alarm("d-1"), junmen.raise_alarm("d-2")
     assert first.case
-    async with page(feed, junmen.desk.last_seq()) as hear:
+    async with page(feed, junmen.desk.position()) as hear:
         await hear("beat")
         junmen.desk.accept(first.case.id, actor="chen", at_ms=junmen.now_ms)
         step = await hear("step")
@@ -104,11 +106,11 @@ async def test_a_step_tells_what_changed_and_what_is_over_and_nothing_else(feed:
         junmen.desk.close(first.case.id, actor="chen", at_ms=junmen.now_ms, outcome="mended")
         while not (step := await hear("step")).content["gone"]:
             assert second.id not in [entry["id"] for entry in step.content["now"]]
-        assert step.content == {"gone": [first.id], "now": []}
+        assert step.content == {"gone": [first.id], "now": [], "counts": {"red": 1}}
 
 
 async def test_who_comes_back_hears_what_was_missed_once(feed: Feed, junmen: Block) -> None:
-    async with page(feed, junmen.desk.last_seq()) as hear:
+    async with page(feed, junmen.desk.position()) as hear:
         await hear("beat")
         junmen.raise_alarm("d-1")
         last = (await hear("step")).number
@@ -120,25 +122,29 @@ async def test_who_comes_back_hears_what_was_missed_once(feed: Feed, junmen: Blo
             assert step.event == "step"
             heard += [entry["id"] for entry in step.content["now"]]
         assert sorted(heard) == sorted(missed)
-        assert step.number == junmen.desk.last_seq()
+        assert step.number == junmen.desk.position()
 
 
-@pytest.mark.parametrize("after", [None, 10_000])
-async def test_who_knows_nothing_or_another_life_gets_the_whole_list(
-    feed: Feed, junmen: Block, after: int | None
-) -> None:
-    alarms = {junmen.raise_alarm(f"d-{number}").id for number in range(3)}
-    async with page(feed, after) as hear:
+@pytest.mark.parametrize("who", ["knows nothing", "is of another life", "is ahead"])
+async def test_who_knows_nothing_or_another_life_gets_the_whole_list(feed: Feed, junmen: Block, who: str) -> None:
+    async with page(feed, junmen.desk.position()) as hear:
+        await hear("beat")
+        alarms = {junmen.raise_alarm(f"d-{number}").id for number in range(2)}
+        while (await hear("step")).number != junmen.desk.position():
+            pass
+    life, seq = junmen.desk.position().life, junmen.desk.position().seq
+    others = {"knows nothing": None, "is of another life": Position("f00", seq), "is ahead": Position(life, 10_000)}
+    async with page(feed, others[who]) as hear:
         whole = await hear("list", "step")
         assert whole.event == "list"
         assert {entry["id"] for entry in whole.content["all"]} == alarms
-        assert whole.number == junmen.desk.last_seq()
+        assert whole.number == junmen.desk.position()
 
 
 async def test_who_was_away_for_longer_than_steps_are_kept_gets_the_whole_list(feed: Feed, junmen: Block) -> None:
-    async with page(feed, junmen.desk.last_seq()) as hear:
+    async with page(feed, junmen.desk.position()) as hear:
         await hear("beat")
-        long_ago = junmen.desk.last_seq()
+        long_ago = junmen.desk.position()
         for number in range(feeding.STEPS_KEPT + 1):
             junmen.raise_alarm(f"d-{number}")
             await hear("step")
@@ -161,7 +167,7 @@ async def test_without_its_database_the_feed_says_so_and_goes_on_when_it_is_back
         with junmen.database.writing() as connection:
             connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {to}")
 
-    async with page(feed, junmen.desk.last_seq()) as hear:
+    async with page(feed, junmen.desk.position()) as hear:
         await hear("beat")
         assert feed.alive
         await asyncio.to_thread(rename, "log", "gone")
@@ -178,7 +184,7 @@ async def test_without_its_database_the_feed_says_so_and_goes_on_when_it_is_back
 
 async def test_another_database_under_the_same_name_is_told_as_a_whole(feed: Feed, junmen: Block) -> None:
     junmen.raise_alarm("d-1")
-    async with page(feed, junmen.desk.last_seq()) as hear:
+    async with page(feed, junmen.desk.position()) as hear:
         await hear("beat")
         with junmen.database.writing() as connection:
             connection.exec_driver_sql("DELETE FROM log WHERE seq > 1")
@@ -186,8 +192,8 @@ async def test_another_database_under_the_same_name_is_told_as_a_whole(feed: Fee
 
 
 async def test_a_page_that_does_not_read_is_cut_off_and_costs_no_more_memory(feed: Feed, junmen: Block) -> None:
-    stream = await feed.stream("en", "somebody", junmen.desk.last_seq())
-    async with page(feed, junmen.desk.last_seq()) as hear:
+    stream = await feed.stream("en", "somebody", junmen.desk.position())
+    async with page(feed, junmen.desk.position()) as hear:
         number = 0
         while feed.readers > 1:
             junmen.raise_alarm(f"d-{number}")
@@ -199,7 +205,7 @@ async def test_a_page_that_does_not_read_is_cut_off_and_costs_no_more_memory(fee
 
 
 async def test_the_end_of_a_login_ends_its_streams_and_no_others(feed: Feed) -> None:
-    mine, other = await feed.stream("en", "me", 0), await feed.stream("en", "another", 0)
+    mine, other = await feed.stream("en", "me", None), await feed.stream("en", "another", None)
     feed.drop("me")
     async with asyncio.timeout(PATIENCE_S):
         assert [message async for message in mine] == [b"retry: 1000\n\n"]
@@ -208,12 +214,12 @@ async def test_the_end_of_a_login_ends_its_streams_and_no_others(feed: Feed) -> 
 
 
 async def test_streams_end_by_themselves_when_the_console_stops(feed: Feed) -> None:
-    stream = await feed.stream("en", "me", 0)
+    stream = await feed.stream("en", "me", None)
     feed.close()
     async with asyncio.timeout(PATIENCE_S):
         assert [message async for message in stream] == [b"retry: 1000\n\n"]
     with pytest.raises(Full):
-        await feed.stream("en", "me", 0)
+        await feed.stream("en", "me", None)
 
 
 async def test_a_stream_ends_now_and_then_so_that_a_login_that_is_over_is_noticed(
@@ -227,6 +233,34 @@ async def test_a_stream_ends_now_and_then_so_that_a_login_that_is_over_is_notice
 
 async def test_there_is_an_end_to_the_number_of_pages(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeding, "MOST_READERS", 1)
-    await feed.stream("en", "me", 0)
+    await feed.stream("en", "me", None)
     with pytest.raises(Full):
-        await feed.stream("en", "me", 0)
+        await feed.stream("en", "me", None)
+
+
+async def test_steps_and_lists_count_all_open_alarms(
+    feed: Feed, junmen: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "MOST_ROWS", 1)
+    junmen.raise_alarm("d-1")
+    async with page(feed, None) as hear:
+        assert (await hear("list")).content["counts"] == {"red": 1}
+        junmen.raise_alarm("d-2")
+        junmen.raise_alarm("d-3", level="blue")
+        while (heard := await hear("step")).content["counts"] != {"red": 2, "blue": 1}:
+            pass
+        assert heard.content["now"] == []
+
+
+async def test_a_file_that_takes_the_place_of_the_database_is_read_and_told_as_a_whole(
+    feed: Feed, junmen: Block
+) -> None:
+    junmen.raise_alarm("d-1")
+    async with page(feed, junmen.desk.position()) as hear:
+        await hear("beat")
+        set_aside(junmen.config.database, 5)
+        Database(junmen.config.database).close()
+        heard = await hear("list", "step")
+        assert (heard.event, heard.content["all"]) == ("list", [])
+        while (await hear("beat")).content["verdict"] != "blind":  # no engine has written there yet
+            pass

@@ -5,8 +5,10 @@ import re
 import httpx
 import pytest
 
+from console import routes
 from messages.settings import Text
-from rules.records import AlarmState, CaseState
+from rules.desk import Desk
+from rules.records import AlarmState, CaseState, LogEntry
 from tests.console.block import NOON_MS, Block
 from tests.console.browsing import hidden, log_in, press
 
@@ -271,3 +273,49 @@ async def test_without_its_database_the_page_says_so_instead_of_showing_nothing(
     answer = await desk.get("/")
     assert answer.status_code == 503
     assert "读不到告警数据库" in answer.text
+
+
+async def test_silent_devices_stand_in_the_list_of_edges_and_all_is_not_well(
+    desk: httpx.AsyncClient, junmen: Block
+) -> None:
+    junmen.add_device("gas-3-2-101", silent_from_ms=NOON_MS - 1)
+    junmen.add_device("gas-3-2-102", silent_from_ms=NOON_MS)
+    page = await desk.get("/")
+    assert "一切正常" not in page.text
+    assert "1 台设备无数据（共 2 台）：gas-3-2-101" in page.text.split('id="edges"')[1]
+
+
+async def test_without_a_broker_the_page_does_not_say_that_all_is_well(desk: httpx.AsyncClient, junmen: Block) -> None:
+    junmen.beat(hears=False)
+    page = seen(await desk.get("/"))
+    assert "一切正常" not in page
+    assert "不是实时" in page
+
+
+async def test_the_counts_are_of_all_open_alarms_also_of_those_without_room(
+    desk: httpx.AsyncClient, junmen: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "MOST_ROWS", 2)
+    for number in range(3):
+        junmen.raise_alarm(f"d-{number}")
+    page = (await desk.get("/")).text
+    assert page.count('class="row red') == 2
+    assert '<li class="red" data-level="red"><b>3</b>' in page
+
+
+async def test_what_happens_while_an_alarms_page_is_made_is_told_once_more(
+    desk: httpx.AsyncClient, junmen: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarm, before = junmen.raise_alarm(), junmen.desk.position()
+    assert alarm.case
+    case_id, log_of = alarm.case.id, Desk.log_of
+
+    def meanwhile(self: Desk, alarm_id: str) -> list[LogEntry]:
+        found = log_of(self, alarm_id)
+        junmen.desk.accept(case_id, actor="wang", at_ms=junmen.now_ms)
+        return found
+
+    monkeypatch.setattr(Desk, "log_of", meanwhile)
+    page = await desk.get(f"/alarms/{alarm.id}")
+    assert f'data-seq="{before}"' in page.text
+    assert junmen.desk.position() != before

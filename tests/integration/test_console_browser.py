@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect, sync_playwright
 
 from messages.settings import Text
 from rules.records import CaseState
@@ -111,7 +111,7 @@ def test_an_alarms_page_follows_the_case_to_its_end(running: Console, window: Wi
     expect(page.get_by_text("It is still going on")).to_be_visible()
     page.get_by_label("Mended").check()
     page.get_by_role("button", name="Close").click()
-    expect(page.get_by_role("alert")).to_contain_text("It is still going on, so it can't be closed.")
+    expect(page.get_by_role("alert")).to_contain_text("It is still going on, so it can't be closed")
     block.return_to_normal(alarm)
     expect(page.get_by_text("readings normal again, being checked")).to_be_visible()
     page.get_by_label("Mended").check()
@@ -204,6 +204,161 @@ def test_the_bell_rings_for_a_red_alarm_until_silenced_or_accepted(running: Cons
     expect(bell).to_have_text("Sound: on")
 
 
+def test_ten_tabs_have_one_stream_and_all_of_them_are_live(running: Console, window: Window) -> None:
+    """A browser opens six connections to a server: with a stream for each tab the seventh would never load."""
+    window.log_in()
+    context = window.page.context
+    streams: list[str] = []
+    context.on("request", lambda request: streams.append(request.url) if "/feed?" in request.url else None)
+    others = [context.new_page() for _ in range(9)]
+    for page in others:
+        page.goto(running.address)
+        expect(page.locator("body")).to_have_attribute("data-verdict", "live")
+    assert streams == []
+    first = running.block.raise_alarm(place="while all are open")
+    for page in others:
+        expect(page.locator(f"[data-id='{first.id}']")).to_be_visible()
+    others[-1].get_by_role("button", name="Accept").click()
+    for page in others:
+        expect(page.locator("#rows > li")).to_contain_text(f"Accepted · {NAME}")
+
+    window.page.close()  # the one that has the stream
+    second = running.block.raise_alarm("gas-2", place="after it went")
+    for page in others:
+        expect(page.locator(f"[data-id='{second.id}']")).to_be_visible()
+        expect(page.locator("body")).to_have_attribute("data-verdict", "live")
+    assert len(streams) == 1
+
+
+def test_a_tab_that_missed_a_message_of_the_leader_catches_up_by_itself(running: Console, window: Window) -> None:
+    window.log_in()
+    follower = window.page.context.new_page()
+    follower.add_init_script("""{
+        const hear = BroadcastChannel.prototype.addEventListener;
+        BroadcastChannel.prototype.addEventListener = function (kind, use) {
+            hear.call(this, kind, (event) => event.data.kind !== "step" && use(event));
+        };
+    }""")
+    follower.goto(running.address)
+    expect(follower.locator("body")).to_have_attribute("data-verdict", "live")
+    alarm = running.block.raise_alarm()
+    expect(follower.locator(f"[data-id='{alarm.id}']")).to_be_visible()
+
+
+def test_a_leader_that_sleeps_is_replaced_by_a_tab_that_is_looked_at(running: Console, window: Window) -> None:
+    asleep = "BroadcastChannel.prototype.postMessage = () => {}"
+    window.page.context.add_init_script(f"if (window.name !== 'awake') {asleep}")
+    window.log_in()
+    follower = window.page.context.new_page()
+    follower.evaluate("window.name = 'awake'")
+    follower.goto(running.address)
+    expect(follower.locator("body")).to_have_attribute("data-verdict", "lost", timeout=5000)
+    expect(follower.locator("body")).to_have_attribute("data-verdict", "live", timeout=5000)
+
+
+def test_without_locks_each_tab_has_its_own_stream(running: Console, window: Window) -> None:
+    """As over plain http from another computer."""
+    window.page.context.add_init_script("delete Navigator.prototype.locks")
+    window.log_in()
+    with window.page.context.new_page() as second:
+        with second.expect_request(lambda request: "/feed?" in request.url):
+            second.goto(running.address)
+        expect(second.locator("body")).to_have_attribute("data-verdict", "live")
+
+
+def test_a_page_that_could_not_be_fetched_is_fetched_again(running: Console, window: Window) -> None:
+    alarm = running.block.raise_alarm()
+    window.log_in()
+    page = window.page
+    page.goto(f"{running.address}/alarms/{alarm.id}")
+    expect(page.locator("body")).to_have_attribute("data-verdict", "live")
+    failed: list[str] = []
+
+    def fail(route: Route) -> None:
+        failed.append(route.request.url)
+        route.fulfill(status=503)
+
+    page.route("**/alarms/*", fail, times=2)
+    assert alarm.case
+    running.block.desk.accept(alarm.case.id, actor="王建国", at_ms=running.block.now_ms)
+    expect(page.locator("#case")).to_contain_text("王建国", timeout=4500)  # before the timer comes round twice
+    assert len(failed) == 2
+
+
+def test_on_an_alarms_page_a_new_red_alarm_elsewhere_is_seen_heard_and_read_aloud(
+    running: Console, window: Window
+) -> None:
+    page, block = window.page, running.block
+    mine = block.raise_alarm("gas-1")
+    window.log_in()
+    page.goto(f"{running.address}/alarms/{mine.id}")
+    expect(page.locator("#calls")).to_be_hidden()
+    page.locator("#bell").click()
+    expect(page.locator("#bell")).to_have_text("Silence")
+    page.locator("#bell").click()
+    expect(page.locator("#bell")).to_have_text("Sound: on")
+
+    other = block.raise_alarm("gas-2", place="Block 9")
+    expect(page.locator("#calls")).to_have_text("Other red alarms to be accepted: 1")
+    expect(page.locator("#aloud")).to_contain_text("Block 9")
+    expect(page.locator("#bell")).to_have_text("Silence")
+    expect(page).to_have_title(re.compile("^‼ 1 · Gas leak"))
+    page.reload()
+    expect(page.locator("#calls")).to_be_visible()
+    page.locator("#calls").click()
+    expect(page.locator(f"[data-id='{other.id}']")).to_be_visible()
+
+
+def test_a_red_alarm_that_came_while_the_server_was_away_calls_on_an_alarms_page_too(
+    running: Console, window: Window
+) -> None:
+    """After a restart the feed sends the whole list, not steps."""
+    page, mine = window.page, running.block.raise_alarm("gas-1", level="blue")
+    window.log_in()
+    page.goto(f"{running.address}/alarms/{mine.id}")
+    page.locator("#bell").click()
+    expect(page.locator("#bell")).to_have_text("Sound: on")
+    running.service.kill()
+    running.block.raise_alarm("gas-2")
+    running.service.start()
+    expect(page.locator("#calls")).to_be_visible(timeout=10_000)
+    expect(page.locator("#bell")).to_have_text("Silence")
+
+
+def test_the_sound_stays_on_from_page_to_page_and_asks_for_the_touch_that_it_needs(
+    running: Console, window: Window
+) -> None:
+    page, bell = window.page, window.page.locator("#bell")
+    running.block.raise_alarm()
+    window.log_in()
+    bell.click()
+    expect(bell).to_have_text("Silence")
+    with page.context.new_page() as second:
+        second.goto(running.address)
+        expect(second.locator("#bell")).to_have_text("Sound: tap once")
+        expect(second.locator("#bell")).to_have_class(re.compile("ringing"))
+        second.locator("main").click()
+        expect(second.locator("#bell")).to_have_text("Silence")
+    bell.click()
+    bell.click()
+    expect(bell).to_have_text("Sound: off")
+    page.reload()
+    expect(bell).to_have_text("Sound: off")
+
+
+def test_a_silenced_red_alarm_that_comes_back_rings_again(running: Console, window: Window) -> None:
+    alarm, bell = running.block.raise_alarm(), window.page.locator("#bell")
+    window.log_in()
+    bell.click()
+    bell.click()
+    expect(bell).to_have_text("Sound: on")
+    running.block.return_to_normal(alarm)
+    expect(window.page.locator("#rows > li")).to_contain_text("readings normal again")
+    expect(bell).to_have_text("Sound: on")
+    running.block.come_back(alarm)
+    expect(bell).to_have_text("Silence")
+
+
 def test_the_buttons_work_without_scripts_and_by_keyboard(chromium: Browser, running: Console) -> None:
     alarm = running.block.raise_alarm()
     context = chromium.new_context(locale="en-GB", java_script_enabled=False)
@@ -238,10 +393,11 @@ def test_it_fits_every_screen_and_can_be_read_and_touched(chromium: Browser, run
     for path in ("/", f"/alarms/{alarm.id}"):
         window.page.goto(running.address + path)
         expect(window.page.locator("body")).to_have_attribute("data-verdict", "live")
-        for width in (320, 390, 768, 1280, 1920):
+        for width in (320, 390, 768, 900, 1024, 1280, 1920):
             window.page.set_viewport_size({"width": width, "height": 900})
             assert window.page.evaluate("document.documentElement.scrollWidth") <= width
             assert window.page.evaluate(SMALL) == []
+            assert window.page.evaluate(COVERED) == []
         assert window.page.evaluate(CONTRAST) == []
     assert window.complaints == []
     context.close()
@@ -250,6 +406,17 @@ def test_it_fits_every_screen_and_can_be_read_and_touched(chromium: Browser, run
 SMALL = """[...document.querySelectorAll("button, .button, .tool, label.choice")]
     .filter((e) => e.offsetParent && (e.offsetHeight < 44 || e.offsetWidth < 44)).map((e) => e.outerHTML)"""
 """What a finger would miss."""
+
+COVERED = """() => {
+    const meet = (a, b) =>
+        a.right > b.left + 1 && a.left < b.right - 1 && a.bottom > b.top + 1 && a.top < b.bottom - 1;
+    return [...document.querySelectorAll("#rows > li")].flatMap((row) => {
+        const button = row.querySelector(".act").getBoundingClientRect();
+        return [...row.querySelectorAll(".what *, .how *, .when *")]
+            .filter((e) => meet(e.getBoundingClientRect(), button)).map((e) => e.outerHTML);
+    });
+}"""
+"""What lies under a row's button."""
 
 CONTRAST = """() => {
     const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from rules.records import Position
 from tests.console.block import PASSWORD, settings
 from tests.console.browsing import hidden
 from tests.integration.console_filling import NAME, Console, console
@@ -39,7 +40,7 @@ def browser(running: Console) -> Iterator[httpx.Client]:
         yield client
 
 
-def messages(answer: httpx.Response) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
+def messages(answer: httpx.Response) -> Iterator[tuple[str, Position | None, dict[str, Any]]]:
     """Event, number and content of each message. A line that never ends is no message."""
     fields: dict[str, str] = {}
     for line in answer.iter_lines():
@@ -47,15 +48,16 @@ def messages(answer: httpx.Response) -> Iterator[tuple[str, int | None, dict[str
             name, _, value = line.partition(": ")
             fields[name] = value
         elif "event" in fields:
-            number = int(fields["id"]) if "id" in fields else None
-            yield fields["event"], number, json.loads(fields["data"])
+            yield fields["event"], Position.parse(fields.get("id", "")), json.loads(fields["data"])
             fields = {}
         else:
             fields = {}
 
 
 @contextlib.contextmanager
-def stream(browser: httpx.Client, last: int | None) -> Iterator[Iterator[tuple[str, int | None, dict[str, Any]]]]:
+def stream(
+    browser: httpx.Client, last: Position | None
+) -> Iterator[Iterator[tuple[str, Position | None, dict[str, Any]]]]:
     headers = STREAM | ({"last-event-id": str(last)} if last is not None else {})
     with browser.stream("GET", "/feed", headers=headers) as answer:
         assert answer.status_code == 200
@@ -66,7 +68,7 @@ def stream(browser: httpx.Client, last: int | None) -> Iterator[Iterator[tuple[s
 def test_a_reader_whose_connection_breaks_again_and_again_misses_nothing_and_hears_nothing_twice(
     running: Console, browser: httpx.Client
 ) -> None:
-    last: int | None = running.block.desk.last_seq()
+    last: Position | None = running.block.desk.position()
     raised: list[str] = []
     heard: list[str] = []
     for round_ in range(5):
@@ -89,7 +91,7 @@ def test_a_reader_whose_connection_breaks_again_and_again_misses_nothing_and_hea
 
 def test_after_a_restart_of_the_console_the_reader_gets_the_whole_list(running: Console, browser: httpx.Client) -> None:
     before = running.block.raise_alarm("before")
-    last = running.block.desk.last_seq()
+    last = running.block.desk.position()
     running.service.kill()
     meanwhile = running.block.raise_alarm("meanwhile")
     running.service.start()
@@ -99,12 +101,12 @@ def test_after_a_restart_of_the_console_the_reader_gets_the_whole_list(running: 
             event, number, content = next(feed)
     entries = content["all"] if event == "list" else content["now"]
     assert {before.id, meanwhile.id} >= {entry["id"] for entry in entries} >= {meanwhile.id}
-    assert number == running.block.desk.last_seq()
+    assert number == running.block.desk.position()
 
 
 def test_an_alarm_is_in_the_open_page_within_300_ms_of_its_commit(running: Console, browser: httpx.Client) -> None:
     delays_ms = []
-    with stream(browser, running.block.desk.last_seq()) as feed:
+    with stream(browser, running.block.desk.position()) as feed:
         next(feed)
         for number in range(10):
             running.block.raise_alarm(f"d-{number}")
@@ -141,7 +143,7 @@ def test_a_reader_that_reads_nothing_holds_up_nobody(running: Console, browser: 
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", running.service.port))
         deaf.sendall(f"GET /feed HTTP/1.1\r\nHost: x\r\nCookie: {cookies}\r\n\r\n".encode())
-        with stream(browser, running.block.desk.last_seq()) as feed:
+        with stream(browser, running.block.desk.position()) as feed:
             next(feed)
             for number in range(20):
                 alarm = running.block.raise_alarm(f"d-{number}", place="很长的地址" * 30)

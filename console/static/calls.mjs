@@ -1,0 +1,44 @@
+// The red alarms that nobody has accepted: they call, on every page. The bell rings for them; a page that shows other
+// things says in a bar, in its title and aloud that they wait.
+
+export class Calls {
+  #body;
+  #bell;
+  #bar = document.getElementById("calls");
+  #own = document.querySelector("[data-alarm]")?.dataset.alarm;
+  #since; // alarm -> since when it has been active, 0 once it is back to normal: a new call has a later time
+
+  constructor(body, bell) {
+    this.#body = body;
+    this.#bell = bell;
+    this.#since = new Map(Object.entries(JSON.parse(body.dataset.calling)));
+    this.#show();
+  }
+
+  step({ gone, now }) {
+    const fresh = now.filter((entry) => entry.calls !== null && !this.#since.has(entry.id));
+    for (const id of gone) this.#since.delete(id);
+    for (const { id, calls } of now) {
+      if (calls === null) this.#since.delete(id);
+      else this.#since.set(id, calls);
+    }
+    if (this.#bar && fresh.length) {
+      document.getElementById("aloud").textContent = fresh.map((entry) => entry.say).join(" ");
+    }
+    this.#show();
+  }
+
+  whole({ all }) {
+    const kept = new Set(all.map((entry) => entry.id));
+    this.step({ gone: [...this.#since.keys()].filter((id) => !kept.has(id)), now: all });
+  }
+
+  #show() {
+    this.#bell.calling(this.#since);
+    if (!this.#bar) return; // the feed itself: its rows say it
+    const others = [...this.#since.keys()].filter((id) => id !== this.#own).length;
+    this.#bar.hidden = !others;
+    this.#bar.textContent = this.#bar.dataset.say.replace("{}", others);
+    this.#body.dataset.calls = others || "";
+  }
+}
