@@ -23,6 +23,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-dev-shm-usage",
 ]
 PAGE_LIMIT_MS, ACCEPT_LIMIT_MS = 2000, 1000
 
