@@ -1,6 +1,6 @@
 """The edge agent: where its parts meet.
 
-line, listener -> reporter -> intake -> outbox on disk -> uplink -> receipt -> row deleted
+sources -> reporter -> intake -> outbox on disk -> uplink -> receipt -> row deleted
 """
 
 import asyncio
@@ -10,12 +10,15 @@ from typing import Any, NoReturn
 import structlog
 
 from edge.clock import Clock
-from edge.config import Config
+from edge.config import Config, of
 from edge.disk import Disk
 from edge.intake import Intake
-from edge.line import Line
-from edge.listener import Listener
+from edge.models.message import JsonModel
+from edge.models.modbus import ModbusModel
 from edge.report import Reporter
+from edge.sources.listener import Listener
+from edge.sources.modbus_line import ModbusLine
+from edge.sources.source import Deliver, Source
 from edge.uplink import Uplink
 from messages.reading import Reading
 
@@ -41,16 +44,22 @@ def build(
     intake = Intake(disk, uplink.woken, uplink.cry)
     reporter = Reporter({device.id: device.kind for device in config.devices})
 
-    async def deliver(readings: list[Reading], then: Callable[[], None] | None = None) -> None:
+    async def deliver(readings: list[Reading], then: Callable[[], None] | None = None, /) -> None:
         await intake.put(reporter.select(readings), then)
 
-    tasks = [intake.run, uplink.run]
-    for name, slaves in config.slaves.items():
-        tasks.append(Line(config.lines[name], slaves, deliver, clock_ms=clock_ms).run)
-    if config.local and config.publishers:
-        local = Listener(config.site, config.edge, config.local, config.publishers, deliver, clock_ms=clock_ms)
-        tasks.append(local.run)
-    return tasks
+    return [intake.run, uplink.run, *(source.run for source in sources(config, deliver, clock_ms=clock_ms))]
+
+
+def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) -> list[Source]:
+    """Whatever readings come from: one task each, and none waits for another."""
+    found: list[Source] = []
+    for name, line in config.lines.items():
+        on_line = config.on_line(name)
+        if slaves := of(ModbusModel, on_line):
+            found.append(ModbusLine(line, slaves, deliver, clock_ms=clock_ms))
+    if config.local and (publishers := of(JsonModel, config.on_broker())):
+        found.append(Listener(config.site, config.edge, config.local, publishers, deliver, clock_ms=clock_ms))
+    return found
 
 
 async def run(config: Config, clock: Clock, *, software: str) -> None:

@@ -3,16 +3,18 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge import agent, config, schedule
+from edge import agent, config
 from edge.clock import Clock
-from edge.config import Config, LineSettings, Slave
+from edge.config import Config, Device, LineSettings, of
+from edge.models.modbus import ModbusModel
 from edge.protocols.modbus_rtu import silent_interval_s, transmission_s
+from edge.sources import schedule
 from gridcall import software
 
 app = typer.Typer(
@@ -56,21 +58,19 @@ def summary(parsed: Config) -> Iterator[str]:
     yield f"outbox: {parsed.folder}, at most {parsed.outbox_limit_bytes // config.MEGABYTE} MB"
     yield f"uplink: {parsed.uplink.address} as {parsed.uplink.username or 'nobody'}"
     for name, line in parsed.lines.items():
-        slaves = parsed.slaves.get(name, ())
+        slaves = of(ModbusModel, parsed.on_line(name))
         speed = f"{line.baudrate} Bd, 8{line.parity}{line.stop_bits}"
         yield f"line {name}: {line.port}, {speed}, busy {load(line, slaves):.0%} of the time"
         for slave in slaves:
-            yield f"  unit {slave.unit}: {slave.device.id} ({slave.device.announcement.model})"
-            for poll in schedule.polls(slave.device.id, slave.unit, slave.model):
+            yield f"  unit {slave.unit}: {slave.id} ({slave.announcement.model})"
+            for poll in schedule.polls(slave.id, slave.unit, slave.model):
                 asked = poll.request
                 where = f"{asked.table} 0x{asked.address:04X}" + (f" and {asked.count - 1} more" * (asked.count > 1))
                 yield f"    every {poll.every_s:g} s {where}: {', '.join(poll.channels)}"
     if parsed.local:
         yield f"local broker: {parsed.local.address} as {parsed.local.username or 'nobody'}"
-    for publisher in parsed.publishers:
-        device = publisher.device
-        channels = ", ".join(publisher.model.channels)
-        yield f"  topic {publisher.topic}: {device.id} ({device.announcement.model}): {channels}"
+    for device in parsed.on_broker():
+        yield f"  topic {device.topic}: {device.id} ({device.announcement.model}): {', '.join(device.model.channels)}"
 
 
 def warnings(parsed: Config) -> Iterator[str]:
@@ -79,9 +79,9 @@ def warnings(parsed: Config) -> Iterator[str]:
         if "://" not in line.port and not os.access(line.port, os.R_OK | os.W_OK):
             there = "may not be used by this user (group dialout?)" if Path(line.port).exists() else "is not there"
             yield f"line {name}: {line.port} {there}"
-        if name not in parsed.slaves:
+        if not parsed.on_line(name):
             yield f"line {name}: no device is on it"
-        elif (busy := load(line, parsed.slaves[name])) > 1:
+        elif (busy := load(line, of(ModbusModel, parsed.on_line(name)))) > 1:
             yield f"line {name}: {busy:.1f} s of traffic a second; its devices are read less often than asked for"
     if parsed.uplink.username is None:
         yield "uplink: no username; a broker with Gridcall's access rules lets nobody in without"
@@ -90,18 +90,18 @@ def warnings(parsed: Config) -> Iterator[str]:
             f'uplink: username is "{parsed.uplink.username}"; '
             f"Gridcall's access rules let \"{parsed.site}/{parsed.edge}\" alone write this edge's topics"
         )
-    if parsed.local and not parsed.publishers:
+    if parsed.local and not parsed.on_broker():
         yield "local: no device publishes on it"
     folder = next(folder for folder in (parsed.folder, *parsed.folder.absolute().parents) if folder.exists())
     if not os.access(folder, os.W_OK):
         yield f"folder: {folder} may not be written by this user"
 
 
-def load(line: LineSettings, slaves: tuple[Slave, ...]) -> float:
+def load(line: LineSettings, slaves: Sequence[Device[ModbusModel]]) -> float:
     """The share of its time that a line is busy when all its slaves answer."""
     busy = 0.0
     for slave in slaves:
-        for poll in schedule.polls(slave.device.id, slave.unit, slave.model):
+        for poll in schedule.polls(slave.id, slave.unit, slave.model):
             bytes_on_the_wire = 8 + poll.request.reply_bytes
             needed_s = transmission_s(bytes_on_the_wire, line.baudrate) + 2 * silent_interval_s(line.baudrate)
             busy += (needed_s + TURNAROUND_S) / poll.every_s

@@ -1,18 +1,18 @@
 """The configuration of one edge agent: one TOML file, checked whole before anything is opened.
 
-A line carries slaves by unit number; a device has a line and a unit, or a topic of the local broker, as its model
-wants. Paths in the file are relative to it. Every complaint names file, line and field.
+A device has a line and a unit, or a topic of the local broker, as its model wants; a line speaks one protocol. Paths in the file are relative to it. Every complaint names file, line and field.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar, cast
 
 from pydantic import Field
 
+from edge.models.base import Product
 from edge.models.product import SHIPPED as MODELS
-from edge.models.product import JsonModel, ModbusModel, Model, load_models
+from edge.models.product import Model, load_models
 from messages.announcement import Announcement, Place
 from messages.bus import Broker
 from messages.ids import DeviceId, EdgeId, Identifier, SiteId
@@ -33,6 +33,8 @@ from messages.settings import (
 )
 
 MEGABYTE = 1024 * 1024
+REACHED_BY = ("line", "unit", "topic")
+"""The fields of a `[[devices]]` table of which a model wants some, and refuses the others."""
 
 
 class LineSettings(Settings):
@@ -76,31 +78,20 @@ class File(Settings):
     devices: list[DeviceSettings] = Field(min_length=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One configured device with its kind looked up."""
+M = TypeVar("M", bound=Product, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device(Generic[M]):
+    """One configured device with its kind and model looked up. Of `line`, `unit` and `topic` it has what its model wants."""
 
     id: DeviceId
     kind: Kind
+    model: M
     announcement: Announcement
-
-
-@dataclass(frozen=True, slots=True)
-class Slave:
-    """A device on a serial line."""
-
-    device: Device
-    unit: int
-    model: ModbusModel
-
-
-@dataclass(frozen=True, slots=True)
-class Publisher:
-    """A device that publishes JSON on the local broker."""
-
-    device: Device
-    topic: str
-    model: JsonModel
+    line: str = ""
+    unit: int = 0
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +105,21 @@ class Config:
     uplink: Broker
     local: Broker | None
     lines: Mapping[str, LineSettings]
-    slaves: Mapping[str, tuple[Slave, ...]]
-    """By line; a line without slaves isn't in it."""
-    publishers: tuple[Publisher, ...]
+    devices: tuple[Device[Model], ...]
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
 
-    @property
-    def devices(self) -> list[Device]:
-        slaves = [slave.device for on_line in self.slaves.values() for slave in on_line]
-        return slaves + [publisher.device for publisher in self.publishers]
+    def on_line(self, name: str) -> list[Device[Model]]:
+        """All of one protocol: nothing else is accepted."""
+        return [device for device in self.devices if device.line == name]
+
+    def on_broker(self) -> list[Device[Model]]:
+        return [device for device in self.devices if device.topic]
+
+
+def of(model: type[M], devices: Iterable[Device[Product]]) -> list[Device[M]]:
+    """Those of `devices` whose product file is a `model`."""
+    return [cast(Device[M], device) for device in devices if isinstance(device.model, model)]
 
 
 def parse(path: Path) -> Config:
@@ -135,14 +131,7 @@ def parse(path: Path) -> Config:
     models = load_models(kinds, *own_models)
     check = _Check(path, file, kinds, models)
     check.lines()
-    slaves: dict[str, list[Slave]] = {}
-    publishers = []
-    for index, settings in enumerate(file.devices):
-        found = check.device(index, settings)
-        if isinstance(found, Slave):
-            slaves.setdefault(str(settings.line), []).append(found)
-        else:
-            publishers.append(found)
+    devices = tuple(check.device(index, settings) for index, settings in enumerate(file.devices))
     return Config(
         site=SiteId(file.site),
         edge=EdgeId(file.edge),
@@ -151,8 +140,7 @@ def parse(path: Path) -> Config:
         uplink=_beside(file.uplink, here),
         local=_beside(file.local, here) if file.local else None,
         lines={line.name: line for line in file.lines},
-        slaves={name: tuple(on_line) for name, on_line in slaves.items()},
-        publishers=tuple(publishers),
+        devices=devices,
         notes=(*_replacements(KINDS, own_kinds), *_replacements(MODELS, own_models)),
     )
 
@@ -167,48 +155,55 @@ class _Check:
     def __init__(self, path: Path, file: File, kinds: Kinds, models: Mapping[str, Model]) -> None:
         self._path, self._file, self._kinds, self._models = path, file, kinds, models
         self._taken: dict[tuple[str, ...], str] = {}
+        self._spoken: dict[str, tuple[str, str]] = {}
+        """By line: the protocol of its devices, and the first of them."""
 
     def lines(self) -> None:
         for index, line in enumerate(self._file.lines):
             self._once(("the name", line.name), "another line", ("lines", index, "name"))
             self._once((line.port,), f"line `{line.name}`", ("lines", index, "port"))
 
-    def device(self, index: int, device: DeviceSettings) -> Slave | Publisher:
+    def device(self, index: int, device: DeviceSettings) -> Device[Model]:
         here = ("devices", index)
         self._once(("the id", device.id), "another device", (*here, "id"))
         if (model := self._models.get(device.model)) is None:
             self._wrong((*here, "model"), f"no model `{device.model}`{suggest(device.model, self._models)}")
-        announcement = Announcement(kind=model.kind, model=device.model, place=device.place, settings=device.settings)
-        known = Device(DeviceId(device.id), self._kinds[model.kind], announcement)
-        if isinstance(model, ModbusModel):
-            return self._slave(here, device, known, model)
-        return self._publisher(here, device, known, model)
+        self._reached(here, device, model)
+        return Device(
+            id=DeviceId(device.id),
+            kind=self._kinds[model.kind],
+            model=model,
+            announcement=Announcement(
+                kind=model.kind, model=device.model, place=device.place, settings=device.settings
+            ),
+            line=device.line or "",
+            unit=device.unit or 0,
+            topic=device.topic or "",
+        )
 
-    def _slave(self, here: tuple[Any, ...], device: DeviceSettings, known: Device, model: ModbusModel) -> Slave:
+    def _reached(self, here: tuple[Any, ...], device: DeviceSettings, model: Model) -> None:
+        """The device says where it is, in its protocol's way, and nobody else is there."""
+        lines = {line.name: line for line in self._file.lines}
+        for name in REACHED_BY:
+            said = getattr(device, name) is not None
+            if said and name not in model.reached_by:
+                self._wrong((*here, name), f"a {device.model} has no {name}; it {model.way}")
+            if not said and name in model.reached_by:
+                others = suggest("", lines) if name == "line" else ""
+                self._wrong((*here, name), f"is missing: a {device.model} {model.way}{others}")
+        if device.line is not None:
+            if device.line not in lines:
+                self._wrong((*here, "line"), f"no line `{device.line}`{suggest(device.line, lines)}")
+            spoken = self._spoken.setdefault(device.line, (model.protocol, device.id))
+            if spoken[0] != model.protocol:
+                complaint = f"a {device.model} speaks {model.protocol}, and `{spoken[1]}` on this line {spoken[0]}"
+                self._wrong((*here, "line"), complaint)
+        if device.unit is not None:
+            self._once((f"unit {device.unit} of line", str(device.line)), f"device `{device.id}`", (*here, "unit"))
         if device.topic is not None:
-            self._wrong((*here, "topic"), f"a {device.model} has no topic; it is a unit on a line")
-        names = [line.name for line in self._file.lines]
-        if device.line is None or device.unit is None:
-            missing = "line" if device.line is None else "unit"
-            self._wrong((*here, missing), f"is missing: a {device.model} is a unit on a line{suggest('', names)}")
-        if device.line not in names:
-            self._wrong((*here, "line"), f"no line `{device.line}`{suggest(device.line, names)}")
-        self._once((f"unit {device.unit} of line", device.line), f"device `{device.id}`", (*here, "unit"))
-        for name in model.channels:
-            if known.kind.channels[name].type == "text":
-                self._wrong((*here, "model"), f"{device.model}: {name} is text, which no register holds")
-        return Slave(known, device.unit, model)
-
-    def _publisher(self, here: tuple[Any, ...], device: DeviceSettings, known: Device, model: JsonModel) -> Publisher:
-        for name in ("line", "unit"):
-            if getattr(device, name) is not None:
-                self._wrong((*here, name), f"a {device.model} has no {name}; it publishes on a topic")
-        if device.topic is None:
-            self._wrong((*here, "topic"), f"is missing: a {device.model} publishes on a topic of the local broker")
-        self._once(("topic", device.topic), f"device `{device.id}`", (*here, "topic"))
-        if self._file.local is None:
-            self._wrong(("local",), f"is missing: device `{device.id}` publishes on the local broker")
-        return Publisher(known, device.topic, model)
+            self._once(("topic", device.topic), f"device `{device.id}`", (*here, "topic"))
+            if self._file.local is None:
+                self._wrong(("local",), f"is missing: device `{device.id}` publishes on the local broker")
 
     def _once(self, what: tuple[str, ...], owner: str, where: tuple[Any, ...]) -> None:
         if what in self._taken:

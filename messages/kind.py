@@ -57,11 +57,29 @@ class Channel(Settings):
         return self
 
 
+class Command(Settings):
+    """One thing that a kind may be told to do."""
+
+    name: Text
+    meaning: str
+    type: Literal["none", "boolean", "number"] = "none"
+    """What value goes with it."""
+    unit: str | None = None
+    range: Span | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.type != "number" and (self.range or self.unit):
+            raise ValueError(f"only a number has a {'range' if self.range else 'unit'}")
+        return self
+
+
 class Kind(Settings):
-    """What it is, e.g. `manhole_cover`, and what it can say."""
+    """What it is, e.g. `manhole_cover`, what it can say, and what it may be told."""
 
     name: Text
     channels: dict[Annotated[str, Field(pattern=IDENTIFIER)], Channel] = Field(min_length=1)
+    commands: dict[Annotated[str, Field(pattern=IDENTIFIER)], Command] = Field(default_factory=dict)
 
 
 Kinds = Mapping[str, Kind]

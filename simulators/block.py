@@ -11,7 +11,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from edge.models.product import ModbusModel, Model, load_models
+from edge.models.modbus import ModbusModel
+from edge.models.product import Model, load_models
 from messages.ids import DeviceId, Identifier
 from messages.kind import Kind, Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s, line_of, read, suggest

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from edge.models.product import JsonChannel, JsonModel
+from edge.models.message import JsonChannel, JsonModel
 from simulators.block import Level
 
 

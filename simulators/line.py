@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edge.models.product import ModbusModel
+from edge.models.modbus import ModbusModel
 from messages.settings import ConfigError
 from simulators.block import Device, Level, Line
 from simulators.modbus_slave import Answer, answer, request_length, spoiled

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import aiomqtt
 import structlog
 
-from edge.models.product import JsonModel
+from edge.models.message import JsonModel
 from simulators.block import Device, Level, LocalBroker
 from simulators.json_message import encode
 from simulators.plant import Plant

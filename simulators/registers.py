@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge.models.product import ModbusChannel, ModbusModel, Table
+from edge.models.modbus import ModbusChannel, ModbusModel, Table
 from simulators.block import Level
 
 MOST_FLOAT32 = 3.4028234663852886e38

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from edge.models.product import ModbusModel
+from edge.models.modbus import ModbusModel
 from simulators.block import Block, Device
 from simulators.happening import Happening, happenings
 from simulators.line import SerialLine

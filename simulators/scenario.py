@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edge.models.product import ModbusModel
+from edge.models.modbus import ModbusModel
 from messages.ids import Identifier
 from messages.settings import ConfigError, Seconds, Settings, duration_s, read, suggest
 from simulators.block import Block, Device, Level, complaint

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from edge.models.product import JsonChannel, JsonModel
+from edge.models.message import JsonChannel, JsonModel
 from messages.kind import Kind
 from messages.reading import Value
 

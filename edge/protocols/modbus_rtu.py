@@ -5,7 +5,7 @@ section 2.5 (frames, silent interval, CRC). pymodbus builds requests, decodes re
 judge adds what it leaves open: a reply must be of the unit, the function and the length that were asked for.
 Anything else is garbled and never becomes a value, since RTU replies carry no number that ties them to a request.
 
-Left to others: opening ports, waiting, discarding what arrives after a verdict (edge/line.py).
+Left to others: opening ports, waiting, discarding what arrives after a verdict (edge/sources/modbus_line.py).
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pymodbus.pdu import DecodePDU, ModbusPDU, ReadCoilsRequest, ReadHoldingRegi
 from pymodbus.pdu.bit_message import ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadInputRegistersRequest
 
-from edge.models.product import Table
+from edge.models.modbus import Table
 
 MOST_REGISTERS = 125
 MOST_BITS = 2000

@@ -5,7 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.commands import app, load, summary, warnings
-from edge.config import Config, parse
+from edge.config import Config, of, parse
+from edge.models.modbus import ModbusModel
 from messages.settings import ConfigError
 
 GOOD = """\
@@ -87,7 +88,7 @@ def test_a_good_file_is_read_and_its_paths_are_beside_it(tmp_path: Path) -> None
         (
             "unit = 11\n",
             "",
-            "edge.toml:13: devices.0.unit: is missing: a modbus-gas-detector is a unit on a line; known: rs485-1",
+            "edge.toml:13: devices.0.unit: is missing: a modbus-gas-detector is a unit on a line",
         ),
         (
             "unit = 11\n",
@@ -156,7 +157,7 @@ def test_a_user_adds_a_kind_and_a_model_by_two_files(tmp_path: Path) -> None:
         'meaning = "A-weighted"\ntype = "number"\nunit = "dB"\ninterval = "1min"\n'
     )
     (tmp_path / "models/acme-noise.toml").write_text(
-        'protocol = "modbus-rtu"\nname = "Acme"\nsource = "none"\nkind = "noise"\npoll_every = "1s"\n'
+        'protocol = "modbus"\nname = "Acme"\nsource = "none"\nkind = "noise"\npoll_every = "1s"\n'
         "[channels.level]\ninput = 0\n"
     )
     config = parsed(
@@ -190,11 +191,11 @@ def test_what_cannot_work_is_warned_of(tmp_path: Path) -> None:
 
 def test_a_line_that_is_asked_for_too_much_is_warned_of(tmp_path: Path) -> None:
     slow = parsed(tmp_path, ("baudrate = 9600", "baudrate = 300"))
-    assert load(slow.lines["rs485-1"], slow.slaves["rs485-1"]) > 1
+    assert load(slow.lines["rs485-1"], of(ModbusModel, slow.on_line("rs485-1"))) > 1
     assert any("read less often" in warning for warning in warnings(slow))
 
 
-NOISE = """protocol = "modbus-rtu"
+NOISE = """protocol = "modbus"
 name = "Acme"
 source = "none"
 kind = "gas_alarm"
@@ -261,5 +262,5 @@ def test_a_model_in_the_place_of_a_shipped_one_is_noted(tmp_path: Path) -> None:
 
 def test_one_device_is_one_device(tmp_path: Path) -> None:
     config = parsed(tmp_path)
-    one = replace(config, slaves={}, publishers=config.publishers[:1])
+    one = replace(config, devices=config.devices[:1])
     assert next(summary(one)) == "edge junmen/pi-1: 1 device"

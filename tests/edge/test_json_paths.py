@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.models.product import JsonModel, load_models
+from edge.models.message import JsonModel
+from edge.models.product import load_models
 from edge.protocols.json_paths import AHEAD_MS, JsonError, Message, decode
 from messages.kind import load_kinds
 

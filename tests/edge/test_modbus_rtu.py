@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
-from edge.models.product import Table
+from edge.models.modbus import Table
 from edge.protocols.modbus_rtu import Fault, Garbled, Judge, Refused, Request, Values, encode, transmission_s
 
 REQUEST = Request(11, "holding", 0, 3)

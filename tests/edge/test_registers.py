@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import registers
-from edge.models.product import ModbusChannel
+from edge.models.modbus import ModbusChannel
+from edge.sources import registers
 from messages.ids import DeviceId
 from messages.kind import Channel, Kind
 from messages.reading import Quality, Reading, Value

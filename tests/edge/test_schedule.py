@@ -3,9 +3,10 @@ from itertools import pairwise
 
 import pytest
 
-from edge.models.product import ModbusModel, load_models
+from edge.models.modbus import ModbusModel
+from edge.models.product import load_models
 from edge.protocols.modbus_rtu import Request
-from edge.schedule import MOST_BACKOFF_S, Poll, Schedule, backoff_s, polls, spread
+from edge.sources.schedule import MOST_BACKOFF_S, Poll, Schedule, backoff_s, polls, spread
 from messages.ids import DeviceId
 from messages.kind import load_kinds
 
@@ -13,7 +14,7 @@ from messages.kind import load_kinds
 def model(channels: Mapping[str, Mapping[str, object]]) -> ModbusModel:
     return ModbusModel.model_validate(
         {
-            "protocol": "modbus-rtu",
+            "protocol": "modbus",
             "name": "",
             "source": "",
             "kind": "",

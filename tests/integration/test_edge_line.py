@@ -5,18 +5,20 @@ import contextlib
 import gc
 import os
 import tty
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import structlog
 
-from edge.config import Device, LineSettings, Slave
-from edge.line import Line
-from edge.line import _open as open_port
-from edge.models.product import ModbusModel, load_models
+from edge.config import Device, LineSettings
+from edge.models.modbus import ModbusModel
+from edge.models.product import load_models
 from edge.protocols.modbus_rtu import Request, Values, silent_interval_s
-from edge.schedule import PATIENCE
+from edge.sources.modbus_line import ModbusLine
+from edge.sources.port import open_port
+from edge.vitals import PATIENCE
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId
 from messages.kind import load_kinds
@@ -31,24 +33,26 @@ NOW_MS = 1_763_700_000_000
 Readings = asyncio.Queue[Reading]
 
 
-def slave(name: str, model_name: str, unit: int) -> Slave:
+def slave(name: str, model_name: str, unit: int) -> Device[ModbusModel]:
     model = MODELS[model_name]
     assert isinstance(model, ModbusModel)
     model = model.model_copy(update={"poll_every_s": 0.02})
     announcement = Announcement(kind=model.kind, model=model_name, place=Place(grid="grid-1", text=""))
-    return Slave(Device(DeviceId(name), KINDS[model.kind], announcement), unit, model)
+    return Device(
+        id=DeviceId(name), kind=KINDS[model.kind], model=model, announcement=announcement, line="line", unit=unit
+    )
 
 
 @contextlib.asynccontextmanager
-async def polled(port: str, *slaves: Slave, timeout: str = "500ms") -> AsyncIterator[Readings]:
+async def polled(port: str, *slaves: Device[ModbusModel], timeout: str = "500ms") -> AsyncIterator[Readings]:
     readings: Readings = asyncio.Queue()
 
-    async def deliver(some: list[Reading]) -> None:
+    async def deliver(some: list[Reading], then: Callable[[], None] | None = None, /) -> None:
         for reading in some:
             readings.put_nowait(reading)
 
     settings = LineSettings.model_validate({"name": "line", "port": port, "baudrate": 115200, "timeout": timeout})
-    task = asyncio.create_task(Line(settings, slaves, deliver, clock_ms=lambda: NOW_MS).run())
+    task = asyncio.create_task(ModbusLine(settings, slaves, deliver, clock_ms=lambda: NOW_MS).run())
     try:
         async with asyncio.timeout(LIMIT_S):
             yield readings
@@ -115,7 +119,7 @@ async def test_a_refusal_is_said_once_and_is_no_absence(libmodbus: Libmodbus) ->
     assert isinstance(beyond, ModbusModel)
     channels = {"fill": beyond.channels["fill"].model_copy(update={"holding": 100})}
     far = slave("bin-1", "modbus-bin-sensor", 11)
-    far = Slave(far.device, 11, far.model.model_copy(update={"channels": channels}))
+    far = replace(far, model=far.model.model_copy(update={"channels": channels}))
     with structlog.testing.capture_logs() as said:
         async with polled(libmodbus.port, far, slave("gas-1", "modbus-gas-detector", 11)) as readings:
             for _ in range(20):
@@ -212,7 +216,7 @@ async def test_a_reply_that_comes_too_late_never_answers_the_next_question(termi
     settings = LineSettings.model_validate(
         {"name": "line", "port": terminal.port, "baudrate": 115200, "timeout": "200ms"}
     )
-    line = Line(settings, [], deliver, clock_ms=lambda: NOW_MS)
+    line = ModbusLine(settings, [], deliver, clock_ms=lambda: NOW_MS)
     port = await open_port(settings)
     question = Request(11, "holding", 0, 2)
     assert await line._ask(port, question) is None
@@ -245,7 +249,7 @@ async def test_a_reply_that_is_no_good_never_becomes_a_reading(terminal: Termina
 async def test_a_port_that_is_not_there_is_said_once_and_opened_when_it_comes(
     terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.line.FIRST_BACKOFF_S", 0.02)
+    monkeypatch.setattr("edge.sources.port.FIRST_BACKOFF_S", 0.02)
     port = tmp_path / "ttyUSB0"
     with structlog.testing.capture_logs() as said:
         async with polled(str(port), slave("gas-1", "modbus-gas-detector", 11)) as readings:
@@ -262,7 +266,7 @@ async def test_a_port_that_is_not_there_is_said_once_and_opened_when_it_comes(
 async def test_a_port_that_is_pulled_out_is_opened_again(
     terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.line.FIRST_BACKOFF_S", 0.02)
+    monkeypatch.setattr("edge.sources.port.FIRST_BACKOFF_S", 0.02)
     port = tmp_path / "ttyUSB0"
     port.symlink_to(terminal.port)
     other = Terminal()

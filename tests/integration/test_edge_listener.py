@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from edge.config import Device, Publisher
-from edge.listener import Listener
-from edge.models.product import JsonModel, load_models
+from edge.config import Device
+from edge.models.message import JsonModel
+from edge.models.product import load_models
+from edge.sources.listener import Listener
 from messages.announcement import Announcement, Place
 from messages.bus import Bus
 from messages.ids import DeviceId, EdgeId, SiteId
@@ -27,18 +28,19 @@ pytestmark = pytest.mark.needs("mosquitto")
 Delivered = asyncio.Queue[tuple[list[Reading], Callable[[], None]]]
 
 
-def door() -> Publisher:
+def door() -> Device[JsonModel]:
     model = load_models(KINDS)["json-door-controller"]
     assert isinstance(model, JsonModel)
     announcement = Announcement(kind=model.kind, model="json-door-controller", place=Place(grid="grid-1", text=""))
-    return Publisher(Device(DeviceId("door-1"), KINDS[model.kind], announcement), TOPIC, model)
+    return Device(id=DeviceId("door-1"), kind=KINDS[model.kind], model=model, announcement=announcement, topic=TOPIC)
 
 
 @asynccontextmanager
 async def listening(broker: MqttBroker) -> AsyncIterator[Delivered]:
     delivered: Delivered = asyncio.Queue()
 
-    async def deliver(readings: list[Reading], then: Callable[[], None]) -> None:
+    async def deliver(readings: list[Reading], then: Callable[[], None] | None = None, /) -> None:
+        assert then
         delivered.put_nowait((readings, then))
 
     listener = Listener(

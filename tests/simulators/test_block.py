@@ -26,7 +26,7 @@ def test_a_device_says_its_normal_values_and_for_the_rest_false_or_the_least_its
         (LINE + GAS + GAS.replace("gas-1", "gas-2"), 10, "devices.1.unit: 11 is another device's"),
         (LINE + GAS.replace("unit = 11", ""), 3, "`unit` is missing"),
         (LINE + GAS.replace("11", "248"), 6, "devices.0.unit: should be less than or equal to 247"),
-        (LINE + GAS + 'topic = "a"', 7, "devices.0.topic: a modbus-rtu device has none"),
+        (LINE + GAS + 'topic = "a"', 7, "devices.0.topic: a modbus device has none"),
         (GAS, 1, "the file has no [line]"),
         (DOOR + 'topic = "local/door-1"', 1, "the file has no [broker]"),
         (DOOR, 1, "`topic` is missing"),

@@ -1,6 +1,7 @@
 import json
 
-from edge.models.product import JsonModel, load_models
+from edge.models.message import JsonModel
+from edge.models.product import load_models
 from messages.kind import load_kinds
 from simulators.json_message import encode
 

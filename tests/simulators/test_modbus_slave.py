@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymodbus.framer import FramerRTU
 
-from edge.models.product import Table
+from edge.models.modbus import Table
 from simulators.modbus_slave import Answer, answer, crc, request_length, spoiled
 from simulators.registers import Memory
 

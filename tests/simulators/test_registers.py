@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.models.product import ModbusChannel, ModbusModel
+from edge.models.modbus import ModbusChannel, ModbusModel
 from simulators.registers import channels_in, encode, memory
 
 FORMATS = {"int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f"}
@@ -97,7 +97,7 @@ def test_a_register_stays_at_its_end() -> None:
 def test_bits_share_a_register_and_tables_are_apart() -> None:
     model = ModbusModel.model_validate(
         {
-            "protocol": "modbus-rtu",
+            "protocol": "modbus",
             "name": "a test",
             "source": "a test",
             "kind": "gas_alarm",

@@ -7,7 +7,7 @@ of bad quality: that the device is broken is news. A float32 that is no number m
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from edge.models.product import ModbusChannel
+from edge.models.modbus import ModbusChannel
 from messages.ids import DeviceId
 from messages.kind import Kind
 from messages.reading import Quality, Reading, Value

@@ -3,19 +3,18 @@
 Registers of one device and one table that touch are read together. A gap is never read over, not even of one
 register: many devices refuse a whole request for one address that they don't have.
 
-A slave that is silent three times in a row is asked less and less often, with one request for all its registers'
+A slave that is silent PATIENCE times in a row is asked less and less often, with one request for all its registers'
 sake, so that its time-outs don't starve the others; one answer, of whatever sort, and it is asked as before.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edge.models.product import ModbusChannel, ModbusModel
+from edge.models.modbus import ModbusChannel, ModbusModel
 from edge.protocols.modbus_rtu import MOST_BITS, MOST_REGISTERS, Request
+from edge.vitals import PATIENCE
 from messages.ids import DeviceId
 
-PATIENCE = 3
-"""Time-outs in a row before a slave is asked less often."""
 MOST_BACKOFF_S = 60.0
 
 

@@ -1,0 +1,42 @@
+"""What every product file says, whatever its protocol."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from messages.ids import IDENTIFIER
+from messages.kind import Kind
+from messages.settings import Settings, suggest
+
+ChannelName = Annotated[str, Field(pattern=IDENTIFIER)]
+
+Mistake = tuple[tuple[str, ...], str]
+"""Where in the product file, and what is wrong there."""
+
+
+class Product(Settings):
+    """One product of a kind. A protocol's class adds `protocol`, `channels` and whatever else it needs."""
+
+    reached_by: ClassVar[tuple[str, ...]]
+    """The fields of a `[[devices]]` table that say where a device of it is; no other may stand there."""
+    way: ClassVar[str]
+    """The same in words: "is a unit on a line"."""
+
+    name: str
+    source: str
+    """Where the map comes from: maker, document, revision."""
+    kind: str
+    channels: Mapping[ChannelName, Any]
+    commands: Mapping[ChannelName, Any] = {}
+    """How the commands of the kind are carried out; one that is missing can't be given to this product."""
+
+    def mistakes(self, kind: Kind) -> Iterator[Mistake]:
+        """What this file says that its kind doesn't know, or can't be true of it."""
+        for what, said, known in (
+            ("channels", self.channels, kind.channels),
+            ("commands", self.commands, kind.commands),
+        ):
+            for name in said:
+                if name not in known:
+                    yield (what, name), f"a {self.kind} has none{suggest(name, known)}"
