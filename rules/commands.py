@@ -14,7 +14,7 @@ from messages.kind import load_kinds
 from messages.settings import ConfigError, duration_words, replacements
 from rules import service
 from rules.config import load
-from rules.rule import SHIPPED, Rule, load_file
+from rules.language.rule import SHIPPED, Rule, load_file
 
 WIDTH = 80
 

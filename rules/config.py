@@ -13,7 +13,7 @@ from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Settings, folders, line_of, read, replacements
 from rules.database import located
-from rules.rule import SHIPPED, Rules, load_rules
+from rules.language.rule import SHIPPED, Rules, load_rules
 
 
 class RulesFile(Settings):

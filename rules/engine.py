@@ -18,8 +18,8 @@ from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.kind import Kinds, mismatch
 from messages.reading import Quality, Reading, Value
 from rules import stream as streams
-from rules.evaluation import NEW, Change, State, Timer, step
-from rules.rule import Rule, Rules
+from rules.language.evaluation import NEW, Change, State, Timer, step
+from rules.language.rule import Rule, Rules
 from rules.stream import Stream
 
 MOST_WAITING, MOST_WAITING_OF_EDGE = 10_000, 1_000

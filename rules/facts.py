@@ -12,8 +12,8 @@ from rules import database as db
 from rules import findings, rows
 from rules.database import Database
 from rules.engine import Device, Edge, Facts, TellerKey, Watch, Work
-from rules.evaluation import from_json, to_json
-from rules.rule import Rules
+from rules.language.evaluation import from_json, to_json
+from rules.language.rule import Rules
 from rules.stream import Stream
 
 

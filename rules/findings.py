@@ -15,7 +15,7 @@ from rules import database as db
 from rules import rows
 from rules.alarm import AlarmEvent, Condition
 from rules.engine import Abandoned, Found
-from rules.evaluation import Cleared, Ended, Happened, Raised
+from rules.language.evaluation import Cleared, Ended, Happened, Raised
 from rules.records import AlarmState
 
 ACTOR = "rules"

@@ -21,8 +21,8 @@ from rules.clerk import Clerk
 from rules.config import Configuration
 from rules.database import Database, DatabaseDamaged, set_aside
 from rules.engine import Facts, StreamKey, Work
-from rules.evaluation import Happened, Raised
 from rules.intake import SUBSCRIPTIONS, Undecodable, take
+from rules.language.evaluation import Happened, Raised
 from rules.publisher import Publisher
 
 MESSAGES_AT_ONCE = 500

@@ -6,8 +6,8 @@ from pathlib import Path
 from messages.ids import DeviceId
 from messages.kind import load_kinds
 from messages.reading import Quality, Reading, Value
-from rules.evaluation import NEW, Change, Raised, State, Timer, from_json, step, to_json
-from rules.rule import Rule, load_rules
+from rules.language.evaluation import NEW, Change, Raised, State, Timer, from_json, step, to_json
+from rules.language.rule import Rule, load_rules
 
 KINDS = load_kinds()
 RULES = load_rules(KINDS)

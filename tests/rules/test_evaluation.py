@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages.reading import Quality, Reading, Value
-from rules.evaluation import (
+from rules.language.evaluation import (
     NEW,
     Change,
     Cleared,

@@ -8,8 +8,8 @@ import pytest
 
 from messages.kind import mismatch
 from messages.reading import Reading, Value
-from rules.evaluation import Cleared, Raised
-from rules.rule import Rule
+from rules.language.evaluation import Cleared, Raised
+from rules.language.rule import Rule
 from tests.rules.course import KINDS, RULES, at, course, live, raised, reading, replay, rule
 
 END_S = 4 * 3600

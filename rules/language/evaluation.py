@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from messages.reading import Quality, Reading, Value
-from rules.rule import Rule
+from rules.language.rule import Rule
 
 VERSION = 1
 
