@@ -1,25 +1,36 @@
 """The edge agent: where its parts meet.
 
-sources -> reporter -> intake -> outbox on disk -> uplink -> receipt -> row deleted
+sources -> reflexes (act at once) -> reporter -> intake -> outbox on disk -> uplink -> receipt -> row deleted
+commands -> orders -> hand -> source; health is looked at every few seconds, and goes the way of all readings
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import structlog
 
+from edge.acting.book import Book
+from edge.acting.hand import Hand
+from edge.acting.orders import Orders
+from edge.acting.reflexes import Reflexes
 from edge.clock import Clock
-from edge.config import Config, of
+from edge.config import Config, Device, of
 from edge.disk import Disk
+from edge.health.figures import Expected
+from edge.health.own import OwnDevice
+from edge.health.watch import HealthWatch, Watched
 from edge.intake import Intake
 from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
+from edge.models.product import Model
 from edge.report import Reporter
 from edge.sources.listener import Listener
 from edge.sources.modbus_line import ModbusLine
 from edge.sources.source import Deliver, Source
 from edge.uplink import Uplink
+from messages.bus import Incoming
 from messages.reading import Reading
 
 CLOCK_EVERY_S = 10.0
@@ -29,25 +40,73 @@ log = structlog.get_logger("clock")
 
 
 def build(
-    config: Config, disk: Disk, *, clock_ms: Callable[[], int], software: str
-) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    """The agent's tasks, in the order in which they should start."""
+    config: Config,
+    disk: Disk,
+    book: Book,
+    *,
+    clock_ms: Callable[[], int],
+    steady_ms: Callable[[], int],
+    clock_trusted: Callable[[], bool],
+    software: str,
+) -> "Agent":
+    """The agent's parts, joined; nothing is opened."""
+
+    def take_order(message: Incoming) -> None:
+        orders.take(message)
+
+    all_devices: list[Device[Model] | OwnDevice] = [*config.devices, *config.own_devices]
     uplink = Uplink(
         config.site,
         config.edge,
         config.uplink,
-        {device.id: device.announcement for device in config.devices},
+        {device.id: device.announcement for device in all_devices},
         disk,
+        take_order,
         clock_ms=clock_ms,
         software=software,
     )
     intake = Intake(disk, uplink.woken, uplink.cry)
-    reporter = Reporter({device.id: device.kind for device in config.devices})
+    reporter = Reporter({device.id: device.kind for device in all_devices})
 
     async def deliver(readings: list[Reading], then: Callable[[], None] | None = None, /) -> None:
+        reflexes.feel(readings)
         await intake.put(reporter.select(readings), then)
 
-    return [intake.run, uplink.run, *(source.run for source in sources(config, deliver, clock_ms=clock_ms))]
+    its_sources = sources(config, deliver, clock_ms=clock_ms)
+    hand = Hand(config.devices, its_sources)
+    orders = Orders(config.site, config.edge, hand, book, uplink.say, clock_ms=clock_ms)
+    reflexes = Reflexes(config.reflexes, hand, book, deliver, clock_ms=clock_ms, steady_ms=steady_ms)
+    watched = Watched(
+        edge=config.edge,
+        folder=config.folder,
+        outbox_limit_bytes=config.outbox_limit_bytes,
+        lines=[source.vitals for source in its_sources],
+        expected={device.id: expected(device) for device in config.devices},
+    )
+    health = HealthWatch(watched, disk, deliver, clock_ms=clock_ms, clock_trusted=clock_trusted)
+    tasks = [intake.run, uplink.run, orders.run, reflexes.run, health.run, *(source.run for source in its_sources)]
+    return Agent(reflexes, tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """All that runs, in the order in which it should start."""
+
+    reflexes: Reflexes
+    tasks: list[Callable[[], Coroutine[Any, Any, None]]]
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self.reflexes.remember()
+        async with asyncio.TaskGroup() as tasks:
+            for task in self.tasks:
+                tasks.create_task(task())
+
+
+def expected(device: Device[Model]) -> Expected:
+    """How often a device should be heard: as often as the most talkative channel of its model."""
+    every_s = min(device.kind.channels[name].interval_s for name in device.model.channels)
+    return Expected(every_s, device.kind.guards_lives)
 
 
 def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) -> list[Source]:
@@ -64,11 +123,22 @@ def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) ->
 
 async def run(config: Config, clock: Clock, *, software: str) -> None:
     """Until cancelled. Raises ConfigError if the outbox can't be kept where the configuration says."""
-    async with Disk(config.folder, config.edge, config.outbox_limit_bytes, clock.now_ms) as disk:
+    async with (
+        Disk(config.folder, config.edge, config.outbox_limit_bytes, clock.now_ms) as disk,
+        Book(config.folder, clock.now_ms) as book,
+    ):
         clock.not_before(disk.newest_ms)
+        agent = build(
+            config,
+            disk,
+            book,
+            clock_ms=clock.now_ms,
+            steady_ms=clock.steady_ms,
+            clock_trusted=lambda: clock.ahead_ms() <= MOST_AHEAD_MS,
+            software=software,
+        )
         async with asyncio.TaskGroup() as tasks:
-            for task in build(config, disk, clock_ms=clock.now_ms, software=software):
-                tasks.create_task(task())
+            tasks.create_task(agent.run())
             tasks.create_task(watch(clock))
 
 

@@ -20,6 +20,10 @@ class Clock:
         self._offset_ms = max(self._offset_ms, self._wall_ms() - monotonic_ms)
         return monotonic_ms + self._offset_ms
 
+    def steady_ms(self) -> int:
+        """Milliseconds from anywhere, never set: for delays."""
+        return self._monotonic_ms()
+
     def not_before(self, at_ms: int) -> None:
         """Something of ours was stamped `at_ms` before this clock was made."""
         self._offset_ms = max(self._offset_ms, at_ms - self._monotonic_ms())

@@ -3,19 +3,22 @@
 A device has a line and a unit, or a topic of the local broker, as its model wants; a line speaks one protocol. Paths in the file are relative to it. Every complaint names file, line and field.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar, cast
 
 from pydantic import Field
 
+from edge.acting.order import unfit
+from edge.acting.reflex import Deed, Reflex
+from edge.health.own import OwnDevice, own_devices
 from edge.models.base import Product
 from edge.models.product import SHIPPED as MODELS
 from edge.models.product import Model, load_models
 from messages.announcement import Announcement, Place
 from messages.bus import Broker
-from messages.ids import DeviceId, EdgeId, Identifier, SiteId
+from messages.ids import DeviceId, EdgeId, Identifier, SiteId, is_identifier
 from messages.kind import SHIPPED as KINDS
 from messages.kind import Kind, Kinds, load_kinds
 from messages.reading import Value
@@ -31,6 +34,7 @@ from messages.settings import (
     replacements,
     suggest,
 )
+from rules.language.rule import Rules, load_rules
 
 MEGABYTE = 1024 * 1024
 REACHED_BY = ("line", "unit", "topic")
@@ -63,19 +67,46 @@ class DeviceSettings(Settings):
     """Names that the rules may use, e.g. `depth`."""
 
 
+class DeedSettings(Settings):
+    """One thing that a reflex does."""
+
+    device: Identifier
+    command: Identifier
+    value: Value | None = None
+
+
+class ReflexSettings(Settings):
+    """A `[[reflexes]]` table: what this Pi does by itself when a rule of some devices says so."""
+
+    id: Identifier
+    rule: Annotated[str, Field(pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$")]
+    """Kind and name of a rule that says `reflex = true`: "gas_alarm/leak"."""
+    devices: list[Identifier] = Field(min_length=1)
+    """Whose readings are watched, all of the rule's kind."""
+    raised: list[DeedSettings] = Field(min_length=1)
+    """What is done when the first of them raises."""
+    cleared: list[DeedSettings] = Field(default_factory=list)
+    """What is done when the last of them has cleared."""
+
+
 class File(Settings):
     """The file as it is written."""
 
     site: Identifier
     edge: Identifier
+    place: Place | None = None
+    """Where the edge itself is; the grid of its first device if it isn't said."""
     folder: Folder
     kinds: list[Folder] = Field(default_factory=list)
     models: list[Folder] = Field(default_factory=list)
+    rules: list[Folder] = Field(default_factory=list)
+    """Folders of rule files of one's own, for the reflexes."""
     outbox_limit_mb: Annotated[int, Field(ge=1)] = 512
     uplink: Broker
     local: Broker | None = None
     lines: list[LineSettings] = Field(default_factory=list)
     devices: list[DeviceSettings] = Field(min_length=1)
+    reflexes: list[ReflexSettings] = Field(default_factory=list)
 
 
 M = TypeVar("M", bound=Product, covariant=True)
@@ -106,6 +137,9 @@ class Config:
     local: Broker | None
     lines: Mapping[str, LineSettings]
     devices: tuple[Device[Model], ...]
+    own_devices: tuple[OwnDevice, ...]
+    """What the edge says of itself."""
+    reflexes: tuple[Reflex, ...]
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
 
@@ -132,6 +166,8 @@ def parse(path: Path) -> Config:
     check = _Check(path, file, kinds, models)
     check.lines()
     devices = tuple(check.device(index, settings) for index, settings in enumerate(file.devices))
+    reflexes = check.reflexes({device.id: device for device in devices}, folders(path, "rules", file.rules))
+    place = file.place or Place(grid=devices[0].announcement.place.grid, text=f"{file.edge}")
     return Config(
         site=SiteId(file.site),
         edge=EdgeId(file.edge),
@@ -141,6 +177,8 @@ def parse(path: Path) -> Config:
         local=_beside(file.local, here) if file.local else None,
         lines={line.name: line for line in file.lines},
         devices=devices,
+        own_devices=tuple(check.own_devices(place, devices, reflexes)),
+        reflexes=reflexes,
         notes=(*_replacements(KINDS, own_kinds), *_replacements(MODELS, own_models)),
     )
 
@@ -204,6 +242,68 @@ class _Check:
             self._once(("topic", device.topic), f"device `{device.id}`", (*here, "topic"))
             if self._file.local is None:
                 self._wrong(("local",), f"is missing: device `{device.id}` publishes on the local broker")
+
+    def reflexes(self, devices: Mapping[DeviceId, Device[Model]], own_rules: Sequence[Path]) -> tuple[Reflex, ...]:
+        if not self._file.reflexes:
+            return ()
+        rules = load_rules(self._kinds, *own_rules)
+        return tuple(
+            self._reflex(("reflexes", index), settings, devices, rules)
+            for index, settings in enumerate(self._file.reflexes)
+        )
+
+    def _reflex(
+        self, here: tuple[Any, ...], settings: ReflexSettings, devices: Mapping[DeviceId, Device[Model]], rules: Rules
+    ) -> Reflex:
+        self._once(("the id", settings.id), "another device", (*here, "id"))
+        kind, _, name = settings.rule.partition("/")
+        by_name = {rule.id: rule for rule in rules.get(kind, ())}
+        if (rule := by_name.get(name)) is None:
+            known = by_name if kind in rules else rules
+            self._wrong((*here, "rule"), f"no rule `{settings.rule}`{suggest(name if kind in rules else kind, known)}")
+        if not rule.reflex:
+            self._wrong((*here, "rule"), f"`{settings.rule}` is no reflex: its rule file doesn't say `reflex = true`")
+        watched = {}
+        for device in map(DeviceId, settings.devices):
+            if (found := devices.get(device)) is None:
+                self._wrong((*here, "devices"), f"no device `{device}`{suggest(device, devices)}")
+            if found.announcement.kind != kind:
+                self._wrong((*here, "devices"), f"`{device}` is a {found.announcement.kind}, not a {kind}")
+            watched[device] = rule.for_device(found.announcement.settings)
+        raised, cleared = (
+            tuple(self._deed((*here, when, index), deed, devices) for index, deed in enumerate(deeds))
+            for when, deeds in (("raised", settings.raised), ("cleared", settings.cleared))
+        )
+        return Reflex(id=DeviceId(settings.id), rules=watched, raised=raised, cleared=cleared)
+
+    def _deed(self, here: tuple[Any, ...], settings: DeedSettings, devices: Mapping[DeviceId, Device[Model]]) -> Deed:
+        if (device := devices.get(DeviceId(settings.device))) is None:
+            self._wrong((*here, "device"), f"no device `{settings.device}`{suggest(settings.device, devices)}")
+        if why := unfit(settings.command, settings.value, device.kind, device.model):
+            self._wrong((*here, "command"), why)
+        return Deed(device.id, settings.command, settings.value)
+
+    def own_devices(
+        self, place: Place, devices: Sequence[Device[Model]], reflexes: Sequence[Reflex]
+    ) -> list[OwnDevice]:
+        """Raises ConfigError if a device has a name that the edge needs for itself."""
+        lines = [*(line.name for line in self._file.lines), *(("local",) if self._file.local else ())]
+        own = own_devices(
+            EdgeId(self._file.edge),
+            place,
+            lines,
+            {device.id: device.announcement.place for device in devices},
+            [reflex.id for reflex in reflexes],
+            self._kinds,
+        )
+        configured = {device.id: index for index, device in enumerate(devices)}
+        for device in own:
+            if device.id in configured:
+                complaint = f"`{device.id}` is what the edge calls a part of itself"
+                self._wrong(("devices", configured[device.id], "id"), complaint)
+            if not is_identifier(device.id):
+                self._wrong(("edge",), f"`{device.id}`, what the edge would call a part of itself, is too long")
+        return own
 
     def _once(self, what: tuple[str, ...], owner: str, where: tuple[Any, ...]) -> None:
         if what in self._taken:

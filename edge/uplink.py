@@ -1,8 +1,8 @@
-"""The edge's side of the wire: announcements, status and packs up, receipts down.
+"""The edge's side of the wire: announcements, status and packs up, receipts and commands down.
 
 At every connection it says first which devices there are, then that it is online, then it sends. Whatever has no
 receipt is then sent again, since a broker may have forgotten it. A row leaves the outbox before the receipt is
-acknowledged to the broker. Which pack travels next is decided in window.py. Alarms that the disk refuses are cried:
+acknowledged to the broker. Commands are handed on at once (edge/acting/orders.py). Which pack travels next is decided in window.py. Alarms that the disk refuses are cried:
 they leave past the outbox, without a number.
 """
 
@@ -48,10 +48,12 @@ class Uplink:
         broker: Broker,
         announcements: Mapping[DeviceId, Announcement],
         disk: Disk,
+        take_order: Callable[[Incoming], None],
         *,
         clock_ms: Callable[[], int],
         software: str,
     ) -> None:
+        self._take_order = take_order
         self._topic = topics.readings(site, edge)
         self._status_topic = topics.status(site, edge)
         self._announcements = {
@@ -69,7 +71,7 @@ class Uplink:
         self._bus = Bus(
             broker,
             f"gridcall-edge-{site}-{edge}",
-            subscribe=[topics.receipts(site, edge)],
+            subscribe=[topics.receipts(site, edge), topics.command(site, edge, "+")],
             will=Outgoing(self._status_topic, status.encode(EdgeStatus(online=False)), retain=True),
         )
 
@@ -79,6 +81,15 @@ class Uplink:
     def cry(self, alarms: Sequence[Reading]) -> None:
         self._cried += alarms
         self._some_cried.set()
+
+    async def say(self, topic: str, payload: bytes) -> None:
+        """Returns when a broker has it, however long that takes, or will never take it."""
+        session = await self._bus.up()
+        while True:
+            try:
+                return await self._say(topic, payload)
+            except Disconnected:
+                session = await self._bus.up(session)
 
     async def run(self) -> None:
         """For ever. Says goodbye when it is cancelled, since a broker keeps the last will to itself then."""
@@ -204,7 +215,11 @@ class Uplink:
 
     async def _receive(self) -> None:
         while True:
-            messages = await self._bus.some(MOST_RECEIPTS)
+            came = await self._bus.some(MOST_RECEIPTS)
+            for message in came:
+                if topics.told(message.topic):
+                    self._take_order(message)
+            messages = [message for message in came if not topics.told(message.topic)]
             receipts = [read for message in messages if (read := _receipt(message))]
             await self._disk.settle(receipts)
             for message in messages:

@@ -78,6 +78,8 @@ class Kind(Settings):
     """What it is, e.g. `manhole_cover`, what it can say, and what it may be told."""
 
     name: Text
+    guards_lives: bool = False
+    """Lives hang on it: its silence is graver than another's."""
     channels: dict[Annotated[str, Field(pattern=IDENTIFIER)], Channel] = Field(min_length=1)
     commands: dict[Annotated[str, Field(pattern=IDENTIFIER)], Command] = Field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """The topic tree of the wire, version 1: written here and nowhere else."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
 
@@ -10,6 +11,7 @@ ALL_READINGS = f"{ROOT}/+/+/readings"
 ALL_RECEIPTS = f"{ROOT}/+/+/receipts"
 ALL_STATUS = f"{ROOT}/+/+/status"
 ALL_DEVICES = f"{ROOT}/+/+/devices/+"
+ALL_RESULTS = f"{ROOT}/+/+/results/+"
 
 
 def readings(site: SiteId, edge: EdgeId) -> str:
@@ -26,6 +28,14 @@ def status(site: SiteId, edge: EdgeId) -> str:
 
 def announcement(site: SiteId, edge: EdgeId, device: DeviceId) -> str:
     return f"{ROOT}/{site}/{edge}/devices/{device}"
+
+
+def command(site: SiteId, edge: EdgeId, device: DeviceId | Literal["+"]) -> str:
+    return f"{ROOT}/{site}/{edge}/commands/{device}"
+
+
+def result(site: SiteId, edge: EdgeId, device: DeviceId) -> str:
+    return f"{ROOT}/{site}/{edge}/results/{device}"
 
 
 def alarm(site: SiteId, alarm_id: str) -> str:
@@ -52,4 +62,12 @@ def origin(topic: str) -> Origin | None:
         case ["gridcall", "1", site, edge, "devices", device]:
             named = all(map(is_identifier, (site, edge, device)))
             return Origin(SiteId(site), EdgeId(edge), "devices", DeviceId(device)) if named else None
+    return None
+
+
+def told(topic: str) -> DeviceId | None:
+    """The device that a command is for; None for a topic of another shape."""
+    match topic.split("/"):
+        case ["gridcall", "1", site, edge, "commands", device] if all(map(is_identifier, (site, edge, device))):
+            return DeviceId(device)
     return None

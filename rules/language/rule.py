@@ -41,6 +41,8 @@ class Rule:
     latch: bool
     lateness_ms: int
     life_safety: bool
+    reflex: bool
+    """A Pi may carry it out by itself (docs/decisions/0023-reflexes-run-the-rules-own-step.md)."""
     channels: tuple[str, ...]
     """All that its sentences look at, the leading one first."""
     settings: Mapping[str, Value]
@@ -80,6 +82,7 @@ class _RuleText(Settings):
     latch: bool = False
     lateness_s: Seconds = Field(default=LATENESS_S, alias="lateness")
     life_safety: bool = False
+    reflex: bool = False
 
     @model_validator(mode="after")
     def _grave_enough(self) -> Self:
@@ -136,6 +139,7 @@ def _checked(path: Path, name: str, text: _RuleText, kind: Kind, settings: Mappi
         latch=text.latch,
         lateness_ms=round(text.lateness_s * 1000),
         life_safety=text.life_safety,
+        reflex=text.reflex,
         channels=tuple(dict.fromkeys(raise_when.channels + clear_when.channels)),
         settings={name: setting.value for name, setting in settings.items()},
     )

@@ -122,6 +122,7 @@ async def edge(broker: MqttBroker, folder: Path) -> AsyncIterator[Edge]:
             broker.settings("junmen/pi-1"),
             ANNOUNCED,
             disk,
+            lambda message: message.ack(),
             clock_ms=lambda: NOW_MS,
             software="gridcall test",
         )

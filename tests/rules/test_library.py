@@ -52,6 +52,20 @@ CASES = [
     Case("door_access", "held_open", "door_open", False, True, 60, False, 5),
     Case("door_access", "left_open", "door_open", False, True, 600, False, 5),
     Case("door_access", "forced", "forced", False, True, 1, False, 10, {"door_open": False}),
+    Case("device_link", "silent", "answering", True, False, 60, True, 10, {"line_open": True, "guards_lives": False}),
+    Case(
+        "device_link", "guard_silent", "answering", True, False, 30, True, 10, {"line_open": True, "guards_lives": True}
+    ),
+    Case("edge_line", "away", "open", True, False, 60, True, 60),
+    Case("edge_line", "disturbed", "error_rate", 9.9, 10.0, 1800, 4.9, 1800),
+    Case("edge_agent", "disk_refuses", "disk_refuses", False, True, 60, False, 60),
+    Case("edge_agent", "outbox_filling", "outbox_used", 69.9, 70.0, 0, 49.9, 600),
+    Case("edge_agent", "hot", "temperature", 79.9, 80.0, 600, 69.9, 600, {"throttled": False}),
+    Case("edge_agent", "hot", "throttled", False, True, 600, False, 600, {"temperature": 50.0}),
+    Case("edge_agent", "disk_full", "disk_free", 5.0, 4.9, 600, 10.0, 600),
+    Case("edge_agent", "clock", "clock_trusted", True, False, 3600, True, 60),
+    Case("reflex", "failed", "failed", False, True, 0, False, 0),
+    Case("reflex", "acting", "raised", False, True, 0, False, 0),
 ]
 
 
@@ -109,10 +123,10 @@ def test_it_is_said_in_both_languages(case: Case) -> None:
         assert text.zh != text.en
 
 
-def test_life_safety_is_gas_alone_and_red_and_orange_are_held_where_the_notes_say_so() -> None:
+def test_life_safety_is_gas_and_a_failed_reflex_and_red_and_orange_are_held_where_the_notes_say_so() -> None:
     everything = [rule for rules in RULES.values() for rule in rules]
-    assert {rule.id for rule in everything if rule.life_safety} == {"leak"}
-    assert {rule.id for rule in everything if rule.latch} == {"leak", "moved", "open", "heat", "forced"}
+    assert {rule.id for rule in everything if rule.life_safety} == {"leak", "failed"}
+    assert {rule.id for rule in everything if rule.latch} == {"leak", "moved", "open", "heat", "forced", "failed"}
 
 
 def test_a_cover_that_was_installed_aslant_is_measured_from_there() -> None:

@@ -1,0 +1,32 @@
+"""The hand: tells a device something, through the source that reaches it. One thing at a time per device."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from edge.config import Device
+from edge.models.base import Product
+from edge.sources.source import CannotAct, Source
+from messages.ids import DeviceId
+from messages.reading import Value
+
+LIMIT_S = 20.0
+"""How long a device may take to confirm, its source's repetitions included."""
+
+
+class Hand:
+    """`tell` from any number of tasks."""
+
+    def __init__(self, devices: Iterable[Device[Product]], sources: Iterable[Source]) -> None:
+        self.devices: Mapping[DeviceId, Device[Product]] = {device.id: device for device in devices}
+        self._sources = {device: source for source in sources for device in source.vitals.devices}
+        self._busy: dict[DeviceId, asyncio.Lock] = {}
+
+    async def tell(self, device: DeviceId, command: str, value: Value | None) -> None:
+        """Returns when the device has confirmed it. Raises CannotAct."""
+        if (source := self._sources.get(device)) is None:
+            raise CannotAct(f"{device} can't be reached")
+        try:
+            async with asyncio.timeout(LIMIT_S), self._busy.setdefault(device, asyncio.Lock()):
+                await source.act(device, command, value)
+        except TimeoutError as error:
+            raise CannotAct(f"no confirmation in {LIMIT_S:g} s; it may have been done") from error

@@ -1,0 +1,1 @@
+"""How the edge itself is: its host, its lines, its outbox, said as readings like any other."""
