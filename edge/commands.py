@@ -1,4 +1,4 @@
-"""`gridcall edge run` and `gridcall edge check`."""
+"""`gridcall edge run`, `check`, and what an installer types (edge/installer)."""
 
 import asyncio
 import os
@@ -9,12 +9,16 @@ from typing import Annotated
 
 import typer
 
-from edge import agent, config
+from edge import config, timepiece
+from edge import run as process
 from edge.clock import Clock
 from edge.config import Config, Device, LineSettings, of
+from edge.installer import commands as installer
+from edge.installer.bridging import bridging, words
 from edge.models.modbus import ModbusModel
 from edge.protocols.modbus_rtu import silent_interval_s, transmission_s
 from edge.sources import schedule
+from edge.systemd import ServiceManager
 from gridcall import software
 
 app = typer.Typer(
@@ -24,6 +28,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+for installers_own in (installer.scan, installer.monitor, installer.accept):
+    app.command()(installers_own)
 
 File = Annotated[Path, typer.Argument(metavar="CONFIG", help="The agent's configuration, e.g. edge.toml.")]
 
@@ -35,10 +42,15 @@ TURNAROUND_S = 0.02
 def run(file: File) -> None:
     """Run the agent until it is stopped (Ctrl-C or SIGTERM).
 
-    A port, a broker or a device that is away is tried again for ever. A mistake in CONFIG ends it at once.
+    A port, a broker or a device that is away is tried again for ever. A mistake in CONFIG ends it at once. SIGHUP
+    makes it read CONFIG again; a mistake in it is then said in the log, and the last good one runs on.
     """
-    clock = Clock(lambda: time.time_ns() // 1_000_000, lambda: time.monotonic_ns() // 1_000_000)
-    asyncio.run(agent.run(config.parse(file), clock, software=software()))
+    clock = Clock(_wall_ms, lambda: time.monotonic_ns() // 1_000_000, lambda: timepiece.machine(_wall_ms()))
+    asyncio.run(process.run(file, clock, software=software(), manager=ServiceManager.of(os.environ)))
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @app.command()
@@ -56,6 +68,7 @@ def summary(parsed: Config) -> Iterator[str]:
     """What the agent would do, a line each."""
     yield f"edge {parsed.site}/{parsed.edge}: {len(parsed.devices)} device{'s' * (len(parsed.devices) != 1)}"
     yield f"outbox: {parsed.folder}, at most {parsed.outbox_limit_bytes // config.MEGABYTE} MB"
+    yield f"outbox: {words(bridging(parsed.devices, parsed.outbox_limit_bytes))}"
     yield f"uplink: {parsed.uplink.address} as {parsed.uplink.username or 'nobody'}"
     for name, line in parsed.lines.items():
         slaves = of(ModbusModel, parsed.on_line(name))

@@ -1,4 +1,4 @@
-"""`gridcall rules`: run the engine, check rules."""
+"""`gridcall rules`: run the engine, check rules, tell a device to do something."""
 
 import asyncio
 import textwrap
@@ -10,11 +10,17 @@ from typing import Annotated
 import structlog
 import typer
 
+from messages import topics
+from messages.bus import Bus
+from messages.command import Command, Outcome
 from messages.kind import load_kinds
-from messages.settings import ConfigError, duration_words, replacements
-from rules import service
-from rules.config import load
+from messages.reading import Value
+from messages.settings import ConfigError, duration_s, duration_words, replacements
+from rules import service, telling
+from rules.config import Configuration, load
+from rules.database import Database, DatabaseAway
 from rules.language.rule import SHIPPED, Rule, load_file
+from rules.telling import Told
 
 WIDTH = 80
 
@@ -37,7 +43,7 @@ def run(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engin
     configuration = load(config)
     for note in configuration.notes:
         log.warning(note)
-    asyncio.run(service.run(configuration, clock_ms=lambda: time.time_ns() // 1_000_000))
+    asyncio.run(service.run(configuration, clock_ms=_clock_ms))
 
 
 @app.command()
@@ -65,6 +71,70 @@ def check(
             print("\n".join(_lines(rule)))
     for note in replacements(SHIPPED, own, "rules"):
         print(f"note: {note}")
+
+
+@app.command()
+def tell(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")],
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device, e.g. valve-1 or junmen/valve-1.")],
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="One of its kind's commands, e.g. close.")],
+    value: Annotated[str | None, typer.Argument(metavar="[VALUE]", help="true, false or a number.")] = None,
+    actor: Annotated[str, typer.Option(help="Who gives it: stands in the log.")] = "",
+    expires: Annotated[str, typer.Option(help="After this the device does it no more.")] = "30s",
+) -> None:
+    """Tell a device to do something, and say what became of it.
+
+    Exit code 0 when the device has confirmed it, else 1. One at a time: another `tell` of the same engine interrupts it.
+    """
+    configuration = load(config)
+    if not actor:
+        raise ConfigError("--actor: who gives this command?")
+    try:
+        expires_s = duration_s(expires)
+    except ValueError as error:
+        raise ConfigError(f"--expires: {error}") from error
+    try:
+        database = Database(configuration.database)
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
+    try:
+        told = telling.addressed(database, device)
+        given = telling.command(told, configuration.kinds, command, _value(value), actor, _clock_ms(), expires_s)
+        outcome = asyncio.run(_tell(configuration, database, told, given))
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
+    finally:
+        database.close()
+    if outcome is not Outcome.DONE:
+        raise typer.Exit(1)
+
+
+async def _tell(configuration: Configuration, database: Database, told: Told, given: Command) -> Outcome | None:
+    last = None
+    hears = [topics.result(told.site, told.edge, told.device)]
+    async with Bus(configuration.broker, f"{configuration.client_id}-tell", subscribe=hears) as bus:
+        async for result in telling.tell(bus, database, told, given, _clock_ms):
+            print(f"{result.outcome}{f': {result.detail}' if result.detail else ''}", flush=True)
+            last = result.outcome
+    if last is None or not last.final:
+        print(
+            "no answer: the edge is away, or the device takes its time; it may still be done until the command expires"
+        )
+    return last
+
+
+def _value(text: str | None) -> Value | None:
+    """Raises ConfigError."""
+    if text is None or text in ("true", "false"):
+        return None if text is None else text == "true"
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"VALUE: true, false or a number is wanted, not {text!r}") from error
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _lines(rule: Rule) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """`gridcall edge` as its user runs it: a foreign slave on one side, a real broker on the other."""
 
+import asyncio
 import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,3 +135,41 @@ def test_a_wrong_configuration_ends_with_one_line_and_code_2(
     )
     assert ended.returncode == 2
     assert ended.stderr == f"gridcall: {config}:21: devices.0.unti: is not known here; did you mean `unit`?\n"
+
+
+def turn(process: subprocess.Popen[bytes], config: Path, *changes: tuple[str, str]) -> None:
+    """Change the configuration and say so."""
+    text = config.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    config.write_text(text)
+    process.send_signal(signal.SIGHUP)
+
+
+async def logged(config: Path, words: str) -> None:
+    async with asyncio.timeout(20):
+        while words not in (config.parent / "log").read_text():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_new_configuration_is_turned_to_and_a_wrong_one_refused(
+    mosquitto: MqttBroker, libmodbus: Libmodbus, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, mosquitto, libmodbus.port)
+    async with collector(mosquitto) as heard:
+        with agent(config) as process:
+            libmodbus.set("holding", 0, 253)
+            assert (await until(heard, "gas_concentration", 25.3)).device == "gas-1"
+            turn(process, config, ("unit = 11", "unti = 11"))
+            await logged(config, "is refused, the last good one runs on")
+            libmodbus.set("holding", 0, 300)
+            assert (await until(heard, "gas_concentration", 30.0)).device == "gas-1"
+            turn(process, config, ("unti = 11", "unit = 11"), ('site = "junmen"', 'site = "elsewhere"'))
+            await logged(config, "are for a restart")
+            turn(process, config, ('site = "elsewhere"', 'site = "junmen"'), ('id = "gas-1"', 'id = "gas-9"'))
+            assert (await until(heard, "gas_concentration", 30.0)).device == "gas-9"
+            assert process.poll() is None
+    streams = {status.stream for status in heard.statuses if status.stream}
+    assert len(streams) == 1, "the outbox stays open"
+    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -1,0 +1,140 @@
+"""`gridcall edge scan`, `monitor` and `accept`: what an installer types.
+
+The terminal's own packages are imported by a command that needs them: an agent that runs for years needs none of them.
+"""
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.config import Config, Device, parse
+from edge.installer import sheet as sheets
+from edge.installer.acceptance import Verdict
+from edge.installer.scan import COMMON_BAUDRATES, UNITS, Parity, speeds
+from edge.installer.words import Language
+from edge.models.product import Model
+from messages.settings import ConfigError, duration_s, suggest
+
+File = Annotated[Path, typer.Argument(metavar="CONFIG", help="The agent's configuration, e.g. edge.toml.")]
+In = Annotated[str, typer.Option("--language", help="zh or en; without it, as the terminal's LANG says.")]
+
+
+def language(wanted: str) -> Language:
+    """Raises ConfigError for another one."""
+    if wanted in ("zh", "en"):
+        return "zh" if wanted == "zh" else "en"
+    if wanted:
+        raise ConfigError(f"--language: zh or en is wanted, not {wanted!r}")
+    return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
+
+
+def scan(
+    port: Annotated[str, typer.Argument(metavar="PORT", help="The serial port, e.g. /dev/ttyUSB0.")],
+    baudrates: Annotated[str, typer.Option(help="Speeds to try, in this order.")] = ",".join(
+        map(str, COMMON_BAUDRATES)
+    ),
+    parities: Annotated[str, typer.Option(help="Parities to try: N, E, O.")] = "N,E",
+    units: Annotated[str, typer.Option(help="Unit numbers to ask, e.g. 1-32 or 1,5,9.")] = f"{UNITS[0]}-{UNITS[-1]}",
+    timeout: Annotated[str, typer.Option(help="How long a device may think.")] = "100ms",
+    everything: Annotated[bool, typer.Option("--all", help="Try every speed, also when one has answered.")] = False,
+) -> None:
+    """Find the Modbus devices on a serial line: their addresses, speed and parity, and what is wrong with the line.
+
+    Stop the agent first: a port has one user.
+    """
+    tried = list(speeds(_numbers("--baudrates", baudrates, 300, 4_000_000), _parities(parities)))
+    try:
+        timeout_s = duration_s(timeout)
+    except ValueError as error:
+        raise ConfigError(f"--timeout: {error}") from error
+    asked = _numbers("--units", units, UNITS[0], UNITS[-1])
+    from edge.installer import terminal
+
+    if not asyncio.run(terminal.scan(port, tried, asked, timeout_s, everything=everything)):
+        raise typer.Exit(1)
+
+
+def monitor(
+    file: File,
+    device: Annotated[list[str] | None, typer.Option(help="Show this device only; may be given again.")] = None,
+    bad: Annotated[bool, typer.Option("--bad", help="Show only what needs a look.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one table with tabs and end.")] = False,
+    wanted: In = "",
+) -> None:
+    """Every channel of every device, live, with age and errors. Looks into the running agent; without one it reads the
+    devices itself, and stores nothing. Ctrl-C ends it."""
+    config, spoken = parse(file), language(wanted)
+    shown = _chosen(config, device or [])
+    from edge.installer import terminal
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(terminal.monitor(config, shown, spoken, bad=bad, once=once))
+
+
+def accept(
+    file: File,
+    sheet: Annotated[Path, typer.Option(help="Where to write: a file that ends in .html or .md.")] = Path(
+        "acceptance.html"
+    ),
+    by: Annotated[str, typer.Option(help="The installer's name; asked for if it is missing.")] = "",
+    watch: Annotated[str, typer.Option(help='Ask nothing; watch all devices for so long, e.g. "5min".')] = "",
+    device: Annotated[list[str] | None, typer.Option(help="This device only; may be given again.")] = None,
+    wanted: In = "",
+) -> None:
+    """Walk through all devices, one after the other, and write a signed-off sheet of what was seen.
+
+    For each device: make it move (lift the cover, press the button), watch it here, say whether it is right.
+    """
+    config, spoken = parse(file), language(wanted)
+    if sheet.suffix not in (".html", ".md"):
+        raise ConfigError(f"--sheet: {sheet}: a name that ends in .html or .md is wanted")
+    try:
+        watch_s = duration_s(watch) if watch else None
+    except ValueError as error:
+        raise ConfigError(f"--watch: {error}") from error
+    installer = by or typer.prompt("安装人 Installer" if spoken == "zh" else "Installer")
+    from edge.installer import terminal
+
+    written = asyncio.run(terminal.accept(config, _chosen(config, device or []), installer, watch_s, spoken))
+    render = sheets.html if sheet.suffix == ".html" else sheets.markdown
+    try:
+        sheet.write_text(render(written), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--sheet: {sheet}: {error.strerror or error}") from error
+    print(f"{sheet}: " + ", ".join(f"{count} {verdict}" for verdict, count in written.count.items()))
+    if written.count[Verdict.FAILED]:
+        raise typer.Exit(1)
+
+
+def _chosen(config: Config, wanted: list[str]) -> list[Device[Model]]:
+    known = {device.id: device for device in config.devices}
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"--device: no device `{name}`{suggest(name, known)}")
+    return [device for device in config.devices if not wanted or device.id in wanted]
+
+
+def _numbers(option: str, text: str, low: int, high: int) -> list[int]:
+    """ "1-4,9" as 1, 2, 3, 4, 9."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ConfigError(f"{option}: numbers such as 1-4,9 are wanted, not {text!r}")
+        span = range(int(first), int(last or first) + 1)
+        if not span or span[0] < low or span[-1] > high:
+            raise ConfigError(f"{option}: {part.strip()} is not in {low} to {high}")
+        found += span
+    return found
+
+
+def _parities(text: str) -> list[Parity]:
+    known: dict[str, Parity] = {"N": "N", "E": "E", "O": "O"}
+    wanted = [part.strip().upper() for part in text.split(",")]
+    if unknown := [part for part in wanted if part not in known]:
+        raise ConfigError(f"--parities: N, E or O is wanted, not {unknown[0]!r}")
+    return [known[part] for part in wanted]

@@ -1,0 +1,53 @@
+"""Where snapshots come from: the running agent if there is one, else the devices themselves, read here and kept nowhere."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from edge.agent import sources
+from edge.config import Config
+from edge.installer import tap
+from edge.installer.snapshot import Latest, Snapshot, taken
+from messages.reading import Reading
+
+EVERY_S = 1.0
+
+
+@asynccontextmanager
+async def looking(config: Config, clock_ms: Callable[[], int]) -> AsyncIterator[tuple[bool, AsyncIterator[Snapshot]]]:
+    """Whether an agent is running, and a snapshot every second."""
+    from_agent = tap.snapshots(config.folder)
+    try:
+        first = await anext(from_agent)
+    except OSError:
+        pass
+    else:
+        yield True, _chained(first, from_agent)
+        return
+    latest: Latest = {}
+
+    async def deliver(readings: list[Reading], then: Callable[[], None] | None = None, /) -> None:
+        """Messages are left unacknowledged: they are the agent's."""
+        for reading in readings:
+            latest[reading.device, reading.channel] = reading
+
+    found = sources(config, deliver, clock_ms=clock_ms)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(source.run()) for source in found]
+        try:
+            yield False, _every_second(lambda: taken(clock_ms(), [source.vitals for source in found], latest))
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def _chained(first: Snapshot, rest: AsyncIterator[Snapshot]) -> AsyncIterator[Snapshot]:
+    yield first
+    async for snapshot in rest:
+        yield snapshot
+
+
+async def _every_second(look: Callable[[], Snapshot]) -> AsyncIterator[Snapshot]:
+    while True:
+        await asyncio.sleep(EVERY_S)
+        yield look()

@@ -1,0 +1,152 @@
+"""What a scan of a Modbus line asks, and what its answers mean. Pure; prober.py asks.
+
+Every question is a read of one holding register: a device that has none answers with an exception, and is found all the
+same. What comes back is judged by its CRC alone, since a scan wants to know of wrong units and doubled answers too.
+Sources: MODBUS over Serial Line V1.02 section 2.5.1.2 (frame), Application Protocol V1.1b3 section 7 (exceptions).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+from typing import Literal
+
+from pymodbus.framer import FramerRTU
+
+Parity = Literal["N", "E", "O"]
+COMMON_BAUDRATES = (9600, 19200, 4800, 115200, 38400, 57600, 2400)
+"""Most common first: 9600 is what nearly all sensors are delivered with."""
+UNITS = range(1, 248)
+"""Section 2.2 of the serial line guide."""
+REPEATS = 20
+"""Questions to a device that was found, to learn how good its line is."""
+MANY_ERRORS = 0.05
+READ_HOLDING = 3
+_SHORTEST = 5  # unit, function, exception code, CRC
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How a line may speak."""
+
+    baudrate: int
+    parity: Parity
+    stop_bits: Literal[1, 2] = 1
+
+    def __str__(self) -> str:
+        return f"{self.baudrate} Bd 8{self.parity}{self.stop_bits}"
+
+
+class Heard(StrEnum):
+    """What came back to one question."""
+
+    NOTHING = "nothing"
+    ANSWER = "answer"
+    """A whole frame of the unit that was asked: values or an exception."""
+    OTHER = "another unit's answer"
+    ECHO = "our own question"
+    GARBLED = "garbled"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One question and what came back."""
+
+    unit: int
+    heard: Heard
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One unit of a line."""
+
+    unit: int
+    asked: int
+    answered: int
+    detail: str
+    """What it said: "value 253", "exception 2"."""
+    suspicions: tuple[str, ...]
+
+
+def speeds(baudrates: Sequence[int], parities: Sequence[Parity]) -> Iterator[Speed]:
+    """Each with the stop bits that its parity commonly has (serial line guide 2.5.1: 11 bits a character, or 8N1)."""
+    for baudrate, parity in product(baudrates, parities):
+        yield Speed(baudrate, parity)
+
+
+def question(unit: int, address: int = 0) -> bytes:
+    body = bytes((unit, READ_HOLDING)) + address.to_bytes(2, "big") + b"\0\1"
+    return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+
+
+def judge(unit: int, asked: bytes, came: bytes) -> Trial:
+    """What `came`, all that was heard after a question, says."""
+    if not came:
+        return Trial(unit, Heard.NOTHING)
+    if came.startswith(asked):
+        rest = judge(unit, asked, came[len(asked) :])
+        return Trial(unit, Heard.ECHO) if rest.heard is Heard.NOTHING else rest
+    if (length := _frame_bytes(came)) is None or not _is_whole(came[:length]):
+        return Trial(unit, Heard.GARBLED, came[:16].hex(" "))
+    if came[0] != unit:
+        return Trial(unit, Heard.OTHER, f"unit {came[0]}")
+    if length < len(came):
+        return Trial(unit, Heard.GARBLED, f"{len(came) - length} bytes too many")
+    if came[1] & 0x80:
+        return Trial(unit, Heard.ANSWER, f"exception {came[2]}")
+    return Trial(unit, Heard.ANSWER, f"holding register 0 is {int.from_bytes(came[3:5], 'big')}")
+
+
+def _frame_bytes(came: bytes) -> int | None:
+    """How long the frame at the start says it is; None if it can't be the answer to our question."""
+    if len(came) < _SHORTEST:
+        return None
+    if came[1] & 0x80:
+        return _SHORTEST
+    return _SHORTEST + came[2] if came[1] == READ_HOLDING else None
+
+
+def _is_whole(frame: bytes) -> bool:
+    return len(frame) >= _SHORTEST and FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big"))
+
+
+def found(trials: Iterable[Trial]) -> Found | None:
+    """What all trials of one unit say of it; None if nobody is there."""
+    trials = list(trials)
+    heard = Counter(trial.heard for trial in trials)
+    if heard.keys() <= {Heard.NOTHING, Heard.ECHO}:
+        return None
+    answers = [trial for trial in trials if trial.heard is Heard.ANSWER]
+    detail = Counter(trial.detail for trial in answers).most_common(1)[0][0] if answers else "nothing that can be read"
+    return Found(trials[0].unit, len(trials), len(answers), detail, tuple(_suspicions(trials, heard)))
+
+
+def _suspicions(trials: Sequence[Trial], heard: Counter[Heard]) -> Iterator[str]:
+    answered, garbled = heard[Heard.ANSWER], heard[Heard.GARBLED]
+    if garbled >= len(trials) / 2:
+        yield "two devices with this address? their answers run into each other"
+    elif garbled + heard[Heard.NOTHING] > MANY_ERRORS * len(trials) and answered:
+        lost = len(trials) - answered
+        yield f"{lost} of {len(trials)} answers lost: termination (120 ohm at both ends), bias, or a loose screw?"
+    kinds = {trial.detail.split()[0] for trial in trials if trial.heard is Heard.ANSWER}
+    if len(kinds) > 1:
+        yield "answers now with a value, now with an exception: two devices with this address?"
+    if heard[Heard.OTHER]:
+        yield "an answer of another unit came: a device that is slower than the time-out?"
+
+
+def of_line(trials: Sequence[Trial], idle: bytes) -> list[str]:
+    """What the whole scan of one speed says of the line itself. `idle`: what was heard before anything was asked."""
+    heard = Counter(trial.heard for trial in trials)
+    said = []
+    if heard[Heard.ECHO] and heard[Heard.ECHO] >= len(trials) / 2:
+        said.append("the adapter echoes what it sends; set `echo = true` for this line if the agent complains")
+    if idle:
+        said.append(
+            f"the line speaks without being asked ({len(idle)} bytes): another master, or A and B swapped or without bias?"
+        )
+    if heard[Heard.GARBLED] >= len(trials) / 2 and not heard[Heard.ANSWER]:
+        said.append("something answers, and nothing can be read: another speed or parity, or A and B swapped?")
+    return said

@@ -1,0 +1,40 @@
+"""Figures as an installer reads them, in Chinese or English. Pure."""
+
+from typing import Literal
+
+from messages.kind import Channel
+from messages.reading import Quality, Value
+from messages.settings import Text
+
+Language = Literal["zh", "en"]
+
+
+def said(text: Text, language: Language) -> str:
+    return text.zh if language == "zh" else text.en
+
+
+def age(ms: int, language: Language) -> str:
+    """How long ago: "4 s", "3 min"."""
+    seconds = max(ms, 0) / 1000
+    units = (("秒", " s", 1), ("分钟", " min", 60), ("小时", " h", 3600), ("天", " d", 86400))
+    zh, en, length = next((unit for unit in reversed(units) if seconds >= 2 * unit[2] or unit[2] == 1), units[0])
+    return f"{seconds / length:.0f}{zh if language == 'zh' else en}"
+
+
+def value(found: Value, channel: Channel, quality: Quality, language: Language) -> str:
+    """With its unit, or in its own words; a doubtful one with a mark."""
+    match found:
+        case bool():
+            words = channel.when_true if found else channel.when_false
+            text = said(words, language) if words else str(found).lower()
+        case str():
+            text = found
+        case _:
+            text = f"{found:g} {channel.unit or ''}".rstrip()
+    marks = {Quality.GOOD: "", Quality.UNCERTAIN: " ?", Quality.BAD: " !"}
+    return text + marks[quality]
+
+
+def percent(part: int, whole: int) -> str:
+    """ "2.5 %"; a dash where nothing was asked."""
+    return f"{100 * part / whole:.1f} %" if whole else "–"

@@ -1,0 +1,136 @@
+"""What is shown to an installer, and what stands on the sheet."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import parse
+from edge.installer import sheet as sheets
+from edge.installer import snapshot as snapshots
+from edge.installer import table, words
+from edge.installer.acceptance import Entry, SeenDevice, Verdict, look, missing
+from edge.installer.bridging import BYTES_PER_READING, bridging
+from edge.installer.bridging import words as bridged
+from edge.installer.sheet import Sheet
+from edge.installer.snapshot import Latest, Snapshot, taken
+from edge.vitals import PATIENCE, Vitals
+from messages.ids import DeviceId
+from messages.reading import Quality, Reading, Value
+from tests.edge.test_config import GOOD
+
+NOW_MS = 1_763_700_000_000
+GAS = DeviceId("gas-1")
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> "Plant":
+    (tmp_path / "edge.toml").write_text(GOOD, encoding="utf-8")
+    return Plant(tmp_path)
+
+
+class Plant:
+    """The devices of a configuration, and what was heard of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = parse(folder / "edge.toml")
+        self.devices = list(self.config.devices)
+        self.gas = next(device for device in self.devices if device.id == GAS)
+        self.line = Vitals.of("rs485-1", [device.id for device in self.devices if device.line])
+        self.line.is_open()
+        self.latest: Latest = {}
+
+    def hear(self, at_ms: int, quality: Quality = Quality.GOOD, **values: Value) -> Snapshot:
+        for channel, value in values.items():
+            reading = Reading(device=GAS, channel=channel, at_ms=at_ms, value=value, quality=quality)
+            self.latest[GAS, channel] = reading
+        self.line.devices[GAS].heard(at_ms, 0.021)
+        return taken(at_ms, [self.line], self.latest)
+
+    def sheet(self, entry: Entry) -> Sheet:
+        return Sheet(
+            site="junmen",
+            edge="pi-1",
+            software="gridcall test",
+            installer="Lin <lin>",
+            begun_at_ms=NOW_MS,
+            ended_at_ms=NOW_MS + 60_000,
+            devices=self.devices,
+            entries=[entry],
+        )
+
+
+def test_a_snapshot_survives_the_socket(plant: Plant) -> None:
+    plant.line.devices[GAS].failed("bad CRC")
+    now = plant.hear(NOW_MS, gas_concentration=25.3, alarm_contact=True)
+    assert snapshots.load(snapshots.dump(now)) == now
+    with pytest.raises(ValueError, match="not a snapshot"):
+        snapshots.load(b'{"at_ms": 1}')
+
+
+def test_the_table_shows_value_age_and_errors_in_both_languages(plant: Plant) -> None:
+    now = plant.hear(NOW_MS - 4000, gas_concentration=25.3, alarm_contact=True, sensor_fault=False)
+    now = taken(NOW_MS, [plant.line], plant.latest)
+    chinese, english = ({row.channel: row for row in table.rows([plant.gas], now, at)} for at in ("zh", "en"))
+    assert (chinese["燃气浓度"].value, chinese["燃气浓度"].age) == ("25.3 %LEL", "4秒")
+    assert (english["Alarm contact"].value, english["Gas concentration"].latency) == ("alarm", "21 ms")
+    assert not any(row.bad for row in english.values())
+
+
+def test_what_needs_a_look_is_marked(plant: Plant) -> None:
+    now = plant.hear(NOW_MS, Quality.BAD, gas_concentration=25.3)
+    rows = {row.channel: row for row in table.rows([plant.gas], now, "en")}
+    assert rows["Gas concentration"].bad
+    assert rows["Alarm contact"].value == "–"
+    for _ in range(PATIENCE):
+        plant.line.devices[GAS].failed("no answer")
+    assert all(row.bad for row in table.rows([plant.gas], taken(NOW_MS, [plant.line], plant.latest), "en"))
+    plant.line.is_closed("No such file or directory")
+    assert "away (No such file" in table.plain([], taken(NOW_MS, [plant.line], plant.latest), "en")
+
+
+def test_an_age_is_in_the_unit_that_a_person_would_take() -> None:
+    assert [words.age(ms, "en") for ms in (0, 119_000, 120_000, 7_200_000, 5 * 86_400_000, -5)] == [
+        "0 s",
+        "119 s",
+        "2 min",
+        "2 h",
+        "5 d",
+        "0 s",
+    ]
+
+
+def test_the_course_of_a_device_is_kept_and_a_missing_channel_named(plant: Plant) -> None:
+    seen = SeenDevice()
+    for step, value in enumerate((1.0, 30.0, 2.0)):
+        now = plant.hear(NOW_MS + step, gas_concentration=value, alarm_contact=value > 10)
+        seen = look(seen, next(device for device in now.devices if device.id == GAS))
+    gas, contact = seen.channels["gas_concentration"], seen.channels["alarm_contact"]
+    assert (gas.first, gas.last, gas.low, gas.high) == (1.0, 2.0, 1.0, 30.0)
+    assert [value for _, value in contact.changes] == [True, False]
+    assert (seen.answers, seen.errors) == (2, 0)
+    assert missing(seen, plant.gas.model.channels) == ["sensor_fault"]
+
+
+def test_the_sheet_says_what_was_seen_and_a_changed_figure_shows(plant: Plant) -> None:
+    now = plant.hear(NOW_MS, gas_concentration=25.3)
+    seen = look(SeenDevice(), now.devices[0])
+    written = plant.sheet(Entry(GAS, seen, Verdict.FAILED, "盖子 <script>"))
+    page, text = sheets.html(written), sheets.markdown(written)
+    for found in (page, text):
+        assert "25.3 %LEL" in found
+        assert "不合格 failed" in found
+        assert "2025-11-21 12:40:00 UTC+8" in found
+        assert "<script>" not in found
+    assert "盖子 &lt;script&gt;" in page
+    body, _, digest = text.rpartition("SHA-256 ")
+    body = body.split("\n\n签字")[0]
+    assert sheets.digest(body) == digest.strip()
+    assert sheets.digest(body.replace("25.3", "25.4")) != digest.strip()
+
+
+def test_an_outage_is_bridged_by_what_the_outbox_holds(plant: Plant) -> None:
+    found = bridging([plant.gas], round(1e6 * BYTES_PER_READING))
+    per_second = len(plant.gas.model.channels) / plant.gas.model.poll_every_s  # type: ignore[union-attr]
+    assert found.busy_s == pytest.approx(1e6 / per_second)
+    assert found.quiet_s > found.busy_s
+    assert bridged(found).startswith("bridges an outage of 3d20h if every channel moves")
