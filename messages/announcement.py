@@ -7,6 +7,10 @@ from messages.ids import ONE_LINE, Identifier
 from messages.reading import Value
 
 
+OWN_MODEL = "gridcall"
+"""The model of what is no sensor but a part of Gridcall itself: an edge, its lines, a reflex."""
+
+
 class Place(BaseModel):
     """Where a device is: a site's grid, building and unit, and the words a person would use."""
 

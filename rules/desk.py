@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, select
 
 from messages.alarm import Level
+from messages.announcement import OWN_MODEL
 from messages.ids import DeviceId
 from rules import alarm as alarms
 from rules import case as cases
@@ -92,9 +93,10 @@ class Desk:
         return Pulse(**row._mapping) if row else None
 
     def edges(self, now_ms: int) -> list[EdgeState]:
-        """Every edge, with those of its devices that are silent at `now_ms`."""
+        """Every edge, with its devices (its own parts are none) and those that are silent at `now_ms`."""
         counted = (
             select(db.devices.c.site, db.devices.c.edge, func.count().label("devices"))
+            .where(db.devices.c.model != OWN_MODEL)
             .group_by(db.devices.c.site, db.devices.c.edge)
             .subquery()
         )

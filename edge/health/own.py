@@ -6,7 +6,7 @@ They are announced and heard like any other device, so that rules, pages and his
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from messages.announcement import Announcement, Place
+from messages.announcement import OWN_MODEL, Announcement, Place
 from messages.ids import DeviceId, EdgeId
 from messages.kind import Kind, Kinds
 
@@ -42,7 +42,7 @@ def own_devices(
     """All of one edge."""
 
     def own(device: DeviceId, kind: str, where: Place) -> OwnDevice:
-        return OwnDevice(device, kinds[kind], Announcement(kind=kind, model="gridcall", place=where))
+        return OwnDevice(device, kinds[kind], Announcement(kind=kind, model=OWN_MODEL, place=where))
 
     return [
         own(DeviceId(edge), AGENT, place),
