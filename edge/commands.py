@@ -16,7 +16,8 @@ from edge.config import Config, Device, LineSettings, of
 from edge.installer import commands as installer
 from edge.installer.bridging import bridging, words
 from edge.models.modbus import ModbusModel
-from edge.protocols.modbus_rtu import silent_interval_s, transmission_s
+from edge.protocols import modbus_rtu
+from edge.protocols.modbus_rtu import Pace
 from edge.sources import schedule
 from edge.systemd import ServiceManager
 from gridcall import software
@@ -72,8 +73,8 @@ def summary(parsed: Config) -> Iterator[str]:
     yield f"uplink: {parsed.uplink.address} as {parsed.uplink.username or 'nobody'}"
     for name, line in parsed.lines.items():
         slaves = of(ModbusModel, parsed.on_line(name))
-        speed = f"{line.baudrate} Bd, 8{line.parity}{line.stop_bits}"
-        yield f"line {name}: {line.port}, {speed}, busy {load(line, slaves):.0%} of the time"
+        speed = f"{line.baudrate} Bd, {line.data_bits}{line.parity}{line.stop_bits}" if line.port else line.framing
+        yield f"line {name}: {line.where}, {speed}, busy {load(line, slaves):.0%} of the time"
         for slave in slaves:
             yield f"  unit {slave.unit}: {slave.id} ({slave.announcement.model})"
             for poll in schedule.polls(slave.id, slave.unit, slave.model):
@@ -89,7 +90,7 @@ def summary(parsed: Config) -> Iterator[str]:
 def warnings(parsed: Config) -> Iterator[str]:
     """What is allowed, and can't work here and now."""
     for name, line in parsed.lines.items():
-        if "://" not in line.port and not os.access(line.port, os.R_OK | os.W_OK):
+        if line.port and "://" not in line.port and not os.access(line.port, os.R_OK | os.W_OK):
             there = "may not be used by this user (group dialout?)" if Path(line.port).exists() else "is not there"
             yield f"line {name}: {line.port} {there}"
         if not parsed.on_line(name):
@@ -112,10 +113,11 @@ def warnings(parsed: Config) -> Iterator[str]:
 
 def load(line: LineSettings, slaves: Sequence[Device[ModbusModel]]) -> float:
     """The share of its time that a line is busy when all its slaves answer."""
+    pace = Pace(line.baudrate, line.bits) if line.baudrate else None
     busy = 0.0
     for slave in slaves:
         for poll in schedule.polls(slave.id, slave.unit, slave.model):
-            bytes_on_the_wire = 8 + poll.request.reply_bytes
-            needed_s = transmission_s(bytes_on_the_wire, line.baudrate) + 2 * silent_interval_s(line.baudrate)
-            busy += (needed_s + TURNAROUND_S) / poll.every_s
+            length = len(modbus_rtu.encode(poll.request)) + modbus_rtu.reply_bytes(poll.request)
+            on_the_wire_s = pace.transmission_s(length) + 2 * pace.silent_s if pace else 0.0
+            busy += (on_the_wire_s + TURNAROUND_S) / poll.every_s
     return busy

@@ -6,9 +6,9 @@ A device has a line and a unit, or a topic of the local broker, as its model wan
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar, cast
+from typing import Annotated, Any, Generic, Literal, NoReturn, Self, TypeVar, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge.acting.order import unfit
 from edge.acting.reflex import Deed, Reflex
@@ -41,17 +41,54 @@ REACHED_BY = ("line", "unit", "topic")
 """The fields of a `[[devices]]` table of which a model wants some, and refuses the others."""
 
 
+class Rs485Settings(Settings):
+    """`rs485 = { … }` of a line whose port switches its transmitter by RTS, as UARTs on a Pi's own pins do."""
+
+    rts_on_send: bool = True
+    """RTS is high while sending, or low."""
+    delay_before_s: Seconds = Field(default=0.0, alias="delay_before", le=1)
+    delay_after_s: Seconds = Field(default=0.0, alias="delay_after", le=1)
+
+
 class LineSettings(Settings):
-    """One serial port and how its bus speaks: a `[[lines]]` table."""
+    """One bus and how it speaks: a `[[lines]]` table. A serial port, or the host of a gateway or a device."""
 
     name: Identifier
-    port: str = Field(min_length=1)
+    port: Annotated[str, Field(min_length=1)] | None = None
     """As pyserial takes it: "/dev/ttyUSB0", better "/dev/serial/by-id/…", which survives replugging."""
-    baudrate: Annotated[int, Field(ge=300, le=4_000_000)]
+    baudrate: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
+    data_bits: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
+    rs485: Rs485Settings | None = None
+    host: Annotated[str, Field(min_length=1)] | None = None
+    tcp_port: Annotated[int, Field(ge=1, le=65535)] = 502
+    framing: Literal["tcp", "rtu"] = "tcp"
+    """Of Modbus on a host: its own TCP frames, or those of a serial line, which plain serial servers pass through."""
     timeout_s: Seconds = Field(default=duration_s("300ms"), alias="timeout", gt=0, le=10)
     """How long a slave may think before its answer begins."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.port is None) == (self.host is None):
+            raise ValueError("exactly one of port, host is wanted")
+        if self.port is not None and self.baudrate is None:
+            raise ValueError("a serial port needs a baudrate")
+        serial_only = ("baudrate", "data_bits", "parity", "stop_bits", "rs485")
+        foreign = serial_only if self.host else ("tcp_port", "framing")
+        if wrong := self.model_fields_set & set(foreign):
+            raise ValueError(f"`{min(wrong)}` is for a line with a {'port' if self.host else 'host'}")
+        return self
+
+    @property
+    def bits(self) -> int:
+        """Of one character on the wire."""
+        return 1 + self.data_bits + (self.parity != "N") + self.stop_bits
+
+    @property
+    def where(self) -> str:
+        """The port or the host, as it is said to people."""
+        return self.port or f"{self.host}:{self.tcp_port}"
 
 
 class DeviceSettings(Settings):
@@ -199,7 +236,7 @@ class _Check:
     def lines(self) -> None:
         for index, line in enumerate(self._file.lines):
             self._once(("the name", line.name), "another line", ("lines", index, "name"))
-            self._once((line.port,), f"line `{line.name}`", ("lines", index, "port"))
+            self._once((line.where,), f"line `{line.name}`", ("lines", index, "port" if line.port else "host"))
 
     def device(self, index: int, device: DeviceSettings) -> Device[Model]:
         here = ("devices", index)

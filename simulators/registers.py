@@ -15,8 +15,12 @@ MOST_FLOAT32 = 3.4028234663852886e38
 _LIMITS = {
     "int16": (-(2**15), 2**15 - 1),
     "uint16": (0, 2**16 - 1),
+    "bcd16": (0, 9999),
     "int32": (-(2**31), 2**31 - 1),
     "uint32": (0, 2**32 - 1),
+    "bcd32": (0, 99_999_999),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint64": (0, 2**64 - 1),
 }
 
 
@@ -37,7 +41,8 @@ def memory(model: ModbusModel, values: Mapping[str, Level | None]) -> Memory:
         words, value = encode(channel, values[name])
         table = tables[channel.table]
         for address, word in enumerate(words, start=channel.address):
-            table[address] = table.get(address, 0) | word if channel.bit is not None else word
+            shared = channel.bit is not None or channel.mask is not None
+            table[address] = table.get(address, 0) | word if shared else word
         if value is not None:
             served[name] = value
     return Memory(tables=tables, values=served)
@@ -48,9 +53,13 @@ def encode(channel: ModbusChannel, value: Level | None) -> tuple[tuple[int, ...]
     if channel.type == "bit":
         return (bool(value) << (channel.bit or 0),), bool(value)
     if value is None:
-        assert channel.not_available is not None, "only a channel with such a code can be without a value"
-        return _words(channel, channel.not_available), None
+        assert channel.absent, "only a channel with such a code can be without a value"
+        return _words(channel, channel.absent[0]), None
+    if channel.values is not None:
+        return _words(channel, _meant(channel, value)), value
     count = float(value) if isinstance(value, bool) else (value - channel.offset) / channel.scale
+    if channel.type == "float64":
+        return _words(channel, int.from_bytes(struct.pack(">d", count), "big")), value
     raw, said = _float32(count) if channel.type == "float32" else _integer(channel, count)
     return _words(channel, raw), bool(said) if isinstance(value, bool) else _decimal(
         said * channel.scale + channel.offset
@@ -69,9 +78,19 @@ def channels_in(model: ModbusModel, table: Table, first: int, count: int) -> lis
 def _integer(channel: ModbusChannel, count: float) -> tuple[int, float]:
     low, high = _LIMITS[channel.type]
     raw = round(min(max(count, low), high))
-    if channel.not_available is not None and _words(channel, raw) == _words(channel, channel.not_available):
+    while raw % (1 << 16 * channel.words) in channel.absent:
         raw += 1 if raw == low else -1  # a measured value is never the code for "no value"
-    return raw, raw
+    if channel.mask is not None:
+        place = (channel.mask & -channel.mask).bit_length() - 1
+        held = min(raw, channel.mask >> place)
+        return held << place, held
+    return (int(str(raw), 16) if channel.type.startswith("bcd") else raw), raw
+
+
+def _meant(channel: ModbusChannel, value: Level) -> int:
+    """The raw count that says `value`; the file's first for one that it doesn't know."""
+    counts = {meaning: count for count, meaning in channel.meanings.items()}
+    return counts.get(value, next(iter(counts.values())))
 
 
 def _float32(count: float) -> tuple[int, float]:
@@ -88,7 +107,7 @@ def _decimal(value: float) -> float:
 
 
 def _words(channel: ModbusChannel, raw: int) -> tuple[int, ...]:
-    low, high = raw & 0xFFFF, raw >> 16 & 0xFFFF
-    if channel.words == 1:
-        return (low,)
-    return (high, low) if channel.word_order == "big" else (low, high)
+    words = [raw >> 16 * place & 0xFFFF for place in range(channel.words)]
+    if channel.byte_order == "little":
+        words = [word << 8 & 0xFF00 | word >> 8 for word in words]
+    return tuple(reversed(words)) if channel.word_order == "big" else tuple(words)

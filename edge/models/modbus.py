@@ -1,4 +1,4 @@
-"""The register map of a Modbus product, RTU or TCP: which registers or bits its channels are."""
+"""The register map of a Modbus product, RTU or TCP: which registers or bits its channels are, and what may be written."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
@@ -6,14 +6,44 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from edge.models.base import ChannelName, Mistake, Product
-from messages.kind import Kind, Span
+from messages.kind import Channel, Kind, Span
+from messages.reading import Value
 from messages.settings import Seconds, Settings
 
 Register = Annotated[int, Field(ge=0, le=0xFFFF)]
 Table = Literal["coil", "discrete", "input", "holding"]
 ADDRESSES = 0x10000
-WORDS = {"bit": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2}
-"""Registers that a value of a type takes (Modbus Application Protocol V1.1b3 section 4.4)."""
+WORDS = {
+    "bit": 1,
+    "int16": 1,
+    "uint16": 1,
+    "bcd16": 1,
+    "int32": 2,
+    "uint32": 2,
+    "bcd32": 2,
+    "float32": 2,
+    "int64": 4,
+    "uint64": 4,
+    "float64": 4,
+}
+"""Registers that a value of a type takes (Modbus Application Protocol V1.1b3 section 4.4); a text says its own `length`."""
+UNSIGNED = ("uint16", "uint32", "uint64")
+LONGEST_TEXT = 60
+
+Type = Literal[
+    "bit",
+    "int16",
+    "uint16",
+    "bcd16",
+    "int32",
+    "uint32",
+    "bcd32",
+    "float32",
+    "int64",
+    "uint64",
+    "float64",
+    "text",
+]
 
 
 class ModbusChannel(Settings):
@@ -23,19 +53,27 @@ class ModbusChannel(Settings):
     discrete: Register | None = None
     input: Register | None = None
     holding: Register | None = None
-    type: Literal["bit", "int16", "uint16", "int32", "uint32", "float32"] = "uint16"
+    type: Type = "uint16"
+    length: Annotated[int, Field(ge=1, le=LONGEST_TEXT)] | None = None
+    """Registers of a text, two characters each."""
     bit: Annotated[int, Field(ge=0, le=15)] | None = None
     """The bit of the register that is the value, 0 = lowest. For `type = "bit"` in a register table."""
+    mask: Annotated[int, Field(ge=1)] | None = None
+    """The bits of an unsigned number that count, e.g. 0x00F0; they are shifted down."""
     word_order: Literal["big", "little"] = "big"
-    """Which of two registers comes first: the high ("big") or the low word."""
+    """Which of several registers comes first: the one with the highest ("big") or the lowest part."""
+    byte_order: Literal["big", "little"] = "big"
+    """Which byte of a register comes first. The standard says "big"; some products don't."""
+    values: dict[str, Value] | None = None
+    """What raw counts mean: { 0 = "closed", 1 = "open" }. Other counts make no reading."""
     scale: float = Field(default=1.0, strict=False)
     """Channel unit per raw count."""
     offset: float = Field(default=0.0, strict=False)
     """In the channel's unit, added after scaling."""
     valid: Span | None = None
     """Lowest and highest value, after scaling, that the device can measure; outside it the quality is bad."""
-    not_available: int | None = None
-    """The raw count by which the device says "no value": it makes no reading."""
+    not_available: int | list[int] | None = None
+    """The raw counts by which the device says "no value": they make no reading."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -47,9 +85,35 @@ class ModbusChannel(Settings):
                 raise ValueError('a coil or discrete input is a bit by itself: type = "bit", no `bit`')
         elif (self.type == "bit") != (self.bit is not None):
             raise ValueError('`bit` and type = "bit" belong together')
+        if (self.type == "text") != (self.length is not None):
+            raise ValueError('`length` and type = "text" belong together')
+        if self.mask is not None and (self.type not in UNSIGNED or self.mask >> 16 * self.words):
+            raise ValueError(f"`mask` is for the bits of {', '.join(UNSIGNED)}")
+        if self.values is not None:
+            self._check_values()
         if self.address + self.words > ADDRESSES:
             raise ValueError(f"a {self.type} takes {self.words} registers, and {self.address} is the last there is")
         return self
+
+    def _check_values(self) -> None:
+        if self.type in ("bit", "text") or self.type.startswith("float"):
+            raise ValueError(f"`values` is for whole numbers, not for a {self.type}")
+        for count in self.values or ():
+            try:
+                int(count, 0)
+            except ValueError:
+                raise ValueError(f"`values`: {count!r} is no raw count, such as 3 or 0x03") from None
+
+    @property
+    def meanings(self) -> dict[int, Value]:
+        """`values` by raw count."""
+        return {int(count, 0): value for count, value in (self.values or {}).items()}
+
+    @property
+    def absent(self) -> tuple[int, ...]:
+        """The raw counts that make no reading, without sign."""
+        codes = self.not_available if isinstance(self.not_available, list) else [self.not_available]
+        return tuple(code % (1 << 16 * self.words) for code in codes if code is not None)
 
     @property
     def table(self) -> Table:
@@ -61,7 +125,42 @@ class ModbusChannel(Settings):
 
     @property
     def words(self) -> int:
-        return WORDS[self.type]
+        return self.length or WORDS[self.type]
+
+
+class ModbusWrite(Settings):
+    """How a command is carried out: what is written where. Exactly one of coil and holding; addresses from 0."""
+
+    coil: Register | None = None
+    holding: Register | None = None
+    value: Value | None = None
+    """What is written; without it the command's own value."""
+    type: Literal["int16", "uint16", "int32", "uint32", "float32"] = "uint16"
+    word_order: Literal["big", "little"] = "big"
+    scale: float = Field(default=1.0, strict=False, gt=0)
+    """Unit of the command's value per raw count."""
+    many: bool = False
+    """By function 15 or 16 even for one coil or register: some products know no other."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.coil is None) == (self.holding is None):
+            raise ValueError("exactly one of coil, holding is wanted")
+        if isinstance(self.value, str):
+            raise ValueError("a text can't be written")
+        return self
+
+    @property
+    def table(self) -> Table:
+        return "coil" if self.coil is not None else "holding"
+
+    @property
+    def address(self) -> int:
+        return self.coil if self.coil is not None else self.holding or 0
+
+    @property
+    def words(self) -> int:
+        return 1 if self.coil is not None else WORDS[self.type]
 
 
 class ModbusModel(Product):
@@ -72,13 +171,36 @@ class ModbusModel(Product):
 
     protocol: Literal["modbus"]
     poll_every_s: Seconds = Field(alias="poll_every", gt=0)
+    gap: Annotated[int, Field(ge=0, le=100)] = 0
+    """Registers that may be read over, unasked, to make one request of two. More than none only where the maker says that
+    the addresses between answer: many devices refuse a whole request for one address that they don't have."""
     channels: dict[ChannelName, ModbusChannel] = Field(min_length=1)
+    commands: dict[ChannelName, ModbusWrite] = Field(default_factory=dict)
 
     def mistakes(self, kind: Kind) -> Iterator[Mistake]:
         yield from super().mistakes(kind)
         for name in self.channels.keys() & kind.channels.keys():
-            wanted = kind.channels[name].type
-            if wanted == "text":
-                yield ("channels", name), "is text, which no register holds"
-            elif self.channels[name].type == "bit" and wanted != "boolean":
-                yield ("channels", name, "type"), f"a bit can't be the {wanted} of the kind"
+            if complaint := _misfit(self.channels[name], kind.channels[name]):
+                yield ("channels", name), complaint
+        for name in self.commands.keys() & kind.commands.keys():
+            fixed, wanted = self.commands[name].value is not None, kind.commands[name].type
+            if fixed == (wanted != "none"):
+                yield (
+                    ("commands", name),
+                    f"`value` is {'its own: leave it out' if fixed else 'missing: the command has none'}",
+                )
+
+
+def _misfit(channel: ModbusChannel, wanted: Channel) -> str | None:
+    """Why a channel of the map can't be that of the kind."""
+    if channel.values is not None:
+        for count, value in channel.values.items():
+            said = "boolean" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+            if said != wanted.type:
+                return f"`values`: {count} = {value!r} is no {wanted.type}, as the kind wants it"
+        return None
+    if channel.type == "text" or wanted.type == "text":
+        return None if channel.type == wanted.type else f"a {channel.type} can't be the {wanted.type} of the kind"
+    if channel.type == "bit" and wanted.type != "boolean":
+        return f"a bit can't be the {wanted.type} of the kind"
+    return None

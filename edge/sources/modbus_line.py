@@ -1,30 +1,48 @@
-"""One Modbus line: asks what is due, one request in flight, and hands on what is answered.
+"""One Modbus line: asks what is due, one question in flight, writes between reads, and hands on what is answered.
 
-A port that can't be opened or has gone is tried again for ever, with back-off; said once when it goes and once when
-it is there. So is a slave. What arrives outside a request's time is stale and thrown away before the next one.
-Which request is due is decided in schedule.py, whether a reply is good in protocols/modbus_rtu.py.
+A line that can't be opened or has gone is tried again for ever, with back-off; said once when it goes and once when
+it is there. So is a slave. Which question is due is decided in schedule.py, what an answer is worth in
+protocols/modbus.py, how a question travels in carrier.py.
 """
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
 
 from edge.config import Device, LineSettings
 from edge.models.modbus import ModbusModel
-from edge.protocols import modbus_rtu
-from edge.protocols.modbus_rtu import Judge, Refused, Request, Values, Verdict
-from edge.sources import registers
-from edge.sources.port import LinkError, Port, backoff_s, open_port
+from edge.protocols.modbus import Garbled, Refused, Values, Verdict, Write, Written
+from edge.sources import carrier, registers
+from edge.sources.carrier import Carrier
+from edge.sources.port import LinkError, backoff_s
 from edge.sources.schedule import Poll, Schedule, polls
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
 from messages.ids import DeviceId
-from messages.reading import Reading, Value
+from messages.reading import Value
+
+MOST_WRITES = 100
+TRIES = 2
+"""Of a write that nobody answered or that was garbled: what is written twice is written once."""
+SHORTEST_PROBE_S = 0.05
+PATIENT_PROBES = 4
+"""Every so many-th question to a unit that is silent waits the full time-out: it may have become slow."""
 
 log = structlog.get_logger("line")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    """A write that waits for its turn."""
+
+    device: DeviceId
+    write: Write
+    done: asyncio.Future[None]
 
 
 class ModbusLine:
@@ -42,6 +60,9 @@ class ModbusLine:
         self._slaves = {slave.id: slave for slave in slaves}
         self.vitals = Vitals.of(settings.name, self._slaves)
         self._refusals: dict[DeviceId, str] = {}
+        self._orders: deque[_Order] = deque()
+        self._ordered = asyncio.Event()
+        self._asked: dict[int, int] = {}
         self._deliver = deliver
         self._clock_ms = clock_ms
 
@@ -49,72 +70,142 @@ class ModbusLine:
         failures = 0
         while True:
             try:
-                port = await open_port(self._settings)
+                opened = await carrier.opened(self._settings)
                 try:
-                    log.info("port is there", line=self._settings.name, port=self._settings.port)
+                    log.info("port is there", line=self._settings.name, port=self._settings.where)
                     failures = 0
                     self.vitals.is_open()
-                    await self._poll(port)
+                    await self._poll(opened)
                 finally:
-                    await port.close()
+                    await opened.close()
             except LinkError as error:
                 failures += 1
                 if self.vitals.is_closed(str(error)):
-                    log.warning("port is away", line=self._settings.name, port=self._settings.port, why=str(error))
+                    log.warning("port is away", line=self._settings.name, port=self._settings.where, why=str(error))
+                self._give_up(f"the line is away: {error}")
             await asyncio.sleep(backoff_s(failures) * random.uniform(0.7, 1.3))
 
     async def act(self, device: DeviceId, command: str, value: Value | None) -> None:
-        raise CannotAct(f"{device} can't be told to {command}")
+        slave = self._slaves[device]
+        how = slave.model.commands[command]
+        try:
+            words = registers.encoded(how, value)
+        except ValueError as error:
+            raise CannotAct(str(error)) from error
+        if not self.vitals.open:
+            raise CannotAct(f"the line is away: {self.vitals.why}")
+        if len(self._orders) >= MOST_WRITES:
+            raise CannotAct(f"{MOST_WRITES} commands wait for this line already")
+        write = Write(slave.unit, how.table, how.address, words, many=how.many)
+        order = _Order(device, write, asyncio.get_running_loop().create_future())
+        self._orders.append(order)
+        self._ordered.set()
+        try:
+            await order.done
+        finally:
+            if order in self._orders:  # nobody waits for it any more, and it has not been written
+                self._orders.remove(order)
 
-    async def _poll(self, port: Port) -> NoReturn:
+    async def _poll(self, opened: Carrier) -> NoReturn:
         loop = asyncio.get_running_loop()
         schedule = Schedule(
             [poll for slave in self._slaves.values() for poll in polls(slave.id, slave.unit, slave.model)], loop.time()
         )
+        free_s = loop.time() + opened.gap_s
         while True:
-            poll, due_s = schedule.next()
-            await asyncio.sleep(max(due_s - loop.time(), modbus_rtu.silent_interval_s(self._settings.baudrate)))
-            asked_s = loop.time()
-            verdict = await self._ask(port, poll.request)
-            if verdict is None:
-                schedule.silent(poll, loop.time())
+            poll, due_s = schedule.next(loop.time())
+            await self._wait(max(due_s, free_s), free_s)
+            if self._orders:
+                await self._write(opened, self._orders.popleft())
             else:
-                schedule.answered(poll, loop.time())
-            self._judge(poll.device, verdict, loop.time() - asked_s)
-            if isinstance(verdict, Values):
-                await self._deliver(self._readings(poll, verdict))
+                await self._read(opened, schedule, poll)
+            self.vitals.strays = opened.strays
+            free_s = loop.time() + opened.gap_s
 
-    async def _ask(self, port: Port, request: Request) -> Verdict | None:
-        """What came back; None for silence. Raises LinkError."""
-        frame, judge = modbus_rtu.encode(request), Judge(request)
-        port.discard()
-        port.write(frame)
-        on_the_wire_s = modbus_rtu.transmission_s(len(frame) + request.reply_bytes, self._settings.baudrate)
+    async def _wait(self, until_s: float, free_s: float) -> None:
+        """Until a poll is due, or, once the line is free, a write is wanted."""
+        loop = asyncio.get_running_loop()
+        if not self._orders and until_s > free_s:
+            self._ordered.clear()
+            try:
+                async with asyncio.timeout_at(until_s):
+                    await self._ordered.wait()
+            except TimeoutError:
+                return
+        if (rest_s := free_s - loop.time()) > 0:
+            await asyncio.sleep(rest_s)
+
+    async def _read(self, opened: Carrier, schedule: Schedule, poll: Poll) -> None:
+        loop = asyncio.get_running_loop()
+        asked_s = loop.time()
+        verdict = await opened.ask(poll.request, self._timeout_s(schedule, poll))
+        now_s = loop.time()
+        if verdict is None:
+            schedule.silent(poll, now_s, now_s - asked_s)
+        else:
+            schedule.answered(poll, now_s)
+        self._judge(poll.device, verdict, now_s - asked_s)
+        if isinstance(verdict, Values):
+            kind, at_ms = self._slaves[poll.device].kind, self._clock_ms()
+            found = registers.readings(poll.device, kind, poll.channels, poll.request.address, verdict.raw, at_ms)
+            await self._deliver(list(found))
+
+    def _timeout_s(self, schedule: Schedule, poll: Poll) -> float:
+        """A unit that is silent is tried for no longer than it ever took to answer, most of the time."""
+        unit, full_s = poll.request.unit, self._settings.timeout_s
+        if not schedule.is_probe(unit):
+            self._asked.pop(unit, None)
+            return full_s
+        self._asked[unit] = self._asked.get(unit, 0) + 1
+        if self._asked[unit] % PATIENT_PROBES == 0:
+            return full_s
+        usual_s = [vitals.latency_s for vitals in self.vitals.devices.values() if vitals.latency_s is not None]
+        return min(full_s, max(2 * max(usual_s, default=full_s), SHORTEST_PROBE_S))
+
+    async def _write(self, opened: Carrier, order: _Order) -> None:
+        """Raises LinkError, after telling whoever waits for it."""
+        if order.done.cancelled():
+            return
         try:
-            async with asyncio.timeout(on_the_wire_s + self._settings.timeout_s):
-                while (verdict := judge.feed(await port.read())) is None:
-                    pass
-        except TimeoutError:
-            return judge.time_is_over()
-        if not isinstance(verdict, Values | Refused):
-            await self._let_the_line_fall_silent(port)
-        return verdict
+            why = await self._written(opened, order)
+        except LinkError as error:
+            why = f"the line went away meanwhile: {error}; it may have been done"
+            raise
+        finally:
+            if not order.done.done():
+                if why:
+                    order.done.set_exception(CannotAct(why))
+                else:
+                    order.done.set_result(None)
 
-    async def _let_the_line_fall_silent(self, port: Port) -> None:
-        """Whoever is talking must end first, or the next request is lost too; but nobody may talk for ever."""
-        quiet_s = max(10 * modbus_rtu.silent_interval_s(self._settings.baudrate), 0.02)  # adapters deliver in bursts
-        try:
-            async with asyncio.timeout(self._settings.timeout_s):
-                while True:
-                    async with asyncio.timeout(quiet_s):
-                        await port.read()
-        except TimeoutError:
-            pass
+    async def _written(self, opened: Carrier, order: _Order) -> str:
+        """Why it could not be done; "" if it was."""
+        timeout_s = self._settings.timeout_s
+        if not opened.may_write:
+            slave = self._slaves[order.device]
+            first = polls(slave.id, slave.unit, slave.model)[0]
+            self._judge(order.device, await opened.ask(first.request, timeout_s), timeout_s)
+            if not opened.may_write:
+                return "nothing on this line has answered yet"
+            await asyncio.sleep(opened.gap_s)
+        verdict: Verdict | None = None
+        for again in range(TRIES):
+            if again:
+                await asyncio.sleep(opened.gap_s)
+            verdict = await opened.ask(order.write, timeout_s)
+            match verdict:
+                case Written():
+                    return ""
+                case Refused():
+                    return str(verdict)
+        return f"{verdict or 'no answer'}, {TRIES} times; it may have been done"
 
-    def _readings(self, poll: Poll, values: Values) -> list[Reading]:
-        kind = self._slaves[poll.device].kind
-        at_ms = self._clock_ms()
-        return list(registers.readings(poll.device, kind, poll.channels, poll.request.address, values.raw, at_ms))
+    def _give_up(self, why: str) -> None:
+        """Whoever waits for a write learns that the line is away."""
+        while self._orders:
+            order = self._orders.popleft()
+            if not order.done.done():
+                order.done.set_exception(CannotAct(why))
 
     def _judge(self, device: DeviceId, verdict: Verdict | None, latency_s: float) -> None:
         """Count it, and say a slave's going and returning, each once."""
@@ -125,7 +216,7 @@ class ModbusLine:
             self._refusals.pop(device, None)
             return
         why = "no answer" if verdict is None else str(verdict)
-        if vitals.failed(why, counts=not isinstance(verdict, Refused)):
+        if vitals.failed(why, counts=isinstance(verdict, Garbled) or verdict is None):
             log.warning("device is away", device=device, why=why, faults=dict(vitals.faults))
         if isinstance(verdict, Refused):
             if why != self._refusals.get(device):

@@ -1,14 +1,22 @@
-"""A serial port, open: bytes as they come, and what has gone said as LinkError. Knows no protocol."""
+"""An open line: bytes as they come, from a serial port or a TCP connection, and what has gone said as LinkError.
+
+Knows no protocol.
+"""
 
 import asyncio
 import os
 import termios
 
+import serial
+import serial.rs485
 import serial_asyncio_fast
 
-from edge.config import LineSettings
+from edge.config import LineSettings, Rs485Settings
 
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0
+CONNECT_LIMIT_S = 10.0
+LIMIT_BYTES = 64 * 1024
+"""What may lie unread: somebody who babbles between two questions gets no more memory than this."""
 
 
 class LinkError(Exception):
@@ -23,9 +31,17 @@ class Port(asyncio.Protocol):
         self._arrived = asyncio.Event()
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._why = "closed"
-        self.transport: serial_asyncio_fast.SerialTransport
+        self._serial: serial.Serial | None = None
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._serial = getattr(transport, "serial", None)
 
     def data_received(self, data: bytes) -> None:
+        if len(self._received) + len(data) > LIMIT_BYTES:
+            self._received.clear()
         self._received += data
         self._arrived.set()
 
@@ -34,16 +50,31 @@ class Port(asyncio.Protocol):
         self._gone.set_result(None)
         self._arrived.set()
 
-    def discard(self) -> None:
-        """Forget what came unasked. Raises LinkError."""
+    def discard(self) -> bool:
+        """Forget what came unasked, also what the kernel still holds; whether there was any. Raises LinkError."""
         self._check()
-        port = self.transport.serial
-        assert port is not None, "the transport keeps it until it says that it is lost"
-        try:
-            port.reset_input_buffer()
-        except (OSError, termios.error) as error:
-            raise LinkError(str(error)) from error
+        any_came = bool(self._received)
         self._received.clear()
+        if self._serial is not None:
+            try:
+                any_came = any_came or self._serial.in_waiting > 0
+                self._serial.reset_input_buffer()
+            except (OSError, termios.error) as error:
+                raise LinkError(str(error)) from error
+        return any_came
+
+    def drive_rs485(self, settings: Rs485Settings) -> None:
+        """Let the driver switch the transmitter. Raises LinkError if it can't: it was asked for, and without it nothing is heard."""
+        assert self._serial is not None
+        try:
+            self._serial.rs485_mode = serial.rs485.RS485Settings(
+                rts_level_for_tx=settings.rts_on_send,
+                rts_level_for_rx=not settings.rts_on_send,
+                delay_before_tx=settings.delay_before_s,
+                delay_before_rx=settings.delay_after_s,
+            )
+        except (OSError, ValueError) as error:
+            raise LinkError(f"this port's driver knows no RS-485 mode: {error}; leave `rs485` out") from error
 
     def write(self, frame: bytes) -> None:
         self.transport.write(frame)
@@ -69,23 +100,47 @@ class Port(asyncio.Protocol):
 
 
 async def open_port(settings: LineSettings) -> Port:
-    """Raises LinkError."""
+    """The serial port of a line. Raises LinkError."""
+    assert settings.port is not None, "a line with a host has none"
     try:
         transport, port = await serial_asyncio_fast.create_serial_connection(
             asyncio.get_running_loop(),
             Port,
             settings.port,
             baudrate=settings.baudrate,
+            bytesize=settings.data_bits,
             parity=settings.parity,
             stopbits=settings.stop_bits,
             exclusive=True,
         )
     except (OSError, termios.error, ValueError) as error:
-        number = getattr(error, "errno", None)  # pyserial's own words repeat the path twice
-        raise LinkError(os.strerror(number) if number else str(error)) from error
+        raise LinkError(_words(error)) from error
     assert isinstance(port, Port)
-    port.transport = transport
+    port.connection_made(transport)  # the loop would do it in its next turn
+    if settings.rs485 is not None:
+        try:
+            port.drive_rs485(settings.rs485)
+        except LinkError:
+            await port.close()
+            raise
     return port
+
+
+async def open_tcp(host: str, tcp_port: int) -> Port:
+    """A connection to a gateway or a device. Raises LinkError."""
+    try:
+        async with asyncio.timeout(CONNECT_LIMIT_S):
+            _, port = await asyncio.get_running_loop().create_connection(Port, host, tcp_port)
+    except TimeoutError as error:
+        raise LinkError(f"no connection in {CONNECT_LIMIT_S:g} s") from error
+    except OSError as error:
+        raise LinkError(_words(error)) from error
+    return port
+
+
+def _words(error: Exception) -> str:
+    number = getattr(error, "errno", None)  # pyserial's own words repeat the path twice
+    return os.strerror(number) if number and number > 0 else str(error)
 
 
 def backoff_s(failures: int) -> float:

@@ -1,18 +1,20 @@
 """Raw registers and bits become readings, by product file and kind. Pure.
 
 A raw count that means "not available" makes no reading. A value outside what the device can measure is a reading
-of bad quality: that the device is broken is news. A float32 that is no number makes none.
+of bad quality: that the device is broken is news. A float that is no number, a digit that is none and a
+count without a meaning make none.
 """
 
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from edge.models.modbus import ModbusChannel
+from edge.models.modbus import ModbusChannel, ModbusWrite
 from messages.ids import DeviceId
 from messages.kind import Kind
 from messages.reading import Quality, Reading, Value
 
-_SIGNED = {"int16", "int32"}
+_SIGNED = {"int16", "int32", "int64"}
 
 
 def readings(
@@ -39,23 +41,51 @@ def readings(
 
 
 def _value(channel: ModbusChannel, words: Sequence[int], wanted: str) -> Value | None:
+    if channel.byte_order == "little":
+        words = [word << 8 & 0xFF00 | word >> 8 for word in words]
     if channel.type == "bit":
         return bool(words[0] >> (channel.bit or 0) & 1)
+    if channel.type == "text":
+        return _text(words)
     count = 0
     for word in words if channel.word_order == "big" else reversed(words):
         count = count << 16 | word
-    bits = 16 * channel.words
-    if channel.not_available is not None and count == channel.not_available % (1 << bits):
+    if count in channel.absent:
         return None
+    if channel.mask is not None:
+        count = (count & channel.mask) >> _lowest_bit(channel.mask)
+    if channel.values is not None:
+        return channel.meanings.get(count)
     if wanted == "boolean":
         return count != 0
-    number: float | None = count
-    if channel.type == "float32":
-        number = _float32(count)
-    elif channel.type in _SIGNED and count >> (bits - 1):
-        number = count - (1 << bits)
-    # 12 digits: more than any register holds, fewer than the noise of a product such as 3 * 0.1
-    return None if number is None else float(f"{number * channel.scale + channel.offset:.12g}")
+    number = _number(channel, count)
+    # as many digits as the registers hold, fewer than the noise of a product such as 3 * 0.1
+    digits = 15 if channel.words > 2 else 12
+    return None if number is None else float(f"{number * channel.scale + channel.offset:.{digits}g}")
+
+
+def _number(channel: ModbusChannel, count: int) -> float | None:
+    bits = 16 * channel.words
+    match channel.type:
+        case "float32":
+            return _float32(count)
+        case "float64":
+            exact: float = struct.unpack(">d", struct.pack(">Q", count))[0]
+            return exact if math.isfinite(exact) else None
+        case "bcd16" | "bcd32":
+            digits = f"{count:x}"
+            return float(digits) if digits.isdecimal() else None
+    return count - (1 << bits) if channel.type in _SIGNED and count >> (bits - 1) else count
+
+
+def _lowest_bit(mask: int) -> int:
+    return (mask & -mask).bit_length() - 1
+
+
+def _text(words: Sequence[int]) -> str | None:
+    """Two characters a register, until the first NUL; without what a device fills up with. None if it isn't ASCII."""
+    content = b"".join(word.to_bytes(2, "big") for word in words).split(b"\0")[0].strip()
+    return content.decode() if content.isascii() and content.decode().isprintable() else None
 
 
 def _float32(count: int) -> float | None:
@@ -65,6 +95,33 @@ def _float32(count: int) -> float | None:
     if exact - exact != 0:
         return None
     return next(short for digits in range(6, 18) if struct.pack(">f", short := float(f"{exact:.{digits}g}")) == packed)
+
+
+def encoded(write: ModbusWrite, value: Value | None) -> tuple[int, ...]:
+    """The coil's bit or the registers' words that say `value`, or the write's own. Raises ValueError if they can't hold it."""
+    said = write.value if write.value is not None else value
+    if said is None or isinstance(said, str):
+        raise ValueError("there is nothing that can be written")
+    if write.table == "coil":
+        return (int(bool(said)),)
+    count = float(said) / write.scale
+    if write.type == "float32":
+        raw = int.from_bytes(struct.pack(">f", count), "big")
+    else:
+        low, high = _LIMITS[write.type]
+        if not low <= round(count) <= high:
+            raise ValueError(f"{said:g} does not fit into an {write.type}")
+        raw = round(count) % (1 << 16 * write.words)
+    words = tuple(raw >> 16 * place & 0xFFFF for place in reversed(range(write.words)))
+    return words if write.word_order == "big" else words[::-1]
+
+
+_LIMITS = {
+    "int16": (-(2**15), 2**15 - 1),
+    "uint16": (0, 2**16 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "uint32": (0, 2**32 - 1),
+}
 
 
 def _quality(channel: ModbusChannel, value: Value) -> Quality:

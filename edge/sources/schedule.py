@@ -1,21 +1,28 @@
 """What is to be asked next on a line. Pure: seconds of any steady clock are arguments.
 
-Registers of one device and one table that touch are read together. A gap is never read over, not even of one
-register: many devices refuse a whole request for one address that they don't have.
+Registers of one device and one table that touch are read together, and so are those that a product file's `gap` lets be
+read over. Among the polls that are due, the one that is late by most of its own intervals comes first: on a line that is
+asked for too much, a poll of every second and one of every minute are late in proportion, and no device starves.
 
-A slave that is silent PATIENCE times in a row is asked less and less often, with one request for all its registers'
-sake, so that its time-outs don't starve the others; one answer, of whatever sort, and it is asked as before.
+A question that nobody answered costs its time-out. So:
+
+* its unit is left alone for as long again: an answer that comes too late falls into another question's time, where its unit
+  gives it away, and is never taken for the answer to the next question of the same shape;
+* a unit that is silent PATIENCE times in a row is asked less and less often, by one of its polls, and all such probes
+  together take at most a twentieth of the line's time; one answer, of whatever sort, and it is asked as before.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.models.modbus import ModbusChannel, ModbusModel
-from edge.protocols.modbus_rtu import MOST_BITS, MOST_REGISTERS, Request
+from edge.protocols.modbus import MOST_BITS, MOST_REGISTERS, Request
 from edge.vitals import PATIENCE
 from messages.ids import DeviceId
 
 MOST_BACKOFF_S = 60.0
+PROBES_SHARE = 0.05
+"""Of the line's time, for units that don't answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +40,7 @@ def polls(device: DeviceId, unit: int, model: ModbusModel) -> list[Poll]:
     groups: list[Poll] = []
     for name, channel in sorted(model.channels.items(), key=lambda item: (item[1].table, item[1].address)):
         end = channel.address + channel.words
-        if groups and (count := _joined(groups[-1].request, channel, end)):
+        if groups and (count := _joined(groups[-1].request, channel, end, model.gap)):
             last = groups.pop()
             first, channels = last.request.address, last.channels | {name: channel}
         else:
@@ -42,11 +49,11 @@ def polls(device: DeviceId, unit: int, model: ModbusModel) -> list[Poll]:
     return groups
 
 
-def _joined(request: Request, channel: ModbusChannel, end: int) -> int | None:
-    """The count that `request` would have with `channel` in it; None if they don't touch or it would be too long."""
-    touching = channel.table == request.table and channel.address <= request.address + request.count
+def _joined(request: Request, channel: ModbusChannel, end: int, gap: int) -> int | None:
+    """The count that `request` would have with `channel` in it; None if they are too far apart or it would be too long."""
+    near = channel.table == request.table and channel.address <= request.address + request.count + gap
     count = max(request.address + request.count, end) - request.address
-    return count if touching and count <= (MOST_BITS if request.of_bits else MOST_REGISTERS) else None
+    return count if near and count <= (MOST_BITS if request.of_bits else MOST_REGISTERS) else None
 
 
 class Schedule:
@@ -54,30 +61,51 @@ class Schedule:
 
     def __init__(self, polls: Iterable[Poll], now_s: float) -> None:
         self._due_s = dict.fromkeys(polls, now_s)
+        self._of_unit: dict[int, list[Poll]] = {}
+        for poll in self._due_s:
+            self._of_unit.setdefault(poll.request.unit, []).append(poll)
         self._silent: dict[int, int] = {}
+        self._probes_from_s = now_s
 
-    def next(self) -> tuple[Poll, float]:
-        """The poll that is due first, and when."""
-        return min(self._due_s.items(), key=lambda item: item[1])
+    def next(self, now_s: float) -> tuple[Poll, float]:
+        """The poll that comes next, and when: `now_s` or later."""
+        def rank(poll: Poll) -> tuple[bool, float, float]:
+            """Those that may be asked now come first, the latest first; then those that come soonest."""
+            due_s = self._due_s[poll]
+            from_s = self._from_s(poll)
+            if from_s <= now_s:
+                return False, (due_s - now_s) / poll.every_s, 0.0
+            return True, from_s, due_s
+
+        best = min(self._due_s, key=rank)
+        return best, max(self._from_s(best), now_s)
+
+    def _from_s(self, poll: Poll) -> float:
+        due_s = self._due_s[poll]
+        return max(due_s, self._probes_from_s) if self.is_probe(poll.request.unit) else due_s
+
+    def is_probe(self, unit: int) -> bool:
+        """Whether `unit` has been silent for so long that a question is but a try."""
+        return self._silent.get(unit, 0) >= PATIENCE
 
     def answered(self, poll: Poll, now_s: float) -> None:
         """Something came back. The beat is kept, without making up for beats that were missed."""
         if self._silent.pop(poll.request.unit, 0) >= PATIENCE:
-            for other in self._of_unit(poll.request.unit):
+            for other in self._of_unit[poll.request.unit]:
                 self._due_s[other] = now_s
         self._due_s[poll] = max(self._due_s[poll] + poll.every_s, now_s)
 
-    def silent(self, poll: Poll, now_s: float) -> None:
-        """Nothing came back in time."""
+    def silent(self, poll: Poll, now_s: float, waited_s: float) -> None:
+        """Nothing came back in `waited_s`."""
         unit = poll.request.unit
         self._silent[unit] = self._silent.get(unit, 0) + 1
-        self._due_s[poll] = max(self._due_s[poll] + poll.every_s, now_s)
-        if self._silent[unit] >= PATIENCE:
-            for other in self._of_unit(unit):
+        self._due_s[poll] += poll.every_s
+        for other in self._of_unit[unit]:
+            self._due_s[other] = max(self._due_s[other], now_s + waited_s)
+        if self.is_probe(unit):
+            self._probes_from_s = now_s + waited_s * (1 / PROBES_SHARE - 1)
+            for other in self._of_unit[unit]:
                 self._due_s[other] = now_s + backoff_s(self._silent[unit], other.every_s) * spread(unit)
-
-    def _of_unit(self, unit: int) -> Sequence[Poll]:
-        return [poll for poll in self._due_s if poll.request.unit == unit]
 
 
 def backoff_s(silent: int, every_s: float) -> float:

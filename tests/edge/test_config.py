@@ -227,7 +227,7 @@ def with_model(folder: Path, name: str, text: str) -> Config:
         (
             "holding = 0",
             'holding = 0\ntype = "bit"\nbit = 0',
-            "8: channels.gas_concentration.type: a bit can't be the number of the kind",
+            "6: channels.gas_concentration: a bit can't be the number of the kind",
         ),
         (
             "holding = 0",

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
 from edge.models.modbus import Table
-from edge.protocols.modbus_rtu import Fault, Garbled, Judge, Refused, Request, Values, encode, transmission_s
+from edge.protocols.modbus import Fault, Garbled, Refused, Request, Values
+from edge.protocols.modbus_rtu import Judge, Pace, encode
 
 REQUEST = Request(11, "holding", 0, 3)
 REPLY = bytes.fromhex("0b 03 06 00 fd 00 01 ff fb 63 b2")  # from tests/golden/modbus/libmodbus.toml
@@ -77,7 +78,7 @@ def test_whatever_comes_there_is_a_named_verdict(
     unit: int, table: Table, count: int, head: int, noise: bytes, size: int
 ) -> None:
     request = Request(unit, table, 0, count)
-    likely = bytes([unit, request.function, request.reply_bytes - 5, 0])[:head]  # else all noise ends at byte 1
+    likely = bytes([unit, request.function, request.reply_pdu_bytes - 2, 0])[:head]  # else all noise ends at byte 1
     verdict = fed(request, likely + noise, size)
     assert verdict is None or isinstance(verdict, Values | Refused | Garbled)
 
@@ -101,4 +102,4 @@ def test_an_exception_is_called_by_its_name() -> None:
 
 
 def test_bytes_take_their_time_on_the_line() -> None:
-    assert transmission_s(96, 9600) == pytest.approx(0.11)
+    assert Pace(9600).transmission_s(96) == pytest.approx(0.11)

@@ -5,8 +5,8 @@ import pytest
 
 from edge.models.modbus import ModbusModel
 from edge.models.product import load_models
-from edge.protocols.modbus_rtu import Request
-from edge.sources.schedule import MOST_BACKOFF_S, Poll, Schedule, backoff_s, polls, spread
+from edge.protocols.modbus import Request
+from edge.sources.schedule import MOST_BACKOFF_S, PROBES_SHARE, Poll, Schedule, backoff_s, polls, spread
 from messages.ids import DeviceId
 from messages.kind import load_kinds
 
@@ -24,6 +24,15 @@ def model(channels: Mapping[str, Mapping[str, object]]) -> ModbusModel:
     )
 
 
+def test_what_a_product_says_may_be_read_over_saves_a_request() -> None:
+    product = model({"a": {"holding": 0}, "b": {"holding": 3}, "c": {"holding": 9}}).model_copy(update={"gap": 2})
+    found = polls(DeviceId("d"), 1, product)
+    assert [(poll.request.address, poll.request.count, list(poll.channels)) for poll in found] == [
+        (0, 4, ["a", "b"]),
+        (9, 1, ["c"]),
+    ]
+
+
 def requests(**channels: Mapping[str, object]) -> list[tuple[str, int, int, list[str]]]:
     return [
         (poll.request.table, poll.request.address, poll.request.count, list(poll.channels))
@@ -37,7 +46,7 @@ def test_registers_that_touch_are_read_together() -> None:
     ]
 
 
-def test_a_gap_is_never_read_over_and_tables_stay_apart() -> None:
+def test_without_a_word_of_the_product_no_gap_is_read_over_and_tables_stay_apart() -> None:
     assert requests(a={"holding": 0}, b={"holding": 2}, c={"input": 1}) == [
         ("holding", 0, 1, ["a"]),
         ("holding", 2, 1, ["b"]),
@@ -67,21 +76,23 @@ def poll(unit: int, every_s: float = 1.0) -> Poll:
     return Poll(DeviceId(f"d{unit}"), Request(unit, "holding", 0, 1), {}, every_s)
 
 
-def run(schedule: Schedule, until_s: float, dead: set[int], takes_s: float = 0.3) -> list[tuple[float, int]]:
+def run(
+    schedule: Schedule, until_s: float, dead: set[int], takes_s: float = 0.3, answers_s: float = 0.0
+) -> list[tuple[float, int]]:
     """Who is asked when, if those in `dead` never answer and a time-out takes `takes_s`."""
     now_s = 0.0
     asked: list[tuple[float, int]] = []
     while True:
-        next_, due_s = schedule.next()
-        now_s = max(now_s, due_s)
+        next_, now_s = schedule.next(now_s)
         if now_s >= until_s:
             return asked
         unit = next_.request.unit
         asked.append((now_s, unit))
         if unit in dead:
             now_s += takes_s
-            schedule.silent(next_, now_s)
+            schedule.silent(next_, now_s, takes_s)
         else:
+            now_s += answers_s
             schedule.answered(next_, now_s)
 
 
@@ -91,10 +102,13 @@ def test_the_beat_is_kept() -> None:
 
 def test_an_overloaded_line_takes_turns_and_makes_up_for_nothing() -> None:
     slow = Schedule([poll(1, 0.1), poll(2, 0.1)], 0)
+    asked = []
     for now_s in (10.0, 20.0, 30.0, 40.0):
-        first, _ = slow.next()
+        first, _ = slow.next(now_s - 10)
+        asked.append(first.request.unit)
         slow.answered(first, now_s)
-    assert slow.next()[1] == 30.0
+    assert sorted(asked) == [1, 1, 2, 2]
+    assert slow.next(40.0)[1] == 40.0
 
 
 def test_a_dead_slave_is_asked_less_and_less_often_and_the_others_as_before() -> None:
@@ -102,21 +116,45 @@ def test_a_dead_slave_is_asked_less_and_less_often_and_the_others_as_before() ->
     living = [at_s for at_s, unit in asked if unit == 1]
     dead = [at_s for at_s, unit in asked if unit == 2]
     assert len(living) == 300
-    assert max(later - sooner for sooner, later in pairwise(living)) < 2
+    assert max(later - sooner for sooner, later in pairwise(living)) < 1.5
     assert len(dead) < 12
     assert dead[-1] - dead[-2] == pytest.approx(MOST_BACKOFF_S * spread(2), abs=1)
+
+
+def test_a_slave_that_let_a_question_pass_is_left_alone_for_as_long_again() -> None:
+    one, other = poll(1), poll(1)
+    schedule = Schedule([one, other], 0)
+    schedule.silent(one, 0.3, 0.3)
+    assert schedule.next(0.3) == (other, 0.6)
+
+
+def test_many_dead_slaves_take_a_twentieth_of_the_line_at_most() -> None:
+    dead = set(range(10, 40))
+    asked = run(Schedule([poll(unit) for unit in (1, *dead)], 0), 600, dead, answers_s=0.05)
+    later = [unit for at_s, unit in asked if at_s > 120]
+    assert sum(unit in dead for unit in later) * 0.3 <= 480 * PROBES_SHARE * 1.1
+    assert {unit for unit in later if unit in dead} == dead, "each is still tried"
+    assert sum(unit == 1 for unit in later) > 470
+
+
+def test_on_a_line_that_is_asked_for_too_much_nobody_starves() -> None:
+    polls_ = [poll(unit, 1.0) for unit in range(1, 31)] + [poll(unit, 60.0) for unit in range(31, 41)]
+    asked = run(Schedule(polls_, 0), 600, set(), answers_s=0.05)
+    counts = {unit: sum(other == unit for _, other in asked) for unit in range(1, 41)}
+    assert min(counts[unit] for unit in range(1, 31)) > 300
+    assert min(counts[unit] for unit in range(31, 41)) >= 6
 
 
 def test_a_slave_that_answers_again_is_asked_as_before_at_once() -> None:
     one, other = poll(2), poll(2)
     schedule = Schedule([one, other], 0)
     for _ in range(6):
-        schedule.silent(one, 10)
-    assert schedule.next()[1] > 12
+        schedule.silent(one, 10, 0.3)
+    assert schedule.next(10)[1] > 12
     schedule.answered(one, 100)
-    assert schedule.next() == (other, 100)
+    assert schedule.next(100) == (other, 100)
     schedule.answered(other, 100)
-    assert {schedule.next()[1]} == {101}
+    assert schedule.next(100)[1] == 101
 
 
 def test_back_off_doubles_to_a_minute_and_is_never_shorter_than_the_beat() -> None:
@@ -127,8 +165,7 @@ def test_back_off_doubles_to_a_minute_and_is_never_shorter_than_the_beat() -> No
 def test_a_slave_that_is_deaf_after_anothers_silence_is_found_again_although_that_one_stays_dead() -> None:
     schedule, heard_at_s, now_s, living = Schedule([poll(11), poll(12)], 0), [], 0.0, -1.0
     while now_s < 300:
-        next_, due_s = schedule.next()
-        now_s = max(now_s, due_s)
+        next_, now_s = schedule.next(now_s)
         if next_.request.unit == 11 and now_s > living:
             schedule.answered(next_, now_s)
             heard_at_s.append(now_s)
@@ -136,7 +173,7 @@ def test_a_slave_that_is_deaf_after_anothers_silence_is_found_again_although_tha
             if next_.request.unit == 12:
                 living = now_s + 0.5  # until then 11 takes what it hears for 12's answer
             now_s += 0.3
-            schedule.silent(next_, now_s)
+            schedule.silent(next_, now_s, 0.3)
     gaps = [later - sooner for sooner, later in pairwise(heard_at_s)]
     assert max(gaps) < 10
     assert len(heard_at_s) > 280

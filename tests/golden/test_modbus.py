@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from edge.protocols import modbus_rtu
-from edge.protocols.modbus_rtu import Fault, Garbled, Judge, Refused, Request, Values, silent_interval_s
+from edge.protocols.modbus import Fault, Garbled, Refused, Request, Values
+from edge.protocols.modbus_rtu import Judge, Pace
 
 FOLDER = Path(__file__).parent / "modbus"
 
@@ -47,10 +48,10 @@ def test_the_crc_is_that_of_the_serial_line_guide() -> None:
 
 def test_the_silent_interval_is_three_and_a_half_characters_and_fixed_above_19200_baud() -> None:
     guide = golden("serial_line.toml")["silent_interval"]
-    assert silent_interval_s(guide["fixed_above_baud"] + 1) == guide["fixed_us"] / 1e6
-    assert silent_interval_s(115200) == guide["fixed_us"] / 1e6
-    assert silent_interval_s(9600) == pytest.approx(3.5 * 11 / 9600)
-    assert silent_interval_s(19200) > guide["fixed_us"] / 1e6
+    assert Pace(guide["fixed_above_baud"] + 1).silent_s == guide["fixed_us"] / 1e6
+    assert Pace(115200).silent_s == guide["fixed_us"] / 1e6
+    assert Pace(9600).silent_s == pytest.approx(3.5 * 11 / 9600)
+    assert Pace(19200).silent_s > guide["fixed_us"] / 1e6
 
 
 def crc(frame: bytes) -> bytes:

@@ -15,7 +15,9 @@ import structlog
 from edge.config import Device, LineSettings
 from edge.models.modbus import ModbusModel
 from edge.models.product import load_models
-from edge.protocols.modbus_rtu import Request, Values, silent_interval_s
+from edge.protocols.modbus import Request, Values
+from edge.protocols.modbus_rtu import Pace
+from edge.sources.carrier import opened
 from edge.sources.modbus_line import ModbusLine
 from edge.sources.port import open_port
 from edge.vitals import PATIENCE
@@ -210,23 +212,20 @@ async def test_a_reply_may_come_in_any_pieces(terminal: Terminal, size: int) -> 
 
 
 async def test_a_reply_that_comes_too_late_never_answers_the_next_question(terminal: Terminal) -> None:
-    async def deliver(_: list[Reading]) -> None:
-        raise AssertionError
-
     settings = LineSettings.model_validate(
         {"name": "line", "port": terminal.port, "baudrate": 115200, "timeout": "200ms"}
     )
-    line = ModbusLine(settings, [], deliver, clock_ms=lambda: NOW_MS)
-    port = await open_port(settings)
+    line = await opened(settings)
     question = Request(11, "holding", 0, 2)
-    assert await line._ask(port, question) is None
+    assert await line.ask(question, 0.2) is None
     await terminal.request()
     terminal.answer(reply(999))
-    second = asyncio.create_task(line._ask(port, question))
+    second = asyncio.create_task(line.ask(question, 0.2))
     await terminal.request()
     terminal.answer(reply(253))
     assert await second == Values((253, 0))
-    await port.close()
+    assert line.strays == 1
+    await line.close()
 
 
 @pytest.mark.parametrize(
@@ -306,4 +305,4 @@ async def test_requests_are_parted_by_the_silent_interval(terminal: Terminal) ->
         answered_s = loop.time()
         terminal.answer(with_crc(bytes([11, 2, 1, 1])))
         await terminal.request()
-        assert loop.time() - answered_s >= silent_interval_s(115200)
+        assert loop.time() - answered_s >= Pace(115200).silent_s
