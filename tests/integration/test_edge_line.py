@@ -143,13 +143,18 @@ class Terminal:
         asyncio.get_running_loop().add_reader(self.far, self._readable.set)
 
     async def request(self) -> bytes:
-        """The next request of 8 bytes."""
+        """The next request: 8 bytes, more for a write of several."""
+        frame = await self._read(8)
+        return frame + await self._read(1 + frame[6]) if frame[1] in (15, 16) else frame
+
+    async def _read(self, length: int) -> bytes:
         frame = b""
-        while len(frame) < 8:
+        while len(frame) < length:
             self._readable.clear()
-            await self._readable.wait()
             with contextlib.suppress(BlockingIOError):
-                frame += os.read(self.far, 8 - len(frame))
+                frame += os.read(self.far, length - len(frame))
+            if len(frame) < length:
+                await self._readable.wait()
         return frame
 
     def answer(self, frame: bytes) -> None:
