@@ -7,9 +7,7 @@ commands -> orders -> hand -> source; health is looked at every few seconds, and
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, NoReturn
-
-import structlog
+from typing import Any
 
 from edge.acting.book import Book
 from edge.acting.hand import Hand
@@ -21,6 +19,8 @@ from edge.disk import Disk
 from edge.health.figures import Expected
 from edge.health.own import OwnDevice
 from edge.health.watch import HealthWatch, Watched
+from edge.installer.snapshot import Latest, taken
+from edge.installer.tap import Tap
 from edge.intake import Intake
 from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
@@ -33,23 +33,17 @@ from edge.uplink import Uplink
 from messages.bus import Incoming
 from messages.reading import Reading
 
-CLOCK_EVERY_S = 10.0
-MOST_AHEAD_MS = 5_000
-
-log = structlog.get_logger("clock")
-
 
 def build(
     config: Config,
     disk: Disk,
     book: Book,
+    clock: Clock,
     *,
-    clock_ms: Callable[[], int],
-    steady_ms: Callable[[], int],
-    clock_trusted: Callable[[], bool],
     software: str,
 ) -> "Agent":
     """The agent's parts, joined; nothing is opened."""
+    clock_ms = clock.now_ms
 
     def take_order(message: Incoming) -> None:
         orders.take(message)
@@ -63,28 +57,36 @@ def build(
         disk,
         take_order,
         clock_ms=clock_ms,
+        clock_trusted=lambda: clock.trusted,
         software=software,
     )
     intake = Intake(disk, uplink.woken, uplink.cry)
-    reporter = Reporter({device.id: device.kind for device in all_devices})
+    reporter = Reporter({device.id: device.kind for device in all_devices}, clock)
+
+    latest: Latest = {}
 
     async def deliver(readings: list[Reading], then: Callable[[], None] | None = None, /) -> None:
         reflexes.feel(readings)
+        for reading in readings:
+            latest[reading.device, reading.channel] = reading
         await intake.put(reporter.select(readings), then)
 
     its_sources = sources(config, deliver, clock_ms=clock_ms)
+    lines = [source.vitals for source in its_sources]
     hand = Hand(config.devices, its_sources)
     orders = Orders(config.site, config.edge, hand, book, uplink.say, clock_ms=clock_ms)
-    reflexes = Reflexes(config.reflexes, hand, book, deliver, clock_ms=clock_ms, steady_ms=steady_ms)
+    reflexes = Reflexes(config.reflexes, hand, book, deliver, clock_ms=clock_ms, steady_ms=clock.steady_ms)
     watched = Watched(
         edge=config.edge,
         folder=config.folder,
         outbox_limit_bytes=config.outbox_limit_bytes,
-        lines=[source.vitals for source in its_sources],
+        lines=lines,
         expected={device.id: expected(device) for device in config.devices},
     )
-    health = HealthWatch(watched, disk, deliver, clock_ms=clock_ms, clock_trusted=clock_trusted)
-    tasks = [intake.run, uplink.run, orders.run, reflexes.run, health.run, *(source.run for source in its_sources)]
+    health = HealthWatch(watched, disk, deliver, clock_ms=clock_ms, clock_trusted=lambda: clock.trusted)
+    tap = Tap(config.folder, lambda: taken(clock_ms(), lines, latest))
+    tasks = [intake.run, uplink.run, orders.run, reflexes.run, health.run, tap.run]
+    tasks += [source.run for source in its_sources]
     return Agent(reflexes, tasks)
 
 
@@ -119,37 +121,3 @@ def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) ->
     if config.local and (publishers := of(JsonModel, config.on_broker())):
         found.append(Listener(config.site, config.edge, config.local, publishers, deliver, clock_ms=clock_ms))
     return found
-
-
-async def run(config: Config, clock: Clock, *, software: str) -> None:
-    """Until cancelled. Raises ConfigError if the outbox can't be kept where the configuration says."""
-    async with (
-        Disk(config.folder, config.edge, config.outbox_limit_bytes, clock.now_ms) as disk,
-        Book(config.folder, clock.now_ms) as book,
-    ):
-        clock.not_before(disk.newest_ms)
-        agent = build(
-            config,
-            disk,
-            book,
-            clock_ms=clock.now_ms,
-            steady_ms=clock.steady_ms,
-            clock_trusted=lambda: clock.ahead_ms() <= MOST_AHEAD_MS,
-            software=software,
-        )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(agent.run())
-            tasks.create_task(watch(clock))
-
-
-async def watch(clock: Clock) -> NoReturn:
-    """Say it once when the wall clock was set back, and when it has caught up."""
-    was_ahead = False
-    while True:
-        ahead_ms = clock.ahead_ms()
-        if ahead_ms > MOST_AHEAD_MS and not was_ahead:
-            log.warning("the clock was set back; readings go on from where it was", ahead_s=ahead_ms // 1000)
-        elif was_ahead and ahead_ms <= MOST_AHEAD_MS:
-            log.info("the clock has caught up with the readings")
-        was_ahead = ahead_ms > MOST_AHEAD_MS
-        await asyncio.sleep(CLOCK_EVERY_S)

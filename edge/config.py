@@ -5,6 +5,7 @@ A device has a line and a unit, or a topic of the local broker, as its model wan
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NoReturn, Self, TypeVar, cast
 
@@ -14,6 +15,7 @@ from edge.acting.order import unfit
 from edge.acting.reflex import Deed, Reflex
 from edge.health.own import OwnDevice, own_devices
 from edge.models.base import Product
+from edge.models.lorawan import LorawanModel
 from edge.models.product import SHIPPED as MODELS
 from edge.models.product import Model, load_models
 from messages.announcement import Announcement, Place
@@ -37,7 +39,7 @@ from messages.settings import (
 from rules.language.rule import Rules, load_rules
 
 MEGABYTE = 1024 * 1024
-REACHED_BY = ("line", "unit", "topic")
+REACHED_BY = ("line", "unit", "topic", "dev_eui")
 """The fields of a `[[devices]]` table of which a model wants some, and refuses the others."""
 
 
@@ -99,6 +101,8 @@ class DeviceSettings(Settings):
     line: str | None = None
     unit: Annotated[int, Field(ge=1, le=247)] | None = None
     topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]+$")] | None = None
+    dev_eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
+    """Of a LoRaWAN device, as on its label."""
     place: Place
     settings: dict[Identifier, Value] = Field(default_factory=dict)
     """Names that the rules may use, e.g. `depth`."""
@@ -126,6 +130,12 @@ class ReflexSettings(Settings):
     """What is done when the last of them has cleared."""
 
 
+class LorawanSettings(Settings):
+    """The `[lorawan]` table: how the network server on the `[local]` broker publishes."""
+
+    server: Literal["chirpstack", "things-stack"]
+
+
 class File(Settings):
     """The file as it is written."""
 
@@ -141,6 +151,7 @@ class File(Settings):
     outbox_limit_mb: Annotated[int, Field(ge=1)] = 512
     uplink: Broker
     local: Broker | None = None
+    lorawan: LorawanSettings | None = None
     lines: list[LineSettings] = Field(default_factory=list)
     devices: list[DeviceSettings] = Field(min_length=1)
     reflexes: list[ReflexSettings] = Field(default_factory=list)
@@ -160,6 +171,8 @@ class Device(Generic[M]):
     line: str = ""
     unit: int = 0
     topic: str = ""
+    dev_eui: str = ""
+    """In lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +185,7 @@ class Config:
     outbox_limit_bytes: int
     uplink: Broker
     local: Broker | None
+    lorawan: LorawanSettings | None
     lines: Mapping[str, LineSettings]
     devices: tuple[Device[Model], ...]
     own_devices: tuple[OwnDevice, ...]
@@ -185,7 +199,7 @@ class Config:
         return [device for device in self.devices if device.line == name]
 
     def on_broker(self) -> list[Device[Model]]:
-        return [device for device in self.devices if device.topic]
+        return [device for device in self.devices if device.topic or device.dev_eui]
 
 
 def of(model: type[M], devices: Iterable[Device[Product]]) -> list[Device[M]]:
@@ -212,6 +226,7 @@ def parse(path: Path) -> Config:
         outbox_limit_bytes=file.outbox_limit_mb * MEGABYTE,
         uplink=_beside(file.uplink, here),
         local=_beside(file.local, here) if file.local else None,
+        lorawan=file.lorawan,
         lines={line.name: line for line in file.lines},
         devices=devices,
         own_devices=tuple(check.own_devices(place, devices, reflexes)),
@@ -254,6 +269,7 @@ class _Check:
             line=device.line or "",
             unit=device.unit or 0,
             topic=device.topic or "",
+            dev_eui=(device.dev_eui or "").lower(),
         )
 
     def _reached(self, here: tuple[Any, ...], device: DeviceSettings, model: Model) -> None:
@@ -277,8 +293,16 @@ class _Check:
             self._once((f"unit {device.unit} of line", str(device.line)), f"device `{device.id}`", (*here, "unit"))
         if device.topic is not None:
             self._once(("topic", device.topic), f"device `{device.id}`", (*here, "topic"))
-            if self._file.local is None:
-                self._wrong(("local",), f"is missing: device `{device.id}` publishes on the local broker")
+        if device.dev_eui is not None:
+            self._once(("DevEUI", device.dev_eui.lower()), f"device `{device.id}`", (*here, "dev_eui"))
+            if self._file.lorawan is None:
+                self._wrong(("lorawan",), f"is missing: which network server does device `{device.id}` come through?")
+        if (device.topic or device.dev_eui) and self._file.local is None:
+            self._wrong(("local",), f"is missing: device `{device.id}` publishes on the local broker")
+        if isinstance(model, LorawanModel) and model.codec and find_spec("quickjs") is None:
+            self._wrong(
+                (*here, "model"), f"the codec of a {device.model} needs JavaScript: pip install gridcall[codecs]"
+            )
 
     def reflexes(self, devices: Mapping[DeviceId, Device[Model]], own_rules: Sequence[Path]) -> tuple[Reflex, ...]:
         if not self._file.reflexes:

@@ -21,7 +21,8 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import structlog
 
-from edge.outbox import Ledger, Outbox, Row
+from edge.ledger import Ledger
+from edge.outbox import Outbox, Row
 from edge.report import Reported, Urgency
 from edge.window import PackKey
 from messages.ids import EdgeId, StreamId
@@ -32,6 +33,8 @@ FILE = "outbox.sqlite"
 MOST_SET_ASIDE = 3
 """Damaged files that are kept for whoever wants to look into them."""
 RETRY_S = 1.0
+SETTLED_S = 2.0
+"""What receipts let go waits so long for the next pack, to be written together with it."""
 _PARTS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _FORBIDDEN = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
@@ -46,11 +49,24 @@ T = TypeVar("T")
 class Disk:
     """`async with Disk(folder, …) as disk`: the same words as `Outbox`, awaited."""
 
-    def __init__(self, folder: Path, edge: EdgeId, limit_bytes: int, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        edge: EdgeId,
+        limit_bytes: int,
+        clock_ms: Callable[[], int],
+        *,
+        true_ms: Callable[[], int | None] = lambda: 0,
+        boot: str = "",
+    ) -> None:
+        """`true_ms`: what is to be added to the time since the boot, None while the clock guesses. `boot` names that boot."""
         self._folder = folder
         self._edge = edge
         self._limit_bytes = limit_bytes
         self._clock_ms = clock_ms
+        self._true_ms = true_ms
+        self._boot = boot
+        self._settling: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self._lock: int | None = None
         self._outbox: Outbox | None = None
@@ -67,6 +83,8 @@ class Disk:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._settling:
+            self._settling.cancel()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 
@@ -80,24 +98,74 @@ class Disk:
         """When the newest pack of earlier runs was made; 0 if that isn't known."""
         return self._outbox.newest_ms if self._outbox else 0
 
+    @property
+    def clock_was_trusted(self) -> bool:
+        """Whether the file says that the time has been known since the machine was switched on."""
+        return self._outbox is not None and self._outbox.clock_was_trusted
+
+    @property
+    def set_aside(self) -> list[str]:
+        """The names of the damaged files that wait for whoever wants to look into them, the newest last."""
+        return sorted(
+            path.name for path in self._folder.glob(f"{FILE}.damaged-*") if not path.name.endswith(_PARTS[1:])
+        )
+
+    def limit_to(self, limit_bytes: int) -> None:
+        """From the next pack on."""
+        self._limit_bytes = limit_bytes
+        if self._outbox:
+            self._outbox.limit_bytes = limit_bytes
+
     async def add(self, reported: Sequence[Reported], lost: int = 0, refused: Callable[[], None] | None = None) -> int:
         """`refused` is called once if these readings have to wait for the disk."""
-        now_ms = self._clock_ms()
-        return await self._patiently(lambda: self._on_thread(Outbox.add, reported, now_ms, lost), refused)
+        now_ms, now_s = self._clock_ms(), asyncio.get_running_loop().time()
+        return await self._patiently(
+            lambda: self._on_thread(Outbox.add, reported, now_ms, now_s, lost=lost, clock_ms=self._true_ms()), refused
+        )
 
     async def waiting(
-        self, urgency: Urgency, *, since_ms: int, before_ms: int, but: Sequence[PackKey], most: int
+        self,
+        urgency: Urgency,
+        *,
+        since_s: float | None = None,
+        before_s: float | None = None,
+        but: Sequence[PackKey] = (),
+        most: int,
     ) -> list[Row]:
-        return await self._do(Outbox.waiting, urgency, since_ms=since_ms, before_ms=before_ms, but=but, most=most)
+        """Seconds are the event loop's."""
+        return await self._do(Outbox.waiting, urgency, since_s=since_s, before_s=before_s, but=but, most=most)
 
     async def named(self, keys: Sequence[PackKey]) -> list[Row]:
         return await self._do(Outbox.named, keys)
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
-        return await self._patiently(lambda: self._on_thread(Outbox.settle, receipts))
+        await self._patiently(lambda: self._on_thread(Outbox.settle, receipts))
+        if self._settling is None or self._settling.done():
+            self._settling = asyncio.create_task(self._commit_soon())
+
+    async def correct(self) -> None:
+        """Move all guessed times that can still be moved. The clock is trusted by now."""
+        true_ms = self._true_ms()
+        assert true_ms is not None
+        while await self._patiently(lambda: self._on_thread(Outbox.correct, true_ms)):
+            pass
+
+    @property
+    def guesses(self) -> bool:
+        """Whether packs may hold guessed times that can still be moved."""
+        return self._outbox is not None and self._outbox.guesses
+
+    def let_go(self) -> None:
+        """Guessed times leave as they are from now on: nobody comes to put them right."""
+        if self._outbox:
+            self._outbox.holds = False
 
     async def ledger(self) -> Ledger:
         return await self._do(Outbox.ledger)
+
+    async def _commit_soon(self) -> None:
+        await asyncio.sleep(SETTLED_S)
+        await self._patiently(lambda: self._on_thread(Outbox.commit))
 
     async def _do(self, call: Callable[Concatenate[Outbox, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """For what only reads: that it can says nothing of a disk that is full."""
@@ -175,7 +243,7 @@ class Disk:
         return any(not os.access(path, os.R_OK | os.W_OK) for path in paths) or (self._folder / FILE).is_dir()
 
     def _opened(self) -> Outbox:
-        return Outbox(self._folder / FILE, self._edge, self._limit_bytes, new_stream)
+        return Outbox(self._folder / FILE, self._edge, self._limit_bytes, new_stream, self._boot)
 
     def _open_anew(self, why: sqlite3.DatabaseError) -> Outbox:
         self._outbox = None

@@ -1,5 +1,8 @@
 """From readings to the disk: urgent ones at once, periodic ones in company, at most a second later.
 
+A commit wears the card. So a channel that chatters may not cause one at every change for long: HURRIES alarms in a row
+are written at once, then HURRIES_PER_S of them a second, and others wait up to PATIENCE_S for company.
+
 While one commit runs, what arrives waits for the next, so that a burst costs few commits. When too much waits, `put`
 waits, and with it the line or the topic that the readings come from: nothing is unbounded.
 
@@ -17,14 +20,33 @@ from edge.disk import Disk
 from edge.report import Reported, Urgency
 from messages.reading import Reading
 
-COMPANY_S = 1.0
-"""How long a periodic reading may wait for others."""
+COMPANY_S = 0.9
+"""How long a periodic reading may wait for others: with the commit, a power cut costs a second of them."""
 ENOUGH = 500
 """Readings that are worth a commit of their own."""
 MOST_WAITING = 5000
+HURRIES, HURRIES_PER_S = 60, 0.5
+PATIENCE_S = 0.25
+"""So there are never more than four commits a second for long."""
 LAST_COMMIT_S = 5.0
 
 log = structlog.get_logger("outbox")
+
+
+class Hurries:
+    """The commits that alarms may still cause at once. Pure: seconds are arguments."""
+
+    def __init__(self) -> None:
+        self._left, self._at_s = float(HURRIES), 0.0
+
+    def wait_s(self, now_s: float) -> float:
+        """How long the next one has to wait for company."""
+        self._left = min(self._left + max(now_s - self._at_s, 0) * HURRIES_PER_S, HURRIES)
+        self._at_s = now_s
+        if self._left < 1:
+            return PATIENCE_S
+        self._left -= 1
+        return 0.0
 
 
 class Intake:
@@ -40,6 +62,7 @@ class Intake:
         self._lost = 0
         self._waiting: list[Reported] = []
         self._then: list[Callable[[], None]] = []
+        self._hurries = Hurries()
         self._adding: asyncio.Task[int] | None = None
         self._some = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -69,6 +92,8 @@ class Intake:
                 try:
                     async with asyncio.timeout(COMPANY_S):
                         await self._hurry.wait()
+                        if len(self._waiting) < ENOUGH:
+                            await asyncio.sleep(self._hurries.wait_s(asyncio.get_running_loop().time()))
                 except TimeoutError:
                     pass
                 await self._commit()
@@ -79,10 +104,13 @@ class Intake:
         try:
             async with asyncio.timeout(LAST_COMMIT_S):
                 if self._adding:
-                    await self._adding
+                    await asyncio.shield(self._adding)
                 await self._commit()
         except TimeoutError:
-            log.error("stopped while the disk refused; the last readings are lost")
+            log.error("stopped while the disk refuses; the last readings are lost unless it comes back before the end")
+            self._adding = asyncio.create_task(
+                self._disk.add(self._waiting, self._lost)
+            )  # as after a new configuration
 
     async def _commit(self) -> None:
         self._some.clear()

@@ -7,6 +7,9 @@ channel is urgent; its repetition after a quiet interval is not.
 A reading older than the last reported one (a device's own buffer, a clock set back) is history: reported as it is,
 and not what the next one is compared with.
 
+When the edge's clock was corrected, earlier times mean nothing any more: every channel is then told as if for the first
+time, at once if it is alarm-class, so that what stands since before is known with a time that is right.
+
 Stores keep one value per device, channel and time. So of two different values that a channel has in the same
 millisecond the second is stamped a millisecond later (`Stamps`).
 """
@@ -15,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from edge.clock import Clock
 from messages.ids import DeviceId
 from messages.kind import Channel, Kind
 from messages.reading import Reading
@@ -33,6 +37,8 @@ class Reported:
 
     reading: Reading
     urgency: Urgency
+    guess_ms: int | None = None
+    """Where the reading's time is our clock's guess: what that added to the time since the boot."""
 
 
 def urgency(channel: Channel, last: Reading | None, reading: Reading) -> Urgency | None:
@@ -71,13 +77,19 @@ class Stamps:
 class Reporter:
     """Remembers what was last reported of every channel."""
 
-    def __init__(self, kinds: dict[DeviceId, Kind]) -> None:
+    def __init__(self, kinds: dict[DeviceId, Kind], clock: Clock | None = None) -> None:
         self._kinds = kinds
+        self._clock = clock
+        self._turns = clock.turns if clock else 0
         self._stamps = Stamps()
         self._last: dict[tuple[DeviceId, str], Reading] = {}
 
     def select(self, readings: Iterable[Reading]) -> list[Reported]:
         """Those of `readings` that leave the edge."""
+        if self._clock and self._clock.turns != self._turns:
+            self._turns = self._clock.turns
+            self._stamps = Stamps()
+            self._last.clear()
         selected = []
         for reading in map(self._stamps.stamp, readings):
             key = reading.device, reading.channel
@@ -85,7 +97,7 @@ class Reporter:
             how = urgency(self._kinds[reading.device].channels[reading.channel], last, reading)
             if how is None:
                 continue
-            selected.append(Reported(reading, how))
+            selected.append(Reported(reading, how, self._clock.guess_ms(reading.at_ms) if self._clock else None))
             if last is None or reading.at_ms >= last.at_ms:
                 self._last[key] = reading
         return selected

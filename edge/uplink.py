@@ -1,9 +1,10 @@
 """The edge's side of the wire: announcements, status and packs up, receipts and commands down.
 
-At every connection it says first which devices there are, then that it is online, then it sends. Whatever has no
-receipt is then sent again, since a broker may have forgotten it. A row leaves the outbox before the receipt is
-acknowledged to the broker. Commands are handed on at once (edge/acting/orders.py). Which pack travels next is decided in window.py. Alarms that the disk refuses are cried:
-they leave past the outbox, without a number.
+At every connection it says first which devices there are, then that it is online, then it sends. It waits for no answer
+in between: two hundred devices on a slow link would keep a fresh alarm for half a minute. Whatever has no receipt is
+then sent again, since a broker may have forgotten it. Commands are handed on at once (edge/acting/orders.py). Which
+pack travels next is decided in window.py, when the link is made anew in renewal.py. Alarms that the disk refuses are
+cried: they leave past the outbox, without a number.
 """
 
 import asyncio
@@ -12,9 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
+from edge import renewal
 from edge.disk import Disk
 from edge.outbox import MOST_READINGS, Row
-from edge.window import LIVE_MS, Lane, Window
+from edge.watchdog import Watchdog
+from edge.window import LIVE_S, Lane, Window
 from messages import announcement, receipt, status, topics
 from messages.announcement import Announcement
 from messages.bus import Broker, Bus, Disconnected, Incoming, Outgoing, Refused
@@ -33,7 +36,8 @@ MOST_UNANSWERED_BYTES = 64 * 1024
 """Backlog and repetitions wait while this much is on its way to the broker: on a thin link a fresh alarm stands in no long queue."""
 MOST_CRIED = 1000
 """Alarms that wait for a broker while the disk refuses them; the oldest give way, and wait for the disk alone."""
-FOREVER_MS = 1 << 62
+HOLD_S = 300.0
+"""How long packs with guessed times wait for a time server once there is a connection: they share its network."""
 
 log = structlog.get_logger("uplink")
 
@@ -51,8 +55,10 @@ class Uplink:
         take_order: Callable[[Incoming], None],
         *,
         clock_ms: Callable[[], int],
+        clock_trusted: Callable[[], bool] = lambda: True,
         software: str,
     ) -> None:
+        self._broker = broker
         self._take_order = take_order
         self._topic = topics.readings(site, edge)
         self._status_topic = topics.status(site, edge)
@@ -61,8 +67,10 @@ class Uplink:
         }
         self._disk = disk
         self._clock_ms = clock_ms
+        self._clock_trusted = clock_trusted
         self._software = software
         self._window = Window()
+        self._watchdog = Watchdog()
         self._wake = asyncio.Event()
         self._cried: deque[Reading] = deque(maxlen=MOST_CRIED)
         self._some_cried = asyncio.Event()
@@ -101,6 +109,9 @@ class Uplink:
                     tasks.create_task(self._pass_on_cries())
                     tasks.create_task(self._receive())
                     tasks.create_task(self._beat())
+                    tasks.create_task(renewal.when_deaf(self._bus, self._watchdog, lambda: bool(self._window.keys)))
+                    tasks.create_task(renewal.when_files_change(self._bus, self._broker))
+                    tasks.create_task(self._let_go())
             finally:
                 await self._say_goodbye()
 
@@ -108,7 +119,15 @@ class Uplink:
         session = 0
         while True:
             session = await self._bus.up(session)
+            self._watchdog.connected(self._now_s)
             self._wake.set()
+
+    async def _let_go(self) -> None:
+        """Where a time server is to be had, it answers soon after the network is there."""
+        await self._bus.up()
+        await asyncio.sleep(HOLD_S)
+        self._disk.let_go()
+        self._wake.set()
 
     async def _pass_on_cries(self) -> None:
         while True:
@@ -131,11 +150,10 @@ class Uplink:
                 now = await self._bus.up(), self._disk.stream
                 self._wake.clear()
                 if now != greeted:  # a new connection, or an outbox in the place of a damaged one or of none
-                    try:
-                        await self._greet()
-                    except Disconnected:
-                        await asyncio.sleep(0)  # the bus takes a turn of the loop to notice it too
-                        continue
+                    self._refused = False
+                    greeting = [*self._announcements.items(), (self._status_topic, await self._status())]
+                    for topic, payload in greeting:
+                        publishing.create_task(self._tell(topic, payload))
                     self._window.clear()
                     greeted = now
                 chosen = await self._choose()
@@ -144,15 +162,16 @@ class Uplink:
                 if not chosen:
                     await self._pause()
 
-    async def _greet(self) -> None:
-        self._refused = False
-        for topic, payload in self._announcements.items():
+    async def _tell(self, topic: str, payload: bytes) -> None:
+        """Something that a broker keeps for those who come later. It is told at every connect."""
+        try:
             await self._say(topic, payload, retain=True)
-        await self._say_status()
+        except Disconnected:
+            pass
 
     async def _choose(self) -> list[Row]:
         """The packs to send now, marked as sent."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._now_s
         chosen = [(row, self._window.lane(row.key)) for row in await self._overdue(now_s)]
         for lane in Lane:
             chosen += [(row, lane) for row in await self._next(lane)]
@@ -174,11 +193,11 @@ class Uplink:
             most = 0 if self._is_busy else min(most, BACKLOG_AT_ONCE)
         if most <= 0:
             return []
-        live_since_ms = self._clock_ms() - LIVE_MS
+        live_since_s = self._now_s - LIVE_S
         return await self._disk.waiting(
             lane.urgency,
-            since_ms=live_since_ms if lane.live else 0,
-            before_ms=FOREVER_MS if lane.live else live_since_ms,
+            since_s=live_since_s if lane.live else None,
+            before_s=None if lane.live else live_since_s,
             but=self._window.keys,
             most=most,
         )
@@ -195,12 +214,19 @@ class Uplink:
 
     async def _say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Raises Disconnected. What a broker refuses is told once a connection; a pack is then tried again when it is overdue."""
+        self._watchdog.asked(self._now_s)
         try:
             await self._bus.publish(topic, payload, retain=retain)
         except Refused as error:
             if not self._refused:
                 log.warning("broker refuses a message; are its access rules right?", topic=topic, why=str(error))
             self._refused = True
+        finally:
+            self._watchdog.answered(self._now_s)
+
+    @property
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
 
     @property
     def _is_busy(self) -> bool:
@@ -224,34 +250,39 @@ class Uplink:
             await self._disk.settle(receipts)
             for message in messages:
                 message.ack()
+            if receipts:
+                self._watchdog.heard(self._now_s)
             for read in receipts:
                 rejected = [(part.first, part.last) for part in read.rejected]
                 if read.rejected:
                     log.warning("collector rejects packs", packs=rejected, why=read.rejected[0].reason)
-                self._window.settled(read.stream, [*read.stored, *rejected], asyncio.get_running_loop().time())
+                self._window.settled(read.stream, [*read.stored, *rejected], self._now_s)
             self._wake.set()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(STATUS_EVERY_S)
-            try:
-                await self._say_status()
-            except Disconnected:
-                pass  # it is said at the next connect
+            await self._tell(self._status_topic, await self._status())
 
-    async def _say_status(self, *, online: bool = True) -> None:
-        said = EdgeStatus(online=online, at_ms=self._clock_ms(), software=self._software)
+    async def _status(self, *, online: bool = True) -> bytes:
+        said = EdgeStatus(
+            online=online,
+            at_ms=self._clock_ms(),
+            software=self._software,
+            clock_trusted=self._clock_trusted(),
+            set_aside=self._disk.set_aside or None,
+        )
         if self._disk.stream:
             ledger = await self._disk.ledger()
             figures = {"stream": ledger.stream, "packs": ledger.packs, "outbox": ledger.figures}
             said = said.model_copy(update=figures)
-        await self._say(self._status_topic, status.encode(said), retain=True)
+        return status.encode(said)
 
     async def _say_goodbye(self) -> None:
         try:
             async with asyncio.timeout(GOODBYE_S):
-                await self._say_status(online=False)
-        except (Disconnected, TimeoutError):
+                await self._tell(self._status_topic, await self._status(online=False))
+        except TimeoutError:
             pass  # the broker says it for us, when it misses us
 
 

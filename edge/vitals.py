@@ -36,6 +36,11 @@ class DeviceVitals:
         self.latency_s = latency_s
         return was_away
 
+    def clock_turned(self, by_ms: int, now_ms: int) -> None:
+        """The clock says `by_ms` more than it would have; it is `now_ms` now. No device falls silent by that."""
+        if self.heard_at_ms is not None and (by_ms > 0 or self.heard_at_ms > now_ms):
+            self.heard_at_ms = min(self.heard_at_ms + by_ms, now_ms)
+
     def failed(self, why: str, *, counts: bool = True) -> bool:
         """No answer, or a bad one; whether the device is away from now on.
 

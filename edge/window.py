@@ -14,7 +14,7 @@ from edge.report import Urgency
 from messages.ids import StreamId
 from messages.ranges import Range
 
-LIVE_MS = 10_000
+LIVE_S = 10.0
 """A pack younger than this is live; an older one is backlog."""
 FIRST_REPEAT_S, MOST_REPEAT_S = 10.0, 300.0
 MOST_FLIGHTS = 1000

@@ -122,6 +122,23 @@ class Broker(Settings):
             raise ConfigError(f"{blamed}: a certificate or key can't be read: {error.strerror or error}") from error
         return context
 
+    def check(self) -> None:
+        """Raises ConfigError unless all files can be used."""
+        self.secret()
+        self.tls()
+
+    def fingerprint(self) -> tuple[object, ...]:
+        """Changes when one of the files does, whoever replaced it and however."""
+        found: list[object] = []
+        for path in (self.password_file, self.ca_file, self.cert_file, self.key_file):
+            try:
+                stat = path.stat() if path else None
+            except OSError as error:
+                found.append(error.errno)
+            else:
+                found.append(stat and (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+        return tuple(found)
+
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}"
@@ -205,8 +222,7 @@ class Bus:
         return self._inbox_bytes
 
     async def __aenter__(self) -> Self:
-        self._broker.secret()  # a ConfigError now, not a retry for ever
-        self._broker.tls()
+        self._broker.check()  # a ConfigError now, not a retry for ever
         self._task = asyncio.create_task(self._keep_up(), name=f"bus {self._client_id}")
         return self
 
@@ -216,6 +232,11 @@ class Bus:
         assert self._task is not None
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+    def renew(self, why: str) -> None:
+        """Hang up and connect again, with password and certificates read anew. Politely: the broker keeps the will."""
+        if self._link:
+            self._link.leave(why)
 
     async def up(self, after: int = 0) -> int:
         """Wait for a connection newer than number `after`; its number. What is said at every connect belongs after it."""
@@ -288,7 +309,7 @@ class Bus:
             async with self._change:
                 self._up, self._session = True, self._session + 1
                 self._change.notify_all()
-            await link.lost.wait()
+            await link.over.wait()
         finally:
             self._up = False
 
@@ -392,6 +413,8 @@ class _Link:
 
     def __init__(self, broker: Broker, receive: Callable[[Incoming], None], full: Callable[[], bool]) -> None:
         self.lost = asyncio.Event()
+        self.over = asyncio.Event()
+        """Lost, or to be left."""
         self.why = ""
         self._broker = broker
         self._receive = receive
@@ -451,6 +474,11 @@ class _Link:
                 raise Refused(f"{message.topic}: {refused}") from None
             finally:
                 self._answers.pop(info.mid, None)
+
+    def leave(self, why: str) -> None:
+        if not self.over.is_set():
+            self.why = why
+            self.over.set()
 
     def pause(self) -> None:
         if self._socket and self._engine and not self._engine.shut:
@@ -552,6 +580,7 @@ class _Link:
             return
         self.why = why
         self.lost.set()
+        self.over.set()
         if self._beat:
             self._beat.cancel()
         for future in (self._accepted, *self._answers.values()):

@@ -1,6 +1,7 @@
 """Packs: some readings sent together, as SenML JSON (RFC 8428), numbered per stream.
 
-The first records are the edge's own: `<edge>/stream` and `<edge>/pack`. After them the device is the base name
+The first records are the edge's own: `<edge>/stream`, `<edge>/pack` and, where the edge did not know the time,
+`<edge>/clock`: then no reading in the pack is better than uncertain. After them the device is the base name
 (with a closing "/"), the channel the name; `q` carries a quality that is not good (a label of ours, which
 RFC 8428 section 4.4 lets receivers ignore). A pack is complete in itself: it can be stored, repeated and reordered.
 
@@ -9,7 +10,7 @@ One bad record costs itself, not its pack, unless it holds base fields that othe
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -36,8 +37,10 @@ NUMBER_LIMIT = 2**53
 _NAME_LIMIT, _UNIT_LIMIT = 130, 32
 _NO_CONTROLS = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 _QUALITIES = frozenset(Quality)
+_DOUBTED = {Quality.GOOD: Quality.UNCERTAIN, Quality.UNCERTAIN: Quality.UNCERTAIN, Quality.BAD: Quality.BAD}
 _VERSION = 10  # of SenML; a higher one must not be used (RFC 8428 section 4.4)
 _OWN_RECORDS = 2
+_CLOCK_MARK = {"n": "clock", "vs": "untrusted"}
 _BASES = frozenset({"bn", "bt", "bu", "bv", "bs", "bver"})
 _UNSUPPORTED = frozenset({"bv", "bs", "s", "vd"})
 """Base values, sums and binary data: nothing of ours sends them, and guessing at them would invent readings."""
@@ -91,6 +94,8 @@ class Pack:
     number: int | None
     readings: Sequence[Reading]
     bad: Sequence[BadRecord] = field(default=())
+    clock_trusted: bool = True
+    """False: the edge guessed the times, and they may be hours off. Whoever hears it live had better go by the arrival."""
 
 
 def _short(most: int) -> Any:
@@ -116,10 +121,25 @@ _record = TypeAdapter(_Record)
 _records = TypeAdapter(list[_Record])
 
 
-def encode(edge: EdgeId, stream: StreamId, number: int, readings: Iterable[Reading]) -> bytes:
+def encode(
+    edge: EdgeId, stream: StreamId, number: int, readings: Iterable[Reading], *, clock_trusted: bool = True
+) -> bytes:
     """One pack. Readings of one device should stand together: its name is then written once."""
     own = [{"bn": f"{edge}/", "n": "stream", "vs": stream}, {"n": "pack", "v": number}]
-    return orjson.dumps(own + _encoded(readings))
+    mark = [] if clock_trusted else [_CLOCK_MARK]
+    return orjson.dumps(own + mark + _encoded(readings))
+
+
+def moved(payload: bytes, by_ms: int) -> bytes | None:
+    """A pack of ours whose clock was not trusted, with all its times moved and without the mark; None for another."""
+    records = orjson.loads(payload)
+    if records[_OWN_RECORDS : _OWN_RECORDS + 1] != [_CLOCK_MARK]:
+        return None
+    del records[_OWN_RECORDS]
+    for record in records:
+        if "bt" in record:
+            record["bt"] = (round(record["bt"] * 1000) + by_ms) / 1000
+    return orjson.dumps(records)
 
 
 def encode_unnumbered(readings: Iterable[Reading]) -> bytes:
@@ -156,6 +176,8 @@ def decode(payload: bytes, *, limit_bytes: int = LIMIT_BYTES) -> Pack:
         raise PackError(Fault.OVERSIZED, f"{len(payload)} bytes, more than {limit_bytes}")
     records, bad = _read_records(payload)
     edge, stream, number = _identity(records)
+    clock_trusted = not (stream and _has_clock_mark(records, f"{edge}/"))
+    own_records = _OWN_RECORDS if clock_trusted else _OWN_RECORDS + 1
     base, base_s = "", 0.0
     base_unit: str | None = None
     readings = []
@@ -164,15 +186,17 @@ def decode(payload: bytes, *, limit_bytes: int = LIMIT_BYTES) -> Pack:
             continue
         base, base_s = record.get("bn", base), record.get("bt", base_s)
         base_unit = record.get("bu", base_unit)
-        if (stream and index < _OWN_RECORDS) or record.keys() <= _BASES:
+        if (stream and index < own_records) or record.keys() <= _BASES:
             continue
         reading = _reading(record, base + record.get("n", ""), base_s, base_unit)
         if isinstance(reading, str):
             bad.append(BadRecord(index, Fault.MALFORMED, reading))
         else:
             readings.append(reading)
+    if not clock_trusted:
+        readings = [replace(each, quality=_DOUBTED[each.quality]) for each in readings]
     bad.sort(key=lambda refused: refused.index)
-    return Pack(edge=edge, stream=stream, number=number, readings=readings, bad=tuple(bad))
+    return Pack(edge=edge, stream=stream, number=number, readings=readings, bad=tuple(bad), clock_trusted=clock_trusted)
 
 
 def _read_records(payload: bytes) -> tuple[list[_Record | None], list[BadRecord]]:
@@ -245,6 +269,11 @@ def _identity(records: Sequence[_Record | None]) -> tuple[EdgeId | None, StreamI
     if not (1 <= number <= NUMBER_LIMIT and number == int(number)):
         raise PackError(Fault.MALFORMED, f"pack number {number:.17g}")
     return EdgeId(edge), StreamId(stream), int(number)
+
+
+def _has_clock_mark(records: Sequence[_Record | None], base: str) -> bool:
+    mark = records[_OWN_RECORDS] if len(records) > _OWN_RECORDS else None
+    return mark is not None and mark.get("bn", base) + mark.get("n", "") == f"{base}clock" and "vs" in mark
 
 
 def _reading(record: _Record, name: str, base_s: float, base_unit: str | None) -> Reading | str:

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from messages.complaint import complaint
 from messages.ids import IDENTIFIER, StreamId
 
+Reason = Annotated[str, StringConstraints(max_length=60)]
+Count = Annotated[int, Field(ge=0)]
+
 
 class OutboxFigures(BaseModel):
     """The ledger of one outbox, in readings: produced = receipted + pending + dropped."""
@@ -18,6 +21,13 @@ class OutboxFigures(BaseModel):
     pending: int = Field(ge=0)
     dropped: int = Field(ge=0)
     bytes: int = Field(ge=0)
+    dropped_for: dict[Reason, Count] = {}
+    """What was dropped, by reason."""
+    rejected_for: dict[Reason, Count] = {}
+    """What the collector keeps in quarantine, by reason; receipted all the same."""
+
+
+FileName = Annotated[str, StringConstraints(max_length=255)]
 
 
 class EdgeStatus(BaseModel):
@@ -32,6 +42,10 @@ class EdgeStatus(BaseModel):
     packs: int | None = Field(default=None, ge=0)
     """The highest pack number of the stream so far: whoever knows fewer has missed some."""
     outbox: OutboxFigures | None = None
+    clock_trusted: bool | None = None
+    """False while the edge guesses the time: a Pi without a battery clock that no time server has answered yet."""
+    set_aside: list[FileName] | None = Field(default=None, max_length=16)
+    """Outbox files on the edge that are damaged: what they hold is lost to the ledger until somebody looks into them."""
 
 
 class StatusError(ValueError):

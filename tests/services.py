@@ -106,6 +106,20 @@ class Certificates:
     client: Path
     client_key: Path
 
+    def client_named(self, name: str) -> tuple[Path, Path]:
+        """One more client's certificate and key; `name` is its common name."""
+        file = self.authority.with_name(name.replace("/", "-"))
+        made, made_key = file.with_suffix(".crt"), file.with_suffix(".key")
+        by_us = ("-CA", self.authority, "-CAkey", self.authority.with_suffix(".key"))
+        named = ("-subj", "/CN=" + name.replace("/", "\\/"), "-addext", "extendedKeyUsage=clientAuth")
+        words = ("req", "-x509", *NEW_KEY, *by_us, *named, "-keyout", made_key, "-out", made)
+        subprocess.run([program("openssl"), *words], check=True, capture_output=True)
+        return made, made_key
+
+
+NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1")
+"""Of openssl req."""
+
 
 def certificates(folder: Path) -> Certificates:
     """Made by openssl, valid for a day."""
@@ -115,22 +129,24 @@ def certificates(folder: Path) -> Certificates:
     def openssl(*words: str | Path) -> None:
         subprocess.run([program("openssl"), *words], cwd=folder, check=True, capture_output=True)
 
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1")
-    openssl("req", "-x509", *key, "-subj", "/CN=test authority", "-keyout", authority_key, "-out", authority)
+    openssl("req", "-x509", *NEW_KEY, "-subj", "/CN=test authority", "-keyout", authority_key, "-out", authority)
     signed = []
     for name, extension in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
         made, made_key = folder / f"{name}.crt", folder / f"{name}.key"
         by_us = ("-CA", authority, "-CAkey", authority_key, "-addext", extension)
-        openssl("req", "-x509", *key, *by_us, "-subj", f"/CN={name}", "-keyout", made_key, "-out", made)
+        openssl("req", "-x509", *NEW_KEY, *by_us, "-subj", f"/CN={name}", "-keyout", made_key, "-out", made)
         signed += [made, made_key]
     return Certificates(authority, *signed)
 
 
 @contextlib.contextmanager
 def mosquitto(
-    folder: Path, *, tls: Certificates | None = None, client_certificate: bool = False
+    folder: Path, *, tls: Certificates | None = None, client_certificate: bool = False, identity: bool = False
 ) -> Iterator[MqttBroker]:
-    """Debian's Mosquitto with the shipped access rules and the shipped limits, its own files under `folder`."""
+    """Debian's Mosquitto with the shipped access rules and the shipped limits, its own files under `folder`.
+
+    `client_certificate`: it wants one; `identity`: and takes its common name for the user's.
+    """
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     passwords, access, config = folder / "passwd", folder / "acl", folder / "mosquitto.conf"
@@ -145,6 +161,7 @@ def mosquitto(
         + f"persistence_location {folder}/\nlog_dest stderr\nuser {os.environ.get('USER') or 'root'}\n"
         + (f"cafile {tls.authority}\ncertfile {tls.server}\nkeyfile {tls.server_key}\n" if tls else "")
         + ("require_certificate true\n" if client_certificate else "")
+        + ("use_identity_as_username true\n" if identity else "")
     )
     broker = MqttBroker([program("mosquitto"), "-c", str(config)], port, folder / "mosquitto.log")
     broker.start()

@@ -18,6 +18,8 @@ from messages.reading import Reading
 EVERY_S = 10.0
 RATES_EVERY = 30
 """Looks between two error rates: a rate over a few questions says nothing."""
+TURN_MS = 1000
+"""A clock that comes so far from the steady one between two looks was put right."""
 
 log = structlog.get_logger("health")
 
@@ -56,12 +58,19 @@ class HealthWatch:
     async def run(self) -> NoReturn:
         loop = asyncio.get_running_loop()
         started_s, started_at_ms = loop.time(), self._clock_ms()
+        offset_ms = started_at_ms - 1000 * started_s
         while True:
             await asyncio.sleep(EVERY_S)
             seen = await asyncio.to_thread(host.figures, self._watched.folder)
             refuses = self._disk.refuses
             ledger = None if refuses or self._disk.stream is None else await self._disk.ledger()
             now_ms = self._clock_ms()
+            if abs(turned_ms := round(now_ms - 1000 * loop.time() - offset_ms)) > TURN_MS:
+                offset_ms += turned_ms
+                started_at_ms += turned_ms
+                for line in self._watched.lines:
+                    for vitals in line.devices.values():
+                        vitals.clock_turned(turned_ms, now_ms)
             readings = list(
                 figures.of_agent(
                     self._watched.edge,

@@ -11,7 +11,7 @@ from edge.config import Device
 from edge.models.product import Model
 from messages.settings import duration_words
 
-BYTES_PER_READING = 12.0
+BYTES_PER_READING = 13.2
 """On disk, in a pack of many, compressed: `python -m tests.bench outage`."""
 DAY_S = 24 * 3600
 

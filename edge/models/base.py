@@ -1,7 +1,8 @@
 """What every product file says, whatever its protocol."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -30,6 +31,10 @@ class Product(Settings):
     channels: Mapping[ChannelName, Any]
     commands: Mapping[ChannelName, Any] = {}
     """How the commands of the kind are carried out; one that is missing can't be given to this product."""
+
+    def located(self, folder: Path) -> Self:
+        """With what lies beside the file in `folder`. Raises ConfigError."""
+        return self
 
     def mistakes(self, kind: Kind) -> Iterator[Mistake]:
         """What this file says that its kind doesn't know, or can't be true of it."""

@@ -13,7 +13,7 @@ class JsonChannel(Settings):
     """Where a channel stands in a JSON message."""
 
     path: str = Field(min_length=1)
-    """Keys joined by dots: "door.state"."""
+    """Keys joined by dots, a number for a place in an array: "door.state", "inputs.0.value"."""
     values: dict[str, Value] | None = None
     """What the device's words mean: { open = true, closed = false }. Other words make no reading."""
     scale: float = Field(default=1.0, strict=False)

@@ -10,14 +10,16 @@ from typing import Annotated
 
 from pydantic import Field, RootModel
 
+from edge.models.lorawan import LorawanModel
 from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
+from edge.models.zigbee import ZigbeeModel
 from messages.kind import Kinds
 from messages.settings import ConfigError, line_of, read, suggest
 
 SHIPPED = Path(str(files("edge"))) / "models"
 
-Model = ModbusModel | JsonModel
+Model = ModbusModel | JsonModel | ZigbeeModel | LorawanModel
 
 
 class _Product(RootModel[Annotated[Model, Field(discriminator="protocol")]]):
@@ -34,7 +36,7 @@ def load_models(kinds: Kinds, *folders: Path) -> dict[str, Model]:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder of models")
         for path in sorted(folder.glob("*.toml")):
-            models[path.stem] = _checked(read(path, _Product).root, kinds, path)
+            models[path.stem] = _checked(read(path, _Product).root.located(path.parent), kinds, path)
     return models
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from edge.models.message import JsonChannel, JsonModel
+from edge.models.zigbee import ZigbeeModel
 from messages.kind import Kind
 from messages.reading import Value
 
@@ -41,7 +42,7 @@ class Message:
     """Why a channel that stands in the message makes no reading: "door_open: 'ajar'"."""
 
 
-def decode(payload: bytes, model: JsonModel, kind: Kind, now_ms: int) -> Message:
+def decode(payload: bytes, model: JsonModel | ZigbeeModel, kind: Kind, now_ms: int) -> Message:
     """Raises JsonError."""
     if len(payload) > LIMIT_BYTES:
         raise JsonError(f"{len(payload)} bytes, more than {LIMIT_BYTES}")
@@ -51,9 +52,18 @@ def decode(payload: bytes, model: JsonModel, kind: Kind, now_ms: int) -> Message
         raise JsonError(f"not JSON: {error}") from error
     if not isinstance(content, dict):
         raise JsonError(f"not a JSON object but {type(content).__name__}")
+    values, unread = read_channels(content, model.channels, kind)
+    at_ms, clock_is_wrong = _time(content, model, now_ms)
+    return Message(values, at_ms, clock_is_wrong, tuple(unread))
+
+
+def read_channels(
+    content: Mapping[str, Any], channels: Mapping[str, JsonChannel], kind: Kind
+) -> tuple[dict[str, Value], list[str]]:
+    """The values of the channels that stand in `content`, and why one that stands there makes no reading."""
     values: dict[str, Value] = {}
     unread = []
-    for name, channel in model.channels.items():
+    for name, channel in channels.items():
         found = _at(content, channel.path)
         if found is _ABSENT or found is None:
             continue
@@ -62,16 +72,18 @@ def decode(payload: bytes, model: JsonModel, kind: Kind, now_ms: int) -> Message
             unread.append(f"{name}: {str(found)[:40]!r}")
         else:
             values[name] = value
-    at_ms, clock_is_wrong = _time(content, model, now_ms)
-    return Message(values, at_ms, clock_is_wrong, tuple(unread))
+    return values, unread
 
 
 def _at(content: Mapping[str, Any], path: str) -> Any:
     found: Any = content
     for key in path.split("."):
-        if not isinstance(found, dict) or key not in found:
+        if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+            found = found[int(key)]
+        elif isinstance(found, dict) and key in found:
+            found = found[key]
+        else:
             return _ABSENT
-        found = found[key]
     return found
 
 
@@ -89,7 +101,7 @@ def _value(found: Any, channel: JsonChannel, wanted: str) -> Value | None:
     return number if math.isfinite(number) else None
 
 
-def _time(content: Mapping[str, Any], model: JsonModel, now_ms: int) -> tuple[int | None, bool]:
+def _time(content: Mapping[str, Any], model: JsonModel | ZigbeeModel, now_ms: int) -> tuple[int | None, bool]:
     said = _at(content, model.time.path) if model.time else _ABSENT
     if model.time is None or said is _ABSENT:
         return None, False

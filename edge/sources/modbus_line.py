@@ -30,7 +30,7 @@ MOST_WRITES = 100
 TRIES = 2
 """Of a write that nobody answered or that was garbled: what is written twice is written once."""
 SHORTEST_PROBE_S = 0.05
-PATIENT_PROBES = 4
+PATIENT_PROBES = 10
 """Every so many-th question to a unit that is silent waits the full time-out: it may have become slow."""
 
 log = structlog.get_logger("line")

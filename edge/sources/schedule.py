@@ -69,6 +69,7 @@ class Schedule:
 
     def next(self, now_s: float) -> tuple[Poll, float]:
         """The poll that comes next, and when: `now_s` or later."""
+
         def rank(poll: Poll) -> tuple[bool, float, float]:
             """Those that may be asked now come first, the latest first; then those that come soonest."""
             due_s = self._due_s[poll]

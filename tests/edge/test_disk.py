@@ -1,8 +1,11 @@
 import asyncio
+import contextlib
 import errno
 import os
+import random
 import re
 import resource
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -15,6 +18,7 @@ from edge.disk import FILE, MOST_SET_ASIDE, Disk, new_stream
 from edge.report import Reported, Urgency
 from messages.ids import IDENTIFIER, DeviceId, EdgeId
 from messages.reading import Reading
+from messages.receipt import Receipt
 from messages.settings import ConfigError
 
 LIMIT_S = 20.0
@@ -108,7 +112,7 @@ async def test_a_disk_that_can_only_be_read_at_the_start_is_no_mistake_of_the_op
 async def test_what_can_still_be_read_does_not_say_that_a_full_disk_is_back(tmp_path: Path) -> None:
     refused = asyncio.Event()
     async with disk(tmp_path) as full, asyncio.timeout(LIMIT_S):
-        with files_no_longer_than(32 * 1024), structlog.testing.capture_logs():
+        with files_no_longer_than(0), structlog.testing.capture_logs():
             adding = asyncio.create_task(full.add(some(2000), 0, refused.set))
             await refused.wait()
             await full.ledger()
@@ -127,6 +131,7 @@ async def test_a_torn_file_is_set_aside_and_said_and_a_new_stream_begins(tmp_pat
         async with disk(tmp_path, now_ms=77) as after:
             assert after.stream != stream
             assert await after.add(some(1)) == 1
+            assert after.set_aside == [f"{FILE}.damaged-77"]
     assert (tmp_path / f"{FILE}.damaged-77").read_bytes() == torn
     assert [entry["event"] for entry in said] == ["outbox is damaged, set aside; a new stream begins"]
 
@@ -171,7 +176,64 @@ async def test_a_disk_that_refuses_is_said_once_and_waited_for(tmp_path: Path) -
     assert [entry["event"] for entry in said] == [REFUSES, "disk is back"]
 
 
+async def test_what_a_receipt_lets_go_is_on_disk_soon_without_another_pack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.disk.SETTLED_S", 0.01)
+    async with disk(tmp_path) as quiet, asyncio.timeout(LIMIT_S):
+        await quiet.add(some(1))
+        assert quiet.stream
+        await quiet.settle([Receipt(stream=quiet.stream, stored=[(1, 1)])])
+        with contextlib.closing(sqlite3.connect(f"file:{tmp_path / FILE}?mode=ro", uri=True)) as reader:
+            while reader.execute("SELECT count(*) FROM packs").fetchone() != (0,):
+                await asyncio.sleep(0.01)
+
+
+async def test_an_outbox_of_another_layout_is_set_aside_and_keeps_no_agent_from_starting(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.execute("CREATE TABLE packs (number INTEGER PRIMARY KEY)")
+    async with disk(tmp_path, now_ms=5) as after:
+        assert await after.add(some(1)) == 1
+        assert after.set_aside == [f"{FILE}.damaged-5"]
+
+
 def test_streams_are_named_apart_and_safely() -> None:
     names = {new_stream() for _ in range(100)}
     assert len(names) == 100
     assert all(len(name) == 12 and re.match(IDENTIFIER, name) for name in names)
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_whatever_a_card_makes_of_the_files_the_outbox_opens_and_goes_on(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    async with disk(tmp_path / "before") as before:
+        for number in range(60):
+            await before.add(some(20))
+            if number % 7 == 0 and before.stream:
+                await before.settle(
+                    [Receipt(stream=before.stream, stored=[(number - 3, number - 2)] if number else [])]
+                )
+        shutil.copytree(tmp_path / "before", tmp_path / "after")  # as a power cut leaves them
+    for part in dice.sample(["", "-wal", "-shm"], dice.randint(1, 3)):
+        path = tmp_path / "after" / f"{FILE}{part}"
+        content = bytearray(path.read_bytes())
+        for _ in range(dice.choice([1, 1, 5, 200])):
+            start = dice.randrange(len(content))
+            match dice.randrange(3):
+                case 0:
+                    content[start] ^= 1 << dice.randrange(8)
+                case 1:
+                    content[start : start + 512] = bytes(len(content[start : start + 512]))
+                case 2:
+                    content = content[: max(start, 1)]
+        path.write_bytes(content)
+    with structlog.testing.capture_logs():
+        async with disk(tmp_path / "after") as after, asyncio.timeout(LIMIT_S):
+            for _ in range(3):
+                await after.add([*some(5), Reported(some(1)[0].reading, Urgency.ALARM)])
+            for urgency in Urgency:
+                await after.waiting(urgency, most=10_000)
+            await after.named([(after.stream, number) for number in range(10)] if after.stream else [])
+            figures = (await after.ledger()).figures
+    assert figures.pending >= 18
+    assert figures.produced == figures.receipted + figures.pending + figures.dropped

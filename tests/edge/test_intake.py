@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from edge.disk import Disk
-from edge.intake import COMPANY_S, ENOUGH, MOST_WAITING, Intake
+from edge.intake import COMPANY_S, ENOUGH, HURRIES, HURRIES_PER_S, MOST_WAITING, PATIENCE_S, Hurries, Intake
 from edge.report import Reported, Urgency
 from messages.ids import DeviceId, EdgeId
 from messages.reading import Reading
@@ -154,5 +154,43 @@ async def test_while_the_disk_refuses_no_source_waits_and_memory_stays_bounded(t
             kept.clear()
         figures = (await disk.ledger()).figures
         assert (figures.produced, figures.dropped) == (11 + 3 * MOST_WAITING, 10 + 2 * MOST_WAITING)
-        alarms = await disk.waiting(Urgency.ALARM, since_ms=0, before_ms=9, but=[], most=9)
+        alarms = await disk.waiting(Urgency.ALARM, most=9)
         assert len(alarms) == 2  # the first, and the ten
+
+
+def test_alarms_are_written_at_once_until_too_many_came_and_again_after_a_rest() -> None:
+    hurries = Hurries()
+    assert [hurries.wait_s(100) for _ in range(HURRIES + 3)] == [0.0] * HURRIES + [PATIENCE_S] * 3
+    assert [hurries.wait_s(100 + 2 / HURRIES_PER_S) for _ in range(3)] == [0.0, 0.0, PATIENCE_S]
+    assert [hurries.wait_s(1e6) for _ in range(HURRIES + 1)] == [0.0] * HURRIES + [PATIENCE_S]
+
+
+async def test_a_channel_that_chatters_causes_few_commits_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.intake.HURRIES", 3)
+    async with running(tmp_path) as (intake, disk, _):
+        for _ in range(300):
+            await intake.put(some(1, Urgency.ALARM))
+            await asyncio.sleep(0.001)
+        while (await disk.ledger()).figures.produced < 300:
+            await asyncio.sleep(0.001)
+        assert (await disk.ledger()).packs < 60
+
+
+async def test_a_new_configuration_while_the_disk_refuses_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.intake.LAST_COMMIT_S", 0.1)
+    kept = Kept()
+    async with Disk(tmp_path, EdgeId("pi-1"), 1 << 20, lambda: 1) as disk, asyncio.timeout(LIMIT_S):
+        with files_no_longer_than(0), structlog.testing.capture_logs():
+            intake = Intake(disk, kept.set, kept.cry)
+            task = asyncio.create_task(intake.run())
+            await intake.put(some(1, Urgency.ALARM))
+            await kept.some_cried.wait()
+            await intake.put(some(2))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        while (await disk.ledger()).figures.pending < 3:
+            await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@ from edge.report import Reporter, Stamps, Urgency, urgency
 from messages.ids import DeviceId
 from messages.kind import Channel, load_kinds
 from messages.reading import Quality, Reading, Value
+from tests.edge.test_clock import FORGETS, HOUR_MS, NOW_MS, SERVED, Times
 
 KINDS = load_kinds()
 GAS, COVER = KINDS["gas_alarm"], KINDS["manhole_cover"]
@@ -97,3 +98,33 @@ def test_a_deadband_of_nought_lets_every_change_through() -> None:
     channel = Channel.model_validate({"name": {"zh": "", "en": ""}, "meaning": "", "type": "number", "interval": "1h"})
     assert urgency(channel, reading(1.0, 1), reading(1.1, 2)) is PERIODIC
     assert urgency(channel, reading(1.0, 1), reading(1.0, 2)) is None
+
+
+def test_after_a_turn_of_the_clock_every_channel_is_told_again_though_its_time_is_earlier() -> None:
+    times = Times()
+    reporter = Reporter({DeviceId("gas-1"): GAS}, times.clock)
+
+    def at(at_ms: int, value: float) -> list[Urgency]:
+        reading = Reading(device=DeviceId("gas-1"), channel="gas_concentration", at_ms=at_ms, value=value)
+        return [each.urgency for each in reporter.select([reading])]
+
+    assert at(NOW_MS + HOUR_MS, 1.0) == [Urgency.ALARM]
+    assert at(NOW_MS + HOUR_MS + 1000, 1.0) == []
+    times.wall_ms -= HOUR_MS
+    times.machine = SERVED
+    assert times.clock.look()
+    assert [at(NOW_MS + 1000, 1.0), at(NOW_MS + 2000, 1.0), at(NOW_MS + 3000, 9.0)] == [
+        [Urgency.ALARM],
+        [],
+        [Urgency.ALARM],
+    ]
+
+
+def test_what_a_guessing_clock_stamped_is_marked_so_and_a_devices_own_time_is_not() -> None:
+    times = Times(NOW_MS, FORGETS)
+    reporter = Reporter({DeviceId("gas-1"): GAS}, times.clock)
+    selected = reporter.select(
+        Reading(device=DeviceId("gas-1"), channel="gas_concentration", at_ms=at_ms, value=value)
+        for at_ms, value in ((NOW_MS - HOUR_MS, 5.0), (NOW_MS, 9.0))
+    )
+    assert [each.guess_ms for each in selected] == [None, NOW_MS - times.monotonic_ms]

@@ -11,14 +11,14 @@ import structlog
 from edge.disk import Disk
 from edge.report import Reported, Urgency
 from edge.uplink import Uplink
-from edge.window import LIVE_MS, ROOM, Lane
+from edge.window import ROOM, Lane
 from messages import receipt, status, topics
 from messages.announcement import Announcement, Place
 from messages.bus import Bus
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.pack import Pack, decode
 from messages.ranges import Range, ranges
-from messages.reading import Reading
+from messages.reading import Quality, Reading
 from messages.receipt import Receipt, Rejected
 from messages.status import EdgeStatus
 from tests.edge.test_disk import files_no_longer_than
@@ -114,8 +114,10 @@ class Edge:
 
 
 @asynccontextmanager
-async def edge(broker: MqttBroker, folder: Path) -> AsyncIterator[Edge]:
-    async with Disk(folder, EDGE, 1 << 24, lambda: NOW_MS) as disk:
+async def edge(
+    broker: MqttBroker, folder: Path, *, true_ms: Callable[[], int | None] = lambda: 0
+) -> AsyncIterator[Edge]:
+    async with Disk(folder, EDGE, 1 << 24, lambda: NOW_MS, true_ms=true_ms) as disk:
         uplink = Uplink(
             SITE,
             EDGE,
@@ -124,6 +126,7 @@ async def edge(broker: MqttBroker, folder: Path) -> AsyncIterator[Edge]:
             disk,
             lambda message: message.ack(),
             clock_ms=lambda: NOW_MS,
+            clock_trusted=lambda: true_ms() is not None,
             software="gridcall test",
         )
         task = asyncio.create_task(uplink.run())
@@ -155,7 +158,7 @@ async def test_a_receipt_empties_the_outbox_and_nothing_else_does(mosquitto: Mqt
         assert await sending.until(lambda found: found[1] > 0) == (3, 2, 1, 0)
         await heard.say(packs[0], rejected=[Rejected(first=2, last=2, reason="wrong-unit")])
         assert await sending.until(lambda found: found[2] == 0) == (3, 3, 0, 0)
-        assert (await sending.disk.ledger()).rejected == {"wrong-unit": 1}
+        assert (await sending.disk.ledger()).figures.rejected_for == {"wrong-unit": 1}
 
 
 async def test_a_pack_without_receipt_is_sent_again_byte_for_byte(
@@ -223,8 +226,7 @@ async def test_a_link_that_returns_brings_again_what_had_no_receipt(
 
 
 async def test_the_backlog_stays_bounded_and_lets_the_living_pass(mosquitto: MqttBroker, tmp_path: Path) -> None:
-    long_ago = NOW_MS - LIVE_MS - 1
-    async with Disk(tmp_path, EDGE, 1 << 24, lambda: long_ago) as before:
+    async with Disk(tmp_path, EDGE, 1 << 24, lambda: NOW_MS) as before:
         for _ in range(60):
             await before.add(some(0.0, count=100))
     async with collector(mosquitto) as heard, edge(mosquitto, tmp_path) as sending:
@@ -305,3 +307,61 @@ async def test_who_stops_on_purpose_says_goodbye(mosquitto: MqttBroker, tmp_path
         said = await heard.status_until(lambda status: not status.online)
         assert said.stream == pack.stream
         assert said.packs == 1
+
+
+GUESS_MS = NOW_MS - 3_600_000
+
+
+def guessed(value: float, urgency: Urgency = Urgency.PERIODIC) -> list[Reported]:
+    """As a clock stamps it that has been an hour slow since the boot, at 0 ms."""
+    reading = Reading(device=DeviceId("gas-1"), channel="c", at_ms=GUESS_MS, value=value)
+    return [Reported(reading, urgency, GUESS_MS)]
+
+
+async def test_before_the_time_is_known_alarms_leave_marked_and_the_others_wait_for_it(
+    mosquitto: MqttBroker, tmp_path: Path
+) -> None:
+    true_ms: list[int | None] = [None]
+    async with (
+        collector(mosquitto) as heard,
+        edge(mosquitto, tmp_path, true_ms=lambda: true_ms[-1]) as sending,
+    ):
+        await sending.add(guessed(1.0))
+        await sending.add(guessed(2.0, Urgency.ALARM))
+        first = await heard.pack()
+        assert (first.number, first.clock_trusted, first.readings[0].quality) == (2, False, Quality.UNCERTAIN)
+        assert heard.statuses[-1].clock_trusted is False
+        true_ms.append(NOW_MS)
+        await sending.disk.correct()
+        await sending.add(some(3.0))
+        packs = [await heard.pack(), await heard.pack()]
+        assert [(pack.number, pack.clock_trusted) for pack in packs] == [(1, True), (3, True)]
+        assert packs[0].readings[0].at_ms == NOW_MS
+
+
+async def test_where_no_time_server_answers_the_others_leave_marked_too(
+    mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.uplink.HOLD_S", 0.1)
+    async with collector(mosquitto) as heard, edge(mosquitto, tmp_path, true_ms=lambda: None) as sending:
+        await sending.add(guessed(1.0))
+        pack = await heard.pack()
+        assert (pack.clock_trusted, pack.readings[0].at_ms) == (False, GUESS_MS)
+
+
+async def test_the_status_names_damaged_files_and_the_reasons_for_drops(mosquitto: MqttBroker, tmp_path: Path) -> None:
+    (tmp_path / "outbox.sqlite").write_bytes(b"no database" * 100)
+    with structlog.testing.capture_logs():
+        async with collector(mosquitto) as heard, edge(mosquitto, tmp_path) as sending:
+            await sending.disk.add(some(1.0), lost=3)
+            said = await heard.status_until(lambda status: status.online)
+            assert said.set_aside == [f"outbox.sqlite.damaged-{NOW_MS}"]
+        said = await last_status(mosquitto)
+        assert said.outbox
+        assert (said.outbox.dropped, said.outbox.dropped_for) == (3, {"disk-refused": 3})
+
+
+async def last_status(broker: MqttBroker) -> EdgeStatus:
+    """What the broker keeps for those who come later."""
+    async with collector(broker) as late:
+        return await late.status_until(lambda status: True)

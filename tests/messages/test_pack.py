@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messages.ids import IDENTIFIER, DeviceId, EdgeId, StreamId
-from messages.pack import LIMIT_BYTES, NUMBER_LIMIT, RECORD_LIMIT, TEXT_LIMIT, Fault, Pack, PackError, decode, encode
+from messages.pack import (
+    LIMIT_BYTES,
+    NUMBER_LIMIT,
+    RECORD_LIMIT,
+    TEXT_LIMIT,
+    Fault,
+    Pack,
+    PackError,
+    decode,
+    encode,
+    moved,
+)
 from messages.reading import Quality, Reading
 
 EDGE, STREAM = EdgeId("pi-1"), StreamId("s1")
@@ -391,3 +403,37 @@ def test_a_record_of_base_fields_alone_says_nothing_and_is_not_bad() -> None:
 def test_bad_records_are_told_in_their_order() -> None:
     pack = decode(packed(GOOD, {"n": "a"}, {"n": "b", "v": "x"}, {"n": "c", "vd": ""}, {"n": "d", "t": -1.7e9, "v": 1}))
     assert [bad.index for bad in pack.bad] == [3, 4, 5, 6]
+
+
+def test_a_pack_without_a_trusted_clock_says_so_and_none_of_its_readings_is_better_than_uncertain() -> None:
+    some = [
+        Reading(device=DeviceId("gas-1"), channel="a", at_ms=AT_MS, value=1.0, quality=quality) for quality in Quality
+    ]
+    payload = encode(EDGE, STREAM, 7, some, clock_trusted=False)
+    assert json.loads(payload)[2] == {"n": "clock", "vs": "untrusted"}
+    pack = decode(payload)
+    assert (pack.stream, pack.number, pack.clock_trusted, pack.bad) == (STREAM, 7, False, ())
+    assert [reading.quality for reading in pack.readings] == [Quality.UNCERTAIN, Quality.UNCERTAIN, Quality.BAD]
+    assert decode(encode(EDGE, STREAM, 7, some)).clock_trusted
+
+
+@given(st.lists(readings(), max_size=8), st.integers(-(10**9), 10**9))
+def test_a_pack_that_is_moved_has_the_same_readings_later_and_no_mark(some: list[Reading], by_ms: int) -> None:
+    some = [replace(reading, at_ms=max(reading.at_ms % 10**13, 10**12)) for reading in some]
+    shifted = moved(encode(EDGE, STREAM, 7, some, clock_trusted=False), by_ms)
+    assert shifted is not None
+    assert shifted == encode(EDGE, STREAM, 7, [replace(each, at_ms=each.at_ms + by_ms) for each in some])
+    assert moved(shifted, by_ms) is None
+
+
+def test_a_device_may_have_a_channel_named_clock() -> None:
+    (reading,) = decode(packed({"bn": "d-1/", "bt": AT_MS / 1000, "n": "clock", "vs": "untrusted"})).readings
+    assert (reading.device, reading.channel, reading.quality) == ("d-1", "clock", Quality.GOOD)
+
+
+@pytest.mark.parametrize("mark", [{"n": "clock"}, {"n": "clock", "v": 1}])
+def test_a_mark_of_another_shape_is_a_bad_record(mark: dict[str, Any]) -> None:
+    pack = decode(packed(mark, GOOD))
+    assert pack.clock_trusted
+    assert [bad.index for bad in pack.bad] == [2]
+    assert len(pack.readings) == 1

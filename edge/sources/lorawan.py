@@ -1,0 +1,125 @@
+"""Devices behind a LoRaWAN network server on the local broker. A message is acknowledged when its readings are on disk.
+
+A message that can't be read, and a codec that fails, cost that message: it is said once, counted, acknowledged.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import structlog
+
+from edge.config import Device
+from edge.models.lorawan import LorawanModel
+from edge.protocols import lorawan
+from edge.protocols.lorawan import Server, Uplink, UplinkError
+from edge.sources.codec import CodecError, Sandbox
+from edge.sources.source import CannotAct, Deliver
+from edge.vitals import Vitals
+from messages.bus import Broker, Bus, Incoming
+from messages.ids import DeviceId, EdgeId, SiteId
+from messages.reading import Quality, Reading, Value
+
+log = structlog.get_logger("lorawan")
+
+
+class LorawanNetwork:
+    """A `Source`. `deliver` may wait: then the broker keeps what comes."""
+
+    def __init__(
+        self,
+        site: SiteId,
+        edge: EdgeId,
+        broker: Broker,
+        server: Server,
+        devices: Sequence[Device[LorawanModel]],
+        deliver: Deliver,
+        *,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._server = server
+        self._devices = {device.dev_eui: device for device in devices}
+        self.vitals = Vitals.of("lorawan", [device.id for device in devices])
+        self._deliver = deliver
+        self._clock_ms = clock_ms
+        self._said: dict[DeviceId, str] = {}
+        self._newest: dict[DeviceId, tuple[int, bytes]] = {}
+        self._sandbox = Sandbox()
+        wanted = dict.fromkeys(topic for eui in self._devices for topic in lorawan.topics(server, eui))
+        self._bus = Bus(broker, f"gridcall-edge-{site}-{edge}-lorawan", subscribe=list(wanted))
+
+    async def run(self) -> NoReturn:
+        async with self._bus as bus, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            async for message in bus.messages():
+                await self._deliver(await self._readings(message), message.ack)
+        raise AssertionError("a bus never runs dry")
+
+    async def act(self, device: DeviceId, command: str, value: Value | None) -> None:
+        raise CannotAct(f"{device} can't be told to {command}")
+
+    async def _watch(self) -> None:
+        session = 0
+        while True:
+            session = await self._bus.up(session)
+            self.vitals.is_open()
+
+    async def _readings(self, message: Incoming) -> list[Reading]:
+        now_ms = self._clock_ms()
+        try:
+            uplink = lorawan.uplink(message.payload, self._server, now_ms)
+        except UplinkError as error:
+            self.vitals.strays += 1
+            log.warning("not an uplink", topic=message.topic, why=str(error))
+            return []
+        device = self._devices.get(uplink.dev_eui) if uplink else None
+        if uplink is None or device is None:
+            return []
+        ports = device.model.f_ports
+        if (ports is not None and uplink.f_port not in ports) or self._is_known(device.id, uplink):
+            return []
+        try:
+            return await self._decoded(device, uplink, now_ms)
+        except CodecError as error:
+            self.vitals.devices[device.id].failed("not readable")
+            self._complain(device.id, str(error))
+            return []
+
+    def _is_known(self, device: DeviceId, uplink: Uplink) -> bool:
+        """Whether the network hands on what it has handed on before."""
+        newest = uplink.f_cnt, uplink.payload
+        known = self._newest.get(device) == newest
+        self._newest[device] = newest
+        return known
+
+    async def _decoded(self, device: Device[LorawanModel], uplink: Uplink, now_ms: int) -> list[Reading]:
+        at_ms = now_ms if uplink.at_ms is None else uplink.at_ms
+        content = uplink.decoded
+        if device.model.script is not None:
+            content = await self._sandbox.decode(device.model.script, uplink.payload, uplink.f_port, at_ms)
+        if content is None:
+            raise CodecError("the network server decodes nothing, and the product file names no codec")
+        network = {"rssi": uplink.rssi_dbm, "snr": uplink.snr_db}
+        said = lorawan.channels({**content, "_network": network}, device.model.channels, device.kind)
+        self.vitals.devices[device.id].heard(now_ms)
+        self._complain(device.id, ", ".join(said.unread))
+        return [
+            Reading(
+                device=device.id,
+                channel=name,
+                at_ms=at_ms,
+                value=value,
+                unit=device.kind.channels[name].unit,
+                quality=Quality.UNCERTAIN if uplink.at_ms is None else Quality.GOOD,
+            )
+            for name, value in said.values.items()
+        ]
+
+    def _complain(self, device: DeviceId, why: str) -> None:
+        """Of what is new in a device's nonsense, and once when it is over."""
+        if why != self._said.get(device, ""):
+            if why:
+                log.warning("device sends what can't be read", device=device, why=why)
+            else:
+                log.info("device makes sense again", device=device)
+            self._said[device] = why
