@@ -22,11 +22,14 @@ from edge.health.watch import HealthWatch, Watched
 from edge.installer.snapshot import Latest, taken
 from edge.installer.tap import Tap
 from edge.intake import Intake
+from edge.models.lorawan import LorawanModel
 from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
 from edge.models.product import Model
+from edge.models.zigbee import ZigbeeModel
 from edge.report import Reporter
 from edge.sources.listener import Listener
+from edge.sources.lorawan import LorawanNetwork
 from edge.sources.modbus_line import ModbusLine
 from edge.sources.source import Deliver, Source
 from edge.uplink import Uplink
@@ -118,6 +121,14 @@ def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) ->
         on_line = config.on_line(name)
         if slaves := of(ModbusModel, on_line):
             found.append(ModbusLine(line, slaves, deliver, clock_ms=clock_ms))
-    if config.local and (publishers := of(JsonModel, config.on_broker())):
+    if config.local is None:
+        return found
+    on_broker = config.on_broker()
+    publishers: list[Device[JsonModel] | Device[ZigbeeModel]] = [*of(JsonModel, on_broker), *of(ZigbeeModel, on_broker)]
+    if publishers:
         found.append(Listener(config.site, config.edge, config.local, publishers, deliver, clock_ms=clock_ms))
+    if config.lorawan and (behind := of(LorawanModel, on_broker)):
+        server = config.lorawan.server
+        network = LorawanNetwork(config.site, config.edge, config.local, server, behind, deliver, clock_ms=clock_ms)
+        found.append(network)
     return found

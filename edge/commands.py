@@ -84,7 +84,8 @@ def summary(parsed: Config) -> Iterator[str]:
     if parsed.local:
         yield f"local broker: {parsed.local.address} as {parsed.local.username or 'nobody'}"
     for device in parsed.on_broker():
-        yield f"  topic {device.topic}: {device.id} ({device.announcement.model}): {', '.join(device.model.channels)}"
+        where = f"topic {device.topic}" if device.topic else f"DevEUI {device.dev_eui}"
+        yield f"  {where}: {device.id} ({device.announcement.model}): {', '.join(device.model.channels)}"
 
 
 def warnings(parsed: Config) -> Iterator[str]:

@@ -283,14 +283,7 @@ class _Check:
                 others = suggest("", lines) if name == "line" else ""
                 self._wrong((*here, name), f"is missing: a {device.model} {model.way}{others}")
         if device.line is not None:
-            if device.line not in lines:
-                self._wrong((*here, "line"), f"no line `{device.line}`{suggest(device.line, lines)}")
-            spoken = self._spoken.setdefault(device.line, (model.protocol, device.id))
-            if spoken[0] != model.protocol:
-                complaint = f"a {device.model} speaks {model.protocol}, and `{spoken[1]}` on this line {spoken[0]}"
-                self._wrong((*here, "line"), complaint)
-        if device.unit is not None:
-            self._once((f"unit {device.unit} of line", str(device.line)), f"device `{device.id}`", (*here, "unit"))
+            self._on_line(here, device, model)
         if device.topic is not None:
             self._once(("topic", device.topic), f"device `{device.id}`", (*here, "topic"))
         if device.dev_eui is not None:
@@ -303,6 +296,17 @@ class _Check:
             self._wrong(
                 (*here, "model"), f"the codec of a {device.model} needs JavaScript: pip install gridcall[codecs]"
             )
+
+    def _on_line(self, here: tuple[Any, ...], device: DeviceSettings, model: Model) -> None:
+        lines = [line.name for line in self._file.lines]
+        if device.line not in lines:
+            self._wrong((*here, "line"), f"no line `{device.line}`{suggest(str(device.line), lines)}")
+        spoken = self._spoken.setdefault(str(device.line), (model.protocol, device.id))
+        if spoken[0] != model.protocol:
+            complaint = f"a {device.model} speaks {model.protocol}, and `{spoken[1]}` on this line {spoken[0]}"
+            self._wrong((*here, "line"), complaint)
+        if device.unit is not None:
+            self._once((f"unit {device.unit} of line", str(device.line)), f"device `{device.id}`", (*here, "unit"))
 
     def reflexes(self, devices: Mapping[DeviceId, Device[Model]], own_rules: Sequence[Path]) -> tuple[Reflex, ...]:
         if not self._file.reflexes:
@@ -348,7 +352,9 @@ class _Check:
         self, place: Place, devices: Sequence[Device[Model]], reflexes: Sequence[Reflex]
     ) -> list[OwnDevice]:
         """Raises ConfigError if a device has a name that the edge needs for itself."""
-        lines = [*(line.name for line in self._file.lines), *(("local",) if self._file.local else ())]
+        lines = [line.name for line in self._file.lines]
+        lines += ["local"] if any(device.topic for device in devices) else []
+        lines += ["lorawan"] if any(device.dev_eui for device in devices) else []
         own = own_devices(
             EdgeId(self._file.edge),
             place,

@@ -29,6 +29,10 @@ class UplinkError(ValueError):
     """The server sent nonsense; the message says what."""
 
 
+class CodecError(ValueError):
+    """A codec made nothing of a message; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Uplink:
     """One message of one device."""

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 import quickjs
 
+from edge.protocols.lorawan import CodecError
+
 TIME_LIMIT_S = 0.25
 MEMORY_LIMIT_BYTES = 32 * 1024 * 1024
 STACK_LIMIT_BYTES = 256 * 1024
@@ -44,10 +46,6 @@ _CALL = """
 """
 
 
-class CodecError(ValueError):
-    """The codec made nothing of a message; the message says why."""
-
-
 class Sandbox:
     """Runs codecs on a thread of its own, one message at a time."""
 
@@ -75,7 +73,7 @@ def decode(script: str, payload: bytes, f_port: int, at_ms: int) -> Mapping[str,
         context.eval(_BEFORE)
         context.eval(script)
         answer = context.eval(_CALL)(given, RESULT_LIMIT, stringify, parse)
-    except (quickjs.JSException, quickjs.StackOverflow, MemoryError) as error:
+    except (quickjs.JSException, quickjs.StackOverflow, MemoryError, ValueError) as error:
         raise CodecError(f"the codec fails: {_first_line(error)}") from error
     return _content(answer)
 

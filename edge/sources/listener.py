@@ -12,13 +12,17 @@ import structlog
 
 from edge.config import Device
 from edge.models.message import JsonModel
-from edge.protocols import json_paths
+from edge.models.zigbee import ZigbeeModel
+from edge.protocols import json_paths, zigbee2mqtt
 from edge.protocols.json_paths import JsonError
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
-from messages.bus import Broker, Bus, Incoming
+from messages.bus import Broker, Bus, Disconnected, Incoming, Refused
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Quality, Reading, Value
+
+CONFIRM_LIMIT_S = 10.0
+"""How long a device may take to say that it did what it was told: one that sleeps wakes up in between."""
 
 log = structlog.get_logger("listener")
 
@@ -31,7 +35,7 @@ class Listener:
         site: SiteId,
         edge: EdgeId,
         broker: Broker,
-        publishers: Sequence[Device[JsonModel]],
+        publishers: Sequence[Device[JsonModel] | Device[ZigbeeModel]],
         deliver: Deliver,
         *,
         clock_ms: Callable[[], int],
@@ -41,21 +45,61 @@ class Listener:
         self._clock_ms = clock_ms
         self._said: dict[str, str] = {}
         self.vitals = Vitals.of("local", [publisher.id for publisher in publishers])
-        self._bus = Bus(broker, f"gridcall-edge-{site}-{edge}-local", subscribe=list(self._publishers))
+        self._availability = {
+            f"{topic}/availability": device
+            for topic, device in self._publishers.items()
+            if isinstance(device.model, ZigbeeModel)
+        }
+        self._confirmed: dict[tuple[DeviceId, str], list[tuple[Value, asyncio.Future[None]]]] = {}
+        """By device and key of its state: what is waited for."""
+        wanted = [*self._publishers, *self._availability]
+        self._bus = Bus(broker, f"gridcall-edge-{site}-{edge}-local", subscribe=wanted)
 
     async def run(self) -> NoReturn:
         async with self._bus as bus, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             async for message in bus.messages():
-                device = self._publishers.get(message.topic)
-                if device is None:
-                    self.vitals.strays += 1  # a session may still hold a topic that the configuration has lost
-                readings = self._readings(device, message) if device else []
-                await self._deliver(readings, message.ack)
+                await self._deliver(self._heard(message), message.ack)
         raise AssertionError("a bus never runs dry")
 
     async def act(self, device: DeviceId, command: str, value: Value | None) -> None:
-        raise CannotAct(f"{device} can't be told to {command}")
+        topic, publisher = next(
+            (topic, publisher) for topic, publisher in self._publishers.items() if publisher.id == device
+        )
+        if not isinstance(publisher.model, ZigbeeModel):
+            raise CannotAct(f"{device} can't be told to {command}")
+        how = publisher.model.commands[command]
+        wanted = zigbee2mqtt.wanted(how, value)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._confirmed.setdefault((device, how.key), [])
+        waiting.append((wanted, done))
+        try:
+            async with asyncio.timeout(CONFIRM_LIMIT_S):
+                await self._bus.up()
+                await self._bus.publish(f"{topic}/set", zigbee2mqtt.setting(how, wanted))
+                await done
+        except (Disconnected, Refused) as error:
+            raise CannotAct(f"the local broker does not take it: {error}") from error
+        except TimeoutError as error:
+            raise CannotAct(f"not confirmed in {CONFIRM_LIMIT_S:g} s; it may have been done") from error
+        finally:
+            waiting.remove((wanted, done))
+
+    def _heard(self, message: Incoming) -> list[Reading]:
+        if device := self._publishers.get(message.topic):
+            return self._readings(device, message)
+        if device := self._availability.get(message.topic):
+            self._say_availability(device.id, message.payload)
+        else:
+            self.vitals.strays += 1  # a session may still hold a topic that the configuration has lost
+        return []
+
+    def _say_availability(self, device: DeviceId, payload: bytes) -> None:
+        """What Zigbee2MQTT says of a device; only its own message makes one that was away heard again."""
+        vitals = self.vitals.devices[device]
+        if zigbee2mqtt.is_offline(payload) and not vitals.away:
+            vitals.away = True
+            log.warning("device is away", device=device, why="Zigbee2MQTT calls it offline")
 
     async def _watch(self) -> None:
         session = 0
@@ -63,7 +107,7 @@ class Listener:
             session = await self._bus.up(session)
             self.vitals.is_open()
 
-    def _readings(self, device: Device[JsonModel], message: Incoming) -> list[Reading]:
+    def _readings(self, device: Device[JsonModel] | Device[ZigbeeModel], message: Incoming) -> list[Reading]:
         now_ms = self._clock_ms()
         vitals = self.vitals.devices[device.id]
         try:
@@ -72,7 +116,9 @@ class Listener:
             vitals.failed("not readable")
             self._complain(device.id, str(error))
             return []
-        vitals.heard(now_ms)
+        if vitals.heard(now_ms):
+            log.info("device is back", device=device.id)
+        self._confirm(device.id, message.payload)
         self._complain(device.id, ", ".join(said.unread) or ("its clock is wrong" if said.clock_is_wrong else ""))
         doubtful = said.clock_is_wrong or (said.at_ms is None and message.retain)
         return [
@@ -86,6 +132,12 @@ class Listener:
             )
             for name, value in said.values.items()
         ]
+
+    def _confirm(self, device: DeviceId, payload: bytes) -> None:
+        for (of, key), waiting in self._confirmed.items():
+            for wanted, done in waiting if of == device else ():
+                if not done.done() and zigbee2mqtt.says(payload, key, wanted):
+                    done.set_result(None)
 
     def _complain(self, device: str, why: str) -> None:
         """Of what is new in a device's nonsense, and once when it is over."""

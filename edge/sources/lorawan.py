@@ -5,20 +5,22 @@ A message that can't be read, and a codec that fails, cost that message: it is s
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
 from edge.config import Device
 from edge.models.lorawan import LorawanModel
 from edge.protocols import lorawan
-from edge.protocols.lorawan import Server, Uplink, UplinkError
-from edge.sources.codec import CodecError, Sandbox
+from edge.protocols.lorawan import CodecError, Server, Uplink, UplinkError
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
 from messages.bus import Broker, Bus, Incoming
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Quality, Reading, Value
+
+if TYPE_CHECKING:
+    from edge.sources.codec import Sandbox
 
 log = structlog.get_logger("lorawan")
 
@@ -44,7 +46,11 @@ class LorawanNetwork:
         self._clock_ms = clock_ms
         self._said: dict[DeviceId, str] = {}
         self._newest: dict[DeviceId, tuple[int, bytes]] = {}
-        self._sandbox = Sandbox()
+        self._sandbox: Sandbox | None = None
+        if any(device.model.script is not None for device in devices):
+            from edge.sources import codec  # JavaScript is an extra
+
+            self._sandbox = codec.Sandbox()
         wanted = dict.fromkeys(topic for eui in self._devices for topic in lorawan.topics(server, eui))
         self._bus = Bus(broker, f"gridcall-edge-{site}-{edge}-lorawan", subscribe=list(wanted))
 
@@ -95,7 +101,7 @@ class LorawanNetwork:
     async def _decoded(self, device: Device[LorawanModel], uplink: Uplink, now_ms: int) -> list[Reading]:
         at_ms = now_ms if uplink.at_ms is None else uplink.at_ms
         content = uplink.decoded
-        if device.model.script is not None:
+        if device.model.script is not None and self._sandbox:
             content = await self._sandbox.decode(device.model.script, uplink.payload, uplink.f_port, at_ms)
         if content is None:
             raise CodecError("the network server decodes nothing, and the product file names no codec")

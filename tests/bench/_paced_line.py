@@ -27,13 +27,13 @@ def main(baudrate: int, bits: int, units: int) -> None:
     print(os.ttyname(far), flush=True)
     waiting = selectors.DefaultSelector()
     waiting.register(near, selectors.EVENT_READ)
-    waiting.register(sys.stdin, selectors.EVENT_READ)
+    waiting.register(sys.stdin, selectors.EVENT_READ, "dead")
     dead: set[int] = set()
     heard, quiet_since = b"", 0.0
     begun = time.perf_counter()
     while True:
         for key, _ in waiting.select():
-            if key.fileobj is sys.stdin:
+            if key.data == "dead":
                 if not (line := sys.stdin.readline()):
                     return
                 dead = {int(word) for word in line.split()}

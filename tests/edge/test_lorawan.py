@@ -1,0 +1,175 @@
+"""What network servers say that is no uplink, or nonsense; and what codecs may do, and may not."""
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.protocols.lorawan import CodecError, Server, Uplink, UplinkError, topics, uplink
+from edge.sources.codec import RESULT_LIMIT, decode
+
+NOW_MS = 1_763_700_002_000
+EUI = "24e124713b123456"
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("chirpstack", {"deviceInfo": {"devEui": EUI}, "devAddr": "00189440"}),
+        ("things-stack", {"end_device_ids": {"dev_eui": EUI}, "join_accept": {}}),
+    ],
+)
+def test_a_join_is_no_uplink(server: Server, message: dict[str, object]) -> None:
+    assert uplink(orjson.dumps(message), server, NOW_MS) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b'{"data": ""}', "no deviceInfo"),
+        (b'{"data": "", "deviceInfo": {"devEui": "x"}}', "no DevEUI: 'x'"),
+        (b'{"data": "*", "deviceInfo": {"devEui": "24e124713b123456"}}', "no base64"),
+        (b'{"data": "", "fPort": "1", "deviceInfo": {"devEui": "24e124713b123456"}}', "fPort: '1' is no count"),
+    ],
+)
+def test_nonsense_is_called_by_its_name(message: bytes, said: str) -> None:
+    with pytest.raises(UplinkError, match=said):
+        uplink(message, "chirpstack", NOW_MS)
+
+
+@pytest.mark.parametrize("time", ["", "yesterday", "2020-01-01", "2031-01-01T00:00:00Z", "9999-12-31T23:59:59.9Z", 5])
+def test_a_time_that_cannot_be_true_is_none(time: object) -> None:
+    message = {"data": "AQ==", "time": time, "deviceInfo": {"devEui": EUI}}
+    found = uplink(orjson.dumps(message), "chirpstack", NOW_MS)
+    assert found
+    assert found.at_ms is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.sampled_from(["chirpstack", "things-stack"]),
+    st.dictionaries(
+        st.sampled_from(
+            ["data", "object", "deviceInfo", "time", "fPort", "fCnt", "rxInfo", "uplink_message", "end_device_ids"]
+        ),
+        JSON | st.just({"devEui": EUI, "dev_eui": EUI, "frm_payload": "AQ=="}),
+    ),
+)
+def test_whatever_comes_is_an_uplink_or_none_or_named(server: Server, message: dict[str, object]) -> None:
+    try:
+        found = uplink(orjson.dumps(message), server, NOW_MS)
+    except UplinkError:
+        return
+    assert found is None or isinstance(found, Uplink)
+
+
+def test_each_server_has_its_topic() -> None:
+    assert topics("chirpstack", EUI) == [f"application/+/device/{EUI}/event/up"]
+    assert topics("things-stack", EUI) == ["v3/+/devices/+/up"]
+
+
+MAKERS = {
+    "decodeUplink": """
+/**
+ * Payload Decoder
+ */
+function decodeUplink(input) {
+    var decoded = milesightLike(input.bytes);
+    console.log("decoded", decoded);
+    return { data: decoded, warnings: [] };
+}
+function milesightLike(bytes) {
+    var decoded = {};
+    for (var i = 0; i < bytes.length;) {
+        var channel_id = bytes[i++], channel_type = bytes[i++];
+        if (channel_id === 0x01 && channel_type === 0x75) { decoded.battery = bytes[i]; i += 1; }
+        else if (channel_id === 0x03 && channel_type === 0x82) { decoded.distance = (bytes[i + 1] << 8) | bytes[i]; i += 2; }
+        else break;
+    }
+    return decoded;
+}
+""",
+    "Decode": """
+// ChirpStack v3
+function Decode(fPort, bytes, variables) {
+  var distance = (bytes[6] << 8 | bytes[5]);
+  return { battery: bytes[2], distance: distance };
+}
+""",
+    "Decoder": """
+function Decoder(bytes, port) {
+    return { battery: bytes[2], distance: bytes[5] + bytes[6] * 256 };
+}
+""",
+    "a module": """
+const read = (bytes, at) => bytes[at] | (bytes[at + 1] << 8);
+function decodeUplink({ bytes, fPort }) {
+  if (fPort !== 85) return { errors: ["unknown FPort"] };
+  return { data: { battery: bytes[2], distance: read(bytes, 5) } };
+}
+module.exports = { decodeUplink };
+""",
+}
+
+
+@pytest.mark.parametrize("form", MAKERS)
+def test_makers_codecs_of_every_form_run_as_they_are(form: str) -> None:
+    assert decode(MAKERS[form], bytes.fromhex("01756403822c01"), 85, NOW_MS) == {"battery": 100, "distance": 300}
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("function decodeUplink(i) { while (true) {} }", "interrupted"),
+        ("while (true) {}", "interrupted"),
+        ("function decodeUplink(i) { return /^(a+)+$/.test('a'.repeat(40) + 'b') }", "interrupted"),
+        ("function decodeUplink(i) { return { get data() { while (true) {} } } }", "interrupted"),
+        (
+            "Object.prototype.toJSON = function () { while (1) {} }; function decodeUplink() { return {} }",
+            "interrupted",
+        ),
+        ("function decodeUplink(i) { let a = []; while (1) a.push(new Array(1e5).fill(1)) }", "out of memory"),
+        ("function decodeUplink(i) { return decodeUplink(i) }", "call stack"),
+        ("function decodeUplink(i) { const o = {}; o.o = o; return o }", "circular"),
+        (f"function decodeUplink(i) {{ return {{ data: 'x'.repeat({RESULT_LIMIT}) }} }}", "characters"),
+        ("function decodeUplink(i) { return { errors: ['too short'] } }", "too short"),
+        ("function decodeUplink(i) { return { data: { n: 10n } } }", "BigInt"),
+        ("function decodeUplink(i) { return null }", "no data"),
+        ("function decodeUplink(i) { }", "returned nothing"),
+        ("function decodeUplink(i) { return new Promise(() => {}) }", "no data"),
+        ("var nothing = 1", "no decodeUplink, Decode or Decoder"),
+        ("function decodeUplink(i) { require('fs') }", "require"),
+        ("function decodeUplink(i) { fetch('x') }", "fetch"),
+        ("function (", "SyntaxError"),
+    ],
+)
+def test_a_codec_that_misbehaves_costs_its_message(script: str, said: str) -> None:
+    with pytest.raises(CodecError, match=said):
+        decode(script, b"\x01", 1, NOW_MS)
+
+
+def test_nothing_is_kept_between_two_messages() -> None:
+    script = "var count = 0; function decodeUplink(i) { globalThis.kept = (globalThis.kept || 0) + 1; return { data: { n: kept + count++ } } }"
+    assert [decode(script, b"", 1, NOW_MS) for _ in range(2)] == [{"n": 1}] * 2
+
+
+def test_what_is_no_number_is_nothing() -> None:
+    assert decode("function decodeUplink() { return { data: { a: NaN, b: undefined, c: 1 } } }", b"", 1, NOW_MS) == {
+        "a": None,
+        "c": 1,
+    }
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=60))
+def test_whatever_a_codec_is_it_ends_with_data_or_a_word(script: str) -> None:
+    with pytest.raises(CodecError):
+        decode(script, b"\x01", 1, NOW_MS)
