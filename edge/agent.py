@@ -25,6 +25,7 @@ from edge.intake import Intake
 from edge.models.lorawan import LorawanModel
 from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
+from edge.models.osdp import OsdpModel
 from edge.models.product import Model
 from edge.models.zigbee import ZigbeeModel
 from edge.report import Reporter
@@ -121,6 +122,10 @@ def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) ->
         on_line = config.on_line(name)
         if slaves := of(ModbusModel, on_line):
             found.append(ModbusLine(line, slaves, deliver, clock_ms=clock_ms))
+        if readers := of(OsdpModel, on_line):
+            from edge.sources.osdp_line import OsdpLine  # libosdp is an extra
+
+            found.append(OsdpLine(line, readers, config.card_key, deliver, clock_ms=clock_ms))
     if config.local is None:
         return found
     on_broker = config.on_broker()

@@ -16,6 +16,7 @@ from edge.acting.reflex import Deed, Reflex
 from edge.health.own import OwnDevice, own_devices
 from edge.models.base import Product
 from edge.models.lorawan import LorawanModel
+from edge.models.osdp import OsdpModel
 from edge.models.product import SHIPPED as MODELS
 from edge.models.product import Model, load_models
 from messages.announcement import Announcement, Place
@@ -39,7 +40,9 @@ from messages.settings import (
 from rules.language.rule import Rules, load_rules
 
 MEGABYTE = 1024 * 1024
-REACHED_BY = ("line", "unit", "topic", "dev_eui")
+KEY_BYTES, CARD_KEY_BYTES = 16, 32
+"""Of a secure channel (AES-128, SIA OSDP v2.2 annex D), and of the site's key for hashes."""
+REACHED_BY = ("line", "unit", "topic", "dev_eui", "key_file")
 """The fields of a `[[devices]]` table of which a model wants some, and refuses the others."""
 
 
@@ -99,10 +102,12 @@ class DeviceSettings(Settings):
     id: Identifier
     model: str
     line: str | None = None
-    unit: Annotated[int, Field(ge=1, le=247)] | None = None
+    unit: Annotated[int, Field(ge=0, le=247)] | None = None
     topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]+$")] | None = None
     dev_eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
     """Of a LoRaWAN device, as on its label."""
+    key_file: Folder | None = None
+    """Of an OSDP reader: a file with the 32 hexadecimal digits of its own secure channel base key."""
     place: Place
     settings: dict[Identifier, Value] = Field(default_factory=dict)
     """Names that the rules may use, e.g. `depth`."""
@@ -136,6 +141,13 @@ class LorawanSettings(Settings):
     server: Literal["chirpstack", "things-stack"]
 
 
+class OsdpSettings(Settings):
+    """The `[osdp]` table."""
+
+    card_key_file: Folder
+    """A file with 64 hexadecimal digits, the site's own: cards leave the edge as hashes by this key."""
+
+
 class File(Settings):
     """The file as it is written."""
 
@@ -152,6 +164,7 @@ class File(Settings):
     uplink: Broker
     local: Broker | None = None
     lorawan: LorawanSettings | None = None
+    osdp: OsdpSettings | None = None
     lines: list[LineSettings] = Field(default_factory=list)
     devices: list[DeviceSettings] = Field(min_length=1)
     reflexes: list[ReflexSettings] = Field(default_factory=list)
@@ -173,6 +186,8 @@ class Device(Generic[M]):
     topic: str = ""
     dev_eui: str = ""
     """In lower case."""
+    key: bytes = b""
+    """Of an OSDP reader's secure channel; empty for one that is spoken to in clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +201,8 @@ class Config:
     uplink: Broker
     local: Broker | None
     lorawan: LorawanSettings | None
+    card_key: bytes
+    """For the hashes of cards; empty without OSDP readers."""
     lines: Mapping[str, LineSettings]
     devices: tuple[Device[Model], ...]
     own_devices: tuple[OwnDevice, ...]
@@ -227,6 +244,7 @@ def parse(path: Path) -> Config:
         uplink=_beside(file.uplink, here),
         local=_beside(file.local, here) if file.local else None,
         lorawan=file.lorawan,
+        card_key=check.card_key(devices),
         lines={line.name: line for line in file.lines},
         devices=devices,
         own_devices=tuple(check.own_devices(place, devices, reflexes)),
@@ -270,6 +288,7 @@ class _Check:
             unit=device.unit or 0,
             topic=device.topic or "",
             dev_eui=(device.dev_eui or "").lower(),
+            key=self._key((*here, "key_file"), device.key_file, KEY_BYTES) if device.key_file else b"",
         )
 
     def _reached(self, here: tuple[Any, ...], device: DeviceSettings, model: Model) -> None:
@@ -277,7 +296,7 @@ class _Check:
         lines = {line.name: line for line in self._file.lines}
         for name in REACHED_BY:
             said = getattr(device, name) is not None
-            if said and name not in model.reached_by:
+            if said and name not in (*model.reached_by, *model.may_have):
                 self._wrong((*here, name), f"a {device.model} has no {name}; it {model.way}")
             if not said and name in model.reached_by:
                 others = suggest("", lines) if name == "line" else ""
@@ -297,6 +316,34 @@ class _Check:
                 (*here, "model"), f"the codec of a {device.model} needs JavaScript: pip install gridcall[codecs]"
             )
 
+    def card_key(self, devices: Sequence[Device[Model]]) -> bytes:
+        readers = of(OsdpModel, devices)
+        if not readers:
+            return b""
+        if find_spec("osdp_sys") is None:
+            self._wrong(("devices",), f"`{readers[0].id}` is an OSDP reader: pip install gridcall[osdp]")
+        if self._file.osdp is None:
+            self._wrong(
+                ("osdp",), f"is missing: cards that `{readers[0].id}` reads leave as hashes by the site's own key"
+            )
+        return self._key(("osdp", "card_key_file"), self._file.osdp.card_key_file, CARD_KEY_BYTES)
+
+    def _key(self, where: tuple[Any, ...], file: Path, length: int) -> bytes:
+        path = self._path.parent / file
+        try:
+            if path.stat().st_mode & 0o077:
+                self._wrong(where, f"{path}: others may read this key: chmod 600")
+            key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+        except OSError as error:
+            self._wrong(where, f"{path}: no key can be read: {error.strerror or error}")
+        except ValueError:
+            key = b""
+        if len(key) != length:
+            self._wrong(
+                where, f"{path}: {2 * length} hexadecimal digits are wanted, e.g. by `openssl rand -hex {length}`"
+            )
+        return key
+
     def _on_line(self, here: tuple[Any, ...], device: DeviceSettings, model: Model) -> None:
         lines = [line.name for line in self._file.lines]
         if device.line not in lines:
@@ -306,6 +353,9 @@ class _Check:
             complaint = f"a {device.model} speaks {model.protocol}, and `{spoken[1]}` on this line {spoken[0]}"
             self._wrong((*here, "line"), complaint)
         if device.unit is not None:
+            if device.unit not in model.units:
+                here_ = f"{model.units[0]} to {model.units[-1]}"
+                self._wrong((*here, "unit"), f"{device.unit} is not in {here_}, the units of {model.protocol}")
             self._once((f"unit {device.unit} of line", str(device.line)), f"device `{device.id}`", (*here, "unit"))
 
     def reflexes(self, devices: Mapping[DeviceId, Device[Model]], own_rules: Sequence[Path]) -> tuple[Reflex, ...]:

@@ -43,7 +43,7 @@ class Reported:
 
 def urgency(channel: Channel, last: Reading | None, reading: Reading) -> Urgency | None:
     """How urgently `reading` must be reported, `last` being the newest that was; None if it need not be."""
-    if last is None or reading.quality != last.quality or _moved(channel, last, reading):
+    if channel.event or last is None or reading.quality != last.quality or _moved(channel, last, reading):
         return Urgency.ALARM if channel.alarm_class else Urgency.PERIODIC
     is_history = reading.at_ms < last.at_ms
     is_due = reading.at_ms - last.at_ms >= channel.interval_s * 1000

@@ -41,6 +41,8 @@ class Channel(Settings):
     """Lowest and highest value that can be true, in `unit`; outside it a reading is refused."""
     alarm_class: bool = False
     """A change of it is on disk at once and travels first."""
+    event: bool = False
+    """Each reading is something that happened, such as a card that was read: none is the repetition of another."""
     interval_s: Seconds = Field(alias="interval", gt=0)
     """Seconds between two readings of a quiet channel."""
     deadband: float = Field(default=0.0, ge=0)

@@ -21,6 +21,10 @@ class Product(Settings):
 
     reached_by: ClassVar[tuple[str, ...]]
     """The fields of a `[[devices]]` table that say where a device of it is; no other may stand there."""
+    may_have: ClassVar[tuple[str, ...]] = ()
+    """Further fields that may stand there."""
+    units: ClassVar[range] = range(1, 248)
+    """The unit numbers that a line of its protocol has."""
     way: ClassVar[str]
     """The same in words: "is a unit on a line"."""
 

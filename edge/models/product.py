@@ -13,13 +13,14 @@ from pydantic import Field, RootModel
 from edge.models.lorawan import LorawanModel
 from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
+from edge.models.osdp import OsdpModel
 from edge.models.zigbee import ZigbeeModel
 from messages.kind import Kinds
 from messages.settings import ConfigError, line_of, read, suggest
 
 SHIPPED = Path(str(files("edge"))) / "models"
 
-Model = ModbusModel | JsonModel | ZigbeeModel | LorawanModel
+Model = ModbusModel | JsonModel | ZigbeeModel | LorawanModel | OsdpModel
 
 
 class _Product(RootModel[Annotated[Model, Field(discriminator="protocol")]]):

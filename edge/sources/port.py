@@ -52,7 +52,7 @@ class Port(asyncio.Protocol):
 
     def discard(self) -> bool:
         """Forget what came unasked, also what the kernel still holds; whether there was any. Raises LinkError."""
-        self._check()
+        self.check()
         any_came = bool(self._received)
         self._received.clear()
         if self._serial is not None:
@@ -79,10 +79,16 @@ class Port(asyncio.Protocol):
     def write(self, frame: bytes) -> None:
         self.transport.write(frame)
 
+    def take(self, most: int) -> bytes:
+        """What has arrived, at most `most` bytes, maybe none."""
+        data = bytes(self._received[:most])
+        del self._received[:most]
+        return data
+
     async def read(self) -> bytes:
         """What has arrived, at least one byte. Raises LinkError."""
         while not self._received:
-            self._check()
+            self.check()
             self._arrived.clear()
             await self._arrived.wait()
         data = bytes(self._received)
@@ -94,7 +100,8 @@ class Port(asyncio.Protocol):
             self.transport.abort()  # close() would wait until the far end has read everything
         await self._gone
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises LinkError if it has gone."""
         if self._gone.done():
             raise LinkError(self._why)
 
