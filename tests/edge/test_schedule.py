@@ -69,7 +69,7 @@ def test_a_request_never_grows_past_what_a_reply_can_carry() -> None:
 def test_every_shipped_modbus_product_is_read_by_at_most_two_requests() -> None:
     shipped = load_models(load_kinds()).values()
     counts = [len(polls(DeviceId("d"), 1, product)) for product in shipped if isinstance(product, ModbusModel)]
-    assert sorted(counts) == [1, 1, 1, 2]
+    assert max(counts) == 2
 
 
 def poll(unit: int, every_s: float = 1.0) -> Poll:

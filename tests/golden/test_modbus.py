@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from edge.models.modbus import ModbusModel
+from edge.models.product import load_models
 from edge.protocols import modbus_rtu
-from edge.protocols.modbus import Fault, Garbled, Refused, Request, Values
+from edge.protocols.modbus import Fault, Garbled, Refused, Request, Values, Write, Written
 from edge.protocols.modbus_rtu import Judge, Pace
+from edge.sources.registers import encoded
+from messages.kind import load_kinds
 
 FOLDER = Path(__file__).parent / "modbus"
 
@@ -37,6 +41,16 @@ def test_requests_and_replies_are_those_of_the_specification(example: dict[str, 
 def test_frames_are_those_of_mbpoll_and_libmodbus(example: dict[str, Any]) -> None:
     assert modbus_rtu.encode(request_of(example)) == bytes.fromhex(example["request"])
     assert Judge(request_of(example)).feed(bytes.fromhex(example["reply"])) == verdict_of(example)
+
+
+@pytest.mark.parametrize("example", golden("relay.toml")["examples"], ids=lambda e: e["frame"])
+def test_a_command_is_the_frame_that_the_maker_prints(example: dict[str, Any]) -> None:
+    model = load_models(load_kinds())[example["model"]]
+    assert isinstance(model, ModbusModel)
+    how = model.commands[example["command"]]
+    write = Write(1, how.table, how.address, encoded(how, example.get("value")), many=how.many)
+    assert modbus_rtu.encode(write) == bytes.fromhex(example["frame"])
+    assert Judge(write).feed(bytes.fromhex(example["frame"])) == Written()
 
 
 def test_the_crc_is_that_of_the_serial_line_guide() -> None:
