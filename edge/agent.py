@@ -13,6 +13,7 @@ from edge.acting.book import Book
 from edge.acting.hand import Hand
 from edge.acting.orders import Orders
 from edge.acting.reflexes import Reflexes
+from edge.announced import Withdrawal
 from edge.clock import Clock
 from edge.config import Config, Device, of
 from edge.disk import Disk
@@ -89,7 +90,8 @@ def build(
     )
     health = HealthWatch(watched, disk, deliver, clock_ms=clock_ms, clock_trusted=lambda: clock.trusted)
     tap = Tap(config.folder, lambda: taken(clock_ms(), lines, latest))
-    tasks = [intake.run, uplink.run, orders.run, reflexes.run, health.run, tap.run]
+    withdrawal = Withdrawal([device.id for device in all_devices], book, disk, uplink.withdraw)
+    tasks = [withdrawal.run, intake.run, uplink.run, orders.run, reflexes.run, health.run, tap.run]
     tasks += [source.run for source in its_sources]
     return Agent(reflexes, tasks)
 

@@ -58,6 +58,7 @@ class Uplink:
         clock_trusted: Callable[[], bool] = lambda: True,
         software: str,
     ) -> None:
+        self._site, self._edge = site, edge
         self._broker = broker
         self._take_order = take_order
         self._topic = topics.readings(site, edge)
@@ -90,12 +91,16 @@ class Uplink:
         self._cried += alarms
         self._some_cried.set()
 
-    async def say(self, topic: str, payload: bytes) -> None:
+    async def withdraw(self, device: DeviceId) -> None:
+        """Returns when a broker no longer keeps its announcement."""
+        await self.say(topics.announcement(self._site, self._edge, device), b"", retain=True)
+
+    async def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Returns when a broker has it, however long that takes, or will never take it."""
         session = await self._bus.up()
         while True:
             try:
-                return await self._say(topic, payload)
+                return await self._say(topic, payload, retain=retain)
             except Disconnected:
                 session = await self._bus.up(session)
 

@@ -1,4 +1,4 @@
-"""What was told and done, on disk: each command's id with its last word, and how each reflex stands.
+"""What was told, done and announced, on disk: each command's id with its last word, how each reflex stands, which devices.
 
 One SQLite file beside the outbox. A command's id is in it before its device is told, so that neither a broker that
 delivers twice nor a power cut carries it out twice. Ids are forgotten a day after their command expired. A damaged file is
@@ -11,7 +11,7 @@ raise sqlite3.Error or OSError where the disk refuses, also for want of an open 
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS commands (
     sent INTEGER NOT NULL,
     keep_until_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS announced (device TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reflexes (id TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -150,6 +151,19 @@ class Book:
     def keep(self, reflex: str, state: str) -> None:
         with self._open_db as db:
             db.execute("INSERT OR REPLACE INTO reflexes VALUES (?, ?)", (reflex, state))
+
+    def former(self, devices: Iterable[DeviceId]) -> list[DeviceId]:
+        """Those that were announced at some time and are none of `devices`, which are noted as announced."""
+        now = set(devices)
+        with self._open_db as db:
+            known = {DeviceId(device) for (device,) in db.execute("SELECT device FROM announced")}
+            db.executemany("INSERT INTO announced VALUES (?)", [(device,) for device in sorted(now - known)])
+        return sorted(known - now)
+
+    def forget(self, device: DeviceId) -> None:
+        """It is withdrawn."""
+        with self._open_db as db:
+            db.execute("DELETE FROM announced WHERE device = ?", (device,))
 
     @property
     def _open_db(self) -> sqlite3.Connection:

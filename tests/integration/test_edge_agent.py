@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from messages import topics
+from messages.bus import Bus
+from messages.ids import DeviceId
 from messages.reading import Reading, Value
 from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
 from tests.integration.test_edge_listener import TOPIC, device
-from tests.integration.test_edge_uplink import Collector, collector
+from tests.integration.test_edge_uplink import EDGE, SITE, Collector, collector
 from tests.services import PASSWORD, ROOT, MqttBroker
 
 pytestmark = pytest.mark.needs("mosquitto", "mbpoll")
@@ -167,8 +170,17 @@ async def test_a_new_configuration_is_turned_to_and_a_wrong_one_refused(
             assert (await until(heard, "gas_concentration", 30.0)).device == "gas-1"
             turn(process, config, ("unti = 11", "unit = 11"), ('site = "junmen"', 'site = "elsewhere"'))
             await logged(config, "are for a restart")
-            turn(process, config, ('site = "elsewhere"', 'site = "junmen"'), ('id = "gas-1"', 'id = "gas-9"'))
-            assert (await until(heard, "gas_concentration", 30.0)).device == "gas-9"
+            gone = topics.announcement(SITE, EDGE, DeviceId("gas-1"))
+            async with Bus(mosquitto.settings("rules"), "watch", subscribe=[gone]) as watch:
+                announced = watch.messages()
+                assert (await anext(announced)).payload, "it is announced as long as it is there"
+                turn(process, config, ('site = "elsewhere"', 'site = "junmen"'), ('id = "gas-1"', 'id = "gas-9"'))
+                assert (await until(heard, "gas_concentration", 30.0)).device == "gas-9"
+                receipting = asyncio.create_task(until(heard, "gas_concentration", -1.0))
+                while (await anext(announced)).payload:
+                    pass
+                receipting.cancel()
+                await asyncio.gather(receipting, return_exceptions=True)
             assert process.poll() is None
     streams = {status.stream for status in heard.statuses if status.stream}
     assert len(streams) == 1, "the outbox stays open"
