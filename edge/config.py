@@ -282,7 +282,7 @@ class _Check:
             kind=self._kinds[model.kind],
             model=model,
             announcement=Announcement(
-                kind=model.kind, model=device.model, place=device.place, settings=device.settings
+                kind=model.kind, model=device.model, place=device.place, settings={**model.settings, **device.settings}
             ),
             line=device.line or "",
             unit=device.unit or 0,

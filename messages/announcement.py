@@ -6,7 +6,6 @@ from messages.complaint import complaint
 from messages.ids import ONE_LINE, Identifier
 from messages.reading import Value
 
-
 OWN_MODEL = "gridcall"
 """The model of what is no sensor but a part of Gridcall itself: an edge, its lines, a reflex."""
 

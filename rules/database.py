@@ -40,7 +40,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, InvalidatePoolError, Op
 
 from messages.settings import ConfigError
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_TIMEOUT_MS = 5000
 """How long a writer waits for another one: far longer than any transaction of ours."""
 

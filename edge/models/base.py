@@ -8,6 +8,7 @@ from pydantic import Field
 
 from messages.ids import IDENTIFIER
 from messages.kind import Kind
+from messages.reading import Value
 from messages.settings import Settings, suggest
 
 ChannelName = Annotated[str, Field(pattern=IDENTIFIER)]
@@ -32,6 +33,8 @@ class Product(Settings):
     source: str
     """Where the map comes from: maker, document, revision."""
     kind: str
+    settings: dict[ChannelName, Value] = Field(default_factory=dict)
+    """What the rules should know of every device of this product; a device's own settings come after."""
     channels: Mapping[ChannelName, Any]
     commands: Mapping[ChannelName, Any] = {}
     """How the commands of the kind are carried out; one that is missing can't be given to this product."""

@@ -28,7 +28,8 @@ TENTH_S = 0.1
 """The unit of an output's timer (SIA OSDP v2.2 section 6.11)."""
 ON, OFF, PULSE = 2, 1, 5
 """Control codes of an output: permanent on, permanent off, on until the timer is over (section 6.11, table 18)."""
-READER_STATUS = 3
+RELEASE = "release"
+"""The command after which a door may be opened: the rules have to know, or they would call it forced."""
 LOCAL_QUERY, INPUT_QUERY = 2, 0
 
 log = structlog.get_logger("doors")
@@ -115,6 +116,9 @@ class OsdpLine:
             raise CannotAct(f"not confirmed in {CONFIRM_LIMIT_S:g} s; it may have been done") from error
         if status != osdp_sys.COMPLETION_OK:
             raise CannotAct("the reader refuses it")
+        if command == RELEASE:
+            at_ms = self._clock_ms()
+            await self._deliver([Reading(device=device, channel="released", at_ms=at_ms, value=True)])
 
     async def _step(self, port: Port) -> NoReturn:
         channel = _Channel(port)

@@ -22,8 +22,9 @@ from typing import Any
 
 from messages.reading import Quality, Reading, Value
 from rules.language.rule import Rule
+from rules.language.terms import changed
 
-VERSION = 1
+VERSION = 2
 
 AHEAD = 64
 """How many readings of a channel that were ahead of the server's clock are remembered, to know them if they come again."""
@@ -40,6 +41,8 @@ class Seen:
     """As the device's clock had it."""
     ahead: tuple[int, ...] = ()
     """What the device's clock had for the latest readings that were ahead of the server's."""
+    changed_ms: int | None = None
+    """When the device's clock had its last change; None while only one value of it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,7 @@ def step(rule: Rule, state: State, event: Reading | Timer, now_ms: int) -> tuple
     value = None if event.quality is Quality.BAD else event.value
     seen = Seen(min(event.at_ms, now_ms), value, event.at_ms, _ahead(newest, event.at_ms, now_ms))
     if newest is None or _is_newer(seen, newest, now_ms):
+        seen = _changed(rule, event.channel, newest, seen)
         live, changes = _present(rule, state.live, event.channel, seen, now_ms)
         after, more = _close(rule, replace(state, live=live), seen.at_ms)
         return after, changes + more, live.due_at_ms
@@ -129,6 +133,13 @@ def step(rule: Rule, state: State, event: Reading | Timer, now_ms: int) -> tuple
         return state, [], state.live.due_at_ms
     past, changes = _history(rule, state.past, event.channel, seen)
     return _open(rule, replace(state, past=past), changes), changes, state.live.due_at_ms
+
+
+def _changed(rule: Rule, channel: str, before: Seen | None, seen: Seen) -> Seen:
+    """`seen` with the time of its channel's last change. The first value is none: it may have stood for days."""
+    if channel in rule.events or (before is not None and before.value != seen.value):
+        return replace(seen, changed_ms=seen.said_ms)
+    return replace(seen, changed_ms=before.changed_ms if before else None)
 
 
 def _ahead(newest: Seen | None, said_ms: int, now_ms: int) -> tuple[int, ...]:
@@ -198,6 +209,7 @@ def _history(rule: Rule, lane: Lane, channel: str, seen: Seen) -> tuple[Lane, li
             lane = Lane()  # an older stretch begins
         elif seen.value == newest.value:
             return lane, []
+    seen = _changed(rule, channel, lane.seen.get(channel), seen)
     lane = replace(lane, seen={**lane.seen, channel: seen})
     turns = _turns(rule, lane)
     lane = replace(_run(rule, lane, turns, seen.at_ms, 0), due_at_ms=None)
@@ -221,7 +233,11 @@ def _is_clear(rule: Rule, lane: Lane) -> bool:
 
 
 def _values(rule: Rule, lane: Lane) -> dict[str, Value | None]:
-    return {**rule.settings, **{channel: seen.value for channel, seen in lane.seen.items()}}
+    values = {**rule.settings, **{channel: seen.value for channel, seen in lane.seen.items()}}
+    for channel in rule.times:
+        if (seen := lane.seen.get(channel)) is not None:
+            values[changed(channel)] = seen.changed_ms
+    return values
 
 
 def _turns(rule: Rule, lane: Lane) -> bool | None:
@@ -293,7 +309,10 @@ def from_json(content: Mapping[str, Any]) -> State:
 
 def _lane_to_json(lane: Lane) -> dict[str, Any]:
     return {
-        "seen": {channel: [seen.at_ms, seen.value, seen.said_ms, *seen.ahead] for channel, seen in lane.seen.items()},
+        "seen": {
+            channel: [seen.at_ms, seen.value, seen.said_ms, seen.changed_ms, *seen.ahead]
+            for channel, seen in lane.seen.items()
+        },
         "raised_at_ms": lane.raised_at_ms,
         "late": lane.late,
         "since_ms": lane.since_ms,
@@ -303,7 +322,7 @@ def _lane_to_json(lane: Lane) -> dict[str, Any]:
 
 def _lane_from_json(content: Mapping[str, Any]) -> Lane:
     seen = {
-        channel: Seen(at_ms, value, said_ms, tuple(ahead))
-        for channel, (at_ms, value, said_ms, *ahead) in content["seen"].items()
+        channel: Seen(at_ms, value, said_ms, tuple(ahead), changed_ms)
+        for channel, (at_ms, value, said_ms, changed_ms, *ahead) in content["seen"].items()
     }
     return Lane(**{**content, "seen": seen})

@@ -47,6 +47,10 @@ class Rule:
     """All that its sentences look at, the leading one first."""
     settings: Mapping[str, Value]
     """What the other names in them stand for."""
+    times: tuple[str, ...] = ()
+    """The channels of which they ask when they last changed."""
+    events: frozenset[str] = frozenset()
+    """Those of its channels whose every reading is a change."""
 
     def limits(self) -> dict[str, float]:
         """The lines to draw in its channels' charts: where it raises."""
@@ -126,6 +130,7 @@ def _checked(path: Path, name: str, text: _RuleText, kind: Kind, settings: Mappi
             raise _mistake(path, ("rules", name, field), str(error)) from error
 
     raise_when, clear_when = sentence("raise", text.raise_), sentence("clear", text.clear)
+    channels = tuple(dict.fromkeys(raise_when.channels + clear_when.channels))
     return Rule(
         id=name,
         kind=path.stem,
@@ -140,8 +145,10 @@ def _checked(path: Path, name: str, text: _RuleText, kind: Kind, settings: Mappi
         lateness_ms=round(text.lateness_s * 1000),
         life_safety=text.life_safety,
         reflex=text.reflex,
-        channels=tuple(dict.fromkeys(raise_when.channels + clear_when.channels)),
+        channels=channels,
         settings={name: setting.value for name, setting in settings.items()},
+        times=tuple(dict.fromkeys(raise_when.times + clear_when.times)),
+        events=frozenset(name for name in channels if kind.channels[name].event),
     )
 
 

@@ -1,7 +1,7 @@
 """Reads a rule's sentence, such as `gas_concentration >= 10 or alarm_contact`, once; then it costs microseconds.
 
 The grammar is a part of Python's: comparison (chained too), `and`, `or`, `not`, `+ - * /`, `abs`, `min`, `max`,
-numbers, texts, `true`, `false`, and the names of the kind's channels and of the rule's settings. Python's parser
+`before(one, other)`, numbers, texts, `true`, `false`, and the names of the kind's channels and of the rule's settings. Python's parser
 reads it, a whitelist admits it, closures compute it: nothing is ever run that is not written in `terms.py`.
 Types, units and names are checked here, so that a sentence that was read can't fail later.
 """
@@ -54,6 +54,8 @@ class Expression:
     """The channels in it, in the order of their first mention."""
     compute: Compute
     bounds: Mapping[str, Compute]
+    times: tuple[str, ...] = ()
+    """The channels of which it asks when they last changed."""
 
     def evaluate(self, values: Values) -> bool | None:
         """Whether it holds, given the channels' values and the settings'; None: unknown."""
@@ -74,12 +76,14 @@ def parse(source: str, channels: Mapping[str, Channel], settings: Mapping[str, S
     term = reader.read()
     if term.type != "boolean":
         raise SentenceError(1, 1, f"a sentence that is true or false is wanted, not a {term.type}")
-    return Expression(source, tuple(name for name in term.names if name in channels), term.compute, reader.bounds)
+    named = tuple(name for name in term.names if name in channels)
+    return Expression(source, named, term.compute, reader.bounds, tuple(reader.times))
 
 
 class _Reader:
     def __init__(self, source: str, channels: Mapping[str, Channel], settings: Mapping[str, Setting]) -> None:
         self.bounds: dict[str, Compute] = {}
+        self.times: dict[str, None] = {}
         self._source = source
         self._channels = channels
         self._settings = settings
@@ -122,11 +126,22 @@ class _Reader:
                 return terms.reversed_sign(self._term(operand, depth))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 return terms.calculated(_ARITHMETIC[type(op)], self._term(left, depth), self._term(right, depth))
+            case ast.Call(func=ast.Name(id="before"), args=[ast.Name(id=first), ast.Name(id=then)], keywords=[]):
+                return self._before(node, first, then)
+            case ast.Call(func=ast.Name(id="before"), keywords=[]):
+                raise self._error(node, "`before` takes two channels: before(card, door_open)")
             case ast.Call(func=ast.Name(id=function), args=values, keywords=[]):
                 if function not in terms.FUNCTIONS:
                     raise self._error(node, f"no function `{function}`{suggest(function, terms.FUNCTIONS)}")
                 return terms.called(function, [self._term(value, depth) for value in values])
         raise _habit(self._source) or self._error(node, f"`{_words(node)}` is no part of the language")
+
+    def _before(self, node: ast.Call, first: str, then: str) -> Term:
+        for name in (first, then):
+            if name not in self._channels:
+                raise self._error(node, f"no channel `{name}`{suggest(name, self._channels)}")
+        self.times |= {first: None, then: None}
+        return terms.before(first, then)
 
     def _constant(self, node: ast.Constant) -> Term:
         value = node.value

@@ -17,6 +17,7 @@ Values = Mapping[str, Value | None]
 Compute = Callable[[Values], Any]
 """A number, boolean or text, or None. Typed loosely: `Term.type` was checked when the sentence was read."""
 
+_INFINITY = float("inf")
 RATIO = "1"
 """The unit of a quotient of equal units, as SenML writes it."""
 
@@ -106,7 +107,7 @@ def negated(term: Term) -> Term:
 
 
 _FUNCTIONS: dict[str, Callable[..., float]] = {"abs": abs, "min": min, "max": max}
-FUNCTIONS = tuple(_FUNCTIONS)
+FUNCTIONS = (*_FUNCTIONS, "before")
 
 
 def called(function: str, terms: Sequence[Term]) -> Term:
@@ -124,6 +125,27 @@ def called(function: str, terms: Sequence[Term]) -> Term:
         return None if None in numbers else act(*numbers)
 
     return Term("number", unit, compute, _names(*terms))
+
+
+def changed(channel: str) -> str:
+    """Under which name the values say when a channel last changed, in milliseconds."""
+    return f"changed@{channel}"
+
+
+def before(first: str, then: str) -> Term:
+    """`before(card, door_open)`: by how many seconds the last change of the first came before that of the other.
+
+    Infinite if the first never changed, negative if it came after, unknown while no change of the other is known.
+    """
+    first_at, then_at = changed(first), changed(then)
+
+    def compute(values: Values) -> float | None:
+        if (at_ms := values.get(then_at)) is None:
+            return None
+        earlier_ms = values.get(first_at)
+        return _INFINITY if earlier_ms is None else (float(at_ms) - float(earlier_ms)) / 1000
+
+    return Term("number", "s", compute, (first, then))
 
 
 def reversed_sign(term: Term) -> Term:
@@ -157,9 +179,6 @@ def calculated(sign: str, left: Term, right: Term) -> Term:
         return result if -_INFINITY < result < _INFINITY else None  # False for NaN too
 
     return Term("number", unit, compute, _names(left, right))
-
-
-_INFINITY = float("inf")
 
 
 def _made_unit(sign: str, left: str | None, right: str | None) -> str | None:

@@ -215,6 +215,7 @@ async def test_contacts_arrive_and_the_door_is_released(port: Path) -> None:
             while (await heard.until("door_open")).value is not True:
                 pass
             await heard.line.act(DOOR, "release", None)
+            assert (await heard.until("released")).value is True, "or the rules would call the door forced"
     outputs = [command for command in reader.told if command["command"] == osdp_sys.CMD_OUTPUT]
     assert [(each["output_no"], each["control_code"], each["timer_count"]) for each in outputs] == [(0, 5, 50)]
 

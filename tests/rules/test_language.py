@@ -290,3 +290,37 @@ def test_what_can_be_read_is_no_habit(source: str) -> None:
 def test_other_mistakes_keep_their_own_words(source: str) -> None:
     assert "write" not in refusal(source)
     assert "join" not in refusal(source)
+
+
+@pytest.mark.parametrize(
+    ("contact_at_ms", "open_at_ms", "expected"),
+    [
+        (1_000, 12_000, True),
+        (1_000, 11_000, False),
+        (12_000, 1_000, False),
+        (None, 12_000, True),
+        (1_000, None, None),
+    ],
+)
+def test_before_says_what_changed_long_before_what(
+    contact_at_ms: float | None, open_at_ms: float | None, expected: bool | None
+) -> None:
+    times = {"changed@contact": contact_at_ms, "changed@open": open_at_ms}
+    asked = sentence("before(contact, open) > 10")
+    assert asked.evaluate(times) is expected
+    assert (asked.channels, asked.times) == (("contact", "open"), ("contact", "open"))
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("before(contact) > 10", "`before` takes two channels: before(card, door_open)"),
+        ("before(contact, 5) > 10", "`before` takes two channels"),
+        ("before(contact, opem) > 10", "no channel `opem`; did you mean `open`?"),
+        ("before(contact, depth) > 10", "no channel `depth`"),
+        ("before(contact, open)", "a sentence that is true or false is wanted"),
+        ("before(contact, open) > level", "m"),
+    ],
+)
+def test_before_is_for_two_channels(source: str, said: str) -> None:
+    assert said in refusal(source)

@@ -28,16 +28,19 @@ class Case:
     back: Value
     off_delay_s: float
     others: dict[str, Value] = field(default_factory=dict)
-    """Other channels of its sentences, which stay as they are."""
+    """Other channels of its sentences, which stay as they are; or what the channel itself was before."""
+    settings: dict[str, Value] = field(default_factory=dict)
+    """The device's own."""
 
     @property
     def of(self) -> Rule:
-        return rule(self.kind, self.rule)
+        return rule(self.kind, self.rule).for_device(self.settings)
 
     def readings(self, *points: tuple[float, Value]) -> list[Reading]:
         return [*(reading(-1, name, value) for name, value in self.others.items()), *course(self.channel, *points)]
 
 
+CARDS: dict[str, Value] = {"reads_cards": True}
 CASES = [
     Case("gas_alarm", "leak", "gas_concentration", 9.9, 10.0, 0, 4.9, 300, {"alarm_contact": False}),
     Case("gas_alarm", "leak", "alarm_contact", False, True, 0, False, 300, {"gas_concentration": 0.0}),
@@ -52,6 +55,7 @@ CASES = [
     Case("door_access", "held_open", "door_open", False, True, 60, False, 5),
     Case("door_access", "left_open", "door_open", False, True, 600, False, 5),
     Case("door_access", "forced", "forced", False, True, 1, False, 10, {"door_open": False}),
+    Case("door_access", "opened_unasked", "door_open", False, True, 2, False, 10, {"door_open": False}, CARDS),
     Case("device_link", "silent", "answering", True, False, 60, True, 10, {"line_open": True, "guards_lives": False}),
     Case(
         "device_link", "guard_silent", "answering", True, False, 30, True, 10, {"line_open": True, "guards_lives": True}
@@ -126,7 +130,15 @@ def test_it_is_said_in_both_languages(case: Case) -> None:
 def test_life_safety_is_gas_and_a_failed_reflex_and_red_and_orange_are_held_where_the_notes_say_so() -> None:
     everything = [rule for rules in RULES.values() for rule in rules]
     assert {rule.id for rule in everything if rule.life_safety} == {"leak", "failed"}
-    assert {rule.id for rule in everything if rule.latch} == {"leak", "moved", "open", "heat", "forced", "failed"}
+    assert {rule.id for rule in everything if rule.latch} == {
+        "leak",
+        "moved",
+        "open",
+        "heat",
+        "forced",
+        "opened_unasked",
+        "failed",
+    }
 
 
 def test_a_cover_that_was_installed_aslant_is_measured_from_there() -> None:
@@ -163,3 +175,57 @@ def test_a_saturated_gas_sensor_is_believed(concentration: float) -> None:
     assert mismatch(channel, concentration, "%LEL") is None
     leak = rule("gas_alarm", "leak")
     assert raised(0, replay(leak, [reading(0, "gas_concentration", concentration)]))
+
+
+CARD = "0123456789abcdef0123"
+DOOR = rule("door_access", "opened_unasked").for_device(CARDS)
+Moment = tuple[float, str, Value]
+
+
+def door(*moments: Moment) -> list[str]:
+    """What a door's events raise, the door being shut at first."""
+    readings = [reading(-100, "door_open", False), *(reading(at_s, name, value) for at_s, name, value in moments)]
+    return [type(change).__name__ for change in live(DOOR, readings, END_S)]
+
+
+@pytest.mark.parametrize(
+    ("moments", "raised_"),
+    [
+        ([(0, "door_open", True)], True),
+        ([(0, "card", CARD), (3, "door_open", True)], False),
+        ([(0, "exit_request", True), (0.2, "exit_request", False), (3, "door_open", True)], False),
+        ([(0, "released", True), (9, "door_open", True)], False),
+        ([(0, "card", CARD), (11, "door_open", True)], True),
+        ([(0, "door_open", True), (0.9, "card", CARD)], False),
+        ([(0, "door_open", True), (0, "card", CARD)], False),
+        ([(0, "card", CARD), (2, "door_open", True), (600, "door_open", True)], False),
+        ([(0, "card", CARD), (2, "door_open", True), (8, "door_open", False), (60, "door_open", True)], True),
+        ([(0, "card", CARD), (50, "card", CARD), (55, "door_open", True)], False),
+        ([(0, "exit_request", False), (3600, "exit_request", False), (3602, "door_open", True)], True),
+    ],
+    ids=[
+        "nobody asked",
+        "card, then door",
+        "exit button, then door",
+        "released by a command",
+        "a card long before",
+        "the contact is faster than the card",
+        "both in one millisecond",
+        "it stays open for long",
+        "it is opened again without a card",
+        "the same card twice",
+        "a repetition of the button at rest is no request",
+    ],
+)
+def test_a_door_is_forced_when_nobody_was_let_in(moments: list[Moment], raised_: bool) -> None:
+    assert ("Raised" in door(*moments)) is raised_
+
+
+def test_a_door_that_stands_open_when_it_is_first_heard_of_is_not_forced() -> None:
+    readings = [reading(0, "door_open", True), reading(60, "door_open", True)]
+    assert live(DOOR, readings, END_S) == []
+
+
+def test_a_controller_without_cards_is_not_judged_by_them() -> None:
+    plain = rule("door_access", "opened_unasked")
+    assert live(plain, [reading(-1, "door_open", False), reading(0, "door_open", True)], END_S) == []
