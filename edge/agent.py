@@ -23,6 +23,8 @@ from edge.health.watch import HealthWatch, Watched
 from edge.installer.snapshot import Latest, taken
 from edge.installer.tap import Tap
 from edge.intake import Intake
+from edge.models.frame import FrameModel
+from edge.models.hj212 import Hj212Model
 from edge.models.lorawan import LorawanModel
 from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
@@ -30,11 +32,14 @@ from edge.models.osdp import OsdpModel
 from edge.models.product import Model
 from edge.models.zigbee import ZigbeeModel
 from edge.report import Reporter
+from edge.sources.ears import FrameEar, Hj212Ear
 from edge.sources.listener import Listener
 from edge.sources.lorawan import LorawanNetwork
 from edge.sources.modbus_line import ModbusLine
 from edge.sources.source import Deliver, Source
+from edge.sources.stream_line import StreamLine
 from edge.uplink import Uplink
+from edge.vitals import Vitals
 from messages.bus import Incoming
 from messages.reading import Reading
 
@@ -124,6 +129,12 @@ def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) ->
         on_line = config.on_line(name)
         if slaves := of(ModbusModel, on_line):
             found.append(ModbusLine(line, slaves, deliver, clock_ms=clock_ms))
+        for instrument in of(FrameModel, on_line):
+            vitals = Vitals.of(name, [instrument.id])
+            found.append(StreamLine(line, FrameEar(instrument), vitals, deliver, clock_ms=clock_ms))
+        if stations := of(Hj212Model, on_line):
+            vitals = Vitals.of(name, [station.id for station in stations])
+            found.append(StreamLine(line, Hj212Ear(stations), vitals, deliver, clock_ms=clock_ms))
         if readers := of(OsdpModel, on_line):
             from edge.sources.osdp_line import OsdpLine  # libosdp is an extra
 

@@ -15,7 +15,9 @@ from edge.acting.order import unfit
 from edge.acting.reflex import Deed, Reflex
 from edge.health.own import OwnDevice, own_devices
 from edge.models.base import Product
+from edge.models.frame import FrameModel
 from edge.models.lorawan import LorawanModel
+from edge.models.modbus import ModbusModel
 from edge.models.osdp import OsdpModel
 from edge.models.product import SHIPPED as MODELS
 from edge.models.product import Model, load_models
@@ -42,7 +44,7 @@ from rules.language.rule import Rules, load_rules
 MEGABYTE = 1024 * 1024
 KEY_BYTES, CARD_KEY_BYTES = 16, 32
 """Of a secure channel (AES-128, SIA OSDP v2.2 annex D), and of the site's key for hashes."""
-REACHED_BY = ("line", "unit", "topic", "dev_eui", "key_file")
+REACHED_BY = ("line", "unit", "at", "topic", "dev_eui", "mn", "key_file")
 """The fields of a `[[devices]]` table of which a model wants some, and refuses the others."""
 
 
@@ -103,9 +105,13 @@ class DeviceSettings(Settings):
     model: str
     line: str | None = None
     unit: Annotated[int, Field(ge=0, le=247)] | None = None
+    at: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
+    """Of a Modbus device: by how much its product's addresses are shifted, for one of many like inputs of a module."""
     topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]+$")] | None = None
     dev_eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
     """Of a LoRaWAN device, as on its label."""
+    mn: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,24}$")] | None = None
+    """Of an HJ 212 station: its unique code."""
     key_file: Folder | None = None
     """Of an OSDP reader: a file with the 32 hexadecimal digits of its own secure channel base key."""
     place: Place
@@ -186,6 +192,7 @@ class Device(Generic[M]):
     topic: str = ""
     dev_eui: str = ""
     """In lower case."""
+    mn: str = ""
     key: bytes = b""
     """Of an OSDP reader's secure channel; empty for one that is spoken to in clear."""
 
@@ -265,6 +272,8 @@ class _Check:
         self._taken: dict[tuple[str, ...], str] = {}
         self._spoken: dict[str, tuple[str, str]] = {}
         """By line: the protocol of its devices, and the first of them."""
+        self._units: dict[tuple[str, str], tuple[str, bool]] = {}
+        """By unit and line: its device, and whether others may share it."""
 
     def lines(self) -> None:
         for index, line in enumerate(self._file.lines):
@@ -276,6 +285,11 @@ class _Check:
         self._once(("the id", device.id), "another device", (*here, "id"))
         if (model := self._models.get(device.model)) is None:
             self._wrong((*here, "model"), f"no model `{device.model}`{suggest(device.model, self._models)}")
+        if isinstance(model, ModbusModel) and device.at:
+            try:
+                model = model.shifted(device.at)
+            except ValueError as error:
+                self._wrong((*here, "at"), str(error))
         self._reached(here, device, model)
         return Device(
             id=DeviceId(device.id),
@@ -288,6 +302,7 @@ class _Check:
             unit=device.unit or 0,
             topic=device.topic or "",
             dev_eui=(device.dev_eui or "").lower(),
+            mn=device.mn or "",
             key=self._key((*here, "key_file"), device.key_file, KEY_BYTES) if device.key_file else b"",
         )
 
@@ -352,11 +367,26 @@ class _Check:
         if spoken[0] != model.protocol:
             complaint = f"a {device.model} speaks {model.protocol}, and `{spoken[1]}` on this line {spoken[0]}"
             self._wrong((*here, "line"), complaint)
+        if device.mn is not None:
+            self._once((f"station {device.mn} of line", str(device.line)), f"device `{device.id}`", (*here, "mn"))
+        if isinstance(model, FrameModel):
+            self._once(("line", str(device.line)), f"device `{device.id}`", (*here, "line"))
         if device.unit is not None:
             if device.unit not in model.units:
                 here_ = f"{model.units[0]} to {model.units[-1]}"
                 self._wrong((*here, "unit"), f"{device.unit} is not in {here_}, the units of {model.protocol}")
-            self._once((f"unit {device.unit} of line", str(device.line)), f"device `{device.id}`", (*here, "unit"))
+            self._its_unit(here, device, model)
+
+    def _its_unit(self, here: tuple[Any, ...], device: DeviceSettings, model: Model) -> None:
+        """A unit is one device's, or, where all of them say `at`, that of several that don't overlap."""
+        unit, owner = (f"unit {device.unit} of line", str(device.line)), f"device `{device.id}`"
+        shared = device.at is not None and isinstance(model, ModbusModel)
+        known = self._units.setdefault(unit, (owner, shared))
+        if known != (owner, shared) and not (known[1] and shared):
+            both = "" if known[1] == shared else "; devices that share a unit all say `at`"
+            self._wrong((*here, "unit"), f"{' '.join(unit)} is taken by {known[0]}{both}")
+        for cell in model.cells() if shared and isinstance(model, ModbusModel) else ():
+            self._once((f"{cell} of {unit[0]}", unit[1]), owner, (*here, "unit"))
 
     def reflexes(self, devices: Mapping[DeviceId, Device[Model]], own_rules: Sequence[Path]) -> tuple[Reflex, ...]:
         if not self._file.reflexes:

@@ -167,6 +167,7 @@ class ModbusModel(Product):
     """A Modbus slave."""
 
     reached_by: ClassVar[tuple[str, ...]] = ("line", "unit")
+    may_have: ClassVar[tuple[str, ...]] = ("at",)
     way: ClassVar[str] = "is a unit on a line"
 
     protocol: Literal["modbus"]
@@ -176,6 +177,28 @@ class ModbusModel(Product):
     the addresses between answer: many devices refuse a whole request for one address that they don't have."""
     channels: dict[ChannelName, ModbusChannel] = Field(min_length=1)
     commands: dict[ChannelName, ModbusWrite] = Field(default_factory=dict)
+
+    def shifted(self, by: int) -> Self:
+        """The same with all addresses `by` higher: one of many like contacts of a module. Raises ValueError past the last."""
+        if not by:
+            return self
+        channels = {
+            name: channel.model_copy(update={channel.table: channel.address + by})
+            for name, channel in self.channels.items()
+        }
+        commands = {
+            name: write.model_copy(update={write.table: write.address + by}) for name, write in self.commands.items()
+        }
+        if any(channel.address + channel.words > ADDRESSES for channel in channels.values()):
+            raise ValueError(f"the last address there is is {ADDRESSES - 1}")
+        return self.model_copy(update={"channels": channels, "commands": commands})
+
+    def cells(self) -> Iterator[str]:
+        """What it occupies of its unit: each register or bit of its channels, so that devices may share a unit."""
+        for channel in self.channels.values():
+            for address in range(channel.address, channel.address + channel.words):
+                bit = "" if channel.bit is None else f" bit {channel.bit}"
+                yield f"{channel.table} {address}{bit}"
 
     def mistakes(self, kind: Kind) -> Iterator[Mistake]:
         yield from super().mistakes(kind)

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import Field, RootModel
 
+from edge.models.frame import FrameModel
+from edge.models.hj212 import Hj212Model
 from edge.models.lorawan import LorawanModel
 from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
@@ -20,7 +22,7 @@ from messages.settings import ConfigError, line_of, read, suggest
 
 SHIPPED = Path(str(files("edge"))) / "models"
 
-Model = ModbusModel | JsonModel | ZigbeeModel | LorawanModel | OsdpModel
+Model = ModbusModel | JsonModel | ZigbeeModel | LorawanModel | OsdpModel | FrameModel | Hj212Model
 
 
 class _Product(RootModel[Annotated[Model, Field(discriminator="protocol")]]):

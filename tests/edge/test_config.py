@@ -264,3 +264,45 @@ def test_one_device_is_one_device(tmp_path: Path) -> None:
     config = parsed(tmp_path)
     one = replace(config, devices=config.devices[:1])
     assert next(summary(one)) == "edge junmen/pi-1: 1 device"
+
+
+CONTACTS = """
+[[devices]]
+id = "magnet-1"
+model = "modbus-contact-door-magnet"
+line = "rs485-1"
+unit = 40
+at = 0
+place = { grid = "grid-1", text = "" }
+[[devices]]
+id = "magnet-2"
+model = "modbus-contact-door-magnet"
+line = "rs485-1"
+unit = 40
+at = 5
+place = { grid = "grid-1", text = "" }
+"""
+
+
+def test_many_contacts_share_one_module(tmp_path: Path) -> None:
+    config = parsed(
+        tmp_path,
+        (
+            'place = { grid = "grid-1", text = "2单元门口" }',
+            'place = { grid = "grid-1", text = "2单元门口" }' + CONTACTS,
+        ),
+    )
+    magnets = of(ModbusModel, config.on_line("rs485-1"))[-2:]
+    assert [(magnet.unit, magnet.model.channels["door_open"].address) for magnet in magnets] == [(40, 0), (40, 5)]
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("at = 0", "unit: discrete 0 of unit 40 of line rs485-1 is taken by device `magnet-1`"),
+        ("at = 65536", "at: should be less than or equal to 65535"),
+    ],
+)
+def test_one_contact_is_one_device(tmp_path: Path, at: str, said: str) -> None:
+    place = 'place = { grid = "grid-1", text = "2单元门口" }'
+    assert said in complaint(tmp_path, (place, place + CONTACTS.replace("at = 5", at)))

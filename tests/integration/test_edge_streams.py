@@ -1,0 +1,135 @@
+"""An instrument that speaks by itself, on a pseudo-terminal that is pulled out and put back; added by one TOML file."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.agent import sources
+from edge.config import parse
+from messages.reading import Reading
+from messages.settings import ConfigError
+from tests.edge.test_frames import MN, NOW_MS, REAL_TIME
+from tests.integration.test_edge_line import Terminal
+
+LIMIT_S = 20.0
+OURS = """protocol = "frame"
+name = "A probe of ours"
+source = "none"
+kind = "sewer_level"
+[lines]
+terminator = "\\n"
+prefix = "$"
+separator = ","
+[channels.water_level]
+field = 2
+scale = 0.01
+"""
+
+
+def configure(folder: Path, port: str, hj_port: str = "/dev/null") -> Path:
+    (folder / "models").mkdir(exist_ok=True)
+    (folder / "models/our-probe.toml").write_text(OURS)
+    path = folder / "edge.toml"
+    path.write_text(
+        f"""
+site = "junmen"
+edge = "pi-1"
+folder = "state"
+models = ["models"]
+[uplink]
+[[lines]]
+name = "probe"
+port = "{port}"
+baudrate = 9600
+[[lines]]
+name = "outlet"
+port = "{hj_port}"
+baudrate = 9600
+[[devices]]
+id = "sewer-1"
+model = "our-probe"
+line = "probe"
+place = {{ grid = "grid-1", text = "北门" }}
+[[devices]]
+id = "outlet-1"
+model = "hj212-sewer-monitor"
+line = "outlet"
+mn = "{MN}"
+place = {{ grid = "grid-1", text = "总排口" }}
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+async def test_instruments_that_speak_by_themselves_are_read_and_a_pulled_line_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.sources.port.FIRST_BACKOFF_S", 0.02)
+    first, second, station = Terminal(), Terminal(), Terminal()
+    link = tmp_path / "ttyUSB0"
+    link.symlink_to(first.port)
+    readings: asyncio.Queue[Reading] = asyncio.Queue()
+
+    async def deliver(some: list[Reading], then: Callable[[], None] | None = None, /) -> None:
+        for reading in some:
+            readings.put_nowait(reading)
+
+    found = sources(parse(configure(tmp_path, str(link), station.port)), deliver, clock_ms=lambda: NOW_MS)
+    tasks = [asyncio.create_task(source.run()) for source in found]
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            while not all(source.vitals.open for source in found):
+                await asyncio.sleep(0.01)
+            first.answer(b"garbage\n$a,b,1")
+            first.answer(b"50\n")
+            reading = await readings.get()
+            assert (reading.device, reading.channel, reading.value, reading.unit) == (
+                "sewer-1",
+                "water_level",
+                1.5,
+                "m",
+            )
+            link.unlink()
+            first.unplug()
+            link.symlink_to(second.port)
+            probe = next(source for source in found if source.vitals.name == "probe")
+            while probe.vitals.opened < 2:
+                await asyncio.sleep(0.01)
+            second.answer(b"$a,b,250\n")
+            assert (await readings.get()).value == 2.5
+            station.answer(REAL_TIME)
+            assert {(await readings.get()).channel for _ in range(3)} == {"flow", "ph", "cod"}
+            assert (await station._read(10)).startswith(b"##")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        second.unplug()
+        station.unplug()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            f'mn = "{MN}"\n',
+            "",
+            "devices.1.mn: is missing: a hj212-sewer-monitor is a station on a line, known by its MN",
+        ),
+        ('line = "outlet"', 'line = "probe"', "speaks hj212, and `sewer-1` on this line frame"),
+        (
+            'line = "probe"\nplace',
+            'line = "probe"\nunit = 3\nplace',
+            "a our-probe has no unit; it has a line for itself",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = configure(tmp_path, "/dev/null0")
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        parse(path)
+    assert said in str(caught.value)
