@@ -13,16 +13,17 @@ from edge.acting.book import Book
 from edge.acting.hand import Hand
 from edge.acting.orders import Orders
 from edge.acting.reflexes import Reflexes
-from edge.announced import Withdrawal
 from edge.clock import Clock
-from edge.config import Config, Device, of
-from edge.disk import Disk
+from edge.configuration.config import Config, Device, of
 from edge.health.figures import Expected
 from edge.health.own import OwnDevice
 from edge.health.watch import HealthWatch, Watched
 from edge.installer.snapshot import Latest, taken
 from edge.installer.tap import Tap
-from edge.intake import Intake
+from edge.keeping.disk import Disk
+from edge.keeping.intake import Intake
+from edge.link.announced import Withdrawal
+from edge.link.uplink import Uplink
 from edge.models.frame import FrameModel
 from edge.models.hj212 import Hj212Model
 from edge.models.lorawan import LorawanModel
@@ -38,7 +39,6 @@ from edge.sources.lorawan import LorawanNetwork
 from edge.sources.modbus_line import ModbusLine
 from edge.sources.source import Deliver, Source
 from edge.sources.stream_line import StreamLine
-from edge.uplink import Uplink
 from edge.vitals import Vitals
 from messages.bus import Incoming
 from messages.reading import Reading

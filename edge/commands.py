@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
-from edge import config, timepiece
 from edge import run as process
+from edge import timepiece
 from edge.clock import Clock
-from edge.config import Config, Device, LineSettings, of
+from edge.configuration.check import MEGABYTE, parse
+from edge.configuration.config import Config, Device, of
+from edge.configuration.tables import LineSettings
 from edge.installer import commands as installer
 from edge.installer.bridging import bridging, words
 from edge.models.modbus import ModbusModel
@@ -57,7 +59,7 @@ def _wall_ms() -> int:
 @app.command()
 def check(file: File) -> None:
     """Check CONFIG, and show what the agent would read, where it would send it, and what can't work here."""
-    parsed = config.parse(file)
+    parsed = parse(file)
     print("\n".join(summary(parsed)))
     for note in parsed.notes:
         print(f"note: {note}")
@@ -68,7 +70,7 @@ def check(file: File) -> None:
 def summary(parsed: Config) -> Iterator[str]:
     """What the agent would do, a line each."""
     yield f"edge {parsed.site}/{parsed.edge}: {len(parsed.devices)} device{'s' * (len(parsed.devices) != 1)}"
-    yield f"outbox: {parsed.folder}, at most {parsed.outbox_limit_bytes // config.MEGABYTE} MB"
+    yield f"outbox: {parsed.folder}, at most {parsed.outbox_limit_bytes // MEGABYTE} MB"
     yield f"outbox: {words(bridging(parsed.devices, parsed.outbox_limit_bytes))}"
     yield f"uplink: {parsed.uplink.address} as {parsed.uplink.username or 'nobody'}"
     for name, line in parsed.lines.items():

@@ -14,8 +14,9 @@ import structlog
 from edge import agent, timepiece
 from edge.acting.book import Book
 from edge.clock import Clock
-from edge.config import Config, parse
-from edge.disk import Disk
+from edge.configuration.check import parse
+from edge.configuration.config import Config
+from edge.keeping.disk import Disk
 from edge.systemd import ServiceManager
 from messages.settings import ConfigError
 

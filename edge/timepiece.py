@@ -13,7 +13,7 @@ from typing import NoReturn
 import structlog
 
 from edge.clock import Clock, Machine
-from edge.disk import Disk
+from edge.keeping.disk import Disk
 
 LOOK_EVERY_S = 1.0
 MOST_AHEAD_MS = 5_000

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.models.base import Product
 from edge.sources.source import CannotAct, Source
 from messages.ids import DeviceId

@@ -8,9 +8,9 @@ from typing import NoReturn
 
 import structlog
 
-from edge.disk import Disk
 from edge.health import figures, host
 from edge.health.figures import Counted, Expected
+from edge.keeping.disk import Disk
 from edge.vitals import Vitals
 from messages.ids import DeviceId, EdgeId
 from messages.reading import Reading

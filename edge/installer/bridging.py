@@ -7,7 +7,7 @@ interval, so that most outages can be much longer.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.models.product import Model
 from messages.settings import duration_words
 

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from edge.config import Config, Device, parse
+from edge.configuration.check import parse
+from edge.configuration.config import Config, Device
 from edge.installer import sheet as sheets
 from edge.installer.acceptance import Verdict
 from edge.installer.scan import COMMON_BAUDRATES, UNITS, Parity, speeds

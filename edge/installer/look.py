@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from edge.agent import sources
-from edge.config import Config
+from edge.configuration.config import Config
 from edge.installer import tap
 from edge.installer.snapshot import Latest, Snapshot, taken
 from messages.reading import Reading

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from edge.config import LineSettings
+from edge.configuration.tables import LineSettings
 from edge.installer import scan
 from edge.installer.scan import Found, Heard, Speed, Trial
 from edge.sources.port import Port, open_port

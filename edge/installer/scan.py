@@ -142,7 +142,7 @@ def of_line(trials: Sequence[Trial], idle: bytes) -> list[str]:
     heard = Counter(trial.heard for trial in trials)
     said = []
     if heard[Heard.ECHO] and heard[Heard.ECHO] >= len(trials) / 2:
-        said.append("the adapter echoes what it sends; set `echo = true` for this line if the agent complains")
+        said.append("the adapter echoes what it sends; the agent notices and passes it over")
     if idle:
         said.append(
             f"the line speaks without being asked ({len(idle)} bytes): another master, or A and B swapped or without bias?"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from html import escape
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.installer import words
 from edge.installer.acceptance import Entry, SeenChannel, Verdict, missing
 from edge.models.product import Model

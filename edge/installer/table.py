@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text as Words
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.installer import words
 from edge.installer.snapshot import ChannelNow, DeviceNow, Snapshot
 from edge.installer.words import Language

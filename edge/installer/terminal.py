@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress
 
-from edge.config import Config, Device
+from edge.configuration.config import Config, Device
 from edge.installer import table
 from edge.installer.acceptance import Entry, SeenDevice, Verdict, look, missing
 from edge.installer.look import looking

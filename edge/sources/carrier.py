@@ -6,7 +6,7 @@ What arrives outside a question's time is stale and thrown away before the next 
 import asyncio
 from typing import Protocol
 
-from edge.config import LineSettings
+from edge.configuration.tables import LineSettings
 from edge.protocols import modbus_rtu, modbus_tcp
 from edge.protocols.modbus import Fault, Garbled, Question, Refused, Request, Values, Verdict
 from edge.protocols.modbus_rtu import Judge, Pace

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.models.frame import FrameModel
 from edge.models.hj212 import Hj212Channel, Hj212Model
 from edge.protocols import hj212

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import structlog
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.models.message import JsonModel
 from edge.models.zigbee import ZigbeeModel
 from edge.protocols import json_paths, zigbee2mqtt

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.models.lorawan import LorawanModel
 from edge.protocols import lorawan
 from edge.protocols.lorawan import CodecError, Server, Uplink, UplinkError

@@ -14,7 +14,8 @@ from typing import NoReturn
 
 import structlog
 
-from edge.config import Device, LineSettings
+from edge.configuration.config import Device
+from edge.configuration.tables import LineSettings
 from edge.models.modbus import ModbusModel
 from edge.protocols.modbus import Garbled, Refused, Values, Verdict, Write, Written
 from edge.sources import carrier, registers

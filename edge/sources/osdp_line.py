@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import osdp_sys
 import structlog
 
-from edge.config import Device, LineSettings
+from edge.configuration.config import Device
+from edge.configuration.tables import LineSettings
 from edge.models.osdp import OsdpModel
 from edge.protocols import osdp
 from edge.sources.port import LinkError, Port, backoff_s, open_port

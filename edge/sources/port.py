@@ -11,7 +11,7 @@ import serial
 import serial.rs485
 import serial_asyncio_fast
 
-from edge.config import LineSettings, Rs485Settings
+from edge.configuration.tables import LineSettings, Rs485Settings
 
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0
 CONNECT_LIMIT_S = 10.0

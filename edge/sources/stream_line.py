@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import structlog
 
-from edge.config import LineSettings
+from edge.configuration.tables import LineSettings
 from edge.sources.ears import Ear
 from edge.sources.port import LinkError, Port, backoff_s, open_port, open_tcp
 from edge.sources.source import CannotAct, Deliver

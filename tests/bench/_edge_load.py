@@ -14,10 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-from edge.disk import Disk
-from edge.intake import Intake
+from edge.keeping.disk import Disk
+from edge.keeping.intake import Intake
+from edge.link.uplink import Uplink
 from edge.report import Reported, Urgency
-from edge.uplink import Uplink
 from messages.bus import Broker
 from messages.reading import Reading
 from tests.bench._block import ANNOUNCED, DEVICE_IDS, EDGE, SITE

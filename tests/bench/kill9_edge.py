@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.disk import Disk
-from edge.uplink import Uplink
+from edge.keeping.disk import Disk
+from edge.link.uplink import Uplink
 from tests import services
 from tests.bench import _block
 from tests.bench._block import ANNOUNCED, EDGE, SITE

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from edge.config import Device, LineSettings
+from edge.configuration.config import Device
+from edge.configuration.tables import LineSettings
 from edge.models.modbus import ModbusModel
 from edge.protocols.modbus_rtu import Pace
 from edge.sources.modbus_line import ModbusLine

@@ -14,12 +14,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge import intake as edge_intake
-from edge.disk import FILE, Disk
-from edge.intake import Intake
+from edge.keeping import intake as edge_intake
+from edge.keeping.disk import FILE, Disk
+from edge.keeping.intake import Intake
+from edge.link.uplink import Uplink
+from edge.link.window import LIVE_S
 from edge.report import Reporter
-from edge.uplink import Uplink
-from edge.window import LIVE_S
 from messages import topics
 from messages.bus import Bus
 from messages.pack import decode

@@ -13,9 +13,9 @@ from collector.config import load as load_collector
 from console.config import Config as ConsoleFile
 from console.config import load as load_console
 from edge.commands import warnings
-from edge.config import DeviceSettings, LineSettings
-from edge.config import File as EdgeFile
-from edge.config import parse as load_edge
+from edge.configuration.check import parse as load_edge
+from edge.configuration.tables import DeviceSettings, LineSettings
+from edge.configuration.tables import File as EdgeFile
 from messages.announcement import Place
 from messages.bus import Broker
 from rules.config import RulesFile

@@ -5,7 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.commands import app, load, summary, warnings
-from edge.config import Config, of, parse
+from edge.configuration.check import parse
+from edge.configuration.config import Config, of
 from edge.models.modbus import ModbusModel
 from messages.settings import ConfigError
 

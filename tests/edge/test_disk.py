@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from edge.disk import FILE, MOST_SET_ASIDE, Disk, new_stream
+from edge.keeping.disk import FILE, MOST_SET_ASIDE, Disk, new_stream
 from edge.report import Reported, Urgency
 from messages.ids import IDENTIFIER, DeviceId, EdgeId
 from messages.reading import Reading
@@ -100,7 +100,7 @@ async def test_a_disk_that_can_only_be_read_at_the_start_is_no_mistake_of_the_op
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
 
     with monkeypatch.context() as remounted:
-        remounted.setattr("edge.disk.os.open", read_only)
+        remounted.setattr("edge.keeping.disk.os.open", read_only)
         starting = disk(tmp_path)
         await starting.__aenter__()
         assert starting.refuses
@@ -179,7 +179,7 @@ async def test_a_disk_that_refuses_is_said_once_and_waited_for(tmp_path: Path) -
 async def test_what_a_receipt_lets_go_is_on_disk_soon_without_another_pack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.disk.SETTLED_S", 0.01)
+    monkeypatch.setattr("edge.keeping.disk.SETTLED_S", 0.01)
     async with disk(tmp_path) as quiet, asyncio.timeout(LIMIT_S):
         await quiet.add(some(1))
         assert quiet.stream

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.models.frame import FrameModel
 from edge.models.hj212 import Hj212Model
 from edge.models.product import load_models

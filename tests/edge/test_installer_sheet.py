@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import parse
+from edge.configuration.check import parse
 from edge.installer import sheet as sheets
 from edge.installer import snapshot as snapshots
 from edge.installer import table, words

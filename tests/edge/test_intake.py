@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from edge.disk import Disk
-from edge.intake import COMPANY_S, ENOUGH, HURRIES, HURRIES_PER_S, MOST_WAITING, PATIENCE_S, Hurries, Intake
+from edge.keeping.disk import Disk
+from edge.keeping.intake import COMPANY_S, ENOUGH, HURRIES, HURRIES_PER_S, MOST_WAITING, PATIENCE_S, Hurries, Intake
 from edge.report import Reported, Urgency
 from messages.ids import DeviceId, EdgeId
 from messages.reading import Reading
@@ -49,7 +49,7 @@ async def running(folder: Path) -> AsyncIterator[tuple[Intake, Disk, Kept]]:
 @pytest.fixture
 def company_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is on disk within the limit of a test has not waited for company."""
-    monkeypatch.setattr("edge.intake.COMPANY_S", 1000 * LIMIT_S)
+    monkeypatch.setattr("edge.keeping.intake.COMPANY_S", 1000 * LIMIT_S)
 
 
 @pytest.mark.usefixtures("company_for_ever")
@@ -168,7 +168,7 @@ def test_alarms_are_written_at_once_until_too_many_came_and_again_after_a_rest()
 async def test_a_channel_that_chatters_causes_few_commits_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.intake.HURRIES", 3)
+    monkeypatch.setattr("edge.keeping.intake.HURRIES", 3)
     async with running(tmp_path) as (intake, disk, _):
         for _ in range(300):
             await intake.put(some(1, Urgency.ALARM))
@@ -181,7 +181,7 @@ async def test_a_channel_that_chatters_causes_few_commits_and_loses_nothing(
 async def test_a_new_configuration_while_the_disk_refuses_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.intake.LAST_COMMIT_S", 0.1)
+    monkeypatch.setattr("edge.keeping.intake.LAST_COMMIT_S", 0.1)
     kept = Kept()
     async with Disk(tmp_path, EdgeId("pi-1"), 1 << 20, lambda: 1) as disk, asyncio.timeout(LIMIT_S):
         with files_no_longer_than(0), structlog.testing.capture_logs():

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.ledger import MOST_REASONS, REASON_LIMIT
-from edge.outbox import DISK_REFUSED, MOST_READINGS, OUTBOX_FULL, PACK_DAMAGED, Outbox
+from edge.keeping.ledger import MOST_REASONS, REASON_LIMIT
+from edge.keeping.outbox import DISK_REFUSED, MOST_READINGS, OUTBOX_FULL, PACK_DAMAGED, Outbox
 from edge.report import Reported, Urgency
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.pack import decode

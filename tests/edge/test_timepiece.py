@@ -6,7 +6,7 @@ import structlog
 
 from edge import timepiece
 from edge.clock import LITTLE_MS, Machine
-from edge.disk import Disk
+from edge.keeping.disk import Disk
 from edge.report import Urgency
 from messages.ids import EdgeId
 from messages.pack import decode

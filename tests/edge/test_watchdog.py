@@ -1,4 +1,4 @@
-from edge.watchdog import DEAF_S, FIRST_PATIENCE_S, MOST_PATIENCE_S, Watchdog
+from edge.link.watchdog import DEAF_S, FIRST_PATIENCE_S, MOST_PATIENCE_S, Watchdog
 
 
 def test_a_link_on_which_nothing_waits_is_never_deaf() -> None:

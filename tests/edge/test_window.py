@@ -1,5 +1,5 @@
+from edge.link.window import FIRST_REPEAT_S, MOST_FLIGHTS, MOST_REPEAT_S, ROOM, Lane, PackKey, Window
 from edge.report import Urgency
-from edge.window import FIRST_REPEAT_S, MOST_FLIGHTS, MOST_REPEAT_S, ROOM, Lane, PackKey, Window
 from messages.ids import StreamId
 
 STREAM, OTHER = StreamId("stream000001"), StreamId("stream000002")

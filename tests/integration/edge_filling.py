@@ -5,7 +5,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from edge.disk import Disk
+from edge.keeping.disk import Disk
 from edge.report import Reported, Urgency
 from messages.ids import DeviceId, EdgeId
 from messages.reading import Reading

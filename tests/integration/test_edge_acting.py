@@ -13,11 +13,11 @@ from edge.acting.hand import Hand
 from edge.acting.orders import Orders
 from edge.acting.reflex import Deed, Reflex
 from edge.acting.reflexes import Reflexes
-from edge.config import Device
-from edge.disk import Disk
+from edge.configuration.config import Device
+from edge.keeping.disk import Disk
+from edge.link.uplink import Uplink
 from edge.models.base import Product
 from edge.sources.source import CannotAct
-from edge.uplink import Uplink
 from edge.vitals import Vitals
 from messages import command as commands
 from messages import topics

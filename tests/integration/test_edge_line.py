@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from edge.config import Device, LineSettings
+from edge.configuration.config import Device
+from edge.configuration.tables import LineSettings
 from edge.models.modbus import ModbusModel
 from edge.models.product import load_models
 from edge.protocols.modbus import Request, Values

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import structlog
 
-from edge.disk import Disk
+from edge.keeping.disk import Disk
+from edge.link.uplink import Uplink
 from edge.report import Urgency
-from edge.uplink import Uplink
 from messages.bus import Broker, Bus
 from messages.topics import ALL_READINGS
 from tests import services
@@ -76,7 +76,7 @@ async def test_a_certificate_of_another_edge_may_not_speak_for_this_one(tmp_path
 async def test_a_certificate_that_is_replaced_on_disk_is_used_without_a_restart(
     tmp_path: Path, ours: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.renewal.FILES_EVERY_S", 0.05)
+    monkeypatch.setattr("edge.link.renewal.FILES_EVERY_S", 0.05)
     renewed = services.certificates(tmp_path / "renewed")
     with services.mosquitto(tmp_path / "broker", tls=ours, client_certificate=True, identity=True) as broker:
         settings = secure(broker, ours, f"{SITE}/{EDGE}")
@@ -107,7 +107,7 @@ async def test_a_certificate_that_is_replaced_on_disk_is_used_without_a_restart(
 async def test_a_password_that_is_replaced_on_disk_is_used_without_a_restart(
     mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.renewal.FILES_EVERY_S", 0.05)
+    monkeypatch.setattr("edge.link.renewal.FILES_EVERY_S", 0.05)
     password = tmp_path / "password"
     password.write_text(services.PASSWORD)
     settings = Broker(port=mosquitto.port, username=f"{SITE}/{EDGE}", password_file=password)
@@ -190,7 +190,7 @@ class Relay:
 async def test_a_broker_that_has_gone_deaf_is_left_and_found_again(
     mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int, limit: str, why: str
 ) -> None:
-    monkeypatch.setattr(f"edge.watchdog.{limit}", 0.2)
+    monkeypatch.setattr(f"edge.link.watchdog.{limit}", 0.2)
     relay = Relay(mosquitto.port)
     with structlog.testing.capture_logs() as said:
         async with relay.listening() as port, collector(mosquitto) as heard:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from edge.config import Device
+from edge.configuration.config import Device
 from edge.models.message import JsonModel
 from edge.models.product import load_models
 from edge.sources.listener import Listener

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from pymodbus.framer import FramerRTU
 
-from edge.config import Device, LineSettings
+from edge.configuration.config import Device
+from edge.configuration.tables import LineSettings
 from edge.models.modbus import ModbusModel
 from edge.sources.modbus_line import ModbusLine
 from edge.sources.source import CannotAct

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import structlog
 
-from edge.config import Device, LineSettings, parse
+from edge.configuration.check import parse
+from edge.configuration.config import Device
+from edge.configuration.tables import LineSettings
 from edge.models.osdp import OsdpModel
 from edge.models.product import load_models
 from edge.protocols import osdp

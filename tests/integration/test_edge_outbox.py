@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.disk import Disk
+from edge.keeping.disk import Disk
 from edge.report import Urgency
 from messages.ids import EdgeId
 from messages.pack import decode

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.agent import sources
-from edge.config import parse
+from edge.configuration.check import parse
 from messages.reading import Reading
 from messages.settings import ConfigError
 from tests.edge.test_frames import MN, NOW_MS, REAL_TIME

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from edge.disk import Disk
+from edge.keeping.disk import Disk
+from edge.link.uplink import Uplink
+from edge.link.window import ROOM, Lane
 from edge.report import Reported, Urgency
-from edge.uplink import Uplink
-from edge.window import ROOM, Lane
 from messages import receipt, status, topics
 from messages.announcement import Announcement, Place
 from messages.bus import Bus
@@ -164,7 +164,7 @@ async def test_a_receipt_empties_the_outbox_and_nothing_else_does(mosquitto: Mqt
 async def test_a_pack_without_receipt_is_sent_again_byte_for_byte(
     mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.window.FIRST_REPEAT_S", 0.1)
+    monkeypatch.setattr("edge.link.window.FIRST_REPEAT_S", 0.1)
     async with collector(mosquitto) as heard, edge(mosquitto, tmp_path) as sending:
         await sending.add(some(1.0))
         first = await heard.pack()
@@ -212,7 +212,7 @@ async def test_after_an_outage_everything_arrives_and_fresh_alarms_arrive_first(
 async def test_a_link_that_returns_brings_again_what_had_no_receipt(
     mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.window.FIRST_REPEAT_S", 1000)  # by itself it would not be sent again
+    monkeypatch.setattr("edge.link.window.FIRST_REPEAT_S", 1000)  # by itself it would not be sent again
     async with edge(mosquitto, tmp_path) as sending:
         async with collector(mosquitto) as heard:
             await sending.add(some(1.0))
@@ -342,7 +342,7 @@ async def test_before_the_time_is_known_alarms_leave_marked_and_the_others_wait_
 async def test_where_no_time_server_answers_the_others_leave_marked_too(
     mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.uplink.HOLD_S", 0.1)
+    monkeypatch.setattr("edge.link.uplink.HOLD_S", 0.1)
     async with collector(mosquitto) as heard, edge(mosquitto, tmp_path, true_ms=lambda: None) as sending:
         await sending.add(guessed(1.0))
         pack = await heard.pack()

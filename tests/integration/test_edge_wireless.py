@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from edge.agent import sources
-from edge.config import parse
+from edge.configuration.check import parse
 from edge.sources.source import CannotAct, Source
 from messages.bus import Bus
 from messages.ids import DeviceId

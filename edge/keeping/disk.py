@@ -21,10 +21,10 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import structlog
 
-from edge.ledger import Ledger
-from edge.outbox import Outbox, Row
+from edge.keeping.ledger import Ledger
+from edge.keeping.outbox import Outbox, Row
+from edge.link.window import PackKey
 from edge.report import Reported, Urgency
-from edge.window import PackKey
 from messages.ids import EdgeId, StreamId
 from messages.receipt import Receipt
 from messages.settings import ConfigError

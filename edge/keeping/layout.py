@@ -8,7 +8,7 @@ urgency leave. A stream has a small number of its own within the file.
 import sqlite3
 from pathlib import Path
 
-from edge import ledger
+from edge.keeping import ledger
 from edge.report import Urgency
 from messages.ranges import Range
 

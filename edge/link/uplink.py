@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from edge import renewal
-from edge.disk import Disk
-from edge.outbox import MOST_READINGS, Row
-from edge.watchdog import Watchdog
-from edge.window import LIVE_S, Lane, Window
+from edge.keeping.disk import Disk
+from edge.keeping.outbox import MOST_READINGS, Row
+from edge.link import renewal
+from edge.link.watchdog import Watchdog
+from edge.link.window import LIVE_S, Lane, Window
 from messages import announcement, receipt, status, topics
 from messages.announcement import Announcement
 from messages.bus import Broker, Bus, Disconnected, Incoming, Outgoing, Refused

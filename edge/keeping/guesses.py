@@ -6,8 +6,8 @@ can be put right within the boot that made it. All of it happens in transactions
 
 import sqlite3
 
-from edge import layout
-from edge.ledger import Figures
+from edge.keeping import layout
+from edge.keeping.ledger import Figures
 from edge.report import Urgency
 
 

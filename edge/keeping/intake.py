@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from edge.disk import Disk
+from edge.keeping.disk import Disk
 from edge.report import Reported, Urgency
 from messages.reading import Reading
 

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import structlog
 
-from edge.watchdog import Watchdog
+from edge.link.watchdog import Watchdog
 from messages.bus import Broker, Bus
 from messages.settings import ConfigError
 

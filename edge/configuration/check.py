@@ -1,20 +1,19 @@
-"""The configuration of one edge agent: one TOML file, checked whole before anything is opened.
+"""One TOML file becomes a configuration, checked whole before anything is opened.
 
-A device has a line and a unit, or a topic of the local broker, as its model wants; a line speaks one protocol. Paths in the file are relative to it. Every complaint names file, line and field.
+A device has a line and a unit, or a topic of the local broker, as its model wants; a line speaks one protocol. Paths in the
+file are relative to it. Every complaint names file, line and field.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NoReturn, Self, TypeVar, cast
-
-from pydantic import Field, model_validator
+from typing import Any, NoReturn
 
 from edge.acting.order import unfit
 from edge.acting.reflex import Deed, Reflex
+from edge.configuration.config import Config, Device, of
+from edge.configuration.tables import DeedSettings, DeviceSettings, File, ReflexSettings
 from edge.health.own import OwnDevice, own_devices
-from edge.models.base import Product
 from edge.models.frame import FrameModel
 from edge.models.lorawan import LorawanModel
 from edge.models.modbus import ModbusModel
@@ -23,22 +22,10 @@ from edge.models.product import SHIPPED as MODELS
 from edge.models.product import Model, load_models
 from messages.announcement import Announcement, Place
 from messages.bus import Broker
-from messages.ids import DeviceId, EdgeId, Identifier, SiteId, is_identifier
+from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
 from messages.kind import SHIPPED as KINDS
-from messages.kind import Kind, Kinds, load_kinds
-from messages.reading import Value
-from messages.settings import (
-    ConfigError,
-    Folder,
-    Seconds,
-    Settings,
-    duration_s,
-    folders,
-    line_of,
-    read,
-    replacements,
-    suggest,
-)
+from messages.kind import Kinds, load_kinds
+from messages.settings import ConfigError, folders, line_of, read, replacements, suggest
 from rules.language.rule import Rules, load_rules
 
 MEGABYTE = 1024 * 1024
@@ -46,189 +33,6 @@ KEY_BYTES, CARD_KEY_BYTES = 16, 32
 """Of a secure channel (AES-128, SIA OSDP v2.2 annex D), and of the site's key for hashes."""
 REACHED_BY = ("line", "unit", "at", "topic", "dev_eui", "mn", "key_file")
 """The fields of a `[[devices]]` table of which a model wants some, and refuses the others."""
-
-
-class Rs485Settings(Settings):
-    """`rs485 = { … }` of a line whose port switches its transmitter by RTS, as UARTs on a Pi's own pins do."""
-
-    rts_on_send: bool = True
-    """RTS is high while sending, or low."""
-    delay_before_s: Seconds = Field(default=0.0, alias="delay_before", le=1)
-    delay_after_s: Seconds = Field(default=0.0, alias="delay_after", le=1)
-
-
-class LineSettings(Settings):
-    """One bus and how it speaks: a `[[lines]]` table. A serial port, or the host of a gateway or a device."""
-
-    name: Identifier
-    port: Annotated[str, Field(min_length=1)] | None = None
-    """As pyserial takes it: "/dev/ttyUSB0", better "/dev/serial/by-id/…", which survives replugging."""
-    baudrate: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
-    data_bits: Literal[7, 8] = 8
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-    rs485: Rs485Settings | None = None
-    host: Annotated[str, Field(min_length=1)] | None = None
-    tcp_port: Annotated[int, Field(ge=1, le=65535)] = 502
-    framing: Literal["tcp", "rtu"] = "tcp"
-    """Of Modbus on a host: its own TCP frames, or those of a serial line, which plain serial servers pass through."""
-    timeout_s: Seconds = Field(default=duration_s("300ms"), alias="timeout", gt=0, le=10)
-    """How long a slave may think before its answer begins."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if (self.port is None) == (self.host is None):
-            raise ValueError("exactly one of port, host is wanted")
-        if self.port is not None and self.baudrate is None:
-            raise ValueError("a serial port needs a baudrate")
-        serial_only = ("baudrate", "data_bits", "parity", "stop_bits", "rs485")
-        foreign = serial_only if self.host else ("tcp_port", "framing")
-        if wrong := self.model_fields_set & set(foreign):
-            raise ValueError(f"`{min(wrong)}` is for a line with a {'port' if self.host else 'host'}")
-        return self
-
-    @property
-    def bits(self) -> int:
-        """Of one character on the wire."""
-        return 1 + self.data_bits + (self.parity != "N") + self.stop_bits
-
-    @property
-    def where(self) -> str:
-        """The port or the host, as it is said to people."""
-        return self.port or f"{self.host}:{self.tcp_port}"
-
-
-class DeviceSettings(Settings):
-    """A `[[devices]]` table."""
-
-    id: Identifier
-    model: str
-    line: str | None = None
-    unit: Annotated[int, Field(ge=0, le=247)] | None = None
-    at: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
-    """Of a Modbus device: by how much its product's addresses are shifted, for one of many like inputs of a module."""
-    topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]+$")] | None = None
-    dev_eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
-    """Of a LoRaWAN device, as on its label."""
-    mn: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,24}$")] | None = None
-    """Of an HJ 212 station: its unique code."""
-    key_file: Folder | None = None
-    """Of an OSDP reader: a file with the 32 hexadecimal digits of its own secure channel base key."""
-    place: Place
-    settings: dict[Identifier, Value] = Field(default_factory=dict)
-    """Names that the rules may use, e.g. `depth`."""
-
-
-class DeedSettings(Settings):
-    """One thing that a reflex does."""
-
-    device: Identifier
-    command: Identifier
-    value: Value | None = None
-
-
-class ReflexSettings(Settings):
-    """A `[[reflexes]]` table: what this Pi does by itself when a rule of some devices says so."""
-
-    id: Identifier
-    rule: Annotated[str, Field(pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$")]
-    """Kind and name of a rule that says `reflex = true`: "gas_alarm/leak"."""
-    devices: list[Identifier] = Field(min_length=1)
-    """Whose readings are watched, all of the rule's kind."""
-    raised: list[DeedSettings] = Field(min_length=1)
-    """What is done when the first of them raises."""
-    cleared: list[DeedSettings] = Field(default_factory=list)
-    """What is done when the last of them has cleared."""
-
-
-class LorawanSettings(Settings):
-    """The `[lorawan]` table: how the network server on the `[local]` broker publishes."""
-
-    server: Literal["chirpstack", "things-stack"]
-
-
-class OsdpSettings(Settings):
-    """The `[osdp]` table."""
-
-    card_key_file: Folder
-    """A file with 64 hexadecimal digits, the site's own: cards leave the edge as hashes by this key."""
-
-
-class File(Settings):
-    """The file as it is written."""
-
-    site: Identifier
-    edge: Identifier
-    place: Place | None = None
-    """Where the edge itself is; the grid of its first device if it isn't said."""
-    folder: Folder
-    kinds: list[Folder] = Field(default_factory=list)
-    models: list[Folder] = Field(default_factory=list)
-    rules: list[Folder] = Field(default_factory=list)
-    """Folders of rule files of one's own, for the reflexes."""
-    outbox_limit_mb: Annotated[int, Field(ge=1)] = 512
-    uplink: Broker
-    local: Broker | None = None
-    lorawan: LorawanSettings | None = None
-    osdp: OsdpSettings | None = None
-    lines: list[LineSettings] = Field(default_factory=list)
-    devices: list[DeviceSettings] = Field(min_length=1)
-    reflexes: list[ReflexSettings] = Field(default_factory=list)
-
-
-M = TypeVar("M", bound=Product, covariant=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device(Generic[M]):
-    """One configured device with its kind and model looked up. Of `line`, `unit` and `topic` it has what its model wants."""
-
-    id: DeviceId
-    kind: Kind
-    model: M
-    announcement: Announcement
-    line: str = ""
-    unit: int = 0
-    topic: str = ""
-    dev_eui: str = ""
-    """In lower case."""
-    mn: str = ""
-    key: bytes = b""
-    """Of an OSDP reader's secure channel; empty for one that is spoken to in clear."""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What the agent runs by. Nothing in it can be wrong any more; what it names may still be away."""
-
-    site: SiteId
-    edge: EdgeId
-    folder: Path
-    outbox_limit_bytes: int
-    uplink: Broker
-    local: Broker | None
-    lorawan: LorawanSettings | None
-    card_key: bytes
-    """For the hashes of cards; empty without OSDP readers."""
-    lines: Mapping[str, LineSettings]
-    devices: tuple[Device[Model], ...]
-    own_devices: tuple[OwnDevice, ...]
-    """What the edge says of itself."""
-    reflexes: tuple[Reflex, ...]
-    notes: tuple[str, ...]
-    """What the user's own files do that they may not be meant to do."""
-
-    def on_line(self, name: str) -> list[Device[Model]]:
-        """All of one protocol: nothing else is accepted."""
-        return [device for device in self.devices if device.line == name]
-
-    def on_broker(self) -> list[Device[Model]]:
-        return [device for device in self.devices if device.topic or device.dev_eui]
-
-
-def of(model: type[M], devices: Iterable[Device[Product]]) -> list[Device[M]]:
-    """Those of `devices` whose product file is a `model`."""
-    return [cast(Device[M], device) for device in devices if isinstance(device.model, model)]
 
 
 def parse(path: Path) -> Config:

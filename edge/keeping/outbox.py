@@ -5,11 +5,11 @@ older copy gives no number twice, and what it still holds drains under the strea
 packs change in one transaction. When the file's limit is reached, the oldest periodic packs go first and alarm-class
 packs last, and each drop is counted.
 
-Flash wears by what is written, so little is: a pack is one row (edge/layout.py), and what a receipt lets go is committed
+Flash wears by what is written, so little is: a pack is one row (edge/keeping/layout.py), and what a receipt lets go is committed
 together with the next pack. Packs whose times are a clock's guess are moved when the clock is trusted, unless they may
-have left by then (edge/guesses.py).
+have left by then (edge/keeping/guesses.py).
 
-One thread uses it, and it blocks for as long as the disk takes (edge/disk.py). It knows no clock and no network.
+One thread uses it, and it blocks for as long as the disk takes (edge/keeping/disk.py). It knows no clock and no network.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from pathlib import Path
 
 import orjson
 
-from edge import layout
-from edge.guesses import Guesses
-from edge.ledger import Figures, Ledger
+from edge.keeping import layout
+from edge.keeping.guesses import Guesses
+from edge.keeping.ledger import Figures, Ledger
+from edge.link.window import PackKey
 from edge.report import Reported, Urgency
-from edge.window import PackKey
 from messages.ids import EdgeId, StreamId
 from messages.pack import encode, moved
 from messages.ranges import Range

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 
 from edge.acting.book import Book
-from edge.disk import Disk
+from edge.keeping.disk import Disk
 from messages.ids import DeviceId
 
 LOOK_EVERY_S = 1.0

@@ -1,0 +1,140 @@
+"""The configuration of one edge agent as it is written: a class per table. What one table can't know of another is
+checked elsewhere (check.py)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from messages.announcement import Place
+from messages.bus import Broker
+from messages.ids import Identifier
+from messages.reading import Value
+from messages.settings import Folder, Seconds, Settings, duration_s
+
+
+class Rs485Settings(Settings):
+    """`rs485 = { … }` of a line whose port switches its transmitter by RTS, as UARTs on a Pi's own pins do."""
+
+    rts_on_send: bool = True
+    """RTS is high while sending, or low."""
+    delay_before_s: Seconds = Field(default=0.0, alias="delay_before", le=1)
+    delay_after_s: Seconds = Field(default=0.0, alias="delay_after", le=1)
+
+
+class LineSettings(Settings):
+    """One bus and how it speaks: a `[[lines]]` table. A serial port, or the host of a gateway or a device."""
+
+    name: Identifier
+    port: Annotated[str, Field(min_length=1)] | None = None
+    """As pyserial takes it: "/dev/ttyUSB0", better "/dev/serial/by-id/…", which survives replugging."""
+    baudrate: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
+    data_bits: Literal[7, 8] = 8
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    rs485: Rs485Settings | None = None
+    host: Annotated[str, Field(min_length=1)] | None = None
+    tcp_port: Annotated[int, Field(ge=1, le=65535)] = 502
+    framing: Literal["tcp", "rtu"] = "tcp"
+    """Of Modbus on a host: its own TCP frames, or those of a serial line, which plain serial servers pass through."""
+    timeout_s: Seconds = Field(default=duration_s("300ms"), alias="timeout", gt=0, le=10)
+    """How long a slave may think before its answer begins."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.port is None) == (self.host is None):
+            raise ValueError("exactly one of port, host is wanted")
+        if self.port is not None and self.baudrate is None:
+            raise ValueError("a serial port needs a baudrate")
+        serial_only = ("baudrate", "data_bits", "parity", "stop_bits", "rs485")
+        foreign = serial_only if self.host else ("tcp_port", "framing")
+        if wrong := self.model_fields_set & set(foreign):
+            raise ValueError(f"`{min(wrong)}` is for a line with a {'port' if self.host else 'host'}")
+        return self
+
+    @property
+    def bits(self) -> int:
+        """Of one character on the wire."""
+        return 1 + self.data_bits + (self.parity != "N") + self.stop_bits
+
+    @property
+    def where(self) -> str:
+        """The port or the host, as it is said to people."""
+        return self.port or f"{self.host}:{self.tcp_port}"
+
+
+class DeviceSettings(Settings):
+    """A `[[devices]]` table."""
+
+    id: Identifier
+    model: str
+    line: str | None = None
+    unit: Annotated[int, Field(ge=0, le=247)] | None = None
+    at: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
+    """Of a Modbus device: by how much its product's addresses are shifted, for one of many like inputs of a module."""
+    topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]+$")] | None = None
+    dev_eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
+    """Of a LoRaWAN device, as on its label."""
+    mn: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,24}$")] | None = None
+    """Of an HJ 212 station: its unique code."""
+    key_file: Folder | None = None
+    """Of an OSDP reader: a file with the 32 hexadecimal digits of its own secure channel base key."""
+    place: Place
+    settings: dict[Identifier, Value] = Field(default_factory=dict)
+    """Names that the rules may use, e.g. `depth`."""
+
+
+class DeedSettings(Settings):
+    """One thing that a reflex does."""
+
+    device: Identifier
+    command: Identifier
+    value: Value | None = None
+
+
+class ReflexSettings(Settings):
+    """A `[[reflexes]]` table: what this Pi does by itself when a rule of some devices says so."""
+
+    id: Identifier
+    rule: Annotated[str, Field(pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$")]
+    """Kind and name of a rule that says `reflex = true`: "gas_alarm/leak"."""
+    devices: list[Identifier] = Field(min_length=1)
+    """Whose readings are watched, all of the rule's kind."""
+    raised: list[DeedSettings] = Field(min_length=1)
+    """What is done when the first of them raises."""
+    cleared: list[DeedSettings] = Field(default_factory=list)
+    """What is done when the last of them has cleared."""
+
+
+class LorawanSettings(Settings):
+    """The `[lorawan]` table: how the network server on the `[local]` broker publishes."""
+
+    server: Literal["chirpstack", "things-stack"]
+
+
+class OsdpSettings(Settings):
+    """The `[osdp]` table."""
+
+    card_key_file: Folder
+    """A file with 64 hexadecimal digits, the site's own: cards leave the edge as hashes by this key."""
+
+
+class File(Settings):
+    """The file as it is written."""
+
+    site: Identifier
+    edge: Identifier
+    place: Place | None = None
+    """Where the edge itself is; the grid of its first device if it isn't said."""
+    folder: Folder
+    kinds: list[Folder] = Field(default_factory=list)
+    models: list[Folder] = Field(default_factory=list)
+    rules: list[Folder] = Field(default_factory=list)
+    """Folders of rule files of one's own, for the reflexes."""
+    outbox_limit_mb: Annotated[int, Field(ge=1)] = 512
+    uplink: Broker
+    local: Broker | None = None
+    lorawan: LorawanSettings | None = None
+    osdp: OsdpSettings | None = None
+    lines: list[LineSettings] = Field(default_factory=list)
+    devices: list[DeviceSettings] = Field(min_length=1)
+    reflexes: list[ReflexSettings] = Field(default_factory=list)
