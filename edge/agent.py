@@ -7,6 +7,7 @@ commands -> orders -> hand -> source; health is looked at every few seconds, and
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edge.acting.book import Book
@@ -25,6 +26,7 @@ from edge.keeping.intake import Intake
 from edge.link.announced import Withdrawal
 from edge.link.uplink import Uplink
 from edge.models.frame import FrameModel
+from edge.models.gpio import GpioModel
 from edge.models.hj212 import Hj212Model
 from edge.models.lorawan import LorawanModel
 from edge.models.message import JsonModel
@@ -33,6 +35,7 @@ from edge.models.osdp import OsdpModel
 from edge.models.product import Model
 from edge.models.zigbee import ZigbeeModel
 from edge.report import Reporter
+from edge.sources.called_line import CalledLine
 from edge.sources.ears import FrameEar, Hj212Ear
 from edge.sources.listener import Listener
 from edge.sources.lorawan import LorawanNetwork
@@ -134,7 +137,15 @@ def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) ->
             found.append(StreamLine(line, FrameEar(instrument), vitals, deliver, clock_ms=clock_ms))
         if stations := of(Hj212Model, on_line):
             vitals = Vitals.of(name, [station.id for station in stations])
-            found.append(StreamLine(line, Hj212Ear(stations), vitals, deliver, clock_ms=clock_ms))
+            if line.listen is not None:
+                found.append(CalledLine(line, partial(Hj212Ear, stations), vitals, deliver, clock_ms=clock_ms))
+            else:
+                found.append(StreamLine(line, Hj212Ear(stations), vitals, deliver, clock_ms=clock_ms))
+        if contacts := of(GpioModel, on_line):
+            from edge.sources import gpio_chip  # libgpiod is an extra
+
+            chip = gpio_chip.GpioChip(line, contacts, deliver, clock_ms=clock_ms, request=gpio_chip.request)
+            found.append(chip)
         if readers := of(OsdpModel, on_line):
             from edge.sources.osdp_line import OsdpLine  # libosdp is an extra
 

@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for installers_own in (installer.scan, installer.monitor, installer.accept):
+for installers_own in (installer.scan, installer.monitor, installer.accept, installer.provision):
     app.command()(installers_own)
 
 File = Annotated[Path, typer.Argument(metavar="CONFIG", help="The agent's configuration, e.g. edge.toml.")]

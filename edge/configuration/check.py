@@ -15,6 +15,7 @@ from edge.configuration.config import Config, Device, of
 from edge.configuration.tables import DeedSettings, DeviceSettings, File, ReflexSettings
 from edge.health.own import OwnDevice, own_devices
 from edge.models.frame import FrameModel
+from edge.models.gpio import GpioModel
 from edge.models.lorawan import LorawanModel
 from edge.models.modbus import ModbusModel
 from edge.models.osdp import OsdpModel
@@ -31,7 +32,7 @@ from rules.language.rule import Rules, load_rules
 MEGABYTE = 1024 * 1024
 KEY_BYTES, CARD_KEY_BYTES = 16, 32
 """Of a secure channel (AES-128, SIA OSDP v2.2 annex D), and of the site's key for hashes."""
-REACHED_BY = ("line", "unit", "at", "topic", "dev_eui", "mn", "key_file")
+REACHED_BY = ("line", "unit", "at", "pin", "topic", "dev_eui", "mn", "key_file")
 """The fields of a `[[devices]]` table of which a model wants some, and refuses the others."""
 
 
@@ -82,7 +83,7 @@ class _Check:
     def lines(self) -> None:
         for index, line in enumerate(self._file.lines):
             self._once(("the name", line.name), "another line", ("lines", index, "name"))
-            self._once((line.where,), f"line `{line.name}`", ("lines", index, "port" if line.port else "host"))
+            self._once((line.where,), f"line `{line.name}`", ("lines", index, line.way))
 
     def device(self, index: int, device: DeviceSettings) -> Device[Model]:
         here = ("devices", index)
@@ -104,6 +105,7 @@ class _Check:
             ),
             line=device.line or "",
             unit=device.unit or 0,
+            pin=device.pin or 0,
             topic=device.topic or "",
             dev_eui=(device.dev_eui or "").lower(),
             mn=device.mn or "",
@@ -164,15 +166,24 @@ class _Check:
         return key
 
     def _on_line(self, here: tuple[Any, ...], device: DeviceSettings, model: Model) -> None:
-        lines = [line.name for line in self._file.lines]
-        if device.line not in lines:
+        lines = {line.name: line for line in self._file.lines}
+        if (line := lines.get(str(device.line))) is None:
             self._wrong((*here, "line"), f"no line `{device.line}`{suggest(str(device.line), lines)}")
+        if line.way not in model.line_is:
+            wanted = " or a ".join(model.line_is)
+            self._wrong(
+                (*here, "line"), f"a {device.model} wants a line with a {wanted}; `{line.name}` has a {line.way}"
+            )
         spoken = self._spoken.setdefault(str(device.line), (model.protocol, device.id))
         if spoken[0] != model.protocol:
             complaint = f"a {device.model} speaks {model.protocol}, and `{spoken[1]}` on this line {spoken[0]}"
             self._wrong((*here, "line"), complaint)
         if device.mn is not None:
             self._once((f"station {device.mn} of line", str(device.line)), f"device `{device.id}`", (*here, "mn"))
+        if device.pin is not None:
+            self._once((f"pin {device.pin} of line", str(device.line)), f"device `{device.id}`", (*here, "pin"))
+        if isinstance(model, GpioModel) and find_spec("gpiod") is None:
+            self._wrong((*here, "model"), f"a {device.model} is on a GPIO chip: pip install gridcall[gpio]")
         if isinstance(model, FrameModel):
             self._once(("line", str(device.line)), f"device `{device.id}`", (*here, "line"))
         if device.unit is not None:

@@ -28,6 +28,7 @@ class Device(Generic[M]):
     announcement: Announcement
     line: str = ""
     unit: int = 0
+    pin: int = 0
     topic: str = ""
     dev_eui: str = ""
     """In lower case."""

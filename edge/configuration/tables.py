@@ -11,6 +11,16 @@ from messages.ids import Identifier
 from messages.reading import Value
 from messages.settings import Folder, Seconds, Settings, duration_s
 
+WAYS = ("port", "host", "listen", "chip")
+"""What a line can be."""
+_FIELD_OF = {
+    **dict.fromkeys(("baudrate", "data_bits", "parity", "stop_bits", "rs485"), ("port",)),
+    **dict.fromkeys(("tcp_port", "framing"), ("host",)),
+    "address": ("listen",),
+    "timeout_s": ("port", "host"),
+}
+"""The ways that a field of a `[[lines]]` table is for."""
+
 
 class Rs485Settings(Settings):
     """`rs485 = { … }` of a line whose port switches its transmitter by RTS, as UARTs on a Pi's own pins do."""
@@ -22,7 +32,8 @@ class Rs485Settings(Settings):
 
 
 class LineSettings(Settings):
-    """One bus and how it speaks: a `[[lines]]` table. A serial port, or the host of a gateway or a device."""
+    """One bus and how it speaks: a `[[lines]]` table. A serial port, the host of a gateway or a device, a TCP port on which
+    devices call, or a chip whose pins are contacts."""
 
     name: Identifier
     port: Annotated[str, Field(min_length=1)] | None = None
@@ -36,20 +47,31 @@ class LineSettings(Settings):
     tcp_port: Annotated[int, Field(ge=1, le=65535)] = 502
     framing: Literal["tcp", "rtu"] = "tcp"
     """Of Modbus on a host: its own TCP frames, or those of a serial line, which plain serial servers pass through."""
+    listen: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """A TCP port of this Pi, for stations that call."""
+    address: Annotated[str, Field(min_length=1)] = "0.0.0.0"  # noqa: S104 (stations call from outside)
+    """Of this Pi, where `listen` is: that of one network card keeps the others shut."""
+    chip: Annotated[str, Field(pattern=r"^/dev/")] | None = None
+    """A GPIO chip: "/dev/gpiochip0", on a Pi 5 with an older kernel "/dev/gpiochip4"."""
     timeout_s: Seconds = Field(default=duration_s("300ms"), alias="timeout", gt=0, le=10)
     """How long a slave may think before its answer begins."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.port is None) == (self.host is None):
-            raise ValueError("exactly one of port, host is wanted")
+        ways = [way for way in WAYS if getattr(self, way) is not None]
+        if len(ways) != 1:
+            raise ValueError(f"exactly one of {', '.join(WAYS)} is wanted")
         if self.port is not None and self.baudrate is None:
             raise ValueError("a serial port needs a baudrate")
-        serial_only = ("baudrate", "data_bits", "parity", "stop_bits", "rs485")
-        foreign = serial_only if self.host else ("tcp_port", "framing")
-        if wrong := self.model_fields_set & set(foreign):
-            raise ValueError(f"`{min(wrong)}` is for a line with a {'port' if self.host else 'host'}")
+        for field in sorted(self.model_fields_set):
+            if field in _FIELD_OF and self.way not in _FIELD_OF[field]:
+                raise ValueError(f"`{field.removesuffix('_s')}` is for a line with a {' or a '.join(_FIELD_OF[field])}")
         return self
+
+    @property
+    def way(self) -> str:
+        """One of WAYS: which of them is set."""
+        return next(way for way in WAYS if getattr(self, way) is not None)
 
     @property
     def bits(self) -> int:
@@ -58,8 +80,10 @@ class LineSettings(Settings):
 
     @property
     def where(self) -> str:
-        """The port or the host, as it is said to people."""
-        return self.port or f"{self.host}:{self.tcp_port}"
+        """The port, host or chip, as it is said to people."""
+        if self.listen is not None:
+            return f"{self.address}:{self.listen}"
+        return self.port or self.chip or f"{self.host}:{self.tcp_port}"
 
 
 class DeviceSettings(Settings):
@@ -71,6 +95,8 @@ class DeviceSettings(Settings):
     unit: Annotated[int, Field(ge=0, le=247)] | None = None
     at: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
     """Of a Modbus device: by how much its product's addresses are shifted, for one of many like inputs of a module."""
+    pin: Annotated[int, Field(ge=0, le=511)] | None = None
+    """Of a contact on a chip, as the kernel numbers it: 17 for a Pi's GPIO17."""
     topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]+$")] | None = None
     dev_eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
     """Of a LoRaWAN device, as on its label."""

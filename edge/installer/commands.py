@@ -1,4 +1,4 @@
-"""`gridcall edge scan`, `monitor` and `accept`: what an installer types.
+"""`gridcall edge scan`, `monitor`, `accept` and `provision`: what an installer types.
 
 The terminal's own packages are imported by a command that needs them: an agent that runs for years needs none of them.
 """
@@ -12,12 +12,14 @@ from typing import Annotated
 import typer
 
 from edge.configuration.check import parse
-from edge.configuration.config import Config, Device
+from edge.configuration.config import Config, Device, of
 from edge.installer import sheet as sheets
 from edge.installer.acceptance import Verdict
 from edge.installer.scan import COMMON_BAUDRATES, UNITS, Parity, speeds
 from edge.installer.words import Language
+from edge.models.osdp import OsdpModel
 from edge.models.product import Model
+from edge.sources.port import LinkError
 from messages.settings import ConfigError, duration_s, suggest
 
 File = Annotated[Path, typer.Argument(metavar="CONFIG", help="The agent's configuration, e.g. edge.toml.")]
@@ -108,6 +110,30 @@ def accept(
         raise ConfigError(f"--sheet: {sheet}: {error.strerror or error}") from error
     print(f"{sheet}: " + ", ".join(f"{count} {verdict}" for verdict, count in written.count.items()))
     if written.count[Verdict.FAILED]:
+        raise typer.Exit(1)
+
+
+def provision(
+    file: File, device: Annotated[str, typer.Argument(metavar="DEVICE", help="An OSDP reader that has a key_file.")]
+) -> None:
+    """Put an OSDP reader's own key into it, so that it is spoken to over the secure channel alone.
+
+    Set the reader to its installation mode first (its manual says how), and stop the agent: a port has one user.
+    """
+    config = parse(file)
+    (found,) = _chosen(config, [device])
+    readers = of(OsdpModel, [found])
+    if not readers or not readers[0].key:
+        raise ConfigError(f"{device} is no OSDP reader with a key_file; a key is made by `openssl rand -hex 16`")
+    from edge.installer.provision import Outcome
+    from edge.installer.provision import provision as give
+
+    try:
+        outcome = asyncio.run(give(config.lines[readers[0].line], readers[0]))
+    except LinkError as error:
+        raise ConfigError(f"line {readers[0].line}: {error}; is the agent stopped?") from error
+    print(f"{device}: {outcome}")
+    if outcome not in (Outcome.GIVEN, Outcome.HAS_IT):
         raise typer.Exit(1)
 
 

@@ -24,6 +24,8 @@ class Product(Settings):
     """The fields of a `[[devices]]` table that say where a device of it is; no other may stand there."""
     may_have: ClassVar[tuple[str, ...]] = ()
     """Further fields that may stand there."""
+    line_is: ClassVar[tuple[str, ...]] = ("port", "host")
+    """What a line that it is on can be: WAYS of edge/configuration/tables.py."""
     units: ClassVar[range] = range(1, 248)
     """The unit numbers that a line of its protocol has."""
     way: ClassVar[str]

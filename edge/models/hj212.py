@@ -24,6 +24,7 @@ class Hj212Model(Product):
     """A monitor that sends packets by itself."""
 
     reached_by: ClassVar[tuple[str, ...]] = ("line", "mn")
+    line_is: ClassVar[tuple[str, ...]] = ("port", "host", "listen")
     way: ClassVar[str] = "is a station on a line, known by its MN"
 
     protocol: Literal["hj212"]

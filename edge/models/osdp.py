@@ -38,6 +38,7 @@ class OsdpModel(Product):
     """A peripheral device of OSDP 2.2 (IEC 60839-11-5)."""
 
     reached_by: ClassVar[tuple[str, ...]] = ("line", "unit")
+    line_is: ClassVar[tuple[str, ...]] = ("port",)
     may_have: ClassVar[tuple[str, ...]] = ("key_file",)
     units: ClassVar[range] = range(127)
     way: ClassVar[str] = "is a unit on a line"

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, RootModel
 
 from edge.models.frame import FrameModel
+from edge.models.gpio import GpioModel
 from edge.models.hj212 import Hj212Model
 from edge.models.lorawan import LorawanModel
 from edge.models.message import JsonModel
@@ -22,7 +23,7 @@ from messages.settings import ConfigError, line_of, read, suggest
 
 SHIPPED = Path(str(files("edge"))) / "models"
 
-Model = ModbusModel | JsonModel | ZigbeeModel | LorawanModel | OsdpModel | FrameModel | Hj212Model
+Model = ModbusModel | JsonModel | ZigbeeModel | LorawanModel | OsdpModel | FrameModel | Hj212Model | GpioModel
 
 
 class _Product(RootModel[Annotated[Model, Field(discriminator="protocol")]]):

@@ -14,20 +14,56 @@ from messages.reading import Value
 
 HASH_BYTES = 10
 CARD_READ, KEY_PRESS, STATUS = 1, 2, 4
+ENTER, CLEAR = 0x0D, 0x7F
+"""The keys `#` and `*` (section 7.12)."""
+PAUSE_MS = 10_000
+LONGEST_CODE = 16
 LOCAL, INPUTS = 2, 0
 """Codes of libosdp 3.2, `osdp_sys.EVENT_*` and `STATUS_REPORT_*`; a test holds them against the library."""
 
 
 def values(event: Mapping[str, Any], model: OsdpModel, key: bytes) -> Iterator[tuple[str, Value]]:
-    """Channel and value of all that an event says of the model's channels; nothing for what it doesn't know."""
+    """Channel and value of all that an event says of the model's channels; nothing for what it doesn't know.
+
+    Keys that are pressed say nothing one by one: see Keypad.
+    """
     match event.get("event"):
         case code if code == CARD_READ:
             bits = int(event.get("length") or 0).to_bytes(4, "big")
             yield from _of_event(model, "card", keyed_hash(key, b"card" + bits + bytes(event.get("data") or b"")))
-        case code if code == KEY_PRESS:
-            yield from _of_event(model, "keypad", keyed_hash(key, b"keypad" + bytes(event.get("data") or b"")))
         case code if code == STATUS:
             yield from _of_status(event.get("type"), bytes(event.get("report") or b""), model)
+
+
+class Keypad:
+    """What is keyed in at one reader, until it is a code: digits up to `#`; `*` or a long pause begins anew.
+
+    A hash of each digit would be a cipher that anybody breaks, so only a whole code gets one.
+    """
+
+    def __init__(self) -> None:
+        self._keys = bytearray()
+        self._pressed_at_ms = 0
+
+    def press(self, keys: bytes, at_ms: int) -> Iterator[bytes]:
+        """The codes that are whole by now."""
+        if at_ms - self._pressed_at_ms > PAUSE_MS:
+            self._keys.clear()
+        self._pressed_at_ms = at_ms
+        for key in keys:
+            if key == ENTER:
+                if self._keys:
+                    yield bytes(self._keys)
+                self._keys.clear()
+            elif key == CLEAR or len(self._keys) >= LONGEST_CODE:
+                self._keys.clear()
+            else:
+                self._keys.append(key)
+
+
+def code(keyed: bytes, model: OsdpModel, key: bytes) -> Iterator[tuple[str, Value]]:
+    """Channel and value of a whole code."""
+    yield from _of_event(model, "keypad", keyed_hash(key, b"keypad" + keyed))
 
 
 def keyed_hash(key: bytes, secret: bytes) -> str:

@@ -17,6 +17,7 @@ from edge.configuration.config import Device
 from edge.configuration.tables import LineSettings
 from edge.models.osdp import OsdpModel
 from edge.protocols import osdp
+from edge.sources import osdp_panel
 from edge.sources.port import LinkError, Port, backoff_s, open_port
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
@@ -34,25 +35,6 @@ RELEASE = "release"
 LOCAL_QUERY, INPUT_QUERY = 2, 0
 
 log = structlog.get_logger("doors")
-
-
-class _Channel:
-    """Our port in the shape that libosdp asks for."""
-
-    id = 0
-
-    def __init__(self, port: Port) -> None:
-        self._port = port
-
-    def read(self, most: int) -> bytes:
-        return self._port.take(most)
-
-    def write(self, data: bytes) -> int:
-        self._port.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        pass
 
 
 class OsdpLine:
@@ -77,6 +59,7 @@ class OsdpLine:
         self._told: dict[int, deque[asyncio.Future[int]]] = {place: deque() for place in range(len(self._readers))}
         self._panel: Any = None
         self._queried: set[int] = set()
+        self._keypads = [osdp.Keypad() for _ in self._readers]
 
     async def run(self) -> NoReturn:
         osdp_sys.set_loglevel(osdp_sys.LOG_EMERG)
@@ -122,8 +105,7 @@ class OsdpLine:
             await self._deliver([Reading(device=device, channel="released", at_ms=at_ms, value=True)])
 
     async def _step(self, port: Port) -> NoReturn:
-        channel = _Channel(port)
-        self._panel = panel = osdp_sys.ControlPanel([self._described(reader, channel) for reader in self._readers])
+        self._panel = panel = osdp_panel.panel(self._readers, port)
         panel.set_event_callback(self._happened)
         panel.set_command_completion_callback(self._completed)
         online = 0
@@ -138,17 +120,6 @@ class OsdpLine:
                 place, event = self._events.popleft()
                 await self._hear(place, event)
             await asyncio.sleep(STEP_S)
-
-    def _described(self, reader: Device[OsdpModel], channel: _Channel) -> dict[str, Any]:
-        """As libosdp wants to know a peripheral device; version to firmware_version mean nothing on this side."""
-        return {
-            "name": reader.id,
-            "address": reader.unit,
-            "flags": osdp_sys.FLAG_ENFORCE_SECURE if reader.key else 0,
-            "scbk": reader.key,
-            "channel": channel,
-            **dict.fromkeys(("version", "model", "vendor_code", "serial_number", "firmware_version"), 0),
-        }
 
     def _query(self, panel: Any, arrived: int) -> None:
         """How a reader that has just come stands. Once: one that knows no such question takes it for an offence and leaves."""
@@ -175,6 +146,9 @@ class OsdpLine:
         reader, at_ms = self._readers[place], self._clock_ms()
         self.vitals.devices[reader.id].heard(at_ms, STEP_S)
         said = list(osdp.values(event, reader.model, self._card_key))
+        if event.get("event") == osdp.KEY_PRESS:
+            for keyed in self._keypads[place].press(bytes(event.get("data") or b""), at_ms):
+                said += osdp.code(keyed, reader.model, self._card_key)
         if said:
             await self._deliver(
                 [Reading(device=reader.id, channel=name, at_ms=at_ms, value=value) for name, value in said]

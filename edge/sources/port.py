@@ -121,7 +121,7 @@ async def open_port(settings: LineSettings) -> Port:
             exclusive=True,
         )
     except (OSError, termios.error, ValueError) as error:
-        raise LinkError(_words(error)) from error
+        raise LinkError(plain_words(error)) from error
     assert isinstance(port, Port)
     port.connection_made(transport)  # the loop would do it in its next turn
     if settings.rs485 is not None:
@@ -141,11 +141,12 @@ async def open_tcp(host: str, tcp_port: int) -> Port:
     except TimeoutError as error:
         raise LinkError(f"no connection in {CONNECT_LIMIT_S:g} s") from error
     except OSError as error:
-        raise LinkError(_words(error)) from error
+        raise LinkError(plain_words(error)) from error
     return port
 
 
-def _words(error: Exception) -> str:
+def plain_words(error: Exception) -> str:
+    """Why a port failed, for people."""
     number = getattr(error, "errno", None)  # pyserial's own words repeat the path twice
     return os.strerror(number) if number and number > 0 else str(error)
 

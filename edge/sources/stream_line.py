@@ -65,7 +65,7 @@ class StreamLine:
             for device in spoke:
                 if self.vitals.devices[device].heard(now_ms):
                     log.info("device is back", device=device)
-            if answers:
-                port.write(answers)
             if readings:
                 await self._deliver(readings)
+            if answers:
+                port.write(answers)

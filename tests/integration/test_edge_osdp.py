@@ -26,6 +26,7 @@ from messages.reading import Reading, Value
 from messages.settings import ConfigError
 
 osdp_sys = pytest.importorskip("osdp_sys")
+from edge.installer.provision import Outcome, provision  # noqa: E402
 from edge.sources.osdp_line import OsdpLine  # noqa: E402
 
 KINDS = load_kinds()
@@ -38,17 +39,20 @@ DOOR = DeviceId("door-1")
 class Reader:
     """libosdp's peripheral device on its own thread, on one end of a pseudo-terminal; `path` is the other."""
 
-    def __init__(self, path: Path, address: int = 1, key: bytes | None = None, *, inputs: int = 0) -> None:
+    def __init__(
+        self, path: Path, address: int = 1, key: bytes | None = None, *, inputs: int = 0, installing: bool = False
+    ) -> None:
         self._link = path
         self.told: list[dict[str, Any]] = []
         self._stopped = threading.Event()
         self._events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
+        self.neighbours: list[Neighbour] = []
         self.plug_in()
         description = {
             "name": "reader",
             "address": address,
-            "flags": osdp_sys.FLAG_ENFORCE_SECURE if key else 0,
+            "flags": osdp_sys.FLAG_INSTALL_MODE if installing else osdp_sys.FLAG_ENFORCE_SECURE if key else 0,
             "scbk": key,
             "channel": self,
             **dict.fromkeys(("version", "model", "vendor_code", "serial_number", "firmware_version"), 1),
@@ -71,9 +75,12 @@ class Reader:
 
     def read(self, most: int) -> bytes:
         try:
-            return os.read(self._near, most)
+            data = os.read(self._near, most)
         except OSError:
             return b""
+        for neighbour in self.neighbours:
+            neighbour.overhear(data)
+        return data
 
     def write(self, data: bytes) -> int:
         try:
@@ -123,6 +130,50 @@ class Reader:
                 while self._events and self._device.submit_event(self._events[0]):
                     del self._events[0]
                 self._device.refresh()
+                for neighbour in self.neighbours:
+                    neighbour.step()
+
+
+class Neighbour(Reader):
+    """Another reader on the wire of `first`, whose thread runs both: the pair is a bus, on which all hear the panel."""
+
+    def __init__(self, first: Reader, address: int) -> None:
+        self.told: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
+        self._lock = first._lock
+        self._heard = bytearray()
+        description = {
+            "name": "neighbour",
+            "address": address,
+            "flags": 0,
+            "scbk": None,
+            "channel": self,
+            **dict.fromkeys(("version", "model", "vendor_code", "serial_number", "firmware_version"), 1),
+        }
+        capabilities = [{"function_code": osdp_sys.CAP_OUTPUT_CONTROL, "compliance_level": 1, "num_items": 1}]
+        self._wire = first
+        with self._lock:
+            self._device = osdp_sys.PeripheralDevice(description, capabilities=capabilities)
+            self._device.set_command_callback(self._obey)
+            first.neighbours.append(self)
+
+    id = 1
+
+    def overhear(self, data: bytes) -> None:
+        self._heard += data
+
+    def read(self, most: int) -> bytes:
+        taken = bytes(self._heard[:most])
+        del self._heard[:most]
+        return taken
+
+    def write(self, data: bytes) -> int:
+        return self._wire.write(data)
+
+    def step(self) -> None:
+        while self._events and self._device.submit_event(self._events[0]):
+            del self._events[0]
+        self._device.refresh()
 
 
 @pytest.fixture
@@ -220,6 +271,66 @@ async def test_contacts_arrive_and_the_door_is_released(port: Path) -> None:
             assert (await heard.until("released")).value is True, "or the rules would call the door forced"
     outputs = [command for command in reader.told if command["command"] == osdp_sys.CMD_OUTPUT]
     assert [(each["output_no"], each["control_code"], each["timer_count"]) for each in outputs] == [(0, 5, 50)]
+
+
+async def test_a_code_is_one_hash_and_its_digits_are_none(port: Path) -> None:
+    with structlog.testing.capture_logs() as said, running(Reader(port, key=READERS_KEY)) as reader:
+        async with doors(port, door(READERS_KEY)) as heard:
+            await heard.online()
+            for keys in (b"12", b"34", b"\r", b"1\x7f", b"1234\r"):
+                reader.happens(event=osdp.KEY_PRESS, reader_no=0, data=keys)
+            codes = [(await heard.until("keypad")).value for _ in range(2)]
+    assert codes == [osdp.keyed_hash(SITES_KEY, b"keypad1234")] * 2
+    assert "1234" not in str(said)
+
+
+async def test_readers_that_share_a_line_are_told_apart(port: Path) -> None:
+    """Two of libosdp's devices on one wire: each hears both, and answers when its address is called."""
+    other = DeviceId("door-2")
+    with running(Reader(port, key=READERS_KEY)) as first:
+        second = Neighbour(first, address=2)
+        async with doors(port, door(READERS_KEY), door(unit=2, name=other)) as heard:
+            await heard.online()
+            await heard.online(other)
+            for number in range(5):
+                first.card(number)
+                second.card(number)
+            cards = [await heard.until("card") for _ in range(10)]
+            await heard.line.act(other, "release", None)
+    assert [card.device for card in cards].count(other) == 5
+    for name in (DOOR, other):
+        values = [card.value for card in cards if card.device == name]
+        assert values == [
+            osdp.keyed_hash(SITES_KEY, b"card" + (26).to_bytes(4, "big") + number.to_bytes(4, "big"))
+            for number in range(5)
+        ]
+    assert [command["command"] for command in second.told if command["command"] == osdp_sys.CMD_OUTPUT]
+    assert not [command for command in first.told if command["command"] == osdp_sys.CMD_OUTPUT]
+
+
+async def provisioned(port: Path, *, key: bytes = READERS_KEY) -> Outcome:
+    settings = LineSettings.model_validate({"name": "doors", "port": str(port), "baudrate": 9600})
+    return await provision(settings, door(key))
+
+
+async def test_a_reader_in_installation_mode_is_given_its_key_once(port: Path) -> None:
+    with running(Reader(port, installing=True)) as reader:
+        assert await provisioned(port) is Outcome.GIVEN
+        keys = [command["data"] for command in reader.told if command["command"] == osdp_sys.CMD_KEYSET]
+        assert keys == [READERS_KEY]
+        assert await provisioned(port) is Outcome.HAS_IT
+        async with doors(port, door(READERS_KEY)) as heard:
+            await heard.online()
+            reader.card(7)
+            await heard.until("card")
+
+
+async def test_a_reader_that_takes_no_key_is_said(port: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.installer.provision.ANSWER_LIMIT_S", 2.0)
+    with running(Reader(port, key=b"x" * 16)):
+        assert await provisioned(port) in (Outcome.CLEAR, Outcome.SILENT)
+    with running(Reader(port, address=5)):
+        assert await provisioned(port) is Outcome.SILENT
 
 
 async def test_a_line_that_is_pulled_and_returned_needs_no_restart(port: Path, monkeypatch: pytest.MonkeyPatch) -> None:

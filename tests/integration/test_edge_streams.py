@@ -12,6 +12,7 @@ from messages.reading import Reading
 from messages.settings import ConfigError
 from tests.edge.test_frames import MN, NOW_MS, REAL_TIME
 from tests.integration.test_edge_line import Terminal
+from tests.services import free_port
 
 LIMIT_S = 20.0
 OURS = """protocol = "frame"
@@ -133,3 +134,71 @@ def test_a_mistake_is_one_line(tmp_path: Path, old: str, new: str, said: str) ->
     with pytest.raises(ConfigError) as caught:
         parse(path)
     assert said in str(caught.value)
+
+
+async def test_stations_call_and_are_answered_once_their_readings_are_taken(tmp_path: Path) -> None:
+    path = configure(tmp_path, "/dev/null0")
+    listen = free_port()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('port = "/dev/null"\nbaudrate = 9600', f'listen = {listen}\naddress = "127.0.0.1"'))
+    readings: list[Reading] = []
+
+    async def deliver(some: list[Reading], then: Callable[[], None] | None = None, /) -> None:
+        readings.extend(some)
+
+    called = next(
+        source for source in sources(parse(path), deliver, clock_ms=lambda: NOW_MS) if source.vitals.name == "outlet"
+    )
+    task = asyncio.create_task(called.run())
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            while not called.vitals.open:
+                await asyncio.sleep(0.01)
+            _, stranger_out = await asyncio.open_connection("127.0.0.1", listen)
+            station_in, station_out = await asyncio.open_connection("127.0.0.1", listen)
+            stranger_out.write(b"GET / HTTP/1.1\r\n\r\n" + REAL_TIME.replace(MN.encode(), b"9" * len(MN)))
+            for byte in REAL_TIME:  # torn into bytes, while another caller is in the middle of a frame too
+                station_out.write(bytes((byte,)))
+                await station_out.drain()
+            assert (await station_in.readuntil(b"\r\n")).startswith(b"##")
+            assert {reading.channel for reading in readings} == {"flow", "ph", "cod"}
+            station_out.close()
+            stranger_out.close()
+            again_in, again_out = await asyncio.open_connection("127.0.0.1", listen)
+            again_out.write(REAL_TIME)
+            await again_in.readuntil(b"\r\n")
+            again_out.close()
+            while called.vitals.strays == 0:
+                await asyncio.sleep(0.01)
+            assert len(readings) == 6
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_callers_are_few_and_a_silent_one_is_put_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.sources.called_line.MOST_CALLERS", 2)
+    monkeypatch.setattr("edge.sources.called_line.SILENT_S", 0.3)
+    path = configure(tmp_path, "/dev/null0")
+    listen = free_port()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('port = "/dev/null"\nbaudrate = 9600', f'listen = {listen}\naddress = "127.0.0.1"'))
+
+    async def deliver(some: list[Reading], then: Callable[[], None] | None = None, /) -> None:
+        raise AssertionError("nobody said anything")
+
+    called = next(
+        source for source in sources(parse(path), deliver, clock_ms=lambda: NOW_MS) if source.vitals.name == "outlet"
+    )
+    task = asyncio.create_task(called.run())
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            while not called.vitals.open:
+                await asyncio.sleep(0.01)
+            callers = [await asyncio.open_connection("127.0.0.1", listen) for _ in range(3)]
+            for reader, writer in callers:
+                assert await reader.read() == b""
+                writer.close()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
