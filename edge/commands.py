@@ -17,7 +17,11 @@ from edge.configuration.config import Config, Device, of
 from edge.configuration.tables import LineSettings
 from edge.installer import commands as installer
 from edge.installer.bridging import bridging, words
+from edge.models.gpio import GpioModel
+from edge.models.hj212 import Hj212Model
 from edge.models.modbus import ModbusModel
+from edge.models.osdp import OsdpModel
+from edge.models.product import Model
 from edge.protocols import modbus_rtu
 from edge.protocols.modbus_rtu import Pace
 from edge.sources import schedule
@@ -73,21 +77,46 @@ def summary(parsed: Config) -> Iterator[str]:
     yield f"outbox: {parsed.folder}, at most {parsed.outbox_limit_bytes // MEGABYTE} MB"
     yield f"outbox: {words(bridging(parsed.devices, parsed.outbox_limit_bytes))}"
     yield f"uplink: {parsed.uplink.address} as {parsed.uplink.username or 'nobody'}"
-    for name, line in parsed.lines.items():
-        slaves = of(ModbusModel, parsed.on_line(name))
-        speed = f"{line.baudrate} Bd, {line.data_bits}{line.parity}{line.stop_bits}" if line.port else line.framing
-        yield f"line {name}: {line.where}, {speed}, busy {load(line, slaves):.0%} of the time"
-        for slave in slaves:
-            yield f"  unit {slave.unit}: {slave.id} ({slave.announcement.model})"
-            for poll in schedule.polls(slave.id, slave.unit, slave.model):
-                asked = poll.request
-                where = f"{asked.table} 0x{asked.address:04X}" + (f" and {asked.count - 1} more" * (asked.count > 1))
-                yield f"    every {poll.every_s:g} s {where}: {', '.join(poll.channels)}"
+    for line in parsed.lines.values():
+        yield from line_summary(parsed, line)
     if parsed.local:
         yield f"local broker: {parsed.local.address} as {parsed.local.username or 'nobody'}"
     for device in parsed.on_broker():
         where = f"topic {device.topic}" if device.topic else f"DevEUI {device.dev_eui}"
         yield f"  {where}: {device.id} ({device.announcement.model}): {', '.join(device.model.channels)}"
+
+
+def line_summary(parsed: Config, line: LineSettings) -> Iterator[str]:
+    """One line and its devices."""
+    slaves = of(ModbusModel, parsed.on_line(line.name))
+    said = [line.where if line.listen is None else f"stations call on {line.where}"]
+    if line.port:
+        said.append(f"{line.baudrate} Bd, {line.data_bits}{line.parity}{line.stop_bits}")
+    if slaves:
+        said += [line.framing] * (line.host is not None) + [f"busy {load(line, slaves):.0%} of the time"]
+    yield f"line {line.name}: {', '.join(said)}"
+    for device in parsed.on_line(line.name):
+        names = ", ".join(device.model.channels)
+        if not isinstance(device.model, ModbusModel):
+            yield f"  {where_on_line(device)}{device.id} ({device.announcement.model}): {names}"
+    for slave in slaves:
+        yield f"  unit {slave.unit}: {slave.id} ({slave.announcement.model})"
+        for poll in schedule.polls(slave.id, slave.unit, slave.model):
+            asked = poll.request
+            where = f"{asked.table} 0x{asked.address:04X}" + (f" and {asked.count - 1} more" * (asked.count > 1))
+            yield f"    every {poll.every_s:g} s {where}: {', '.join(poll.channels)}"
+
+
+def where_on_line(device: Device[Model]) -> str:
+    """By what a device that isn't a Modbus slave is told from the others of its line; empty for one that is alone."""
+    match device.model:
+        case OsdpModel():
+            return f"unit {device.unit}, {'secure' if device.key else 'in clear'}: "
+        case GpioModel():
+            return f"pin {device.pin}: "
+        case Hj212Model():
+            return f"station {device.mn}: "
+    return ""
 
 
 def warnings(parsed: Config) -> Iterator[str]:
@@ -96,6 +125,14 @@ def warnings(parsed: Config) -> Iterator[str]:
         if line.port and "://" not in line.port and not os.access(line.port, os.R_OK | os.W_OK):
             there = "may not be used by this user (group dialout?)" if Path(line.port).exists() else "is not there"
             yield f"line {name}: {line.port} {there}"
+        if line.chip and not os.access(line.chip, os.R_OK | os.W_OK):
+            there = "may not be used by this user (group gpio?)" if Path(line.chip).exists() else "is not there"
+            yield f"line {name}: {line.chip} {there}"
+        yield from (
+            f"{reader.id}: spoken to in clear, so that whoever taps the line reads its cards: give it a key_file"
+            for reader in of(OsdpModel, parsed.on_line(name))
+            if not reader.key
+        )
         if not parsed.on_line(name):
             yield f"line {name}: no device is on it"
         elif (busy := load(line, of(ModbusModel, parsed.on_line(name)))) > 1:

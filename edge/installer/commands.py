@@ -15,7 +15,7 @@ from edge.configuration.check import parse
 from edge.configuration.config import Config, Device, of
 from edge.installer import sheet as sheets
 from edge.installer.acceptance import Verdict
-from edge.installer.scan import COMMON_BAUDRATES, UNITS, Parity, speeds
+from edge.installer.scan import COMMON_BAUDRATES, UNITS, Parity, Speed, speeds
 from edge.installer.words import Language
 from edge.models.osdp import OsdpModel
 from edge.models.product import Model
@@ -44,12 +44,24 @@ def scan(
     units: Annotated[str, typer.Option(help="Unit numbers to ask, e.g. 1-32 or 1,5,9.")] = f"{UNITS[0]}-{UNITS[-1]}",
     timeout: Annotated[str, typer.Option(help="How long a device may think.")] = "100ms",
     everything: Annotated[bool, typer.Option("--all", help="Try every speed, also when one has answered.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="Compare with this configuration, at the speed that it has for the port.")
+    ] = None,
 ) -> None:
     """Find the Modbus devices on a serial line: their addresses, speed and parity, and what is wrong with the line.
 
     Stop the agent first: a port has one user.
     """
-    tried = list(speeds(_numbers("--baudrates", baudrates, 300, 4_000_000), _parities(parities)))
+    parsed = parse(config) if config else None
+    line = next((line for line in parsed.lines.values() if line.port == port), None) if parsed else None
+    if parsed and not (line and line.baudrate):
+        raise ConfigError(
+            f"{config}: no line has the port {port}{suggest(port, [each.where for each in parsed.lines.values()])}"
+        )
+    if line and line.baudrate:
+        tried = [Speed(line.baudrate, line.parity, line.stop_bits)]
+    else:
+        tried = list(speeds(_numbers("--baudrates", baudrates, 300, 4_000_000), _parities(parities)))
     try:
         timeout_s = duration_s(timeout)
     except ValueError as error:
@@ -57,7 +69,11 @@ def scan(
     asked = _numbers("--units", units, UNITS[0], UNITS[-1])
     from edge.installer import terminal
 
-    if not asyncio.run(terminal.scan(port, tried, asked, timeout_s, everything=everything)):
+    answered = asyncio.run(terminal.scan(port, tried, asked, timeout_s, everything=everything))
+    good = bool(answered)
+    if parsed and line:
+        good = asyncio.run(terminal.compare(parsed, line, answered)) and good
+    if not good:
         raise typer.Exit(1)
 
 

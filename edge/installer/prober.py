@@ -1,12 +1,18 @@
 """Asks every unit of a serial line at every likely speed. Nothing else may use the port meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
+from edge.configuration.config import Device
 from edge.configuration.tables import LineSettings
-from edge.installer import scan
+from edge.installer import compare, scan
 from edge.installer.scan import Found, Heard, Speed, Trial
+from edge.models.modbus import ModbusModel
+from edge.protocols import modbus_rtu
+from edge.protocols.modbus import Request, Values, Verdict
+from edge.protocols.modbus_rtu import Judge
+from edge.sources import schedule
 from edge.sources.port import Port, open_port
 
 IDLE_S = 0.3
@@ -48,6 +54,39 @@ async def probe(
             yield Report(speed, found, tuple(scan.of_line(first, idle)))
         finally:
             await opened.close()
+
+
+async def compared(line: LineSettings, slaves: Sequence[Device[ModbusModel]], found: Collection[int]) -> list[str]:
+    """What speaks against the configuration, after a scan found these units. Raises LinkError."""
+    said = list(compare.strangers(found, slaves))
+    opened = await open_port(line)
+    try:
+        for slave in slaves:
+            for poll in schedule.polls(slave.id, slave.unit, slave.model) if slave.unit in found else ():
+                verdict = await _read(opened, poll.request, line)
+                if isinstance(verdict, Values):
+                    said += [
+                        f"unit {slave.unit}, {slave.id}: {why}" for why in compare.suspects(slave, poll, verdict.raw)
+                    ]
+                else:
+                    where = f"{poll.request.table} 0x{poll.request.address:04X}, {', '.join(poll.channels)}"
+                    said.append(
+                        f"unit {slave.unit}, {slave.id}: {where}: {verdict or 'no answer'}; the right product file?"
+                    )
+    finally:
+        await opened.close()
+    return said
+
+
+async def _read(port: Port, request: Request, line: LineSettings) -> Verdict | None:
+    judge = Judge(request)
+    port.discard()
+    port.write(modbus_rtu.encode(request))
+    length = len(modbus_rtu.encode(request)) + modbus_rtu.reply_bytes(request)
+    on_the_wire_s = length * line.bits / (line.baudrate or 9600)
+    came = await _hear(port, line.timeout_s + on_the_wire_s, quiet_s=max(0.02, 40 / (line.baudrate or 9600)))
+    await asyncio.sleep(4 * line.bits / (line.baudrate or 9600))
+    return (judge.feed(came) or judge.time_is_over()) if came else None
 
 
 async def _ask(port: Port, unit: int, speed: Speed, timeout_s: float) -> Trial:

@@ -13,15 +13,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress
 
-from edge.configuration.config import Config, Device
+from edge.configuration.config import Config, Device, of
+from edge.configuration.tables import LineSettings
 from edge.installer import table
 from edge.installer.acceptance import Entry, SeenDevice, Verdict, look, missing
 from edge.installer.look import looking
-from edge.installer.prober import Report, probe
+from edge.installer.prober import Report, compared, probe
 from edge.installer.scan import Speed
 from edge.installer.sheet import Sheet
 from edge.installer.snapshot import Snapshot
 from edge.installer.words import Language, said
+from edge.models.modbus import ModbusModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
 from gridcall import software
@@ -32,10 +34,10 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def scan(port: str, wanted: Sequence[Speed], units: list[int], timeout_s: float, *, everything: bool) -> bool:
-    """Whether anybody answered. Raises ConfigError if the port can't be opened."""
+async def scan(port: str, wanted: Sequence[Speed], units: list[int], timeout_s: float, *, everything: bool) -> set[int]:
+    """The units that answered. Raises ConfigError if the port can't be opened."""
     console = Console(stderr=True)
-    any_found = False
+    answered: set[int] = set()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for speed in wanted:
             task = progress.add_task(str(speed), total=len(units))
@@ -43,17 +45,31 @@ async def scan(port: str, wanted: Sequence[Speed], units: list[int], timeout_s: 
                 async for step in probe(port, [speed], units, timeout_s):
                     if isinstance(step, Report):
                         _tell(step, port)
-                        any_found = any_found or bool(step.found)
+                        answered |= {found.unit for found in step.found}
                     else:
                         progress.advance(task)
             except LinkError as error:
                 raise ConfigError(f"{port}: {error}") from error
             progress.remove_task(task)
-            if any_found and not everything:
+            if answered and not everything:
                 break
-    if not any_found:
+    if not answered:
         print("Nobody answered. Is the supply on, are A and B the right way round, is the adapter the right one?")
-    return any_found
+    return answered
+
+
+async def compare(config: Config, line: LineSettings, answered: set[int]) -> bool:
+    """Whether all is as the configuration says. Raises ConfigError if the port can't be opened."""
+    try:
+        against = await compared(line, of(ModbusModel, config.on_line(line.name)), answered)
+    except LinkError as error:
+        raise ConfigError(f"{line.where}: {error}") from error
+    print(f"\nAgainst the configuration of line {line.name}:")
+    for why in against:
+        print(f"  ! {why}")
+    if not against:
+        print("  all is as it says")
+    return not against
 
 
 def _tell(report: Report, port: str) -> None:

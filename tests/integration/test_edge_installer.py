@@ -45,6 +45,51 @@ def test_a_scan_finds_the_device_and_says_what_to_write_down(libmodbus: Libmodbu
     assert f'port = "{libmodbus.port}"\nbaudrate = 9600\n' in ended.stdout
 
 
+def test_a_scan_is_compared_with_the_configuration(libmodbus: Libmodbus, tmp_path: Path) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text(
+        f"""
+site = "junmen"
+edge = "pi-1"
+folder = "state"
+[uplink]
+[[lines]]
+name = "rs485-1"
+port = "{libmodbus.port}"
+baudrate = 9600
+timeout = "700ms"
+[[devices]]
+id = "level-1"
+model = "modbus-level-probe"
+line = "rs485-1"
+unit = 11
+place = {{ grid = "grid-1", text = "雨水井" }}
+[[devices]]
+id = "gas-1"
+model = "modbus-gas-detector"
+line = "rs485-1"
+unit = 12
+place = {{ grid = "grid-1", text = "厨房" }}
+""",
+        encoding="utf-8",
+    )
+    libmodbus.set("input", 0, 0)
+    libmodbus.set("input", 1, 0x3FC0)  # 1.5, with its words the wrong way round
+    words = ("scan", libmodbus.port, "--config", str(file), "--units", "11-12", "--timeout", "700ms")
+    ended = typed(*words)
+    assert ended.returncode == 1, ended.stderr
+    assert "! unit 12, gas-1 in the configuration, does not answer" in ended.stdout
+    assert 'with word_order = "little" in modbus-level-probe it is 1.5' in ended.stdout
+    file.write_text(file.read_text(encoding="utf-8").rpartition("[[devices]]")[0], encoding="utf-8")
+    libmodbus.set("input", 0, 0x3FC0)
+    libmodbus.set("input", 1, 0)
+    ended = typed(*words)
+    assert (ended.returncode, "all is as it says" in ended.stdout) == (0, True), ended.stdout
+    ended = typed("scan", "/dev/ttyNONE", "--config", str(file))
+    assert ended.returncode != 0
+    assert "no line has the port /dev/ttyNONE" in ended.stderr
+
+
 def test_a_scan_of_an_empty_line_says_what_to_look_at() -> None:
     ours, theirs = os.openpty()
     tty.setraw(theirs)
