@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from collector.stores.base import Store
 from collector.stores.choose import check_address, open_store, without_password
-from messages.bus import Broker
+from messages.broker import Broker
 from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
 from messages.settings import Folder, Seconds, Settings, folders, read

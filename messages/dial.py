@@ -37,6 +37,8 @@ def plain_words(error: Exception) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not accepted: {error.verify_message}"
+        case ssl.SSLEOFError():
+            return "the connection ended in the middle of TLS"
         case ssl.SSLError(reason=reason) if reason:
             hint = "; does this port speak TLS?" if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE") else ""
             return f"TLS fails: {reason.lower().replace('_', ' ')}{hint}"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from messages.bus import Broker
+from messages.broker import Broker
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "a-password-for-tests"

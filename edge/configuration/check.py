@@ -22,7 +22,7 @@ from edge.models.osdp import OsdpModel
 from edge.models.product import SHIPPED as MODELS
 from edge.models.product import Model, load_models
 from messages.announcement import Announcement, Place
-from messages.bus import Broker
+from messages.broker import Broker
 from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
 from messages.kind import SHIPPED as KINDS
 from messages.kind import Kinds, load_kinds

@@ -11,7 +11,7 @@ from edge.health.own import OwnDevice
 from edge.models.base import Product
 from edge.models.product import Model
 from messages.announcement import Announcement
-from messages.bus import Broker
+from messages.broker import Broker
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Kind
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from messages.announcement import Place
-from messages.bus import Broker
+from messages.broker import Broker
 from messages.ids import Identifier
 from messages.reading import Value
 from messages.settings import Folder, Seconds, Settings, duration_s

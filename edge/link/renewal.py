@@ -7,7 +7,8 @@ from typing import NoReturn
 import structlog
 
 from edge.link.watchdog import Watchdog
-from messages.bus import Broker, Bus
+from messages.broker import Broker
+from messages.bus import Bus
 from messages.settings import ConfigError
 
 LOOK_EVERY_S = 1.0

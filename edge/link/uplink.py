@@ -20,7 +20,8 @@ from edge.link.watchdog import Watchdog
 from edge.link.window import LIVE_S, Lane, Window
 from messages import announcement, receipt, status, topics
 from messages.announcement import Announcement
-from messages.bus import Broker, Bus, Disconnected, Incoming, Outgoing, Refused
+from messages.broker import Broker
+from messages.bus import Bus, Disconnected, Incoming, Outgoing, Refused
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.pack import encode_unnumbered
 from messages.reading import Reading

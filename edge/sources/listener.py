@@ -17,7 +17,8 @@ from edge.protocols import json_paths, zigbee2mqtt
 from edge.protocols.json_paths import JsonError
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
-from messages.bus import Broker, Bus, Disconnected, Incoming, Refused
+from messages.broker import Broker
+from messages.bus import Bus, Disconnected, Incoming, Refused
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Quality, Reading, Value
 

@@ -15,7 +15,8 @@ from edge.protocols import lorawan
 from edge.protocols.lorawan import CodecError, Server, Uplink, UplinkError
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
-from messages.bus import Broker, Bus, Incoming
+from messages.broker import Broker
+from messages.bus import Bus, Incoming
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Quality, Reading, Value
 

@@ -18,7 +18,7 @@ from edge.keeping.disk import Disk
 from edge.keeping.intake import Intake
 from edge.link.uplink import Uplink
 from edge.report import Reported, Urgency
-from messages.bus import Broker
+from messages.broker import Broker
 from messages.reading import Reading
 from tests.bench._block import ANNOUNCED, DEVICE_IDS, EDGE, SITE
 from tests.services import PASSWORD

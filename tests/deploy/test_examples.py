@@ -17,7 +17,7 @@ from edge.configuration.check import parse as load_edge
 from edge.configuration.tables import DeviceSettings, LineSettings
 from edge.configuration.tables import File as EdgeFile
 from messages.announcement import Place
-from messages.bus import Broker
+from messages.broker import Broker
 from rules.config import RulesFile
 from rules.config import load as load_rules
 from tests import services

@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from messages.bus import OVERHEAD_BYTES, PUBLISH_LIMIT_BYTES, Bus, Disconnected, Incoming, Refused
+from messages.bus import Bus, Disconnected, Incoming, Refused
+from messages.mqtt.link import OVERHEAD_BYTES, PUBLISH_LIMIT_BYTES
 from tests import services
 
 LIMIT_S = 20

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from messages.bus import Broker, Bus
+from messages.broker import Broker
+from messages.bus import Bus
 from messages.settings import ConfigError
 from tests import services
 

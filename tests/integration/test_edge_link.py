@@ -14,7 +14,8 @@ import structlog
 from edge.keeping.disk import Disk
 from edge.link.uplink import Uplink
 from edge.report import Urgency
-from messages.bus import Broker, Bus
+from messages.broker import Broker
+from messages.bus import Bus
 from messages.topics import ALL_READINGS
 from tests import services
 from tests.integration.test_edge_uplink import ANNOUNCED, EDGE, LIMIT_S, NOW_MS, SITE, Collector, Edge, collector, some

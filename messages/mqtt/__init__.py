@@ -1,0 +1,1 @@
+"""MQTT connections: one shape, by one engine per version of the protocol."""
