@@ -90,8 +90,13 @@ def judge(
         return refused(Fault.WRONG_EDGE, f"the pack says edge {pack.edge}, its topic {origin.edge}", pack=identity)
     points: dict[tuple[DeviceId, str, int], Point] = {}
     reasons = [Reason(record.fault, f"record {record.index}: {record.detail}") for record in pack.bad]
+    latest_ms = now_ms + FUTURE_LIMIT_MS
+    earliest_ms = 0 if retention_ms is None else now_ms - retention_ms
     for reading in pack.readings:
-        verdict = _wrong_time(reading, now_ms, retention_ms) or _point(reading, origin, known, kinds)
+        if earliest_ms <= reading.at_ms <= latest_ms:
+            verdict = _point(reading, origin, known, kinds)
+        else:
+            verdict = _wrong_time(reading, now_ms)
         if isinstance(verdict, Point):
             points[reading.device, reading.channel, reading.at_ms] = verdict
         else:
@@ -141,13 +146,11 @@ def _identity_in(payload: bytes) -> PackId | None:
         return None
 
 
-def _wrong_time(reading: Reading, now_ms: int, retention_ms: int | None) -> Reason | None:
+def _wrong_time(reading: Reading, now_ms: int) -> Reason:
     ahead_ms = reading.at_ms - now_ms
-    if ahead_ms > FUTURE_LIMIT_MS:
+    if ahead_ms > 0:
         return Reason(Fault.IN_THE_FUTURE, f"{reading.channel}: {ahead_ms / 1000:.0f} s ahead", reading.device)
-    if retention_ms is not None and -ahead_ms > retention_ms:
-        return Reason(Fault.TOO_OLD, f"{reading.channel}: {-ahead_ms / 86_400_000:.0f} days old", reading.device)
-    return None
+    return Reason(Fault.TOO_OLD, f"{reading.channel}: {-ahead_ms / 86_400_000:.0f} days old", reading.device)
 
 
 def _point(reading: Reading, origin: Origin, known: Known, kinds: Kinds) -> Point | Reason:
@@ -166,7 +169,7 @@ def _point(reading: Reading, origin: Origin, known: Known, kinds: Kinds) -> Poin
     if (what := mismatch(channel, reading.value, reading.unit)) is not None:
         return Reason(_MISMATCHES[what], _complaint(reading, channel, what), device)
     if reading.unit != channel.unit:  # none was sent, or one where the kind has none
-        reading = replace(reading, unit=channel.unit)
+        reading = reading._replace(unit=channel.unit)
     return Point(
         reading=reading,
         kind=announcement.kind,

@@ -15,7 +15,7 @@ millisecond the second is stamped a millisecond later (`Stamps`).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 from edge.clock import Clock
@@ -69,7 +69,7 @@ class Stamps:
         stamped = reading
         if last and came_ms <= reading.at_ms <= last.at_ms:
             comes_again = came_ms == reading.at_ms and (last.value, last.quality) == (reading.value, reading.quality)
-            stamped = last if comes_again else replace(reading, at_ms=last.at_ms + 1)
+            stamped = last if comes_again else reading._replace(at_ms=last.at_ms + 1)
         self._last[key] = reading.at_ms, stamped
         return stamped
 

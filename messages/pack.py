@@ -10,8 +10,9 @@ One bad record costs itself, not its pack, unless it holds base fields that othe
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any
 
 import orjson
@@ -36,12 +37,15 @@ NUMBER_LIMIT = 2**53
 
 _NAME_LIMIT, _UNIT_LIMIT = 130, 32
 _NO_CONTROLS = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
-_QUALITIES = frozenset(Quality)
+_QUALITIES = {quality.value: quality for quality in Quality}
+_VALUES = frozenset({"v", "vb", "vs"})
 _DOUBTED = {Quality.GOOD: Quality.UNCERTAIN, Quality.UNCERTAIN: Quality.UNCERTAIN, Quality.BAD: Quality.BAD}
 _VERSION = 10  # of SenML; a higher one must not be used (RFC 8428 section 4.4)
 _OWN_RECORDS = 2
 _CLOCK_MARK = {"n": "clock", "vs": "untrusted"}
 _BASES = frozenset({"bn", "bt", "bu", "bv", "bs", "bver"})
+_PLAIN = _VALUES | {"bn", "bt", "bu", "n", "u", "t", "q"}
+"""Labels that any receiver understands."""
 _UNSUPPORTED = frozenset({"bv", "bs", "s", "vd"})
 """Base values, sums and binary data: nothing of ours sends them, and guessing at them would invent readings."""
 
@@ -194,7 +198,7 @@ def decode(payload: bytes, *, limit_bytes: int = LIMIT_BYTES) -> Pack:
         else:
             readings.append(reading)
     if not clock_trusted:
-        readings = [replace(each, quality=_DOUBTED[each.quality]) for each in readings]
+        readings = [each._replace(quality=_DOUBTED[each.quality]) for each in readings]
     bad.sort(key=lambda refused: refused.index)
     return Pack(edge=edge, stream=stream, number=number, readings=readings, bad=tuple(bad), clock_trusted=clock_trusted)
 
@@ -218,7 +222,7 @@ def _read_records(payload: bytes) -> tuple[list[_Record | None], list[BadRecord]
     if len(records) > RECORD_LIMIT:
         raise PackError(Fault.OVERSIZED, f"{len(records)} records, more than {RECORD_LIMIT}")
     for index, record in enumerate(records):
-        if record is not None and (problem := _not_understood(record)):
+        if record is not None and not record.keys() <= _PLAIN and (problem := _not_understood(record)):
             if _is_leaned_on(record):
                 raise PackError(Fault.MALFORMED, f"record {index}, on which others lean: {problem}")
             records[index] = None
@@ -278,6 +282,32 @@ def _has_clock_mark(records: Sequence[_Record | None], base: str) -> bool:
 
 def _reading(record: _Record, name: str, base_s: float, base_unit: str | None) -> Reading | str:
     """The record as a reading, or why it is none."""
+    parts = _parts(name)
+    if isinstance(parts, str):
+        return parts
+    values = _VALUES & record.keys()
+    if len(values) != 1:
+        return f"{len(values)} values"
+    (key,) = values
+    at_s = base_s + record.get("t", 0.0)
+    if at_s < _RELATIVE_BELOW_S:
+        return f"time {at_s:g} s is relative to now, and now is over"
+    if at_s > _LATEST_MS / 1000:
+        return f"time {at_s:g} s is not a date"
+    device, channel = parts
+    return Reading(
+        device=device,
+        channel=channel,
+        at_ms=round(at_s * 1000),
+        value=record[key],  # type: ignore[literal-required]
+        unit=record.get("u", base_unit) if key == "v" else None,
+        quality=_QUALITIES.get(record["q"], Quality.UNCERTAIN) if "q" in record else Quality.GOOD,
+    )
+
+
+@lru_cache(maxsize=16384)
+def _parts(name: str) -> tuple[DeviceId, str] | str:
+    """Device and channel, or why there are none."""
     device, slash, channel = name.rpartition("/")
     if not slash:
         return f"the name {name!r} is not a device's and a channel's with a slash between them"
@@ -285,20 +315,4 @@ def _reading(record: _Record, name: str, base_s: float, base_unit: str | None) -
         return f"{device!r} is not the name of a device"
     if not is_identifier(channel):
         return f"{channel!r} is not the name of a channel"
-    values = [key for key in ("v", "vb", "vs") if key in record]
-    if len(values) != 1:
-        return f"{len(values)} values"
-    at_s = base_s + record.get("t", 0.0)
-    if at_s < _RELATIVE_BELOW_S:
-        return f"time {at_s:g} s is relative to now, and now is over"
-    if at_s > _LATEST_MS / 1000:
-        return f"time {at_s:g} s is not a date"
-    quality = record.get("q", Quality.GOOD)
-    return Reading(
-        device=DeviceId(device),
-        channel=channel,
-        at_ms=round(at_s * 1000),
-        value=record[values[0]],
-        unit=record.get("u", base_unit) if "v" in record else None,
-        quality=Quality(quality) if quality in _QUALITIES else Quality.UNCERTAIN,
-    )
+    return DeviceId(device), channel

@@ -1,7 +1,7 @@
 """One value of one channel at one time."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from messages.ids import DeviceId
 
@@ -18,9 +18,11 @@ class Quality(StrEnum):
     """The device answered with a "not available" code or a value outside what it can measure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """One value of one channel. `at_ms`: UTC milliseconds since 1970, when the device measured it."""
+class Reading(NamedTuple):
+    """One value of one channel. `at_ms`: UTC milliseconds since 1970, when the device measured it.
+
+    By name, always: `Reading(device=…, channel=…, …)`. A tuple, since there are a hundred thousand of them a second.
+    """
 
     device: DeviceId
     channel: str

@@ -7,7 +7,7 @@ several processes may open the same one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
@@ -29,9 +29,8 @@ class StoreRefused(StoreError):
     """The store will never take this batch, or never understand this question. The message holds its words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A reading with what the store keeps beside it."""
+class Point(NamedTuple):
+    """A reading with what the store keeps beside it. By name, always."""
 
     reading: Reading
     kind: str

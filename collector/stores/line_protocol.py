@@ -15,13 +15,14 @@ https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from collector.stores.base import Batch, PackRow, Point
-from messages.ids import EdgeId, SiteId
-from messages.reading import Quality, Reading, Value
+from collector.stores.base import Batch, PackRow
+from messages.reading import Quality, Value
 
 PACKS = "gridcall_packs"
 _QUALITY = ".quality"
-_NS_PER_MS = 1_000_000
+_NS_PER_MS, _NS_OF_A_MS = 1_000_000, "000000"
+HEADS = 32768
+"""Channels whose line heads are remembered, some 400 bytes each."""
 
 _CONTROLS = dict.fromkeys((*range(0x20), 0x7F), r"\ ")
 _MEASUREMENT = _CONTROLS | str.maketrans({",": r"\,", " ": r"\ ", "\\": "/"})
@@ -69,30 +70,29 @@ def pack_time_ns(pack: PackRow) -> int:
 
 
 def _reading_lines(batch: Batch) -> Iterable[str]:
-    for point in batch.points:
-        reading = point.reading
-        yield f"{_head(batch.site, batch.edge, point)} {_fields(reading)} {reading.at_ms * _NS_PER_MS}"
+    site, edge = batch.site, batch.edge
+    for reading, kind, model, building in batch.points:
+        device, channel, at_ms, value, unit, quality = reading
+        head = _head(kind, channel, building, device, edge, model, site, unit)
+        doubt = (
+            "" if quality is Quality.GOOD else f",{quality_field_of(channel).translate(_KEY)}={_text(quality.value)}"
+        )
+        yield f"{head}{_text(value)}{doubt} {at_ms}{_NS_OF_A_MS}"
 
 
-def _head(site: SiteId, edge: EdgeId, point: Point) -> str:
-    reading = point.reading
-    return _series(point.kind, (point.building, reading.device, edge, point.model, site, reading.unit or ""))
-
-
-@lru_cache(maxsize=4096)
-def _series(kind: str, values: Sequence[str]) -> str:
+@lru_cache(maxsize=HEADS)
+def _head(
+    kind: str, channel: str, building: str, device: str, edge: str, model: str, site: str, unit: str | None
+) -> str:
+    """A line up to its value: what all readings of a channel have in common."""
+    values = (building, device, edge, model, site, unit)
     tags = "".join(f",{tag}={value.translate(_KEY)}" for tag, value in zip(_TAGS, values, strict=True) if value)
-    return kind.translate(_MEASUREMENT) + tags
-
-
-def _fields(reading: Reading) -> str:
-    field = f"{field_of(reading.channel).translate(_KEY)}={_text(reading.value)}"
-    if reading.quality is Quality.GOOD:
-        return field
-    return f"{field},{quality_field_of(reading.channel).translate(_KEY)}={_text(reading.quality.value)}"
+    return f"{kind.translate(_MEASUREMENT)}{tags} {field_of(channel).translate(_KEY)}="
 
 
 def _text(value: Value) -> str:
+    if value.__class__ is float:  # nearly all are
+        return repr(value)
     if isinstance(value, bool):
         return "t" if value else "f"
     if isinstance(value, str):

@@ -68,7 +68,7 @@ class Reflexes:
             for one in self._watching.get(reading.device, ()):
                 now_ms = self._steady_ms()
                 age_ms = max(self._clock_ms() - reading.at_ms, 0)
-                felt = replace(reading, at_ms=now_ms - age_ms)
+                felt = reading._replace(at_ms=now_ms - age_ms)
                 self._turn(one, *reflexes.feel(one, self._stands[one.id], felt, now_ms))
 
     async def remember(self) -> None:

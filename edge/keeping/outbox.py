@@ -17,7 +17,7 @@ import sqlite3
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -139,7 +139,7 @@ class Outbox:
             for each in sorted(reported, key=lambda each: -each.urgency):
                 reading, guess_ms = each.reading, each.guess_ms
                 if guess_ms is not None and clock_ms is not None:
-                    reading, guess_ms = replace(reading, at_ms=reading.at_ms + clock_ms - guess_ms), None
+                    reading, guess_ms = reading._replace(at_ms=reading.at_ms + clock_ms - guess_ms), None
                 groups.setdefault((each.urgency, guess_ms), []).append(reading)
             for (urgency, guess_ms), readings in groups.items():
                 if guess_ms is not None:

@@ -328,7 +328,7 @@ GUESS_MS, TRUE_MS = 1_763_000_000_000, 1_763_900_000_000
 
 def guessed(count: int, urgency: Urgency = Urgency.PERIODIC) -> list[Reported]:
     """Readings `count` milliseconds after the boot, as a clock that guesses stamps them."""
-    return [replace(each, reading=replace(each.reading, at_ms=GUESS_MS + at), guess_ms=GUESS_MS)
+    return [replace(each, reading=each.reading._replace(at_ms=GUESS_MS + at), guess_ms=GUESS_MS)
             for at, each in enumerate(some(count, urgency))]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -419,10 +418,10 @@ def test_a_pack_without_a_trusted_clock_says_so_and_none_of_its_readings_is_bett
 
 @given(st.lists(readings(), max_size=8), st.integers(-(10**9), 10**9))
 def test_a_pack_that_is_moved_has_the_same_readings_later_and_no_mark(some: list[Reading], by_ms: int) -> None:
-    some = [replace(reading, at_ms=max(reading.at_ms % 10**13, 10**12)) for reading in some]
+    some = [reading._replace(at_ms=max(reading.at_ms % 10**13, 10**12)) for reading in some]
     shifted = moved(encode(EDGE, STREAM, 7, some, clock_trusted=False), by_ms)
     assert shifted is not None
-    assert shifted == encode(EDGE, STREAM, 7, [replace(each, at_ms=each.at_ms + by_ms) for each in some])
+    assert shifted == encode(EDGE, STREAM, 7, [each._replace(at_ms=each.at_ms + by_ms) for each in some])
     assert moved(shifted, by_ms) is None
 
 
