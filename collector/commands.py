@@ -11,12 +11,16 @@ from typing import Annotated
 
 import typer
 
+from collector import ledger, presence
 from collector.config import Configuration, load
 from collector.desk import Desk
 from collector.devices import Devices
 from collector.quarantine import Entry, Quarantine
 from collector.service import SUBSCRIBE, WINDOW_BYTES, Service
 from collector.stores.base import StoreError
+from collector.watch import Watch
+from collector.web import Windows, bound, serve
+from messages import topics
 from messages.bus import Bus
 from messages.settings import ConfigError
 
@@ -112,11 +116,39 @@ def retry(config: ConfigPath) -> None:
 
 async def _serve(configuration: Configuration, desk: Desk) -> None:
     broker, name = configuration.broker, configuration.client_id
+    listening = bound(configuration.web.address, configuration.web.port) if configuration.web else None
     async with (
-        Bus(broker, name, subscribe=SUBSCRIBE, window_bytes=WINDOW_BYTES) as inbox,
+        Bus(broker, name, subscribe=subscriptions(configuration.group), window_bytes=WINDOW_BYTES) as inbox,
         Bus(broker, f"{name}-receipts") as outbox,
+        asyncio.TaskGroup() as tasks,
     ):
-        await Service(inbox, outbox, desk, clock_ms=lambda: time.time_ns() // 1_000_000).run()
+        service = Service(inbox, outbox, desk, clock_ms=_clock_ms)
+        tasks.create_task(service.run())
+        tasks.create_task(Watch(service, desk, clock_ms=_clock_ms).run())
+        if listening:
+            tasks.create_task(serve(_windows(service, desk), listening))
+
+
+def subscriptions(group: str | None) -> list[str]:
+    """Readings are shared in a group; what all of them must know goes to each."""
+    return [topics.shared(group, topic) if group and topic == topics.ALL_READINGS else topic for topic in SUBSCRIBE]
+
+
+def _windows(service: Service, desk: Desk) -> Windows:
+    def metrics() -> bytes:
+        service.look()
+        return service.figures.text()
+
+    return Windows(
+        metrics=metrics,
+        troubles=lambda: service.troubles,
+        presence=lambda: presence.as_rows(service.presence, desk.devices.known, desk.kinds, _clock_ms()),
+        ledger=lambda: ledger.as_rows(service.ledger, _clock_ms()),
+    )
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _desk(configuration: Configuration) -> Desk:

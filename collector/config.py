@@ -17,6 +17,13 @@ from messages.kind import Kinds, load_kinds
 from messages.settings import Folder, Seconds, Settings, folders, read
 
 
+class Web(Settings):
+    """The `[web]` table: where /metrics, /healthz, /readyz, /presence and /ledger are."""
+
+    port: Annotated[int, Field(ge=1, le=65535)]
+    address: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+
+
 class CollectorFile(Settings):
     """collector.toml as it is written."""
 
@@ -28,6 +35,9 @@ class CollectorFile(Settings):
     kinds: list[Folder] = Field(default_factory=list)
     retention_s: Annotated[Seconds, Field(gt=0)] | None = Field(default=None, alias="retention")
     """How long readings are kept; older ones are refused. For ever if absent."""
+    group: Identifier | None = None
+    """Collectors of one group share the work, by a shared subscription; each has a name and a folder of its own."""
+    web: Web | None = None
     broker: Broker
 
 
@@ -42,6 +52,8 @@ class Configuration:
     folder: Path
     kinds: Kinds
     retention_ms: int | None
+    group: str | None
+    web: Web | None
     broker: Broker
 
     @property
@@ -67,5 +79,7 @@ def load(path: Path) -> Configuration:
         folder=base / written.folder,
         kinds=load_kinds(*folders(path, "kinds", written.kinds)),
         retention_ms=None if written.retention_s is None else round(written.retention_s * 1000),
+        group=written.group,
+        web=written.web,
         broker=broker,
     )

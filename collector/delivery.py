@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from collector.intake import Accepted, DeviceKey, PackId, Reason, Refused
 from collector.stores.base import Batch, PackRow, Point
@@ -10,6 +11,7 @@ from messages.announcement import Announcement
 from messages.ids import EdgeId, SiteId, StreamId
 from messages.ranges import ranges
 from messages.receipt import Receipt, Rejected
+from messages.status import EdgeStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +22,29 @@ class Announced:
     announcement: Announcement | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How an edge says it is."""
+
+    status: EdgeStatus
+
+
+class Delivery(NamedTuple):
     """`origin` is None for a topic that belongs to no edge; such a thing is refused."""
 
     topic: str
     payload: bytes
     received_at_ms: int
     origin: topics.Origin | None
-    verdict: Accepted | Refused | Announced
+    verdict: Accepted | Refused | Announced | Said
 
     @property
     def reasons(self) -> Sequence[Reason]:
         """Why it belongs in quarantine; empty if it doesn't."""
-        return () if isinstance(self.verdict, Announced) else self.verdict.reasons
+        return self.verdict.reasons if isinstance(self.verdict, Accepted | Refused) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(NamedTuple):
     """What a receipt says of one pack."""
 
     site: SiteId

@@ -5,11 +5,11 @@ and may be called again with the same deliveries. What it returns may be receipt
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from collector.delivery import Announced, Delivery, Fate, batches, fates
+from collector.delivery import Announced, Delivery, Fate, Said, batches, fates
 from collector.devices import Devices
 from collector.intake import (
     Accepted,
@@ -25,11 +25,13 @@ from collector.intake import (
 from collector.quarantine import Entry, Quarantine
 from collector.stores.base import Batch, PackRow, Point, Store, StoreRefused
 from messages import announcement as announcements
+from messages import status as statuses
 from messages import topics
 from messages.announcement import AnnouncementError
 from messages.ids import DeviceId
 from messages.kind import Kinds
 from messages.pack import Fault
+from messages.status import EdgeStatus, StatusError
 
 ANNOUNCEMENT_LIMIT_BYTES = 16 * 1024
 TAKEN_AGAIN_AT_ONCE = 100
@@ -73,14 +75,22 @@ class Desk:
     def put_away(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Durably, or StoreAway: then once more. What the store itself refuses joins the quarantine.
 
-        The deliveries as they ended, in the same order.
+        The deliveries as they ended, in the same order. It is `remember`, `store` and `keep`, one after the other.
         """
+        self.remember(deliveries)
+        settled = self.store_all(deliveries)
+        self.keep(settled)
+        return settled
+
+    def remember(self, deliveries: Sequence[Delivery]) -> None:
+        """The devices that are announced among them."""
         if announced := [one.verdict for one in deliveries if isinstance(one.verdict, Announced)]:
             self.devices.save(announced)
-        settled = self._store(deliveries)
+
+    def keep(self, settled: Sequence[Delivery]) -> None:
+        """In quarantine, those that have reasons to be there."""
         if bad := [delivery for delivery in settled if delivery.reasons]:
             self.quarantine.settle(bad)
-        return settled
 
     def take_again(self, devices: Sequence[DeviceKey]) -> list[Fate]:
         """What waited in quarantine for these devices to be announced. Raises StoreAway."""
@@ -98,7 +108,7 @@ class Desk:
         last = 0
         while entries := entries_after(last, TAKEN_AGAIN_AT_ONCE):
             last = entries[-1].id
-            settled = self._store(
+            settled = self.store_all(
                 [
                     self.judge(entry.topic, entry.payload, entry.received_at_ms)
                     for entry in entries
@@ -109,9 +119,13 @@ class Desk:
             found += fates(settled)
         return found
 
-    def _verdict(self, origin: topics.Origin | None, payload: bytes, now_ms: int) -> Accepted | Refused | Announced:
+    def _verdict(
+        self, origin: topics.Origin | None, payload: bytes, now_ms: int
+    ) -> Accepted | Refused | Announced | Said:
         if origin is None:
             return refused(Fault.MALFORMED, "the topic is no edge's")
+        if origin.leaf == "status":
+            return _said(payload)
         if origin.device is None:
             return judge(payload, origin, self.devices.known, self.kinds, now_ms, retention_ms=self.retention_ms)
         return self._announced((origin.site, origin.edge, origin.device), payload)
@@ -128,8 +142,8 @@ class Desk:
         except AnnouncementError as error:
             return refused(Fault.MALFORMED, str(error))
 
-    def _store(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """The deliveries as they are after the store has had its say."""
+    def store_all(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """The deliveries as they are after the store has had its say. As many threads at once as it takes writers."""
 
         def write(some: Sequence[Delivery]) -> None:
             if found := batches(some):
@@ -156,10 +170,10 @@ class Desk:
         identity = PackId(verdict.pack.stream, verdict.pack.number) if verdict.pack else None
         note = row(identity, good) if identity and good else None
         if note and (words := refusals([note], lambda packs: write((), packs))[0]):
-            return replace(delivery, verdict=Refused(reasons=grouped([*reasons, _by_store(words)]), pack=identity))
+            return delivery._replace(verdict=Refused(reasons=grouped([*reasons, _by_store(words)]), pack=identity))
         if not good:
-            return replace(delivery, verdict=Refused(reasons=grouped(reasons), pack=identity))
-        return replace(delivery, verdict=Accepted(points=good, pack=note, reasons=grouped(reasons)))
+            return delivery._replace(verdict=Refused(reasons=grouped(reasons), pack=identity))
+        return delivery._replace(verdict=Accepted(points=good, pack=note, reasons=grouped(reasons)))
 
 
 def refusals(things: Sequence[T], write: Callable[[Sequence[T]], None]) -> list[str | None]:
@@ -176,6 +190,15 @@ def refusals(things: Sequence[T], write: Callable[[Sequence[T]], None]) -> list[
 
 def _by_store(words: str, device: DeviceId | None = None) -> Reason:
     return Reason(Fault.REFUSED_BY_STORE, words, device)
+
+
+def _said(payload: bytes) -> Said | Refused:
+    if not payload:  # a retained status that somebody has removed
+        return Said(EdgeStatus(online=False))
+    try:
+        return Said(statuses.decode(payload))
+    except StatusError as error:
+        return refused(Fault.MALFORMED, str(error))
 
 
 def _is_pack(topic: str) -> bool:

@@ -10,6 +10,7 @@ Whether a store takes the good ones, and where the bad ones lie, is the desk's a
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import orjson
 
@@ -46,16 +47,14 @@ class Reason:
     """How many records it stands for; `detail` is that of the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackId:
+class PackId(NamedTuple):
     """Which pack of which stream: what a receipt names."""
 
     stream: StreamId
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(NamedTuple):
     """Something to store. `pack` is None for a foreign publisher's, which gets no receipt."""
 
     points: Sequence[Point]
@@ -64,8 +63,7 @@ class Accepted:
     """Why the records that are missing from `points` are missing; empty if none is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(NamedTuple):
     """Nothing to store. `pack` is None where stream and number could not be read."""
 
     reasons: Sequence[Reason]
@@ -105,7 +103,9 @@ def judge(
         none = [Reason(Fault.MALFORMED, "there is no reading in it")]
         return Refused(reasons=grouped(reasons or none), pack=identity)
     good = tuple(points.values())
-    return Accepted(points=good, pack=row(identity, good) if identity else None, reasons=grouped(reasons))
+    return Accepted(
+        points=good, pack=row(identity, good) if identity else None, reasons=grouped(reasons) if reasons else ()
+    )
 
 
 def refused(fault: Fault, detail: str, *, pack: PackId | None = None) -> Refused:

@@ -94,6 +94,12 @@ class Quarantine:
     def entry(self, number: int) -> Entry | None:
         return next(iter(self._entries("SELECT * FROM messages WHERE id = ?", (number,))), None)
 
+    def size(self) -> tuple[int, int]:
+        """Bytes that it holds, and messages that had to make room since it was made."""
+        with self._file.reading() as database:
+            held = database.execute("SELECT coalesce(sum(cost_bytes), 0) FROM messages").fetchone()[0]
+        return int(held), self.dropped()
+
     def dropped(self) -> int:
         """Messages that had to make room since the quarantine was made."""
         with self._file.reading() as database:

@@ -1,8 +1,12 @@
 """The collector's loop: messages in, then store, then receipt, then PUBACK, in this order (guarantee 2).
 
-All that blocks (store, quarantine, the devices' file) runs on one thread of its own, one call at a time. While a
-store is away the same deliveries are tried again for ever: nothing is taken from the inbox meanwhile, so that the bus
-stops reading, the broker keeps the rest, and memory stays what it is.
+Messages are judged on the event loop, a batch at a time, and each batch is settled by a task of its own, as many at once
+as the store takes writers: while one is written the next is judged. A batch is whatever came while the writers were busy, or,
+when little comes, in LINGER_S. While a store is away all tasks try again for ever: nothing is taken from the inbox then,
+so that the bus stops reading, the broker keeps the rest, and memory stays what it is.
+
+A batch with an announcement in it waits for those before it, and those after it for it: what lay in quarantine for want of
+that announcement must be there before it is looked for.
 
 Receipts go out on a connection of their own. On one that isn't read, because the inbox is full, the broker's answer to
 a receipt would never be seen: the loop would wait for it, and the inbox for the loop.
@@ -16,16 +20,22 @@ from typing import TypeVar
 
 import structlog
 
-from collector.delivery import Announced, fates, receipts
+from collector.delivery import Announced, Delivery, Said, fates, receipts
 from collector.desk import Desk
+from collector.figures import Figures
+from collector.intake import Accepted, DeviceKey
+from collector.ledger import LATE_MS, Ledger
+from collector.presence import Presence
 from collector.stores.base import StoreAway, StoreError
 from messages import receipt, topics
 from messages.bus import Bus, Disconnected, Incoming, Refused
 from messages.receipt import Receipt
 
-SUBSCRIBE = (topics.ALL_DEVICES, topics.ALL_READINGS)
+SUBSCRIBE = (topics.ALL_DEVICES, topics.ALL_STATUS, topics.ALL_READINGS)
 WINDOW_BYTES = 4 * 1024 * 1024
-MESSAGES_AT_ONCE = 200
+BATCH_MESSAGES, BATCH_BYTES = 500, 256 * 1024
+"""Some five thousand readings: what a database likes to be sent at once."""
+LINGER_S, FEW_MESSAGES = 0.02, 100
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.5, 10.0
 RETENTION_EVERY_S = 3600.0
 SAID_LIMIT = 1000
@@ -38,41 +48,163 @@ R = TypeVar("R")
 class Service:
     """One collector. `run` once."""
 
-    def __init__(self, inbox: Bus, outbox: Bus, desk: Desk, *, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, inbox: Bus, outbox: Bus, desk: Desk, *, clock_ms: Callable[[], int], figures: Figures | None = None
+    ) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._desk = desk
         self._clock_ms = clock_ms
-        self._thread = ThreadPoolExecutor(1, "desk")
+        self.figures = figures or Figures()
+        self.ledger, self.presence = Ledger(), Presence()
+        writers = desk.store.writers
+        self._writers = ThreadPoolExecutor(writers, "writer")
+        # a store for one thread at a time has one thread, which is the desk's too
+        self._desk_thread = self._writers if writers == 1 else ThreadPoolExecutor(1, "desk")
+        self._turns = asyncio.Semaphore(writers)
+        self._in_flight_bytes = 0
+        self._away = ""
         self._said: set[tuple[str, str, str | None]] = set()
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why it can't do its work now."""
+        found = [f"the store is away: {self._away}"] if self._away else []
+        return found + [f"no broker for {name}" for name, bus in self._buses() if not bus.connected]
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
-            await self._done(self._desk.open)
+            await self._done(self._desk_thread, self._desk.open)
             # it may have been killed with an announcement on disk, and what had waited for that still in quarantine
-            await self._done(partial(self._desk.take_again, list(self._desk.devices.known)))
+            await self._done(self._desk_thread, partial(self._desk.take_again, list(self._desk.devices.known)))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._forget_old(), name="retention")
                 while True:
-                    await self._take_in(await self._inbox.some(MESSAGES_AT_ONCE))
+                    await self._turns.acquire()
+                    messages = await self._next()
+                    now_ms = self._clock_ms()
+                    deliveries = [self._desk.judge(message.topic, message.payload, now_ms) for message in messages]
+                    announced = [one.verdict.device for one in deliveries if isinstance(one.verdict, Announced)]
+                    if announced:
+                        await self._alone()
+                        await self._settle(messages, deliveries)
+                        await self._take_again(announced)
+                        self._together()
+                    else:
+                        tasks.create_task(self._settle_in_turn(messages, deliveries))
         finally:
-            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._writers.shutdown(wait=True, cancel_futures=True)
+            self._desk_thread.shutdown(wait=True, cancel_futures=True)
             self._desk.close()
 
-    async def _take_in(self, messages: Sequence[Incoming]) -> None:
+    def look(self) -> None:
+        """Bring the figures up to date that nobody brings by himself."""
         now_ms = self._clock_ms()
-        deliveries = [self._desk.judge(message.topic, message.payload, now_ms) for message in messages]
-        settled = await self._done(partial(self._desk.put_away, deliveries))
+        self.figures.inbox_bytes.set(self._inbox.inbox_bytes)
+        self.figures.in_flight_bytes.set(self._in_flight_bytes)
+        self.figures.store_away.set(bool(self._away))
+        states = [self.presence.edge_state(edge, now_ms) for edge in self.presence.edges]
+        for state in ("online", "silent", "offline"):
+            self.figures.edges.labels(state).set(states.count(state))
+
+    async def on_desk(self, work: Callable[[], R]) -> R:
+        """On the thread that may ask the store and the quarantine. Raises StoreError."""
+        return await asyncio.get_running_loop().run_in_executor(self._desk_thread, work)
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Something of our own, until the broker has it, or won't."""
+        session = await self._outbox.up()
+        while True:
+            try:
+                return await self._outbox.publish(topic, payload, retain=retain)
+            except Disconnected:
+                session = await self._outbox.up(session)
+            except Refused as error:
+                return self._say(topic, "not published", f"{error}; may the collector write there?")
+
+    def _buses(self) -> list[tuple[str, Bus]]:
+        return [("readings", self._inbox), ("receipts", self._outbox)]
+
+    async def _next(self) -> list[Incoming]:
+        messages = await self._inbox.some(BATCH_MESSAGES, most_bytes=BATCH_BYTES)
+        if len(messages) < FEW_MESSAGES and not self._inbox.inbox_bytes:
+            await asyncio.sleep(LINGER_S)
+            if self._inbox.inbox_bytes:
+                messages += await self._inbox.some(BATCH_MESSAGES, most_bytes=BATCH_BYTES)
+        return messages
+
+    async def _alone(self) -> None:
+        """Until all batches before this one are settled. It has one turn already."""
+        for _ in range(self._desk.store.writers - 1):
+            await self._turns.acquire()
+
+    def _together(self) -> None:
+        for _ in range(self._desk.store.writers):
+            self._turns.release()
+
+    async def _settle_in_turn(self, messages: Sequence[Incoming], deliveries: Sequence[Delivery]) -> None:
+        try:
+            await self._settle(messages, deliveries)
+        finally:
+            self._turns.release()
+
+    async def _settle(self, messages: Sequence[Incoming], deliveries: Sequence[Delivery]) -> None:
+        began_s = asyncio.get_running_loop().time()
+        payload_bytes = sum(len(message.payload) for message in messages)
+        self._in_flight_bytes += payload_bytes
+        settled = await self._put_away(deliveries)
+        self._account(settled)
+        for topic, one in receipts(fates(settled)):
+            await self._receipt(topic, one)
+        for message in messages:
+            message.ack()
+        self._in_flight_bytes -= payload_bytes
+        self.figures.settled(settled, asyncio.get_running_loop().time() - began_s)
+
+    async def _put_away(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        settled = deliveries
+        if any(isinstance(delivery.verdict, Announced) for delivery in deliveries):
+            await self._done(self._desk_thread, partial(self._desk.remember, deliveries))
+        if any(isinstance(delivery.verdict, Accepted) for delivery in deliveries):
+            began_s = asyncio.get_running_loop().time()
+            settled = await self._done(self._writers, partial(self._desk.store_all, deliveries))
+            self.figures.wrote(asyncio.get_running_loop().time() - began_s)
+        if any(delivery.reasons for delivery in settled):
+            await self._done(self._desk_thread, partial(self._desk.keep, settled))
         for delivery in settled:
             for reason in delivery.reasons:
                 self._say(delivery.topic, f"in quarantine: {reason.fault}", reason.detail, reason.device)
-        words = fates(settled)
-        if announced := [one.verdict.device for one in deliveries if isinstance(one.verdict, Announced)]:
-            words += await self._done(partial(self._desk.take_again, announced))
-        await asyncio.gather(*(self._receipt(topic, one) for topic, one in receipts(words)))
-        for message in messages:
-            message.ack()
+        return settled
+
+    async def _take_again(self, announced: Sequence[DeviceKey]) -> None:
+        """What had waited in quarantine for these devices."""
+        found = await self._done(self._desk_thread, partial(self._desk.take_again, announced))
+        for topic, one in receipts(found):
+            await self._receipt(topic, one)
+
+    def _account(self, settled: Sequence[Delivery]) -> None:
+        """Ledger and presence hear of it."""
+        now_ms = self._clock_ms()
+        for delivery in settled:
+            origin = delivery.origin
+            if origin is None:
+                continue
+            edge = (origin.site, origin.edge)
+            quarantined = sum(reason.records for reason in delivery.reasons)
+            match delivery.verdict:
+                case Accepted(points=points) as accepted:
+                    late = len(points) if delivery.received_at_ms - points[-1].reading.at_ms > LATE_MS else 0
+                    self.ledger.readings(edge, stored=len(points), quarantined=quarantined, late=late)
+                    self.figures.late(late)
+                    self.presence.took(edge, accepted, delivery.received_at_ms)
+                case Said(status=status):
+                    self.ledger.said(edge, status, now_ms)
+                    self.presence.said(edge, status.online, status.clock_trusted is not False, now_ms)
+                case Announced(device=device, announcement=None):
+                    self.presence.forget(device)
+                case _ if quarantined:
+                    self.ledger.readings(edge, stored=0, quarantined=quarantined, late=0)
 
     async def _receipt(self, topic: str, one: Receipt) -> None:
         """Until the broker has it, or won't.
@@ -80,28 +212,37 @@ class Service:
         What the broker refuses, it refuses every time: that edge repeats its packs for as long as it lasts, and the
         others must not wait for it.
         """
+        origin = topics.origin(topic)
+        assert origin is not None
+        self.figures.doubled(self.ledger.settled((origin.site, origin.edge), one))
         session = await self._outbox.up()
         while True:
             try:
-                return await self._outbox.publish(topic, receipt.encode(one))
+                await self._outbox.publish(topic, receipt.encode(one))
             except Disconnected:
                 session = await self._outbox.up(session)
             except Refused as error:
+                self.figures.receipt("refused")
                 return self._say(topic, "receipt refused", f"{error}; may the collector write there?")
+            else:
+                return self.figures.receipt("taken")
 
-    async def _done(self, work: Callable[[], R]) -> R:
-        """The result of `work`, on the desk's thread, once the store is there."""
+    async def _done(self, threads: ThreadPoolExecutor, work: Callable[[], R]) -> R:
+        """The result of `work`, on one of `threads`, once the store is there."""
         failures = 0
         while True:
             try:
-                result = await self._on_thread(work)
+                result = await asyncio.get_running_loop().run_in_executor(threads, work)
             except StoreAway as error:
                 failures += 1
-                if failures == 1:
+                self.figures.store_failed()
+                if not self._away:
                     log.warning("store is away", why=str(error))
+                self._away = str(error)
                 await asyncio.sleep(backoff_s(failures))
             else:
-                if failures:
+                if failures and self._away:
+                    self._away = ""
                     log.info("store is back", tries=failures)
                 return result
 
@@ -110,13 +251,10 @@ class Service:
         while self._desk.retention_ms is not None:
             before_ms = self._clock_ms() - self._desk.retention_ms
             try:
-                await self._on_thread(partial(self._desk.store.delete_before, before_ms))
+                await self.on_desk(partial(self._desk.store.delete_before, before_ms))
             except StoreError as error:
                 log.warning("what is older than the retention stays for now", why=str(error))
             await asyncio.sleep(RETENTION_EVERY_S)
-
-    async def _on_thread(self, work: Callable[[], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _say(self, topic: str, fault: str, why: str, device: str | None = None) -> None:
         """Each fault of each sender once: the quarantine has them all, and a loose wire would fill the log."""

@@ -104,12 +104,18 @@ class Bus:
             for message in await self.some(1):
                 yield message
 
-    async def some(self, most: int) -> list[Incoming]:
-        """At least one message and at most `most`: what has arrived so far."""
+    async def some(self, most: int, *, most_bytes: int | None = None) -> list[Incoming]:
+        """At least one message and at most `most`: what has arrived so far, up to `most_bytes` of payload."""
         while not self._inbox:
             self._arrived.clear()
             await self._arrived.wait()
-        taken = [self._inbox.popleft() for _ in range(min(most, len(self._inbox)))]
+        taken = [self._inbox.popleft()]
+        held_bytes = len(taken[0].payload)
+        while self._inbox and len(taken) < most:
+            held_bytes += len(self._inbox[0].payload)
+            if most_bytes is not None and held_bytes > most_bytes:
+                break
+            taken.append(self._inbox.popleft())
         self._inbox_bytes -= sum(message.weight_bytes for message in taken)
         if self._link and self._inbox_bytes <= self._window_bytes // 2:
             self._link.resume()

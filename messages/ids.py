@@ -1,6 +1,7 @@
 """Names of things. A `NewType` each, so that a device is never passed where an edge is meant."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, NewType
 
 from pydantic import StringConstraints
@@ -22,5 +23,14 @@ ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 _IDENTIFIER = re.compile(IDENTIFIER)
 
 
+LONGEST = 63
+
+
 def is_identifier(text: str) -> bool:
+    return len(text) <= LONGEST and _is_identifier(text)
+
+
+@lru_cache(maxsize=16384)
+def _is_identifier(text: str) -> bool:
+    """The same few are asked for again and again; what is long is never remembered."""
     return _IDENTIFIER.fullmatch(text) is not None

@@ -10,10 +10,10 @@ One bad record costs itself, not its pack, unless it holds base fields that othe
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -89,15 +89,14 @@ class BadRecord:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pack:
+class Pack(NamedTuple):
     """`edge`, `stream` and `number` are None in a pack of a foreign publisher that numbers nothing."""
 
     edge: EdgeId | None
     stream: StreamId | None
     number: int | None
     readings: Sequence[Reading]
-    bad: Sequence[BadRecord] = field(default=())
+    bad: Sequence[BadRecord] = ()
     clock_trusted: bool = True
     """False: the edge guessed the times, and they may be hours off. Whoever hears it live had better go by the arrival."""
 

@@ -1,5 +1,6 @@
 """Sets of pack numbers, kept as ranges: an hour's packs are two integers, not thousands."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 Range = tuple[int, int]
@@ -20,6 +21,21 @@ def merged(parts: Iterable[Range]) -> list[Range]:
         else:
             whole.append((first, last))
     return whole
+
+
+def add(whole: list[Range], first: int, last: int) -> int:
+    """Put a range into ascending ranges that don't touch, in place; how many of its numbers were new."""
+    start = bisect_left(whole, (first, first))
+    if start and whole[start - 1][1] >= first - 1:
+        start -= 1
+    end = start
+    low, high, known = first, last, 0
+    while end < len(whole) and whole[end][0] <= last + 1:
+        known += max(0, min(whole[end][1], last) - max(whole[end][0], first) + 1)
+        low, high = min(low, whole[end][0]), max(high, whole[end][1])
+        end += 1
+    whole[start:end] = [(low, high)]
+    return last - first + 1 - known
 
 
 def missing(known: Iterable[Range], upto: int, *, since: int = 1) -> list[Range]:

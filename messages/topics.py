@@ -1,6 +1,7 @@
 """The topic tree of the wire, version 1: written here and nowhere else."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
@@ -12,6 +13,11 @@ ALL_RECEIPTS = f"{ROOT}/+/+/receipts"
 ALL_STATUS = f"{ROOT}/+/+/status"
 ALL_DEVICES = f"{ROOT}/+/+/devices/+"
 ALL_RESULTS = f"{ROOT}/+/+/results/+"
+
+
+def shared(group: str, topic: str) -> str:
+    """A subscription whose messages go to one of the group's members each (MQTT 5 section 4.8.2)."""
+    return f"$share/{group}/{topic}"
 
 
 def readings(site: SiteId, edge: EdgeId) -> str:
@@ -55,6 +61,15 @@ class Origin:
 
 def origin(topic: str) -> Origin | None:
     """Site, edge and leaf of an edge's topic; None for a topic of another shape, or with a name that is no identifier."""
+    return _origin(topic) if len(topic) <= LONGEST else None
+
+
+LONGEST = 300
+"""Of ours; a longer topic is nobody's, and is not remembered."""
+
+
+@lru_cache(maxsize=8192)
+def _origin(topic: str) -> Origin | None:
     match topic.split("/"):
         case ["gridcall", "1", site, edge, ("readings" | "receipts" | "status") as leaf]:
             named = all(map(is_identifier, (site, edge)))

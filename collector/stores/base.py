@@ -13,6 +13,9 @@ from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
 from messages.reading import Reading
 
+WRITERS = 3
+"""Writes at the same time to a database on the network: one is judged by it while the next travels."""
+
 
 class StoreError(Exception):
     """Base of the errors below."""
@@ -38,8 +41,7 @@ class Point(NamedTuple):
     building: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackRow:
+class PackRow(NamedTuple):
     """That a pack is stored, and which span of time its readings cover (UTC ms, both included)."""
 
     stream: StreamId
@@ -71,6 +73,9 @@ class Sample:
 
 class Store(Protocol):
     """One history of readings. Every method raises StoreAway or StoreRefused."""
+
+    writers: int
+    """How many threads may call `write` at the same time."""
 
     def write(self, batches: Sequence[Batch]) -> None:
         """Returns when everything is durable: a receipt may follow. Makes the store if there is none, even for nothing.

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from collector.stores.base import Batch, PackRow, Sample, StoreAway, StoreRefused
+from collector.stores.base import WRITERS, Batch, PackRow, Sample, StoreAway, StoreRefused
 from collector.stores.history import by_number, in_order, newest, stretch_ms, within
 from collector.stores.line_protocol import PACKS, channel_of, field_of, quality_field_of, read_value, requests
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
@@ -36,11 +36,13 @@ _Series = dict[str, Any]
 class InfluxStore:
     """See `collector.stores.base.Store`. `url` is "http://host:8086"."""
 
+    writers = WRITERS
+
     def __init__(self, url: str, database: str, *, username: str | None = None, password: str | None = None) -> None:
         self._url = url
         self._database = database
         self._http = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S), retries=False
+            maxsize=WRITERS, timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S), retries=False
         )
         self._headers = urllib3.make_headers(basic_auth=f"{username}:{password or ''}") if username else {}
 

@@ -21,7 +21,7 @@ from influxdb_client.client.flux_csv_parser import FluxCsvParserException, FluxQ
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 
-from collector.stores.base import Batch, PackRow, Sample, StoreAway, StoreError, StoreRefused
+from collector.stores.base import WRITERS, Batch, PackRow, Sample, StoreAway, StoreError, StoreRefused
 from collector.stores.history import EARLIEST_MS, LATEST_MS, by_number, in_order, newest, stretch_ms, within
 from collector.stores.line_protocol import PACKS, channel_of, field_of, quality_field_of, read_value, requests
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
@@ -38,10 +38,18 @@ _Row = dict[str, Any]
 class Influx2Store:
     """See `collector.stores.base.Store`. `url` is "http://host:8086"."""
 
+    writers = WRITERS
+
     def __init__(self, url: str, *, token: str, org: str, bucket: str) -> None:
         self._url = url
         self._bucket = bucket
-        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=(CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS))
+        self._client = InfluxDBClient(
+            url=url,
+            token=token,
+            org=org,
+            timeout=(CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS),
+            connection_pool_maxsize=WRITERS,
+        )
         self._writer = self._client.write_api(write_options=SYNCHRONOUS)
 
     def write(self, batches: Sequence[Batch]) -> None:

@@ -45,6 +45,8 @@ _SeriesKey = tuple[str, str, str, str, str, str]
 class SqliteStore:
     """See `collector.stores.base.Store`."""
 
+    writers = 1
+
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA)
         self._ids: dict[_SeriesKey, int] = {}

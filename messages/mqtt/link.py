@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from messages.broker import Broker
 
@@ -48,8 +49,7 @@ class Outgoing:
     retain: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Incoming:
+class Incoming(NamedTuple):
     """A message that the broker keeps until `ack()`. Call it from the event loop when its content is safe.
 
     In any order; but the broker hears of it only when all that came before is acknowledged too, so leave none out.

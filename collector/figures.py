@@ -1,0 +1,126 @@
+"""The collector's figures, as Prometheus scrapes them: every fate a counter, every queue a gauge in bytes, delays as histograms.
+
+Counted per batch, not per reading, where that says the same.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from collector.delivery import Announced, Delivery, Said
+from collector.intake import Accepted, Refused
+from collector.ledger import LATE_MS
+
+DELAYS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+
+
+class Figures:
+    """One collector's. Each service has its own, so that tests don't share any."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self._messages = Counter("gridcall_messages", "Messages by what became of them", ["fate"], registry=registry)
+        self._readings = Counter("gridcall_readings", "Readings by what became of them", ["fate"], registry=registry)
+        self._refusals = Counter(
+            "gridcall_refusals", "Records and messages in quarantine, by reason", ["reason"], registry=registry
+        )
+        self._doubled = Counter(
+            "gridcall_doubled_packs", "Packs that came again after they were settled", registry=registry
+        )
+        self._late = Counter(
+            "gridcall_late_readings", f"Readings older than {LATE_MS // 1000} s at their arrival", registry=registry
+        )
+        self._receipts = Counter("gridcall_receipts", "Receipts by what the broker said", ["answer"], registry=registry)
+        self._store_failures = Counter(
+            "gridcall_store_failures", "Attempts that found the store away", registry=registry
+        )
+        self.inbox_bytes = Gauge("gridcall_inbox_bytes", "Messages that wait in memory", registry=registry)
+        self.in_flight_bytes = Gauge(
+            "gridcall_in_flight_bytes", "Payload of the batches that are being settled", registry=registry
+        )
+        self.quarantine_bytes = Gauge("gridcall_quarantine_bytes", "What the quarantine holds", registry=registry)
+        self.quarantine_dropped = Gauge(
+            "gridcall_quarantine_dropped", "Messages that had to make room in quarantine", registry=registry
+        )
+        self.series = Gauge(
+            "gridcall_series", "Channels of devices that were written since the start", registry=registry
+        )
+        self.store_away = Gauge("gridcall_store_away", "1 while the store is away", registry=registry)
+        self.missing_packs = Gauge(
+            "gridcall_missing_packs", "Packs that are nowhere", ["site", "edge"], registry=registry
+        )
+        self.breaches = Gauge("gridcall_ledger_breaches", "Edges whose ledger does not balance", registry=registry)
+        self.edges = Gauge("gridcall_edges", "Edges by state", ["state"], registry=registry)
+        self._write_s = Histogram(
+            "gridcall_write_seconds", "One write of the store", buckets=DELAYS_S, registry=registry
+        )
+        self._settle_s = Histogram(
+            "gridcall_settle_seconds",
+            "From arrival in memory to receipt and acknowledgement",
+            buckets=DELAYS_S,
+            registry=registry,
+        )
+        self._age_s = Histogram(
+            "gridcall_reading_age_seconds",
+            "Age of a batch's newest reading at its arrival",
+            buckets=DELAYS_S,
+            registry=registry,
+        )
+
+    def settled(self, settled: Sequence[Delivery], seconds: float) -> None:
+        """A batch has its end."""
+        messages, readings, refusals = Tally[str](), Tally[str](), Tally[str]()
+        newest_age_ms: int | None = None
+        for delivery in settled:
+            match delivery.verdict:
+                case Accepted(points=points, reasons=reasons):
+                    messages["stored in part" if reasons else "stored"] += 1
+                    readings["stored"] += len(points)
+                    age_ms = delivery.received_at_ms - points[-1].reading.at_ms
+                    newest_age_ms = age_ms if newest_age_ms is None else min(newest_age_ms, age_ms)
+                case Refused():
+                    messages["quarantined"] += 1
+                case Announced():
+                    messages["announcement"] += 1
+                case Said():
+                    messages["status"] += 1
+            for reason in delivery.reasons:
+                refusals[reason.fault.value] += reason.records
+                readings["quarantined"] += reason.records
+        for tally, counter in ((messages, self._messages), (readings, self._readings), (refusals, self._refusals)):
+            for label, count in tally.items():
+                counter.labels(label).inc(count)
+        self._settle_s.observe(seconds)
+        if newest_age_ms is not None:
+            self._age_s.observe(max(newest_age_ms, 0) / 1000)
+
+    def late(self, readings: int) -> None:
+        self._late.inc(readings)
+
+    def doubled(self, packs: int) -> None:
+        self._doubled.inc(packs)
+
+    def receipt(self, answer: str) -> None:
+        """ "taken" or "refused"."""
+        self._receipts.labels(answer).inc()
+
+    def wrote(self, seconds: float) -> None:
+        self._write_s.observe(seconds)
+
+    def store_failed(self) -> None:
+        self._store_failures.inc()
+
+    def text(self) -> bytes:
+        """As https://prometheus.io/docs/instrumenting/exposition_formats/ has it."""
+        return generate_latest(self._registry)
