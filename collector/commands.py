@@ -1,6 +1,7 @@
 """`gridcall collector`: run it, check its configuration, look into its quarantine."""
 
 import asyncio
+import gc
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from messages.bus import Bus
 from messages.settings import ConfigError
 
 PAGE = 100
+GARBAGE = (100_000, 50, 100)
+"""When the collector of circles looks: tuples by the ten thousand come and go here, and none of them is in a circle. Worth a fifth
+of the throughput."""
 QUARANTINE = "quarantine.db"
 
 app = typer.Typer(
@@ -50,6 +54,7 @@ def run(config: ConfigPath) -> None:
         configuration.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{config}: folder: {error}") from error
+    gc.set_threshold(*GARBAGE)
     asyncio.run(_serve(configuration, _desk(configuration)))
 
 

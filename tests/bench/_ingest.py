@@ -41,6 +41,9 @@ class Ingest:
         command = [sys.executable, "-m", "tests.bench._mqtt_load", *words]
         return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
+    def restart(self, number: int) -> None:
+        self.collectors[number] = start(self.folder, self.folder / f"collector-{number}.toml")
+
     def packs(self) -> int:
         return self.count("SELECT count(number) FROM gridcall_packs")
 
@@ -87,10 +90,11 @@ def running(folder: Path, *, collectors: int = 1, store: str | None = None) -> I
         ingest = Ingest(folder, broker, influx, [])
         ingest.base_ms = time.time_ns() // 1_000_000 - 3_600_000
         for number in range(collectors):
-            config = configure(folder, broker, store or f"influxdb://127.0.0.1:{influx.port}/{DATABASE}", number)
-            process = start(folder, config)
-            ingest.collectors.append(process)
-            stack.callback(stop, process)
+            config = configure(
+                folder, broker, store or f"influxdb://127.0.0.1:{influx.port}/{DATABASE}", number, group=collectors > 1
+            )
+            ingest.collectors.append(start(folder, config))
+            stack.callback(lambda number: stop(ingest.collectors[number]), number)
             subscribed(folder, number)
         first = ingest.load(1, 1)
         finished(first)
@@ -98,12 +102,14 @@ def running(folder: Path, *, collectors: int = 1, store: str | None = None) -> I
         yield ingest
 
 
-def configure(folder: Path, broker: MqttBroker, store: str, number: int = 0) -> Path:
+def configure(folder: Path, broker: MqttBroker, store: str, number: int = 0, *, group: bool = False) -> Path:
     config = folder / f"collector-{number}.toml"
     config.write_text(
         f"""name = "collector-{number}"
 store = "{store}"
 folder = "state-{number}"
+{'group = "collectors"' if group else ""}
+retention = "30d"
 [broker]
 port = {broker.port}
 username = "collector"

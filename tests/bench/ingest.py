@@ -25,7 +25,7 @@ from tests.bench.figure import Figure
 
 STEP_S = 4.0
 LATE_S = 1.0
-RUNGS = (0.6, 0.75, 0.9, 1.0, 1.1)
+RUNGS = (0.7, 0.85, 1.0, 1.15, 1.3)
 """Of what one closed-loop run has shown."""
 SAMPLE = {1: 60_000, 10: 20_000, 50: 8_000}
 BODY_LINES = 5000

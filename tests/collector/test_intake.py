@@ -52,7 +52,7 @@ def test_a_good_pack_becomes_points_with_what_is_known_of_the_device() -> None:
     assert first.reading == reading(unit="%LEL")
     assert second.reading == reading("alarm_contact", True)
     assert verdict.pack == PackRow(stream=STREAM, number=7, first_at_ms=NOW_MS, last_at_ms=NOW_MS, readings=2)
-    assert verdict.reasons == []
+    assert not verdict.reasons
 
 
 def test_a_number_without_a_unit_is_in_the_unit_of_its_kind_and_is_a_float() -> None:

@@ -70,6 +70,7 @@ CASES = [
     Case("edge_agent", "clock", "clock_trusted", True, False, 3600, True, 60),
     Case("reflex", "failed", "failed", False, True, 0, False, 0),
     Case("reflex", "acting", "raised", False, True, 0, False, 0),
+    Case("edge_ledger", "breach", "balanced", True, False, 60, True, 600),
 ]
 
 
@@ -138,6 +139,7 @@ def test_life_safety_is_gas_and_a_failed_reflex_and_red_and_orange_are_held_wher
         "forced",
         "opened_unasked",
         "failed",
+        "breach",
     }
 
 
