@@ -1,7 +1,9 @@
 """What was seen of each device during an acceptance, and what the installer said of it. Pure.
 
-A device passes when every channel of its model was heard in good quality. Whether the right device moved when the right
-cover was lifted only a person can say: that is the verdict, and it stands beside what was seen.
+A device passes when it was heard during the acceptance, is there at its end, and every channel of its model came in good
+quality. Of a device that is asked, every channel must have come during the acceptance; one that speaks by itself may have said
+the slow ones, such as a battery's state, before. Whether the right device moved when the right cover was lifted only a
+person can say: that is the verdict, and it stands beside what was seen.
 """
 
 from collections.abc import Mapping
@@ -36,6 +38,8 @@ class SeenChannel:
     """When it became what; the first MOST_CHANGES."""
     bad: bool
     """It was of bad quality at some time."""
+    before: bool = False
+    """It was heard before the acceptance and not since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,10 @@ class SeenDevice:
     errors: int = 0
     before: tuple[int, int] | None = None
     """Answers and errors when it began: an agent counts from its own start."""
+    since_ms: int | None = None
+    """When it began, by the clock of the agent."""
+    away: bool = False
+    """At the end."""
     latency_s: float | None = None
 
 
@@ -60,9 +68,13 @@ class Entry:
     note: str = ""
 
 
-def look(seen: SeenDevice, now: DeviceNow) -> SeenDevice:
-    """What one more snapshot adds."""
-    before = seen.before or (now.answers, now.errors)
+def look(seen: SeenDevice, now: DeviceNow, at_ms: int) -> SeenDevice:
+    """What one more snapshot, taken at `at_ms`, adds."""
+    before, since_ms = seen.before, seen.since_ms
+    if before is None or since_ms is None:
+        before, since_ms = (now.answers, now.errors), at_ms
+    elif now.answers < before[0]:  # an agent that was started anew counts from 0
+        before = (0, 0)
     channels = dict(seen.channels)
     for name, found in now.channels.items():
         known = channels.get(name)
@@ -70,11 +82,26 @@ def look(seen: SeenDevice, now: DeviceNow) -> SeenDevice:
             is_number = not isinstance(found.value, bool | str)
             bound = float(found.value) if is_number else None
             channels[name] = SeenChannel(
-                found.value, found.value, found.at_ms, bound, bound, (), found.quality is Quality.BAD
+                found.value,
+                found.value,
+                found.at_ms,
+                bound,
+                bound,
+                (),
+                found.quality is Quality.BAD,
+                before=found.at_ms < since_ms,
             )
         elif found.at_ms > known.last_at_ms:
             channels[name] = _later(known, found.value, found.at_ms, bad=found.quality is Quality.BAD)
-    return SeenDevice(channels, now.answers - before[0], now.errors - before[1], before, now.latency_s)
+    return SeenDevice(
+        channels=channels,
+        answers=now.answers - before[0],
+        errors=max(now.errors - before[1], 0),
+        before=before,
+        since_ms=since_ms,
+        away=now.away,
+        latency_s=now.latency_s,
+    )
 
 
 def _later(known: SeenChannel, value: Value, at_ms: int, *, bad: bool) -> SeenChannel:
@@ -84,9 +111,26 @@ def _later(known: SeenChannel, value: Value, at_ms: int, *, bad: bool) -> SeenCh
     low, high = known.low, known.high
     if low is not None and high is not None and not isinstance(value, bool | str):
         low, high = min(low, value), max(high, value)
-    return replace(known, last=value, last_at_ms=at_ms, low=low, high=high, changes=changes, bad=known.bad or bad)
+    return replace(
+        known,
+        last=value,
+        last_at_ms=at_ms,
+        low=low,
+        high=high,
+        changes=changes,
+        bad=(known.bad and not known.before) or bad,
+        before=False,
+    )
 
 
 def missing(seen: SeenDevice, wanted: Mapping[str, object]) -> list[str]:
-    """Channels of the model that were not heard, or not in good quality."""
-    return [name for name in wanted if name not in seen.channels or seen.channels[name].bad]
+    """Channels of the model that were not heard. All of them if the device wasn't."""
+    if not seen.answers or seen.away:
+        return list(wanted)
+    asked = seen.latency_s is not None
+    return [name for name in wanted if (found := seen.channels.get(name)) is None or (found.before and asked)]
+
+
+def bad(seen: SeenDevice, wanted: Mapping[str, object]) -> list[str]:
+    """Channels that were heard, and in bad quality."""
+    return [name for name in wanted if name in seen.channels and seen.channels[name].bad]

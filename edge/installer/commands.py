@@ -22,6 +22,8 @@ from edge.models.product import Model
 from edge.sources.port import LinkError
 from messages.settings import ConfigError, duration_s, suggest
 
+SHORTEST_WATCH_S = 2
+
 File = Annotated[Path, typer.Argument(metavar="CONFIG", help="The agent's configuration, e.g. edge.toml.")]
 In = Annotated[str, typer.Option("--language", help="zh or en; without it, as the terminal's LANG says.")]
 
@@ -115,6 +117,12 @@ def accept(
         watch_s = duration_s(watch) if watch else None
     except ValueError as error:
         raise ConfigError(f"--watch: {error}") from error
+    if watch_s is not None and watch_s < SHORTEST_WATCH_S:
+        raise ConfigError(f"--watch: at least {SHORTEST_WATCH_S} s is wanted: a device must be heard in it")
+    if sheet.exists():
+        raise ConfigError(f"--sheet: {sheet} is there already, perhaps signed: take another name")
+    if not os.access(sheet.absolute().parent, os.W_OK):
+        raise ConfigError(f"--sheet: {sheet.absolute().parent} is no folder that this user may write to")
     installer = by or typer.prompt("安装人 Installer" if spoken == "zh" else "Installer")
     from edge.installer import terminal
 

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from edge.agent import sources
 from edge.configuration.config import Config
 from edge.installer import tap
 from edge.installer.snapshot import Latest, Snapshot, taken
+from edge.sources.port import LinkError
 from messages.reading import Reading
 
-EVERY_S = 1.0
+EVERY_S, PATIENCE_S = 1.0, 10.0
 
 
 @asynccontextmanager
@@ -22,7 +24,7 @@ async def looking(config: Config, clock_ms: Callable[[], int]) -> AsyncIterator[
     except OSError:
         pass
     else:
-        yield True, _chained(first, from_agent)
+        yield True, _lasting(first, from_agent, config.folder)
         return
     latest: Latest = {}
 
@@ -41,10 +43,20 @@ async def looking(config: Config, clock_ms: Callable[[], int]) -> AsyncIterator[
                 task.cancel()
 
 
-async def _chained(first: Snapshot, rest: AsyncIterator[Snapshot]) -> AsyncIterator[Snapshot]:
+async def _lasting(first: Snapshot, rest: AsyncIterator[Snapshot], folder: Path) -> AsyncIterator[Snapshot]:
+    """Also past a reload of the agent, or a restart that is over soon. Raises LinkError when it is not."""
     yield first
-    async for snapshot in rest:
-        yield snapshot
+    failures = 0
+    while failures * EVERY_S < PATIENCE_S:
+        try:
+            async for snapshot in rest:
+                failures = 0
+                yield snapshot
+        except OSError:
+            failures += 1
+            await asyncio.sleep(EVERY_S)
+            rest = tap.snapshots(folder)
+    raise LinkError("the agent has ended")
 
 
 async def _every_second(look: Callable[[], Snapshot]) -> AsyncIterator[Snapshot]:

@@ -12,7 +12,7 @@ from html import escape
 
 from edge.configuration.config import Device
 from edge.installer import words
-from edge.installer.acceptance import Entry, SeenChannel, Verdict, missing
+from edge.installer.acceptance import Entry, SeenChannel, Verdict, bad, missing
 from edge.models.product import Model
 from messages.ids import DeviceId
 from messages.kind import Channel
@@ -86,6 +86,11 @@ def device_facts(device: Device[Model], entry: Entry) -> list[Cells]:
     if unheard := missing(seen, device.model.channels):
         names = ", ".join(words.said(device.kind.channels[name].name, "zh") + f" {name}" for name in unheard)
         pairs.append(("未收到 Not heard", names))
+    if doubtful := bad(seen, device.model.channels):
+        names = ", ".join(words.said(device.kind.channels[name].name, "zh") + f" {name}" for name in doubtful)
+        pairs.append(("数值不可信 Bad quality", names))
+    if seen.away:
+        pairs.append(("失联 Away", "结束时没有应答 no answer at the end"))
     if entry.note:
         pairs.append(("备注 Note", entry.note))
     return pairs

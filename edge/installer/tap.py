@@ -27,7 +27,7 @@ class Tap:
     def __init__(self, folder: Path, look: Callable[[], Snapshot]) -> None:
         self._path = folder / FILE
         self._look = look
-        self._readers = 0
+        self._readers: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """For ever, or until it turns out that there can be no socket here: the agent does without."""
@@ -41,23 +41,28 @@ class Tap:
         except OSError as error:
             log.warning("`gridcall edge monitor` can't look into this agent", why=str(error))
             return
-        async with server:
-            await server.serve_forever()
+        try:
+            async with server:
+                await server.serve_forever()
+        finally:
+            for reader in self._readers:  # who looks on shall not go on looking at an agent that is over
+                reader.cancel()
 
     async def _tell(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._readers >= MOST_READERS:
+        task = asyncio.current_task()
+        if task is None or len(self._readers) >= MOST_READERS:
             writer.close()
             return
-        self._readers += 1
+        self._readers.add(task)
         try:
             while True:
                 writer.write(dump(self._look()) + b"\n")
                 await writer.drain()
                 await asyncio.sleep(EVERY_S)
-        except (ConnectionError, BrokenPipeError):
+        except (ConnectionError, BrokenPipeError, asyncio.CancelledError):
             pass
         finally:
-            self._readers -= 1
+            self._readers.discard(task)
             writer.close()
 
 

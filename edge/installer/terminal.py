@@ -4,6 +4,7 @@ Prints; the only one here that does. What is shown is decided in scan.py, table.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -17,6 +18,7 @@ from edge.configuration.config import Config, Device, of
 from edge.configuration.tables import LineSettings
 from edge.installer import table
 from edge.installer.acceptance import Entry, SeenDevice, Verdict, look, missing
+from edge.installer.acceptance import bad as bad_channels
 from edge.installer.look import looking
 from edge.installer.prober import Report, compared, probe
 from edge.installer.scan import Speed
@@ -93,7 +95,7 @@ async def monitor(config: Config, shown: list[Device[Model]], spoken: Language, 
         if not from_agent:
             print("no agent is running here: reading the devices myself; nothing is stored", file=sys.stderr)
         with Live(auto_refresh=False, screen=False) if live else nullcontext() as screen:
-            async for now in snapshots:
+            async for now in _until_it_ends(snapshots):
                 rows = [row for row in table.rows(shown, now, spoken) if row.bad or not bad]
                 if isinstance(screen, Live):
                     screen.update(table.table(rows, now, spoken), refresh=True)
@@ -103,6 +105,14 @@ async def monitor(config: Config, shown: list[Device[Model]], spoken: Language, 
                         return
 
 
+async def _until_it_ends(snapshots: AsyncIterator[Snapshot]) -> AsyncIterator[Snapshot]:
+    try:
+        async for now in snapshots:
+            yield now
+    except LinkError as error:
+        raise ConfigError(str(error)) from error
+
+
 def _all_tried(now: Snapshot) -> bool:
     return all(device.answers or device.errors or device.away for device in now.devices)
 
@@ -110,18 +120,29 @@ def _all_tried(now: Snapshot) -> bool:
 async def accept(
     config: Config, devices: list[Device[Model]], installer: str, watch_s: float | None, spoken: Language
 ) -> Sheet:
+    """Who gives up in the middle has a sheet of what was done. Raises ConfigError when nothing can be seen any more."""
     begun_at_ms = clock_ms()
-    async with looking(config, clock_ms) as (_, snapshots):
-        walk = _Walk(devices, spoken)
-        looker = asyncio.create_task(walk.look_on(snapshots))
-        try:
-            if watch_s is None:
-                entries = [await walk.ask(device) for device in devices]
-            else:
-                await asyncio.sleep(watch_s)
-                entries = [walk.judged(device) for device in devices]
-        finally:
-            looker.cancel()
+    entries: list[Entry] = []
+    walk = _Walk(devices, spoken)
+    try:
+        async with looking(config, clock_ms) as (_, snapshots):
+            walk.looker = asyncio.create_task(walk.look_on(snapshots))
+            try:
+                if watch_s is None:
+                    for device in devices:
+                        entries.append(await walk.ask(device))
+                else:
+                    await walk.watch(watch_s)
+                    entries = [walk.judged(device) for device in devices]
+            finally:
+                walk.looker.cancel()
+                await asyncio.gather(walk.looker, return_exceptions=True)
+    except (asyncio.CancelledError, _InputEnded):  # Ctrl-C, or the terminal has gone
+        print("\n中止" if spoken == "zh" else "\nbroken off")
+    except LinkError as error:
+        raise ConfigError(f"{error}; what was seen before does not count: begin again") from error
+    done = {entry.device for entry in entries}
+    entries += [Entry(device.id, SeenDevice(), Verdict.SKIPPED) for device in devices if device.id not in done]
     return Sheet(
         site=config.site,
         edge=config.edge,
@@ -137,23 +158,32 @@ async def accept(
 class _Walk:
     """One device after the other; all of them are watched all the time."""
 
+    looker: asyncio.Task[None]
+
     def __init__(self, devices: list[Device[Model]], spoken: Language) -> None:
         self._devices = devices
         self._spoken = spoken
         self._seen: dict[str, SeenDevice] = {device.id: SeenDevice() for device in devices}
         self._now: Snapshot | None = None
+        self._lines = _Lines()
 
     async def look_on(self, snapshots: AsyncIterator[Snapshot]) -> None:
         async for now in snapshots:
             self._now = now
             for device in now.devices:
                 if device.id in self._seen:
-                    self._seen[device.id] = look(self._seen[device.id], device)
+                    self._seen[device.id] = look(self._seen[device.id], device, now.at_ms)
+
+    async def watch(self, for_s: float) -> None:
+        """Raises LinkError when there is nothing to see any more."""
+        await asyncio.wait([self.looker], timeout=for_s)
+        self._still_seeing()
 
     def judged(self, device: Device[Model]) -> Entry:
-        """Passed if every channel was heard."""
-        unheard = missing(self._seen[device.id], device.model.channels)
-        return Entry(device.id, self._seen[device.id], Verdict.FAILED if unheard else Verdict.PASSED)
+        """Passed if the device was heard, all of its channels, and none in bad quality."""
+        seen, wanted = self._seen[device.id], device.model.channels
+        wrong = missing(seen, wanted) or bad_channels(seen, wanted)
+        return Entry(device.id, seen, Verdict.FAILED if wrong else Verdict.PASSED)
 
     async def ask(self, device: Device[Model]) -> Entry:
         """What the installer says of a device, while it is shown as it moves."""
@@ -162,22 +192,80 @@ class _Walk:
         question = "[回车] 合格  [f] 不合格  [s] 跳过" if zh else "[Enter] passed  [f] failed  [s] skip"
         # only this device's course counts on the sheet, from now on
         self._seen[device.id] = SeenDevice()
-        answer = asyncio.create_task(asyncio.to_thread(input))
         print("让它动作，看下面的数值。" if zh else "Make it move, and watch:", question)
-        with Live(auto_refresh=False, console=Console()) as screen:
-            while not answer.done():
-                if self._now:
-                    rows = table.rows([device], self._now, self._spoken)
-                    screen.update(table.table(rows, self._now, self._spoken), refresh=True)
-                await asyncio.wait([answer], timeout=0.5)
-        said_ = answer.result().strip().lower()
-        entry = self.judged(device)
-        verdict = {"f": Verdict.FAILED, "s": Verdict.SKIPPED}.get(said_[:1], Verdict.PASSED)
-        if verdict is Verdict.PASSED and entry.verdict is Verdict.FAILED:
-            names = [device.kind.channels[name].name for name in missing(entry.seen, device.model.channels)]
-            print(("没有收到：" if zh else "not heard: ") + ", ".join(said(name, self._spoken) for name in names))
-            verdict = Verdict.FAILED
-        note = ""
-        if verdict is not Verdict.PASSED:
-            note = await asyncio.to_thread(input, "备注 " if zh else "Note: ")
-        return Entry(device.id, entry.seen, verdict, note[:300])
+        while True:
+            word = (await self._answered(device)).lower()
+            entry = self.judged(device)
+            if word in ("f", "s"):
+                verdict = Verdict.FAILED if word == "f" else Verdict.SKIPPED
+                note = await self._lines.next("备注 " if zh else "Note: ")
+                return Entry(device.id, entry.seen, verdict, note[:300])
+            if word == "" and entry.verdict is Verdict.PASSED:
+                return entry
+            if word == "":
+                print(self._why_not(device, entry.seen))
+            print(question)
+
+    def _why_not(self, device: Device[Model], seen: SeenDevice) -> str:
+        zh, wanted = self._spoken == "zh", device.model.channels
+        if unheard := missing(seen, wanted):
+            before, names = "还没有收到：" if zh else "not heard yet: ", unheard
+        else:
+            before, names = "数值不可信：" if zh else "in bad quality: ", bad_channels(seen, wanted)
+        return before + ", ".join(said(device.kind.channels[name].name, self._spoken) for name in names)
+
+    async def _answered(self, device: Device[Model]) -> str:
+        """A line from the installer, while the device is shown. Raises LinkError when there is nothing to show any more."""
+        answer = asyncio.create_task(self._lines.next())
+        try:
+            with Live(auto_refresh=False, console=Console()) as screen:
+                while not answer.done():
+                    self._still_seeing()
+                    if self._now:
+                        rows = table.rows([device], self._now, self._spoken)
+                        screen.update(table.table(rows, self._now, self._spoken), refresh=True)
+                    await asyncio.wait([answer], timeout=0.5)
+            return answer.result()
+        finally:
+            answer.cancel()
+
+    def _still_seeing(self) -> None:
+        if self.looker.done():
+            self.looker.result()
+            raise LinkError("there is nothing to see any more")
+
+
+class _InputEnded(Exception):
+    """Nobody is there to answer any more."""
+
+
+class _Lines:
+    """Lines from the terminal or a pipe, without a thread that Ctrl-C would have to wait for."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    async def next(self, prompt: str = "") -> str:
+        """Raises _InputEnded."""
+        if prompt:
+            print(prompt, end="", flush=True)
+        while b"\n" not in self._held:
+            await self._readable(sys.stdin.fileno())
+            data = os.read(sys.stdin.fileno(), 4096)
+            if not data:
+                raise _InputEnded
+            self._held += data
+        line, _, self._held = self._held.partition(b"\n")
+        return line.decode(errors="replace").strip()
+
+    async def _readable(self, descriptor: int) -> None:
+        ready = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_reader(descriptor, ready.set)
+        except OSError:  # a file is always ready, and can't be waited for
+            return
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(descriptor)

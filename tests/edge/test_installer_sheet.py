@@ -103,7 +103,7 @@ def test_the_course_of_a_device_is_kept_and_a_missing_channel_named(plant: Plant
     seen = SeenDevice()
     for step, value in enumerate((1.0, 30.0, 2.0)):
         now = plant.hear(NOW_MS + step, gas_concentration=value, alarm_contact=value > 10)
-        seen = look(seen, next(device for device in now.devices if device.id == GAS))
+        seen = look(seen, next(device for device in now.devices if device.id == GAS), now.at_ms)
     gas, contact = seen.channels["gas_concentration"], seen.channels["alarm_contact"]
     assert (gas.first, gas.last, gas.low, gas.high) == (1.0, 2.0, 1.0, 30.0)
     assert [value for _, value in contact.changes] == [True, False]
@@ -113,7 +113,7 @@ def test_the_course_of_a_device_is_kept_and_a_missing_channel_named(plant: Plant
 
 def test_the_sheet_says_what_was_seen_and_a_changed_figure_shows(plant: Plant) -> None:
     now = plant.hear(NOW_MS, gas_concentration=25.3)
-    seen = look(SeenDevice(), now.devices[0])
+    seen = look(SeenDevice(), now.devices[0], now.at_ms)
     written = plant.sheet(Entry(GAS, seen, Verdict.FAILED, "盖子 <script>"))
     page, text = sheets.html(written), sheets.markdown(written)
     for found in (page, text):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,34 @@ def typed(*words: str, answers: str = "") -> subprocess.CompletedProcess[str]:
         check=False,
         env={**os.environ, "LANG": "en_US.UTF-8", "COLUMNS": "200"},
     )
+
+
+def walked(words: tuple[str, ...], log: Path, answers: list[tuple[str, str]]) -> tuple[int, str]:
+    """Each answer is given, again and again, until what follows it is on the screen."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "gridcall.py", "edge", *words],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "LANG": "en_US.UTF-8", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+        )
+    assert process.stdin
+    until = time.monotonic() + 60
+    while "[Enter]" not in log.read_text():
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.05)
+    for answer, awaited in answers:
+        while True:
+            assert time.monotonic() < until, log.read_text()
+            process.stdin.write(f"{answer}\n".encode())
+            process.stdin.flush()
+            time.sleep(0.6)
+            if awaited in log.read_text() or process.poll() is not None:
+                break
+    process.stdin.close()
+    return process.wait(30), log.read_text()
 
 
 def test_a_scan_finds_the_device_and_says_what_to_write_down(libmodbus: Libmodbus) -> None:
@@ -151,14 +180,68 @@ async def test_a_running_agent_is_looked_into_and_a_failed_device_stands_on_the_
         chinese = await asyncio.to_thread(typed, "monitor", str(config), "--once", "--bad", "--language", "zh")
         assert "门状态" in chinese.stdout
         assert "燃气浓度" not in chinese.stdout
-        walked = await asyncio.to_thread(
-            lambda: typed(
-                "accept", str(config), "--by", "Lin", "--sheet", f"{tmp_path}/a.html", answers="\nf\nno door yet\n"
-            )
+        words = ("accept", str(config), "--by", "Lin", "--sheet", f"{tmp_path}/a.html")
+        code, shown_ = await asyncio.to_thread(
+            walked, words, tmp_path / "walk.log", [("q", "gas-1"), ("", "door-1"), ("f", "Note:"), ("no door yet", "")]
         )
-    assert walked.returncode == 1, walked.stderr
+        assert code == 1, shown_
+        assert shown_.count("[Enter] passed") >= 3, "q is no answer"
+        again = await asyncio.to_thread(typed, *words, "--watch", "2s")
+        assert (again.returncode, "is there already, perhaps signed" in again.stderr) == (2, True)
     page = (tmp_path / "a.html").read_text()
     assert '<section class="passed"><h2>gas-1</h2>' in page
     assert '<section class="failed"><h2>door-1</h2>' in page
     assert "no door yet" in page
     assert (tmp_path / "state" / FILE).stat().st_mode & 0o077 == 0
+
+
+async def test_a_device_that_died_before_the_acceptance_does_not_pass_on_what_the_agent_had_heard(
+    mosquitto: MqttBroker, libmodbus: Libmodbus, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, mosquitto, libmodbus.port)
+    libmodbus.set("holding", 0, 253)
+    with agent(config):
+        async with asyncio.timeout(60):
+            while not (tmp_path / "state" / FILE).exists():
+                await asyncio.sleep(0.02)
+            async for now in snapshots(tmp_path / "state"):
+                if any(device.channels for device in now.devices):
+                    break
+            libmodbus.stop()
+            async for now in snapshots(tmp_path / "state"):
+                if not next(line for line in now.lines if line.name == "rs485-1").open:
+                    break
+        watched = await asyncio.to_thread(
+            typed,
+            "accept",
+            str(config),
+            "--device",
+            "gas-1",
+            "--by",
+            "Lin",
+            "--watch",
+            "3s",
+            "--sheet",
+            f"{tmp_path}/b.md",
+        )
+    assert watched.returncode == 1, watched.stdout
+    assert "0 passed, 1 failed" in watched.stdout
+    assert "未收到 Not heard: 燃气浓度" in (tmp_path / "b.md").read_text().replace("**", "")
+
+
+async def test_an_acceptance_whose_agent_dies_says_so_and_writes_no_sheet(
+    mosquitto: MqttBroker, libmodbus: Libmodbus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(tmp_path, mosquitto, libmodbus.port)
+    with agent(config) as process:
+        async with asyncio.timeout(30):
+            while not (tmp_path / "state" / FILE).exists():
+                await asyncio.sleep(0.02)
+        words = ("accept", str(config), "--by", "Lin", "--watch", "50s", "--sheet", f"{tmp_path}/c.md")
+        watching = asyncio.create_task(asyncio.to_thread(typed, *words))
+        await asyncio.sleep(4)
+        process.kill()
+        ended = await watching
+    assert ended.returncode == 2
+    assert "the agent has ended; what was seen before does not count" in ended.stderr
+    assert not (tmp_path / "c.md").exists()
