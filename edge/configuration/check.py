@@ -4,7 +4,8 @@ A device has a line and a unit, or a topic of the local broker, as its model wan
 file are relative to it. Every complaint names file, line and field.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,7 +28,7 @@ from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
 from messages.kind import SHIPPED as KINDS
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, folders, line_of, read, replacements, suggest
-from rules.language.rule import Rules, load_rules
+from rules.language.rule import Rules, load_rules, same_type
 
 MEGABYTE = 1024 * 1024
 KEY_BYTES, CARD_KEY_BYTES = 16, 32
@@ -46,7 +47,8 @@ def parse(path: Path) -> Config:
     check = _Check(path, file, kinds, models)
     check.lines()
     devices = tuple(check.device(index, settings) for index, settings in enumerate(file.devices))
-    reflexes = check.reflexes({device.id: device for device in devices}, folders(path, "rules", file.rules))
+    rules = load_rules(kinds, *folders(path, "rules", file.rules))
+    reflexes = check.reflexes({device.id: device for device in devices}, rules)
     place = file.place or Place(grid=devices[0].announcement.place.grid, text=f"{file.edge}")
     return Config(
         site=SiteId(file.site),
@@ -61,12 +63,40 @@ def parse(path: Path) -> Config:
         devices=devices,
         own_devices=tuple(check.own_devices(place, devices, reflexes)),
         reflexes=reflexes,
-        notes=(*_replacements(KINDS, own_kinds), *_replacements(MODELS, own_models)),
+        notes=(
+            *_replacements(KINDS, own_kinds),
+            *_replacements(MODELS, own_models),
+            *(note for device in devices for note in _unheeded(device, rules)),
+            *(note for device in devices for note in _miscounted(device)),
+        ),
     )
 
 
 def _replacements(shipped: Path, own: Iterable[Path]) -> list[str]:
     return replacements(shipped, (file for folder in own for file in sorted(folder.glob("*.toml"))), "channels")
+
+
+def _unheeded(device: Device[Model], rules: Rules) -> Iterator[str]:
+    """Settings that no rule would believe: the rule's own default goes on counting, and nobody hears of it."""
+    kind = device.announcement.kind
+    known = {name: default for rule in rules.get(kind, ()) for name, default in rule.settings.items()}
+    for name, value in device.announcement.settings.items():
+        if name not in known:
+            yield f"{device.id}: no rule for a {kind} that is here knows the setting `{name}`{suggest(name, known)}"
+        elif not same_type(value, known[name]):
+            yield f"{device.id}: the setting `{name}` is {value!r}, and the rules want something like {known[name]!r}"
+
+
+def _miscounted(device: Device[Model]) -> Iterator[str]:
+    """Addresses as manuals print them: 40001 is the first holding register, which is 0 here."""
+    if isinstance(device.model, ModbusModel):
+        for name, channel in device.model.channels.items():
+            first = {"holding": 40001, "input": 30001, "discrete": 10001}.get(channel.table)
+            if first and first <= channel.address < first + 9999:
+                yield (
+                    f"{device.id}: {device.announcement.model} reads {name} from {channel.table} {channel.address};"
+                    f" if a manual counts from {first}, {channel.address - first} is meant"
+                )
 
 
 class _Check:
@@ -83,7 +113,8 @@ class _Check:
     def lines(self) -> None:
         for index, line in enumerate(self._file.lines):
             self._once(("the name", line.name), "another line", ("lines", index, "name"))
-            self._once((line.where,), f"line `{line.name}`", ("lines", index, line.way))
+            where = os.path.realpath(line.port) if line.port and "://" not in line.port else line.where
+            self._once((where,), f"line `{line.name}`", ("lines", index, line.way))
 
     def device(self, index: int, device: DeviceSettings) -> Device[Model]:
         here = ("devices", index)
@@ -203,10 +234,7 @@ class _Check:
         for cell in model.cells() if shared and isinstance(model, ModbusModel) else ():
             self._once((f"{cell} of {unit[0]}", unit[1]), owner, (*here, "unit"))
 
-    def reflexes(self, devices: Mapping[DeviceId, Device[Model]], own_rules: Sequence[Path]) -> tuple[Reflex, ...]:
-        if not self._file.reflexes:
-            return ()
-        rules = load_rules(self._kinds, *own_rules)
+    def reflexes(self, devices: Mapping[DeviceId, Device[Model]], rules: Rules) -> tuple[Reflex, ...]:
         return tuple(
             self._reflex(("reflexes", index), settings, devices, rules)
             for index, settings in enumerate(self._file.reflexes)

@@ -23,6 +23,8 @@ from edge.sources.port import LinkError
 from messages.settings import ConfigError, duration_s, suggest
 
 SHORTEST_WATCH_S = 2
+THINKS_S = 0.1
+"""How long a scan waits for a device that it knows nothing of."""
 
 File = Annotated[Path, typer.Argument(metavar="CONFIG", help="The agent's configuration, e.g. edge.toml.")]
 In = Annotated[str, typer.Option("--language", help="zh or en; without it, as the terminal's LANG says.")]
@@ -44,7 +46,10 @@ def scan(
     ),
     parities: Annotated[str, typer.Option(help="Parities to try: N, E, O.")] = "N,E",
     units: Annotated[str, typer.Option(help="Unit numbers to ask, e.g. 1-32 or 1,5,9.")] = f"{UNITS[0]}-{UNITS[-1]}",
-    timeout: Annotated[str, typer.Option(help="How long a device may think.")] = "100ms",
+    timeout: Annotated[
+        str,
+        typer.Option(help="How long a device may think; 100ms, or what the configuration says.", show_default=False),
+    ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Try every speed, also when one has answered.")] = False,
     config: Annotated[
         Path | None, typer.Option(help="Compare with this configuration, at the speed that it has for the port.")
@@ -55,7 +60,11 @@ def scan(
     Stop the agent first: a port has one user.
     """
     parsed = parse(config) if config else None
-    line = next((line for line in parsed.lines.values() if line.port == port), None) if parsed else None
+    line = (
+        next((line for line in parsed.lines.values() if line.port and same_port(line.port, port)), None)
+        if parsed
+        else None
+    )
     if parsed and not (line and line.baudrate):
         raise ConfigError(
             f"{config}: no line has the port {port}{suggest(port, [each.where for each in parsed.lines.values()])}"
@@ -65,16 +74,16 @@ def scan(
     else:
         tried = list(speeds(_numbers("--baudrates", baudrates, 300, 4_000_000), _parities(parities)))
     try:
-        timeout_s = duration_s(timeout)
+        timeout_s = duration_s(timeout) if timeout else line.timeout_s if line else THINKS_S
     except ValueError as error:
         raise ConfigError(f"--timeout: {error}") from error
     asked = _numbers("--units", units, UNITS[0], UNITS[-1])
     from edge.installer import terminal
 
-    answered = asyncio.run(terminal.scan(port, tried, asked, timeout_s, everything=everything))
+    answered = asyncio.run(terminal.scan(port, tried, asked, timeout_s, everything=everything, stub=not line))
     good = bool(answered)
     if parsed and line:
-        good = asyncio.run(terminal.compare(parsed, line, answered)) and good
+        good = asyncio.run(terminal.compare(parsed, line, asked, answered)) and good
     if not good:
         raise typer.Exit(1)
 
@@ -159,6 +168,11 @@ def provision(
     print(f"{device}: {outcome}")
     if outcome not in (Outcome.GIVEN, Outcome.HAS_IT):
         raise typer.Exit(1)
+
+
+def same_port(one: str, other: str) -> bool:
+    """By whatever name: /dev/serial/by-id/… is a link."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _chosen(config: Config, wanted: list[str]) -> list[Device[Model]]:

@@ -19,10 +19,10 @@ TINY = 1e-6
 _OTHER = {"big": "little", "little": "big"}
 
 
-def strangers(found: Collection[int], slaves: Sequence[Device[ModbusModel]]) -> Iterator[str]:
-    """Units that are on one side only."""
+def strangers(found: Collection[int], asked: Collection[int], slaves: Sequence[Device[ModbusModel]]) -> Iterator[str]:
+    """Units of those that were asked which are on one side only."""
     known = {slave.unit: slave.id for slave in slaves}
-    for unit in sorted(known.keys() - set(found)):
+    for unit in sorted(known.keys() & set(asked) - set(found)):
         yield f"unit {unit}, {known[unit]} in the configuration, does not answer"
     for unit in sorted(set(found) - known.keys()):
         yield f"unit {unit} is not in the configuration"

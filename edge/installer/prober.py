@@ -56,9 +56,11 @@ async def probe(
             await opened.close()
 
 
-async def compared(line: LineSettings, slaves: Sequence[Device[ModbusModel]], found: Collection[int]) -> list[str]:
-    """What speaks against the configuration, after a scan found these units. Raises LinkError."""
-    said = list(compare.strangers(found, slaves))
+async def compared(
+    line: LineSettings, slaves: Sequence[Device[ModbusModel]], asked: Collection[int], found: Collection[int]
+) -> list[str]:
+    """What speaks against the configuration, after a scan of the units `asked` found some. Raises LinkError."""
+    said = list(compare.strangers(found, asked, slaves))
     opened = await open_port(line)
     try:
         for slave in slaves:

@@ -23,6 +23,8 @@ REPEATS = 20
 """Questions to a device that was found, to learn how good its line is."""
 MANY_ERRORS = 0.05
 READ_HOLDING = 3
+_EXCEPTIONS = {1: "no holding registers", 2: "no register 0", 4: "device failure", 6: "busy"}
+"""Answers that say: here I am (Application Protocol section 7)."""
 _SHORTEST = 5  # unit, function, exception code, CRC
 
 
@@ -95,7 +97,8 @@ def judge(unit: int, asked: bytes, came: bytes) -> Trial:
     if length < len(came):
         return Trial(unit, Heard.GARBLED, f"{len(came) - length} bytes too many")
     if came[1] & 0x80:
-        return Trial(unit, Heard.ANSWER, f"exception {came[2]}")
+        name = _EXCEPTIONS.get(came[2])
+        return Trial(unit, Heard.ANSWER, f"exception {came[2]}{f', {name}' if name else ''}")
     return Trial(unit, Heard.ANSWER, f"holding register 0 is {int.from_bytes(came[3:5], 'big')}")
 
 
@@ -116,8 +119,8 @@ def found(trials: Iterable[Trial]) -> Found | None:
     """What all trials of one unit say of it; None if nobody is there."""
     trials = list(trials)
     heard = Counter(trial.heard for trial in trials)
-    if heard.keys() <= {Heard.NOTHING, Heard.ECHO}:
-        return None
+    if not heard[Heard.ANSWER] and not heard[Heard.GARBLED]:
+        return None  # an answer of another unit, that came too late, makes no device of this one
     answers = [trial for trial in trials if trial.heard is Heard.ANSWER]
     detail = Counter(trial.detail for trial in answers).most_common(1)[0][0] if answers else "nothing that can be read"
     return Found(trials[0].unit, len(trials), len(answers), detail, tuple(_suspicions(trials, heard)))

@@ -4,6 +4,7 @@ Prints; the only one here that does. What is shown is decided in scan.py, table.
 """
 
 import asyncio
+import errno
 import os
 import sys
 import time
@@ -31,13 +32,18 @@ from edge.sources.port import LinkError
 from gridcall import software
 from messages.settings import ConfigError
 
+BUSY, NOT_TAKEN = os.strerror(errno.EAGAIN), os.strerror(errno.EINVAL)
+IN_USE = "; another program has the port, perhaps the agent: stop it first"
+
 
 def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def scan(port: str, wanted: Sequence[Speed], units: list[int], timeout_s: float, *, everything: bool) -> set[int]:
-    """The units that answered. Raises ConfigError if the port can't be opened."""
+async def scan(
+    port: str, wanted: Sequence[Speed], units: list[int], timeout_s: float, *, everything: bool, stub: bool = True
+) -> set[int]:
+    """The units that answered. `stub`: say what would stand in the configuration. Raises ConfigError if the port can't be opened."""
     console = Console(stderr=True)
     answered: set[int] = set()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -46,24 +52,29 @@ async def scan(port: str, wanted: Sequence[Speed], units: list[int], timeout_s: 
             try:
                 async for step in probe(port, [speed], units, timeout_s):
                     if isinstance(step, Report):
-                        _tell(step, port)
+                        _tell(step, port if stub else None)
                         answered |= {found.unit for found in step.found}
                     else:
                         progress.advance(task)
             except LinkError as error:
-                raise ConfigError(f"{port}: {error}") from error
+                if str(error) != NOT_TAKEN:
+                    raise ConfigError(f"{port}: {error}{IN_USE if str(error) == BUSY else ''}") from error
+                print(f"{speed}: this port can't speak so")
             progress.remove_task(task)
             if answered and not everything:
                 break
     if not answered:
-        print("Nobody answered. Is the supply on, are A and B the right way round, is the adapter the right one?")
+        print(
+            "Nobody answered. Is the supply on, are A and B the right way round, is the adapter the right one?"
+            f" A slow device wants more than --timeout {timeout_s * 1000:.0f}ms."
+        )
     return answered
 
 
-async def compare(config: Config, line: LineSettings, answered: set[int]) -> bool:
+async def compare(config: Config, line: LineSettings, asked: list[int], answered: set[int]) -> bool:
     """Whether all is as the configuration says. Raises ConfigError if the port can't be opened."""
     try:
-        against = await compared(line, of(ModbusModel, config.on_line(line.name)), answered)
+        against = await compared(line, of(ModbusModel, config.on_line(line.name)), asked, answered)
     except LinkError as error:
         raise ConfigError(f"{line.where}: {error}") from error
     print(f"\nAgainst the configuration of line {line.name}:")
@@ -74,7 +85,7 @@ async def compare(config: Config, line: LineSettings, answered: set[int]) -> boo
     return not against
 
 
-def _tell(report: Report, port: str) -> None:
+def _tell(report: Report, port: str | None) -> None:
     for suspicion in report.suspicions:
         print(f"{report.speed}: {suspicion}")
     if not report.found:
@@ -84,6 +95,8 @@ def _tell(report: Report, port: str) -> None:
         print(f"  unit {found.unit}: {found.detail}, {found.answered} of {found.asked} answers")
         for suspicion in found.suspicions:
             print(f"    ! {suspicion}")
+    if port is None:
+        return
     speed = report.speed
     parity = f'\nparity = "{speed.parity}"' if speed.parity != "N" else ""
     print(f'\nFor edge.toml:\n[[lines]]\nname = "rs485-1"\nport = "{port}"\nbaudrate = {speed.baudrate}{parity}')

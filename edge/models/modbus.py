@@ -91,6 +91,8 @@ class ModbusChannel(Settings):
             raise ValueError(f"`mask` is for the bits of {', '.join(UNSIGNED)}")
         if self.values is not None:
             self._check_values()
+        if self.scale == 0:
+            raise ValueError("`scale` is 0: every value would be the same")
         if self.address + self.words > ADDRESSES:
             raise ValueError(f"a {self.type} takes {self.words} registers, and {self.address} is the last there is")
         return self

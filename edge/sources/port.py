@@ -148,6 +148,8 @@ async def open_tcp(host: str, tcp_port: int) -> Port:
 def plain_words(error: Exception) -> str:
     """Why a port failed, for people."""
     number = getattr(error, "errno", None)  # pyserial's own words repeat the path twice
+    if isinstance(error, termios.error) and isinstance(error.args[0], int):
+        number = error.args[0]
     return os.strerror(number) if number and number > 0 else str(error)
 
 

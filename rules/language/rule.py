@@ -61,7 +61,7 @@ class Rule:
         own = {
             name: announced[name]
             for name, default in self.settings.items()
-            if name in announced and _same_type(announced[name], default)
+            if name in announced and same_type(announced[name], default)
         }
         return replace(self, settings={**self.settings, **own}) if own else self
 
@@ -157,6 +157,6 @@ def _mistake(path: Path, where: tuple[str, ...], why: str) -> ConfigError:
     return ConfigError(f"{path}:{line}: {'.'.join(where)}: {why}")
 
 
-def _same_type(value: Value, default: Value) -> bool:
+def same_type(value: Value, default: Value) -> bool:
     """Numbers are one type, whole or not; True is none of them."""
     return isinstance(value, bool) == isinstance(default, bool) and isinstance(value, str) == isinstance(default, str)

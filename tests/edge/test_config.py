@@ -307,3 +307,20 @@ def test_many_contacts_share_one_module(tmp_path: Path) -> None:
 def test_one_contact_is_one_device(tmp_path: Path, at: str, said: str) -> None:
     place = 'place = { grid = "grid-1", text = "2单元门口" }'
     assert said in complaint(tmp_path, (place, place + CONTACTS.replace("at = 5", at)))
+
+
+def test_a_setting_that_no_rule_would_believe_and_an_address_from_a_manual_are_noted(tmp_path: Path) -> None:
+    assert parsed(tmp_path).notes == ()
+    (typo,) = parsed(tmp_path, ("depth = 3.5", "dept = 3.5")).notes
+    assert typo.startswith("level-1: no rule for a sewer_level that is here knows the setting `dept`")
+    assert "depth" in typo
+    (text,) = parsed(tmp_path, ("depth = 3.5", 'depth = "3.5 m"')).notes
+    assert text == "level-1: the setting `depth` is '3.5 m', and the rules want something like 3.0"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/cover.toml").write_text(
+        'protocol = "modbus"\nname = "n"\nsource = "s"\nkind = "sewer_level"\npoll_every = "1s"\n'
+        "[channels.water_level]\nholding = 40003\n"
+    )
+    changes = (('folder = "state"', 'folder = "state"\nmodels = ["own"]'), ('"modbus-level-probe"', '"cover"'))
+    (counted,) = parsed(tmp_path, *changes).notes
+    assert counted == "level-1: cover reads water_level from holding 40003; if a manual counts from 40001, 2 is meant"

@@ -60,7 +60,8 @@ def test_a_value_that_no_order_makes_true_is_the_devices_own_trouble() -> None:
 
 def test_units_on_one_side_only_are_said() -> None:
     configured = [slave("modbus-level-probe", 12), slave("modbus-gas-detector", 13)]
-    assert list(strangers({12, 40}, configured)) == [
+    assert list(strangers({12, 40}, [12, 40], configured)) == ["unit 40 is not in the configuration"]
+    assert list(strangers({12, 40}, range(1, 248), configured)) == [
         "unit 13, device-13 in the configuration, does not answer",
         "unit 40 is not in the configuration",
     ]

@@ -26,7 +26,7 @@ def test_the_question_is_the_one_of_the_standard() -> None:
     [
         (b"", Heard.NOTHING, ""),
         (VALUE, Heard.ANSWER, "holding register 0 is 253"),
-        (REFUSAL, Heard.ANSWER, "exception 2"),
+        (REFUSAL, Heard.ANSWER, "exception 2, no register 0"),
         (OTHERS, Heard.OTHER, "unit 12"),
         (ASKED, Heard.ECHO, ""),
         (ASKED + VALUE, Heard.ANSWER, "holding register 0 is 253"),
@@ -45,7 +45,11 @@ def test_whatever_comes_is_judged(came: bytes) -> None:
 
 
 def trials(**counts: int) -> list[Trial]:
-    return [Trial(11, Heard[name.upper()], "exception 2") for name, count in counts.items() for _ in range(count)]
+    return [
+        Trial(11, Heard[name.upper()], "exception 2, no register 0")
+        for name, count in counts.items()
+        for _ in range(count)
+    ]
 
 
 @pytest.mark.parametrize(
