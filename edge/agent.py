@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
+
+import structlog
 
 from edge.acting.book import Book
 from edge.acting.hand import Hand
@@ -45,6 +47,10 @@ from edge.sources.stream_line import StreamLine
 from edge.vitals import Vitals
 from messages.bus import Incoming
 from messages.reading import Reading
+
+AFTER_A_MISTAKE_S = 5.0
+
+log = structlog.get_logger("agent")
 
 
 def build(
@@ -87,7 +93,15 @@ def build(
     its_sources = sources(config, deliver, clock_ms=clock_ms)
     lines = [source.vitals for source in its_sources]
     hand = Hand(config.devices, its_sources)
-    orders = Orders(config.site, config.edge, hand, book, uplink.say, clock_ms=clock_ms)
+    orders = Orders(
+        config.site,
+        config.edge,
+        hand,
+        book,
+        uplink.say,
+        clock_ms=clock_ms,
+        clock_trusted=lambda: clock.trusted,
+    )
     reflexes = Reflexes(config.reflexes, hand, book, deliver, clock_ms=clock_ms, steady_ms=clock.steady_ms)
     watched = Watched(
         edge=config.edge,
@@ -100,7 +114,7 @@ def build(
     tap = Tap(config.folder, lambda: taken(clock_ms(), lines, latest))
     withdrawal = Withdrawal([device.id for device in all_devices], book, disk, uplink.withdraw)
     tasks = [withdrawal.run, intake.run, uplink.run, orders.run, reflexes.run, health.run, tap.run]
-    tasks += [source.run for source in its_sources]
+    tasks += [partial(lasting, source) for source in its_sources]
     return Agent(reflexes, tasks)
 
 
@@ -117,6 +131,16 @@ class Agent:
         async with asyncio.TaskGroup() as tasks:
             for task in self.tasks:
                 tasks.create_task(task())
+
+
+async def lasting(source: Source) -> NoReturn:
+    """A mistake of ours that a source trips over costs that source some seconds, and not the agent its life."""
+    while True:
+        try:
+            await source.run()
+        except Exception:
+            log.exception("a line fails by a mistake of ours, and begins anew", line=source.vitals.name)
+            await asyncio.sleep(AFTER_A_MISTAKE_S)
 
 
 def expected(device: Device[Model]) -> Expected:

@@ -82,6 +82,16 @@ class Book:
     async def do(self, call: Callable[Concatenate["Book", P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(self, *args, **kwargs))
 
+    def fail_interrupted(self) -> None:
+        """Commands that were under way when the edge stopped, or turned to another configuration, have failed."""
+        now_ms = self._clock_ms()
+        with self._open_db as db:
+            db.execute("DELETE FROM commands WHERE keep_until_ms < ?", (now_ms,))
+            db.execute(
+                "UPDATE commands SET outcome = ?, at_ms = ?, detail = ?, sent = 0 WHERE outcome = ?",
+                (Outcome.FAILED, now_ms, INTERRUPTED, Outcome.ACCEPTED),
+            )
+
     def open(self) -> None:
         """Commands that were under way when the edge stopped are failed from now on."""
         try:
@@ -95,13 +105,7 @@ class Book:
                     self._path.with_name(FILE + part).rename(aside.with_name(aside.name + part))
             log.error("book of commands is damaged, set aside; a repeated command would be new", aside=aside.name)
             self._db = self._opened()
-        now_ms = self._clock_ms()
-        with self._db:
-            self._db.execute("DELETE FROM commands WHERE keep_until_ms < ?", (now_ms,))
-            self._db.execute(
-                "UPDATE commands SET outcome = ?, at_ms = ?, detail = ?, sent = 0 WHERE outcome = ?",
-                (Outcome.FAILED, now_ms, INTERRUPTED, Outcome.ACCEPTED),
-            )
+        self.fail_interrupted()
 
     def close(self) -> None:
         if self._db:

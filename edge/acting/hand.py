@@ -1,7 +1,7 @@
 """The hand: tells a device something, through the source that reaches it. One thing at a time per device."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from edge.configuration.config import Device
 from edge.models.base import Product
@@ -21,12 +21,19 @@ class Hand:
         self._sources = {device: source for source in sources for device in source.vitals.devices}
         self._busy: dict[DeviceId, asyncio.Lock] = {}
 
-    async def tell(self, device: DeviceId, command: str, value: Value | None) -> None:
-        """Returns when the device has confirmed it. Raises CannotAct."""
+    async def tell(
+        self, device: DeviceId, command: str, value: Value | None, refusal: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """Returns when the device has confirmed it. Raises CannotAct.
+
+        `refusal` is asked when its turn has come: it may have waited behind another until it was too late.
+        """
         if (source := self._sources.get(device)) is None:
             raise CannotAct(f"{device} can't be reached")
         try:
             async with asyncio.timeout(LIMIT_S), self._busy.setdefault(device, asyncio.Lock()):
+                if why := refusal():
+                    raise CannotAct(why)
                 await source.act(device, command, value)
         except TimeoutError as error:
             raise CannotAct(f"no confirmation in {LIMIT_S:g} s; it may have been done") from error

@@ -7,6 +7,8 @@ A command that can't be written down is refused, since nobody could keep it from
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -39,12 +41,14 @@ class Orders:
         say: Callable[[str, bytes], Awaitable[None]],
         *,
         clock_ms: Callable[[], int],
+        clock_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._site, self._edge = site, edge
         self._hand = hand
         self._book = book
         self._say = say
         self._clock_ms = clock_ms
+        self._clock_trusted = clock_trusted
         self._waiting: asyncio.Queue[Incoming] = asyncio.Queue(MOST_WAITING)
         self._some_unsent = asyncio.Event()
 
@@ -58,6 +62,8 @@ class Orders:
 
     async def run(self) -> None:
         """For ever. Results that no broker had when the edge stopped go first."""
+        with suppress(sqlite3.Error, OSError):  # then every command is refused for want of a book
+            await self._book.do(Book.fail_interrupted)
         self._some_unsent.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send())
@@ -107,11 +113,13 @@ class Orders:
     def _refusal(self, device: DeviceId, command: Command) -> str | None:
         if (known := self._hand.devices.get(device)) is None:
             return f"no device {device} on this edge"
+        if not self._clock_trusted():
+            return "the edge does not know the time yet, and so not whether this has expired"
         return order.refusal(command, known.kind, known.model, self._clock_ms())
 
     async def _carry_out(self, device: DeviceId, command: Command) -> None:
         try:
-            await self._hand.tell(device, command.command, command.value)
+            await self._hand.tell(device, command.command, command.value, partial(self._refusal, device, command))
         except CannotAct as error:
             log.error("command failed", device=device, command=command.command, why=str(error))
             word = self._word(command, Outcome.FAILED, str(error))

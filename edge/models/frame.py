@@ -18,6 +18,8 @@ class Lines(Settings):
     terminator: Literal["\r", "\n", "\r\n"]
     prefix: str = ""
     """What a line begins with; others are passed over."""
+    length: Annotated[int, Field(ge=1, le=LONGEST)] | None = None
+    """Characters of a whole line, prefix included; a line that lost or doubled some is none."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Parts the line, after its prefix, into fields."""
 

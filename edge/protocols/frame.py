@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pymodbus.framer import FramerRTU
 
 from edge.models.frame import LONGEST, Bytes, FrameChannel, FrameModel, Lines
+from edge.protocols.decimals import plain_decimal
 from messages.reading import Quality
 
 _FORMATS = {"uint8": "B", "int8": "b", "uint16": "H", "int16": "h", "uint32": "I", "int32": "i", "float32": "f"}
@@ -33,7 +34,14 @@ class FrameDecoder:
     def __init__(self, model: FrameModel) -> None:
         self._model = model
         self._held = bytearray()
+        self._torn = False
+        """The line that is coming lacks its beginning."""
         self.damaged = 0
+
+    def begin(self) -> None:
+        """The stream begins anew, perhaps in the middle of a frame. A line without a prefix could be the end of another."""
+        self._held.clear()
+        self._torn = self._model.lines is not None and not self._model.lines.prefix
 
     def feed(self, data: bytes) -> Iterator[list[Measured]]:
         """The channels of each frame that is whole by now."""
@@ -48,19 +56,25 @@ class FrameDecoder:
         while (at := self._held.find(end)) >= 0:
             line = bytes(self._held[:at])
             del self._held[: at + len(end)]
+            if self._torn:
+                self._torn = False
+                continue
             found = self._line(line, how)
             if found is None:
                 self.damaged += bool(line.strip())
             else:
                 yield found
         if len(self._held) > LONGEST:
-            self._held.clear()
-            self.damaged += 1
+            del self._held[: len(self._held) - len(end) + 1]  # the end may be half there
+            self.damaged += not self._torn
+            self._torn = True
 
     def _line(self, line: bytes, how: Lines) -> list[Measured] | None:
         if not line.isascii() or len(line) > LONGEST:
             return None
         text = line.decode().strip()
+        if how.length is not None and len(text) != how.length:
+            return None
         if not text.startswith(how.prefix):
             return None
         text = text[len(how.prefix) :]
@@ -68,7 +82,7 @@ class FrameDecoder:
         found: list[Measured] = []
         for name, channel in self._model.channels.items():
             place = channel.field or 0
-            count = _decimal(fields[place]) if place < len(fields) else None
+            count = plain_decimal(fields[place].strip()) if place < len(fields) else None
             if count is None:
                 return None
             found += _measured(name, channel, count)
@@ -118,13 +132,6 @@ def _number(frame: bytes, channel: FrameChannel) -> float:
     order = ">" if channel.byte_order == "big" else "<"
     (number,) = struct.unpack_from(order + _FORMATS[channel.type], frame, channel.offset or 0)
     return float(number)
-
-
-def _decimal(text: str) -> float | None:
-    """A plain decimal: no underscores, no exponents, no words such as nan."""
-    digits = text.strip().lstrip("+-")
-    plain = digits.replace(".", "", 1)
-    return float(text) if plain.isascii() and plain.isdecimal() and len(plain) <= 15 else None
 
 
 def _measured(name: str, channel: FrameChannel, count: float) -> Iterator[Measured]:

@@ -49,6 +49,10 @@ class Decoder:
         self._held = bytearray()
         self.damaged = 0
 
+    def begin(self) -> None:
+        """The stream begins anew."""
+        self._held.clear()
+
     def feed(self, data: bytes) -> Iterator[Packet]:
         """The packets that are whole by now."""
         self._held += data
@@ -113,10 +117,18 @@ def crc(segment: bytes) -> int:
     """The check of annex A: of the family of CRC-16 with 0xA001, with the byte put in above the shifted register."""
     register = 0xFFFF
     for byte in segment:
-        register = register >> 8 ^ byte
-        for _ in range(8):
-            register = register >> 1 ^ 0xA001 if register & 1 else register >> 1
+        register = _SHIFTED[register >> 8 ^ byte]
     return register
+
+
+def _shifted(low: int) -> int:
+    """Eight steps of the register, whose upper half is empty after a byte was put in."""
+    for _ in range(8):
+        low = low >> 1 ^ 0xA001 if low & 1 else low >> 1
+    return low
+
+
+_SHIFTED = tuple(map(_shifted, range(256)))
 
 
 def answer(got: Packet) -> bytes:

@@ -8,6 +8,7 @@ from edge.configuration.config import Device
 from edge.models.frame import FrameModel
 from edge.models.hj212 import Hj212Channel, Hj212Model
 from edge.protocols import hj212
+from edge.protocols.decimals import plain_decimal
 from edge.protocols.frame import FrameDecoder
 from edge.protocols.hj212 import Assembly, Packet
 from messages.ids import DeviceId
@@ -29,8 +30,11 @@ class Ear(Protocol):
     def damaged(self) -> int:
         """Frames that were none, so far."""
 
+    def begin(self) -> None:
+        """The line was opened: what was half heard before is forgotten."""
+
     def hear(self, data: bytes, now_ms: int) -> tuple[list[Reading], set[DeviceId], bytes]:
-        """The readings, who spoke, and what to answer."""
+        """The readings, who spoke, and what to answer once the readings are on disk."""
 
 
 class FrameEar:
@@ -43,6 +47,9 @@ class FrameEar:
     @property
     def damaged(self) -> int:
         return self._decoder.damaged
+
+    def begin(self) -> None:
+        self._decoder.begin()
 
     def hear(self, data: bytes, now_ms: int) -> tuple[list[Reading], set[DeviceId], bytes]:
         device = self._device
@@ -73,6 +80,9 @@ class Hj212Ear:
     @property
     def damaged(self) -> int:
         return self._decoder.damaged + self._strangers
+
+    def begin(self) -> None:
+        self._decoder.begin()
 
     def hear(self, data: bytes, now_ms: int) -> tuple[list[Reading], set[DeviceId], bytes]:
         readings: list[Reading] = []
@@ -117,10 +127,8 @@ class Hj212Ear:
 
 
 def _value(text: str, channel: Hj212Channel) -> float | None:
-    digits = text.lstrip("+-").replace(".", "", 1)
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 15):
-        return None
-    return float(f"{float(text) * channel.scale + channel.add:.12g}")
+    number = plain_decimal(text)
+    return None if number is None else float(f"{number * channel.scale + channel.add:.12g}")
 
 
 def _time_ms(text: str, now_ms: int) -> int | None:

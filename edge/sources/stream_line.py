@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -39,6 +41,7 @@ class StreamLine:
                     log.info("port is there", line=self._settings.name, port=self._settings.where)
                     failures = 0
                     self.vitals.is_open()
+                    self._ear.begin()
                     await self._listen(port)
                 finally:
                     await port.close()
@@ -66,6 +69,12 @@ class StreamLine:
                 if self.vitals.devices[device].heard(now_ms):
                     log.info("device is back", device=device)
             if readings:
-                await self._deliver(readings)
-            if answers:
-                port.write(answers)
+                await self._deliver(readings, partial(_answer, port, answers) if answers else None)
+            elif answers:
+                _answer(port, answers)
+
+
+def _answer(port: Port, answers: bytes) -> None:
+    """That it was heard; called when it is on disk."""
+    with suppress(LinkError):  # it has gone, and will say it all again
+        port.write(answers)

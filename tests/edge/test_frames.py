@@ -9,6 +9,7 @@ from edge.models.frame import FrameModel
 from edge.models.hj212 import Hj212Model
 from edge.models.product import load_models
 from edge.protocols import hj212
+from edge.protocols.decimals import plain_decimal
 from edge.protocols.frame import FrameDecoder
 from edge.protocols.hj212 import Assembly, Decoder, Packet
 from edge.sources.ears import Hj212Ear
@@ -63,6 +64,36 @@ def test_whatever_comes_the_next_good_frame_is_read(pieces: list[bytes]) -> None
     for name, good in (("frame-bin-dfrobot-a02yyuw", bin_frame(600)), ("frame-level-maxbotix-mb7389", b"\rR1139\r")):
         values, _ = heard(name, *pieces, bytes(8), good)
         assert values[-1] == pytest.approx({"frame-bin-dfrobot-a02yyuw": 50.0}.get(name, 1.861))
+
+
+@pytest.mark.parametrize("text", ["+-5", "--5", "5e3", "1_0", "nan", "", ".", "+", "5.5.5", "٣", "1" * 17])
+def test_what_is_no_plain_decimal_is_none_and_breaks_nothing(text: str) -> None:
+    assert plain_decimal(text) is None
+
+
+@given(st.text(alphabet="+-.0123456789eE_ nax", max_size=20))
+def test_any_text_is_a_number_or_none(text: str) -> None:
+    found = plain_decimal(text)
+    assert found is None or found == float(text)
+
+
+def test_a_line_that_lost_or_doubled_a_digit_is_none_and_a_half_line_is_never_completed_by_another() -> None:
+    values, damaged = heard("frame-level-maxbotix-mb7389", b"R139\rR11139\rR1139\r")
+    assert (values, damaged) == ([1.861], 2)
+    model = MODELS["frame-level-maxbotix-mb7389"]
+    assert isinstance(model, FrameModel)
+    assert model.lines
+    bare = model.model_copy(update={"lines": model.lines.model_copy(update={"prefix": "", "length": None})})
+    decoder = FrameDecoder(bare)
+    decoder.begin()
+    assert list(decoder.feed(b"39\r")) == [], "the end of a line whose beginning nobody heard"
+    assert len(list(decoder.feed(b"1139\r15"))) == 1
+    decoder.begin()  # the plug was pulled
+    assert list(decoder.feed(b"2\r")) == []
+    assert len(list(decoder.feed(b"1139\r"))) == 1
+    assert list(decoder.feed(b"x" * 600)) == []
+    assert list(decoder.feed(b"7\r")) == [], "the end of a line that was too long"
+    assert len(list(decoder.feed(b"1139\r"))) == 1
 
 
 def packet(segment: str) -> bytes:

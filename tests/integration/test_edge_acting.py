@@ -13,6 +13,7 @@ from edge.acting.hand import Hand
 from edge.acting.orders import Orders
 from edge.acting.reflex import Deed, Reflex
 from edge.acting.reflexes import Reflexes
+from edge.agent import lasting
 from edge.configuration.config import Device
 from edge.keeping.disk import Disk
 from edge.link.uplink import Uplink
@@ -281,3 +282,103 @@ async def test_what_was_not_confirmed_before_a_kill_is_done_after_it(tmp_path: P
     async with pi(tmp_path, again) as here:
         assert await again.told.get() == ("close", None)
         await here.until("deed", "valve-1: close: done; the edge was restarted")
+
+
+@asynccontextmanager
+async def orders_of(
+    book: Book, valve: Valve, said: list[Result], *, now_ms: list[int], trusted: bool = True
+) -> AsyncIterator[Orders]:
+    """Orders whose results are heard at once."""
+
+    async def say(_topic: str, payload: bytes) -> None:
+        said.append(commands.decode_result(payload))
+
+    orders = Orders(
+        SITE,
+        EDGE,
+        Hand([valve_device()], [valve]),
+        book,
+        say,
+        clock_ms=lambda: now_ms[0],
+        clock_trusted=lambda: trusted,
+    )
+    task = asyncio.create_task(orders.run())
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            yield orders
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def arrived(command: Command) -> Incoming:
+    return Incoming(topics.command(SITE, EDGE, VALVE), commands.encode(command), False, lambda: None)
+
+
+async def heard(said: list[Result], count: int) -> list[tuple[str, Outcome, str]]:
+    while len(said) < count:
+        await asyncio.sleep(0.01)
+    return [(result.id, result.outcome, result.detail) for result in said]
+
+
+async def test_a_command_that_waits_behind_another_until_it_has_expired_is_not_carried_out(tmp_path: Path) -> None:
+    valve, said, now_ms = Valve(), list[Result](), [NOW_MS]
+    valve.free.clear()
+    async with Book(tmp_path, lambda: NOW_MS) as book, orders_of(book, valve, said, now_ms=now_ms) as orders:
+        orders.take(arrived(close("c1", expires_ms=2000)))
+        orders.take(arrived(close("c2", expires_ms=2000)))
+        await heard(said, 2)
+        now_ms[0] += 3000
+        valve.free.set()
+        found = await heard(said, 4)
+    assert found[2:] == [("c1", Outcome.DONE, ""), ("c2", Outcome.FAILED, "expired 1 s ago")]
+    assert valve.told.qsize() == 1
+
+
+async def test_an_edge_that_does_not_know_the_time_carries_nothing_out_that_may_have_expired(tmp_path: Path) -> None:
+    valve, said = Valve(), list[Result]()
+    async with (
+        Book(tmp_path, lambda: NOW_MS) as book,
+        orders_of(book, valve, said, now_ms=[NOW_MS], trusted=False) as orders,
+    ):
+        orders.take(arrived(close()))
+        ((_, outcome, why),) = await heard(said, 1)
+    assert (outcome, why.startswith("the edge does not know the time yet")) == (Outcome.REFUSED, True)
+    assert valve.told.empty()
+
+
+async def test_a_command_that_a_reload_interrupted_is_said_to_have_failed(tmp_path: Path) -> None:
+    valve, said = Valve(), list[Result]()
+    valve.free.clear()
+    async with Book(tmp_path, lambda: NOW_MS) as book:
+        async with orders_of(book, valve, said, now_ms=[NOW_MS]) as orders:
+            orders.take(arrived(close()))
+            await heard(said, 1)
+        async with orders_of(book, valve, said, now_ms=[NOW_MS]):
+            found = await heard(said, 2)
+    assert found[1][:2] == ("c1", Outcome.FAILED)
+    assert "it may have been done" in found[1][2]
+
+
+async def test_a_mistake_of_ours_costs_a_line_some_seconds_and_not_the_agent_its_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge.agent.AFTER_A_MISTAKE_S", 0.01)
+    lives = asyncio.Queue[int]()
+
+    class Stumbling:
+        vitals = Vitals.of("line", [])
+
+        async def run(self) -> NoReturn:
+            lives.put_nowait(1)
+            raise ValueError("could not convert string to float: '+-5'")
+
+        async def act(self, device: DeviceId, command: str, value: Value | None) -> None:
+            raise CannotAct("never")
+
+    task = asyncio.create_task(lasting(Stumbling()))
+    async with asyncio.timeout(LIMIT_S):
+        for _ in range(3):
+            await lives.get()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -18,7 +18,7 @@ from edge.models.modbus import ModbusModel
 from edge.models.product import load_models
 from edge.protocols.modbus import Request, Values
 from edge.protocols.modbus_rtu import Pace
-from edge.sources.carrier import opened
+from edge.sources.carrier import RtuCarrier, opened
 from edge.sources.modbus_line import ModbusLine
 from edge.sources.port import open_port
 from edge.vitals import PATIENCE
@@ -226,6 +226,10 @@ async def test_a_reply_that_comes_too_late_never_answers_the_next_question(termi
     assert await line.ask(question, 0.2) is None
     await terminal.request()
     terminal.answer(reply(999))
+    assert isinstance(line, RtuCarrier)
+    port = line._port
+    while not (port._received or (port._serial and port._serial.in_waiting)):
+        await asyncio.sleep(0.001)  # a pseudo-terminal hands it over when it likes
     second = asyncio.create_task(line.ask(question, 0.2))
     await terminal.request()
     terminal.answer(reply(253))

@@ -77,6 +77,8 @@ async def test_instruments_that_speak_by_themselves_are_read_and_a_pulled_line_c
     async def deliver(some: list[Reading], then: Callable[[], None] | None = None, /) -> None:
         for reading in some:
             readings.put_nowait(reading)
+        if then:
+            then()
 
     found = sources(parse(configure(tmp_path, str(link), station.port)), deliver, clock_ms=lambda: NOW_MS)
     tasks = [asyncio.create_task(source.run()) for source in found]
@@ -145,6 +147,8 @@ async def test_stations_call_and_are_answered_once_their_readings_are_taken(tmp_
 
     async def deliver(some: list[Reading], then: Callable[[], None] | None = None, /) -> None:
         readings.extend(some)
+        if then:
+            then()
 
     called = next(
         source for source in sources(parse(path), deliver, clock_ms=lambda: NOW_MS) if source.vitals.name == "outlet"
@@ -178,7 +182,7 @@ async def test_stations_call_and_are_answered_once_their_readings_are_taken(tmp_
 
 async def test_callers_are_few_and_a_silent_one_is_put_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.sources.called_line.MOST_CALLERS", 2)
-    monkeypatch.setattr("edge.sources.called_line.SILENT_S", 0.3)
+    monkeypatch.setattr("edge.sources.called_line.STRANGE_S", 0.3)
     path = configure(tmp_path, "/dev/null0")
     listen = free_port()
     text = path.read_text(encoding="utf-8")
@@ -199,6 +203,73 @@ async def test_callers_are_few_and_a_silent_one_is_put_out(tmp_path: Path, monke
             for reader, writer in callers:
                 assert await reader.read() == b""
                 writer.close()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_is_not_on_disk_is_not_answered_and_nobody_listens_once_the_line_is_over(tmp_path: Path) -> None:
+    path = configure(tmp_path, "/dev/null0")
+    listen = free_port()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('port = "/dev/null"\nbaudrate = 9600', f'listen = {listen}\naddress = "127.0.0.1"'))
+    waiting: list[Callable[[], None]] = []
+
+    async def deliver(some: list[Reading], then: Callable[[], None] | None = None, /) -> None:
+        if then:
+            waiting.append(then)
+
+    called = next(
+        source for source in sources(parse(path), deliver, clock_ms=lambda: NOW_MS) if source.vitals.name == "outlet"
+    )
+    task = asyncio.create_task(called.run())
+    async with asyncio.timeout(LIMIT_S):
+        while not called.vitals.open:
+            await asyncio.sleep(0.01)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listen)
+        writer.write(REAL_TIME)
+        while not waiting:
+            await asyncio.sleep(0.01)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reader.read(1)
+        waiting[0]()
+        assert (await reader.readuntil(b"\r\n")).startswith(b"##")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await reader.read() == b"", "whoever still calls an agent that is over is hung up on"
+        writer.close()
+
+
+async def test_strangers_that_fill_the_port_do_not_keep_a_station_out(tmp_path: Path) -> None:
+    path = configure(tmp_path, "/dev/null0")
+    listen = free_port()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('port = "/dev/null"\nbaudrate = 9600', f'listen = {listen}\naddress = "127.0.0.1"'))
+
+    async def deliver(some: list[Reading], then: Callable[[], None] | None = None, /) -> None:
+        if then:
+            then()
+
+    called = next(
+        source for source in sources(parse(path), deliver, clock_ms=lambda: NOW_MS) if source.vitals.name == "outlet"
+    )
+    task = asyncio.create_task(called.run())
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            while not called.vitals.open:
+                await asyncio.sleep(0.01)
+            strangers = [await asyncio.open_connection("127.0.0.1", listen) for _ in range(100)]
+            reader, writer = await asyncio.open_connection("127.0.0.1", listen)
+            writer.write(REAL_TIME)
+            assert (await reader.readuntil(b"\r\n")).startswith(b"##")
+            babbler_in, babbler = await asyncio.open_connection("127.0.0.1", listen)
+            babbler.write(b"##0001x" * 3000)
+            assert await babbler_in.read() == b"", "who speaks no HJ 212 is put out"
+            writer.write(REAL_TIME)
+            await reader.readuntil(b"\r\n")
+            for _, stranger in [*strangers, (reader, writer), (babbler_in, babbler)]:
+                stranger.close()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
