@@ -21,6 +21,8 @@ class AlarmEvent(StrEnum):
     """It was over before its delay."""
     RAISED = "raised"
     """It has been true for its delay."""
+    WORSENED = "severity_changed"
+    """It has become graver while it is active."""
     RETURNED = "returned"
     """It has been below its reset limit for the off-delay."""
     ACKNOWLEDGED = "acknowledged"
@@ -49,6 +51,8 @@ _MOVES: dict[tuple[AlarmState, AlarmEvent], AlarmState] = {
     (_S.PENDING, _E.RAISED): _S.UNACK,
     (_S.UNACK, _E.ACKNOWLEDGED): _S.ACKED,
     (_S.UNACK, _E.RETURNED): _S.RTN_UNACK,
+    (_S.UNACK, _E.WORSENED): _S.UNACK,
+    (_S.ACKED, _E.WORSENED): _S.UNACK,
     (_S.ACKED, _E.RETURNED): _S.NORM,
     (_S.RTN_UNACK, _E.ACKNOWLEDGED): _S.NORM,
     (_S.RTN_UNACK, _E.RAISED): _S.UNACK,

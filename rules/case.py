@@ -61,6 +61,20 @@ def opened(case_id: str, level: Level, now_ms: int) -> Case:
     )
 
 
+def tightened(case: Case, level: Level, now_ms: int) -> Case:
+    """What is promised of it now that it is of `level`: never later than before; a leg that is done stays done."""
+    fresh = opened(case.id, level, now_ms)
+    return replace(
+        case,
+        accept_by_ms=_earlier(case.accept_by_ms, fresh.accept_by_ms),
+        arrive_by_ms=_earlier(case.arrive_by_ms, fresh.arrive_by_ms),
+    )
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return min((at_ms for at_ms in (one, other) if at_ms is not None), default=None)
+
+
 def apply(case: Case, act: Act, now_ms: int, *, active: bool) -> Case:
     """The case after `act`; `active` says that the alarm's condition still holds.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from messages.alarm import Level
 from messages.ids import DeviceId, SiteId
 from rules import alarm as alarms
 from rules import case as cases
@@ -15,7 +16,7 @@ from rules import database as db
 from rules import rows
 from rules.alarm import AlarmEvent, Condition
 from rules.engine import Abandoned, Found
-from rules.language.evaluation import Cleared, Ended, Happened, Raised
+from rules.language.evaluation import Cleared, Ended, Graver, Happened, Raised
 from rules.records import AlarmState
 
 ACTOR = "rules"
@@ -26,6 +27,8 @@ def carry_out(connection: Connection, found: Found, now_ms: int) -> list[rows.Li
     match found.change:
         case Raised():
             return _raise(connection, found, found.change, now_ms)
+        case Graver():
+            return _worsen(connection, found, found.change, now_ms)
         case Cleared():
             return _clear(connection, found, found.change, now_ms)
         case Happened():
@@ -52,13 +55,13 @@ def _raise(connection: Connection, found: Found, change: Raised, now_ms: int) ->
     if row is None:
         return _new_alarm(connection, found, change, now_ms)
     if row.late and not change.late:  # it was thought to be over, and it still stands
-        return _stand(connection, alarm_id, found, now_ms)
+        return _stand(connection, alarm_id, found, row.level, now_ms)
     return []  # an episode that is known from before
 
 
 def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, now_ms: int) -> list[rows.Line]:
     alarm_id, device, rule = _id(found, change.at_ms), found.device, found.rule
-    late = change.late if isinstance(change, Raised) else not rule.life_safety
+    level = change.level or rule.level
     connection.execute(
         insert(db.alarms).values(
             id=alarm_id,
@@ -67,7 +70,7 @@ def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, 
             device=device.id,
             kind=device.kind,
             rule=rule.id,
-            level=rule.level,
+            level=level,
             latch=rule.latch,
             state=AlarmState.NORM,
             open=False,
@@ -83,14 +86,14 @@ def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, 
             limits=rule.limits(),
         )
     )
-    if late:
+    if change.late:
         return [rows.Line("alarm.raised", alarm_id, None, ACTOR, "late")]
-    return _stand(connection, alarm_id, found, now_ms)
+    return _stand(connection, alarm_id, found, level, now_ms)
 
 
-def _stand(connection: Connection, alarm_id: str, found: Found, now_ms: int) -> list[rows.Line]:
+def _stand(connection: Connection, alarm_id: str, found: Found, level: Level, now_ms: int) -> list[rows.Line]:
     """An alarm that concerns somebody: it is active and has a case."""
-    case = cases.opened(f"c-{alarm_id}", found.rule.level, now_ms)
+    case = cases.opened(f"c-{alarm_id}", level, now_ms)
     fresh = Condition(AlarmState.NORM, found.rule.latch, now_ms)
     condition = alarms.apply(fresh, AlarmEvent.RAISED, now_ms)
     rows.insert_case(connection, alarm_id, case)
@@ -99,6 +102,23 @@ def _stand(connection: Connection, alarm_id: str, found: Found, now_ms: int) -> 
         rows.Line("alarm.raised", alarm_id, case.id, ACTOR),
         rows.Line("case.registered", alarm_id, case.id, ACTOR),
     ]
+
+
+def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int) -> list[rows.Line]:
+    """It became graver: it counts as not looked at, and what was promised of its case is tightened."""
+    if (row := _open_alarm(connection, found)) is None:
+        row = _alarm(connection, _id(found, change.raised_at_ms))
+        if row is not None:  # of the past: only its level is written down
+            connection.execute(update(db.alarms).where(db.alarms.c.id == row.id).values(level=change.level))
+        return []
+    before = rows.condition_of(row)
+    after = alarms.apply(before, AlarmEvent.WORSENED, now_ms)
+    case = rows.alarm_of(row).case
+    worse = None if case is None else cases.tightened(case, change.level, now_ms)
+    rows.write_condition(connection, row.id, after, worse, level=change.level, evidence=dict(change.evidence))
+    if worse is not None and worse is not case:
+        rows.write_case(connection, worse)
+    return [_line("alarm.severity_changed", row, f"{row.level} -> {change.level}")]
 
 
 def _clear(connection: Connection, found: Found, change: Cleared, now_ms: int) -> list[rows.Line]:

@@ -17,55 +17,52 @@ any two readings give the same alarms. Its rules:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
+from messages.alarm import Level
 from messages.reading import Quality, Reading, Value
-from rules.language.rule import Rule
-from rules.language.terms import changed
+from rules.language import keeps
+from rules.language.rule import Rule, graver
+from rules.language.seen import NEVER, Seen, Then
 
-VERSION = 2
+VERSION = 3
 
 AHEAD = 64
 """How many readings of a channel that were ahead of the server's clock are remembered, to know them if they come again."""
 
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The newest value of a channel; None if it was bad."""
-
-    at_ms: int
-    """Never ahead of the server's clock at the arrival."""
-    value: Value | None
-    said_ms: int
-    """As the device's clock had it."""
-    ahead: tuple[int, ...] = ()
-    """What the device's clock had for the latest readings that were ahead of the server's."""
-    changed_ms: int | None = None
-    """When the device's clock had its last change; None while only one value of it is known."""
+NOTHING: Mapping[str, Any] = {}
+NOBODY: Mapping[str, int] = {}
+"""Around whom nobody looks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class Lane(NamedTuple):
     """One course of events: the present, or a stretch of the past that came to light later."""
 
-    seen: Mapping[str, Seen] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = {}
     raised_at_ms: int | None = None
     late: bool = False
     since_ms: int | None = None
     """When what would turn the lane (raise it, or clear it) became true, by the readings' time."""
     due_at_ms: int | None = None
     """When the running delay ends by the server's clock if no reading comes; None while nothing runs."""
+    samples: int = 0
+    """How many readings have said so since."""
+    level: Level | None = None
+    """How grave it is while it is raised, if that is more than the rule's own level."""
+    kept: Mapping[str, Any] = NOTHING
+    """What the rule's keeps hold (rules.language.keeps)."""
+    look_at_ms: int | None = None
+    """When a silence that the rule asks about may have become long enough, by the server's clock."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(NamedTuple):
     """All that `step` must remember of one rule of one device."""
 
     live: Lane = Lane()
     past: Lane = Lane()
     open_since_ms: int | None = None
-    """When something happened in the past that the present has not yet shown to be over (life safety only)."""
+    """When something happened in the past that the present has not yet shown to be over."""
 
 
 NEW = State()
@@ -74,7 +71,7 @@ NEW = State()
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """No reading came; look at the clock."""
+    """No reading came; look at the clock, and around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,18 @@ class Raised:
     at_ms: int
     evidence: Mapping[str, Value]
     late: bool = False
+    level: Level | None = None
+    """If it is graver than the rule's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graver:
+    """What was raised at `raised_at_ms` has become graver."""
+
+    raised_at_ms: int
+    at_ms: int
+    level: Level
+    evidence: Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,9 @@ class Happened:
     at_ms: int
     evidence: Mapping[str, Value]
     over: bool = True
+    late: bool = True
+    """Too long ago to ring. Life safety never is."""
+    level: Level | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +123,79 @@ class Ended:
     at_ms: int
 
 
-Change = Raised | Cleared | Happened | Ended
+Change = Raised | Graver | Cleared | Happened | Ended
 
 
-def step(rule: Rule, state: State, event: Reading | Timer, now_ms: int) -> tuple[State, list[Change], int | None]:
-    """The new state, what changed, and when to call with a Timer if no reading comes before (None: no need)."""
+def step(
+    rule: Rule, state: State, event: Reading | Timer, now_ms: int, around: Mapping[str, int] = NOBODY
+) -> tuple[State, list[Change], int | None]:
+    """The new state, what changed, and when to call with a Timer if no reading comes before (None: no need).
+
+    `around` answers the rule's questions about its neighbourhood, by their keys.
+    """
+    live = state.live
     if isinstance(event, Timer):
-        live, changes = _wake(rule, state.live, now_ms)
-        return (state if live is state.live else replace(state, live=live)), changes, live.due_at_ms
-    if event.channel not in rule.channels:
-        return state, [], state.live.due_at_ms
-    newest = state.live.seen.get(event.channel)
+        live, changes = _wake(rule, live, now_ms, around)
+        return (state if live is state.live else state._replace(live=live)), changes, _wake_at_ms(live)
+    channel = event.channel
+    if channel not in rule.channels:
+        return state, [], _wake_at_ms(live)
+    at_ms, newest = event.at_ms, live.seen.get(channel)
+    if (
+        rule.plain
+        and newest is not None
+        and newest.said_ms < at_ms <= now_ms
+        and live.since_ms is None
+        and not (newest.ahead or live.late)
+        and state.open_since_ms is None
+        and event.quality is not Quality.BAD
+        and (found := _calm(rule, live, channel, newest, event)) is not None
+    ):
+        return State(found, state.past), [], None
     value = None if event.quality is Quality.BAD else event.value
-    seen = Seen(min(event.at_ms, now_ms), value, event.at_ms, _ahead(newest, event.at_ms, now_ms))
+    seen = Seen(min(at_ms, now_ms), value, at_ms, at_ms, False, _ahead(newest, at_ms, now_ms))
     if newest is None or _is_newer(seen, newest, now_ms):
-        seen = _changed(rule, event.channel, newest, seen)
-        live, changes = _present(rule, state.live, event.channel, seen, now_ms)
-        after, more = _close(rule, replace(state, live=live), seen.at_ms)
-        return after, changes + more, live.due_at_ms
-    if event.at_ms == newest.said_ms or event.at_ms in newest.ahead:
-        return state, [], state.live.due_at_ms
-    past, changes = _history(rule, state.past, event.channel, seen)
-    return _open(rule, replace(state, past=past), changes), changes, state.live.due_at_ms
+        seen = _dated(rule, channel, newest, seen)
+        live, changes = _present(rule, live, channel, seen, now_ms, around)
+        after, more = _close(rule, state._replace(live=live), seen.at_ms)
+        return after, changes + more, _wake_at_ms(live)
+    if at_ms == newest.said_ms or at_ms in newest.ahead:
+        return state, [], _wake_at_ms(live)
+    past, changes = _history(rule, state.past, channel, seen, now_ms)
+    if rule.keeps and value is not None:  # it fills a hole in what the present remembers
+        kept = keeps.with_reading(rule.keeps, live.kept, channel, at_ms, value)
+        state = state._replace(live=live._replace(kept=kept))
+    return _open(rule, state._replace(past=past), changes), changes, _wake_at_ms(live)
 
 
-def _changed(rule: Rule, channel: str, before: Seen | None, seen: Seen) -> Seen:
-    """`seen` with the time of its channel's last change. The first value is none: it may have stood for days."""
+def _calm(rule: Rule, live: Lane, channel: str, newest: Seen, event: Reading) -> Lane | None:
+    """The lane after one more good reading of a calm course, by far the commonest thing to happen; None: it turns."""
+    at_ms, value = event.at_ms, event.value
+    if newest.value == value and channel not in rule.events:
+        seen = Seen(at_ms, value, at_ms, newest.since_ms, newest.changed)
+    else:
+        seen = Seen(at_ms, value, at_ms, at_ms, True)
+    all_seen = {channel: seen} if len(live.seen) == 1 else {**live.seen, channel: seen}
+    if live.raised_at_ms is None:
+        calm = rule.raises(all_seen, NEVER) is not True
+    elif rule.levels:
+        return None
+    else:
+        calm = rule.raises(all_seen, NEVER) is True or rule.clears(all_seen, NEVER) is not True
+    return Lane(all_seen, live.raised_at_ms, False, None, None, 0, live.level) if calm else None
+
+
+def _wake_at_ms(lane: Lane) -> int | None:
+    if lane.look_at_ms is None or lane.due_at_ms is None:
+        return lane.due_at_ms if lane.look_at_ms is None else lane.look_at_ms
+    return min(lane.due_at_ms, lane.look_at_ms)
+
+
+def _dated(rule: Rule, channel: str, before: Seen | None, seen: Seen) -> Seen:
+    """`seen` with the time since which it stands. The first value is no change: it may have stood for days."""
     if channel in rule.events or (before is not None and before.value != seen.value):
-        return replace(seen, changed_ms=seen.said_ms)
-    return replace(seen, changed_ms=before.changed_ms if before else None)
+        return seen._replace(changed=True)
+    return seen._replace(since_ms=before.since_ms, changed=before.changed) if before else seen
 
 
 def _ahead(newest: Seen | None, said_ms: int, now_ms: int) -> tuple[int, ...]:
@@ -157,11 +213,11 @@ def _is_newer(seen: Seen, newest: Seen, now_ms: int) -> bool:
 
 
 def _open(rule: Rule, state: State, changes: list[Change]) -> State:
-    """What came to light counts as over only if the present knows so."""
+    """What came to light, and is to ring, counts as over only if the present knows so."""
     for index, change in enumerate(changes):
-        if isinstance(change, Happened) and rule.life_safety and not _is_clear(rule, state.live):
+        if isinstance(change, Happened) and not change.late and not _is_clear(rule, state.live):
             changes[index] = replace(change, over=False)
-            return replace(state, open_since_ms=change.at_ms) if state.live.raised_at_ms is None else state
+            return state._replace(open_since_ms=change.at_ms) if state.live.raised_at_ms is None else state
     return state
 
 
@@ -170,109 +226,160 @@ def _close(rule: Rule, state: State, at_ms: int) -> tuple[State, list[Change]]:
     if state.open_since_ms is None:
         return state, []
     if state.live.raised_at_ms is not None:  # it is the present's affair now
-        return replace(state, open_since_ms=None), []
+        return state._replace(open_since_ms=None), []
     if not _is_clear(rule, state.live):
         return state, []
-    return replace(state, open_since_ms=None), [Cleared(state.open_since_ms, at_ms)]
+    return state._replace(open_since_ms=None), [Cleared(state.open_since_ms, at_ms)]
 
 
-def _present(rule: Rule, lane: Lane, channel: str, seen: Seen, now_ms: int) -> tuple[Lane, list[Change]]:
+def _present(
+    rule: Rule, lane: Lane, channel: str, seen: Seen, now_ms: int, around: Mapping[str, int]
+) -> tuple[Lane, list[Change]]:
     changes: list[Change] = []
-    after = replace(lane, seen={**lane.seen, channel: seen})
-    if _over(rule, lane, seen.at_ms) and lane.due_at_ms is not None and _turns(rule, after) is not True:
+    after = _with(rule, lane, channel, seen)
+    then = Then(seen.at_ms, after.kept, around)
+    if _over(rule, lane, seen.at_ms) and lane.due_at_ms is not None and _turns(rule, after, then) is not True:
         # The delay ran out before this reading, which ends what ran: a timer, had it come first, would have said so.
-        lane, change = _turn(rule, lane, 0, now_ms)
+        lane, change = _turn(rule, lane, 0, now_ms, around)
         changes.append(change)
-        after = replace(lane, seen={**lane.seen, channel: seen})
-    turns = _turns(rule, after)
+        after = _with(rule, lane, channel, seen)
+    turns = _turns(rule, after, then)
     after = _run(rule, after, turns, seen.at_ms, now_ms)
     if turns is True and _over(rule, after, seen.at_ms):
-        after, change = _turn(rule, after, seen.at_ms, now_ms)
+        after, change = _turn(rule, after, seen.at_ms, now_ms, around)
         changes.append(change)
-    elif after.late and after.raised_at_ms and turns is False and not _late(rule, seen.at_ms, now_ms):
-        changes.append(Raised(after.raised_at_ms, _evidence(after)))
-        after = replace(after, late=False)
+    elif after.raised_at_ms is not None and turns is False:
+        if after.late and not _late(rule, seen.at_ms, now_ms):
+            changes.append(Raised(after.raised_at_ms, _evidence(after), level=after.level))
+            after = after._replace(late=False)
+        after, more = _weigh(rule, after, then)
+        changes += more
+    if rule.silences:
+        after = after._replace(look_at_ms=_look_at_ms(rule, after, seen.at_ms))
     return after, changes
 
 
-def _wake(rule: Rule, lane: Lane, now_ms: int) -> tuple[Lane, list[Change]]:
-    if lane.due_at_ms is None or now_ms < lane.due_at_ms:
-        return lane, []
-    lane, change = _turn(rule, lane, 0, now_ms)
-    return lane, [change]
+def _with(rule: Rule, lane: Lane, channel: str, seen: Seen) -> Lane:
+    kept = lane.kept
+    if rule.keeps and seen.value is not None:
+        kept = keeps.with_reading(rule.keeps, kept, channel, seen.at_ms, seen.value)
+    return lane._replace(seen={**lane.seen, channel: seen}, kept=kept)
 
 
-def _history(rule: Rule, lane: Lane, channel: str, seen: Seen) -> tuple[Lane, list[Change]]:
+def _wake(rule: Rule, lane: Lane, now_ms: int, around: Mapping[str, int]) -> tuple[Lane, list[Change]]:
+    changes: list[Change] = []
+    if lane.due_at_ms is not None and now_ms >= lane.due_at_ms:
+        lane, change = _turn(rule, lane, 0, now_ms, around)
+        changes.append(change)
+    if rule.questions or (lane.look_at_ms is not None and now_ms >= lane.look_at_ms):
+        then = Then(now_ms, lane.kept, around)
+        turns = _turns(rule, lane, then)
+        lane = _run(rule, lane, turns, now_ms, now_ms)
+        if turns is True and _over(rule, lane, now_ms):
+            lane, change = _turn(rule, lane, now_ms, now_ms, around)
+            changes.append(change)
+        elif lane.raised_at_ms is not None and turns is False:
+            lane, more = _weigh(rule, lane, then)
+            changes += more
+        lane = lane._replace(look_at_ms=_look_at_ms(rule, lane, now_ms))
+    return lane, changes
+
+
+def _history(rule: Rule, lane: Lane, channel: str, seen: Seen, now_ms: int) -> tuple[Lane, list[Change]]:
     """As the present, but nothing is assumed between two readings: others may have come, in the other lane."""
     if (newest := lane.seen.get(channel)) is not None and seen.said_ms <= newest.said_ms:
         if seen.said_ms < newest.said_ms:
             lane = Lane()  # an older stretch begins
         elif seen.value == newest.value:
             return lane, []
-    seen = _changed(rule, channel, lane.seen.get(channel), seen)
-    lane = replace(lane, seen={**lane.seen, channel: seen})
-    turns = _turns(rule, lane)
-    lane = replace(_run(rule, lane, turns, seen.at_ms, 0), due_at_ms=None)
+    seen = _dated(rule, channel, lane.seen.get(channel), seen)
+    lane = _with(rule, lane, channel, seen)
+    then = Then(seen.at_ms, lane.kept, NOBODY)
+    turns = _turns(rule, lane, then)
+    lane = _run(rule, lane, turns, seen.at_ms, 0)._replace(due_at_ms=None)
     if turns is not True or not _over(rule, lane, seen.at_ms) or lane.since_ms is None:
         return lane, []
     at_ms = lane.since_ms + _delay_ms(rule, lane)
-    rest = replace(lane, since_ms=None)
+    rest = lane._replace(since_ms=None, samples=0)
     if lane.raised_at_ms is None:
-        return replace(rest, raised_at_ms=at_ms), [Happened(at_ms, _evidence(lane))]
-    return replace(rest, raised_at_ms=None), [Ended(lane.raised_at_ms, at_ms)]
+        level = _level(rule, lane, then)
+        late = _late(rule, at_ms, now_ms)
+        return rest._replace(raised_at_ms=at_ms), [Happened(at_ms, _evidence(lane), late=late, level=level)]
+    return rest._replace(raised_at_ms=None), [Ended(lane.raised_at_ms, at_ms)]
 
 
 def _is_clear(rule: Rule, lane: Lane) -> bool:
     """The lane's values are known not to raise, and to clear what is raised."""
-    values = _values(rule, lane)
-    return (
-        lane.raised_at_ms is None
-        and rule.raise_when.evaluate(values) is not True
-        and rule.clear_when.evaluate(values) is True
-    )
+    if lane.raised_at_ms is not None:
+        return False
+    then = Then(max((seen.at_ms for seen in lane.seen.values()), default=0), lane.kept, NOBODY)
+    return rule.raises(lane.seen, then) is not True and rule.clears(lane.seen, then) is True
 
 
-def _values(rule: Rule, lane: Lane) -> dict[str, Value | None]:
-    values = {**rule.settings, **{channel: seen.value for channel, seen in lane.seen.items()}}
-    for channel in rule.times:
-        if (seen := lane.seen.get(channel)) is not None:
-            values[changed(channel)] = seen.changed_ms
-    return values
-
-
-def _turns(rule: Rule, lane: Lane) -> bool | None:
+def _turns(rule: Rule, lane: Lane, then: Then) -> bool | None:
     """Whether the lane's values, if they last, raise what is not raised, or clear what is."""
-    values = _values(rule, lane)
-    holds = rule.raise_when.evaluate(values)
+    holds: bool | None = rule.raises(lane.seen, then)
     if lane.raised_at_ms is None:
         return holds
-    return False if holds else rule.clear_when.evaluate(values)  # where both hold, raise wins
+    clear: bool | None = rule.clears(lane.seen, then)
+    return False if holds else clear  # where both hold, raise wins
 
 
 def _run(rule: Rule, lane: Lane, turns: bool | None, at_ms: int, now_ms: int) -> Lane:
     """The lane with its delay started, going on, waiting or stopped."""
     if turns is True:
         since_ms = at_ms if lane.since_ms is None else lane.since_ms
-        due_at_ms = now_ms + _delay_ms(rule, lane) if lane.due_at_ms is None else lane.due_at_ms
-        return replace(lane, since_ms=since_ms, due_at_ms=due_at_ms)
+        samples = lane.samples + 1
+        due_at_ms = lane.due_at_ms
+        if due_at_ms is None and samples >= _samples(rule, lane):
+            due_at_ms = now_ms + max(_delay_ms(rule, lane) - max(at_ms - since_ms, 0), 0)
+        return lane._replace(since_ms=since_ms, due_at_ms=due_at_ms, samples=samples)
     if turns is None and lane.raised_at_ms is None:
         return lane
-    return replace(lane, since_ms=None, due_at_ms=None)
+    return lane._replace(since_ms=None, due_at_ms=None, samples=0)
 
 
 def _over(rule: Rule, lane: Lane, at_ms: int) -> bool:
-    return lane.since_ms is not None and lane.since_ms + _delay_ms(rule, lane) <= at_ms
+    if lane.since_ms is None or lane.samples < _samples(rule, lane):
+        return False
+    return lane.since_ms + _delay_ms(rule, lane) <= at_ms
 
 
-def _turn(rule: Rule, lane: Lane, confirmed_at_ms: int, now_ms: int) -> tuple[Lane, Change]:
+def _turn(rule: Rule, lane: Lane, confirmed_at_ms: int, now_ms: int, around: Mapping[str, int]) -> tuple[Lane, Change]:
     """The delay is over, and a reading of `confirmed_at_ms` (0: none) has said so."""
     assert lane.since_ms is not None
     at_ms = lane.since_ms + _delay_ms(rule, lane)
-    rest = replace(lane, since_ms=None, due_at_ms=None)
+    if _samples(rule, lane) > 1:
+        at_ms = max(at_ms, confirmed_at_ms)
+    rest = lane._replace(since_ms=None, due_at_ms=None, samples=0)
     if lane.raised_at_ms is not None:
-        return replace(rest, raised_at_ms=None, late=False), Cleared(lane.raised_at_ms, at_ms)
+        return rest._replace(raised_at_ms=None, late=False, level=None), Cleared(lane.raised_at_ms, at_ms)
     late = _late(rule, max(at_ms, confirmed_at_ms), now_ms)
-    return replace(rest, raised_at_ms=at_ms, late=late), Raised(at_ms, _evidence(lane), late)
+    level = _level(rule, lane, Then(max(at_ms, confirmed_at_ms), lane.kept, around))
+    return rest._replace(raised_at_ms=at_ms, late=late, level=level), Raised(at_ms, _evidence(lane), late, level)
+
+
+def _weigh(rule: Rule, lane: Lane, then: Then) -> tuple[Lane, list[Change]]:
+    """Whether what is raised has become graver. It gets no lighter: somebody was called for the worse of it."""
+    level = _level(rule, lane, then)
+    if level is None or lane.raised_at_ms is None or not graver(level, lane.level or rule.level):
+        return lane, []
+    return lane._replace(level=level), [Graver(lane.raised_at_ms, then.at_ms, level, _evidence(lane))]
+
+
+def _level(rule: Rule, lane: Lane, then: Then) -> Level | None:
+    """The gravest level whose sentence holds; None: the rule's own."""
+    return next((level for level, holds in rule.levels if holds(lane.seen, then) is True), None)
+
+
+def _look_at_ms(rule: Rule, lane: Lane, now_ms: int) -> int | None:
+    """When the next of the silences that the rule asks about would be long enough."""
+    moments = [
+        moment
+        for channel, limit_ms in rule.silences
+        if (one := lane.seen.get(channel)) is not None and (moment := one.at_ms + limit_ms) > now_ms
+    ]
+    return min(moments, default=None)
 
 
 def _late(rule: Rule, at_ms: int, now_ms: int) -> bool:
@@ -281,6 +388,10 @@ def _late(rule: Rule, at_ms: int, now_ms: int) -> bool:
 
 def _delay_ms(rule: Rule, lane: Lane) -> int:
     return rule.raise_delay_ms if lane.raised_at_ms is None else rule.clear_delay_ms
+
+
+def _samples(rule: Rule, lane: Lane) -> int:
+    return rule.raise_samples if lane.raised_at_ms is None else rule.clear_samples
 
 
 def _evidence(lane: Lane) -> dict[str, Value]:
@@ -300,29 +411,26 @@ def from_json(content: Mapping[str, Any]) -> State:
     """Raises ValueError for a state that another version wrote."""
     if content.get("version") != VERSION:
         raise ValueError(f"a rule's state of version {content.get('version')}, not {VERSION}")
-    return State(
-        live=_lane_from_json(content["live"]),
-        past=_lane_from_json(content["past"]),
-        open_since_ms=content["open_since_ms"],
-    )
+    live, past = _lane_from_json(content["live"]), _lane_from_json(content["past"])
+    return State(live, past, content["open_since_ms"])
+
+
+_DEFAULTS = Lane()._asdict()
 
 
 def _lane_to_json(lane: Lane) -> dict[str, Any]:
-    return {
-        "seen": {
-            channel: [seen.at_ms, seen.value, seen.said_ms, seen.changed_ms, *seen.ahead]
-            for channel, seen in lane.seen.items()
-        },
-        "raised_at_ms": lane.raised_at_ms,
-        "late": lane.late,
-        "since_ms": lane.since_ms,
-        "due_at_ms": lane.due_at_ms,
-    }
+    """Without what is as in a new lane."""
+    content = {name: value for name, value in lane._asdict().items() if value != _DEFAULTS[name]}
+    if lane.seen:
+        content["seen"] = {channel: [*seen[:5], *seen.ahead] for channel, seen in lane.seen.items()}
+    if lane.kept:
+        content["kept"] = keeps.to_json(lane.kept)
+    return content
 
 
 def _lane_from_json(content: Mapping[str, Any]) -> Lane:
     seen = {
-        channel: Seen(at_ms, value, said_ms, tuple(ahead), changed_ms)
-        for channel, (at_ms, value, said_ms, changed_ms, *ahead) in content["seen"].items()
+        channel: Seen(at_ms, value, said_ms, since_ms, changed, tuple(ahead))
+        for channel, (at_ms, value, said_ms, since_ms, changed, *ahead) in content.get("seen", {}).items()
     }
-    return Lane(**{**content, "seen": seen})
+    return Lane(**{**content, "seen": seen, "kept": keeps.from_json(content.get("kept", {}))})

@@ -4,11 +4,11 @@ One TOML file per kind in `rules/library/` or in a folder of the user's; the fil
 user's file replaces the shipped one. Every mistake ends as ConfigError with file, line and field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -17,10 +17,18 @@ from messages.ids import IDENTIFIER
 from messages.kind import Kind, Kinds
 from messages.reading import Value
 from messages.settings import ConfigError, Seconds, Settings, Text, duration_s, line_of, read, suggest
+from rules.language.calendar import CHINA, Calendar
+from rules.language.keeps import Keep
+from rules.language.neighbours import Question
+from rules.language.seen import NEVER
 from rules.language.sentence import Expression, SentenceError, Setting, parse
+from rules.language.terms import Compute
 
 SHIPPED = Path(str(files("rules"))) / "library"
 LATENESS_S = duration_s("10min")
+
+LEVELS: tuple[Level, ...] = ("red", "orange", "yellow", "blue")
+"""From the gravest."""
 
 _Name = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 
@@ -43,14 +51,31 @@ class Rule:
     life_safety: bool
     reflex: bool
     """A Pi may carry it out by itself (docs/decisions/0023-reflexes-run-the-rules-own-step.md)."""
+    shadow: bool
+    """It is judged and written down, and calls nobody."""
+    raise_samples: int
+    clear_samples: int
+    """How many readings must say so, whatever the delay."""
+    graver_when: tuple[tuple[Level, Expression], ...]
+    """When it is graver than `level`, from the gravest."""
     channels: tuple[str, ...]
     """All that its sentences look at, the leading one first."""
     settings: Mapping[str, Value]
     """What the other names in them stand for."""
-    times: tuple[str, ...] = ()
-    """The channels of which they ask when they last changed."""
-    events: frozenset[str] = frozenset()
+    events: frozenset[str]
     """Those of its channels whose every reading is a change."""
+    keeps: tuple[Keep, ...]
+    """What its sentences need of the time before."""
+    questions: tuple[Question, ...]
+    """What its sentences ask of the neighbourhood."""
+    plain: bool
+    """The last values alone decide, and one reading suffices."""
+    raises: Compute
+    clears: Compute
+    """The sentences with the settings in them."""
+    levels: tuple[tuple[Level, Compute], ...]
+    silences: tuple[tuple[str, int], ...]
+    """Channels whose silence it asks about, and from how many milliseconds it matters."""
 
     def limits(self) -> dict[str, float]:
         """The lines to draw in its channels' charts: where it raises."""
@@ -63,7 +88,35 @@ class Rule:
             for name, default in self.settings.items()
             if name in announced and same_type(announced[name], default)
         }
-        return replace(self, settings={**self.settings, **own}) if own else self
+        if not own:
+            return self
+        settings = {**self.settings, **own}
+        return replace(self, settings=settings, **_bound(self.raise_when, self.clear_when, self.graver_when, settings))
+
+
+def graver(one: Level, other: Level) -> bool:
+    return LEVELS.index(one) < LEVELS.index(other)
+
+
+def _bound(
+    raise_when: Expression,
+    clear_when: Expression,
+    graver_when: tuple[tuple[Level, Expression], ...],
+    settings: Mapping[str, Value],
+) -> dict[str, Any]:
+    """The fields of a rule that depend on its settings."""
+    silences = [
+        (channel, round(limit * 1000))
+        for sentence in (raise_when, clear_when, *(when for _, when in graver_when))
+        for channel, bind in sentence.silences
+        if (limit := bind(settings)({}, NEVER)) is not None
+    ]
+    return {
+        "raises": raise_when.bound(settings),
+        "clears": clear_when.bound(settings),
+        "levels": tuple((level, when.bound(settings)) for level, when in graver_when),
+        "silences": tuple(dict.fromkeys(silences)),
+    }
 
 
 Rules = Mapping[str, tuple[Rule, ...]]
@@ -75,23 +128,35 @@ class _SettingText(Settings):
     unit: str | None = None
 
 
+class _LevelText(Settings):
+    level: Level
+    when: str
+
+
 class _RuleText(Settings):
     level: Level
+    levels: list[_LevelText] = Field(default_factory=list)
     title: Text
     advice: Text | None = None
     raise_: str = Field(alias="raise")
     clear: str
     raise_delay_s: Seconds = Field(default=0.0, alias="raise_delay")
     clear_delay_s: Seconds = Field(default=0.0, alias="clear_delay")
+    raise_samples: Annotated[int, Field(ge=1, le=100)] = 1
+    clear_samples: Annotated[int, Field(ge=1, le=100)] = 1
     latch: bool = False
     lateness_s: Seconds = Field(default=LATENESS_S, alias="lateness")
     life_safety: bool = False
     reflex: bool = False
+    shadow: bool = False
 
     @model_validator(mode="after")
     def _grave_enough(self) -> Self:
         if self.life_safety and not (self.level == "red" and self.latch):
             raise ValueError('life_safety needs level = "red" and latch = true')
+        for more in self.levels:
+            if not graver(more.level, self.level):
+                raise ValueError(f"levels: {more.level} is not graver than the rule's own, {self.level}")
         return self
 
 
@@ -100,17 +165,17 @@ class _RuleFile(Settings):
     rules: dict[_Name, _RuleText] = Field(min_length=1)
 
 
-def load_rules(kinds: Kinds, *folders: Path) -> dict[str, tuple[Rule, ...]]:
+def load_rules(kinds: Kinds, *folders: Path, calendar: Calendar = CHINA) -> dict[str, tuple[Rule, ...]]:
     """All rules in the shipped folder and then in `folders`. Raises ConfigError."""
     paths: dict[str, Path] = {}
     for folder in (SHIPPED, *folders):
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder of rules")
         paths |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return {name: load_file(path, kinds) for name, path in paths.items()}
+    return {name: load_file(path, kinds, calendar=calendar) for name, path in paths.items()}
 
 
-def load_file(path: Path, kinds: Kinds) -> tuple[Rule, ...]:
+def load_file(path: Path, kinds: Kinds, *, calendar: Calendar = CHINA) -> tuple[Rule, ...]:
     """The rules of one file, whose stem names the kind. Raises ConfigError."""
     if (kind := kinds.get(path.stem)) is None:
         raise ConfigError(f"{path}: no kind `{path.stem}` to make rules for{suggest(path.stem, kinds)}")
@@ -119,21 +184,44 @@ def load_file(path: Path, kinds: Kinds) -> tuple[Rule, ...]:
         if name in kind.channels:
             raise _mistake(path, ("settings", name), f"a {path.stem} has a channel of this name")
     settings = {name: Setting(setting.value, setting.unit) for name, setting in content.settings.items()}
-    return tuple(_checked(path, name, text, kind, settings) for name, text in content.rules.items())
+    channels = {name: other.channels for name, other in kinds.items()}
 
-
-def _checked(path: Path, name: str, text: _RuleText, kind: Kind, settings: Mapping[str, Setting]) -> Rule:
-    def sentence(field: str, source: str) -> Expression:
+    def sentence(rule: str, field: str, source: str) -> Expression:
         try:
-            return parse(source, kind.channels, settings)
+            return parse(source, kind.channels, settings, calendar=calendar, kinds=channels)
         except SentenceError as error:
-            raise _mistake(path, ("rules", name, field), str(error)) from error
+            raise mistake(rule, field, str(error)) from error
 
-    raise_when, clear_when = sentence("raise", text.raise_), sentence("clear", text.clear)
-    channels = tuple(dict.fromkeys(raise_when.channels + clear_when.channels))
+    def mistake(rule: str, field: str, why: str) -> ConfigError:
+        return _mistake(path, ("rules", rule, field), why)
+
+    values = {name: setting.value for name, setting in settings.items()}
+    return tuple(_rule(kind, path.stem, name, text, sentence, mistake, values) for name, text in content.rules.items())
+
+
+def _rule(
+    kind: Kind,
+    kind_name: str,
+    name: str,
+    text: _RuleText,
+    sentence: Callable[[str, str, str], Expression],
+    mistake: Callable[[str, str, str], ConfigError],
+    settings: Mapping[str, Value],
+) -> Rule:
+    raise_when, clear_when = sentence(name, "raise", text.raise_), sentence(name, "clear", text.clear)
+    graver_when = tuple(
+        (more.level, sentence(name, "levels", more.when))
+        for more in sorted(text.levels, key=lambda more: LEVELS.index(more.level))
+    )
+    sentences = (raise_when, clear_when, *(when for _, when in graver_when))
+    channels = tuple(dict.fromkeys(channel for one in sentences for channel in one.channels))
+    keeps = {keep.key: keep for one in sentences for keep in one.keeps}
+    questions = {asked.key: asked for one in sentences for asked in one.questions}
+    if questions and text.reflex:
+        raise mistake(name, "reflex", "a Pi sees only its own devices: no `count_devices` in a reflex")
     return Rule(
         id=name,
-        kind=path.stem,
+        kind=kind_name,
         level=text.level,
         title=text.title,
         advice=text.advice,
@@ -145,10 +233,17 @@ def _checked(path: Path, name: str, text: _RuleText, kind: Kind, settings: Mappi
         lateness_ms=round(text.lateness_s * 1000),
         life_safety=text.life_safety,
         reflex=text.reflex,
+        shadow=text.shadow,
+        raise_samples=text.raise_samples,
+        clear_samples=text.clear_samples,
+        graver_when=graver_when,
         channels=channels,
-        settings={name: setting.value for name, setting in settings.items()},
-        times=tuple(dict.fromkeys(raise_when.times + clear_when.times)),
-        events=frozenset(name for name in channels if kind.channels[name].event),
+        settings=settings,
+        events=frozenset(channel for channel in channels if kind.channels[channel].event),
+        keeps=tuple(keeps.values()),
+        questions=tuple(questions.values()),
+        plain=not any(one.timed for one in sentences) and text.raise_samples == text.clear_samples == 1,
+        **_bound(raise_when, clear_when, graver_when, settings),
     )
 
 

@@ -1,9 +1,9 @@
 """Reads a rule's sentence, such as `gas_concentration >= 10 or alarm_contact`, once; then it costs microseconds.
 
-The grammar is a part of Python's: comparison (chained too), `and`, `or`, `not`, `+ - * /`, `abs`, `min`, `max`,
-`before(one, other)`, numbers, texts, `true`, `false`, and the names of the kind's channels and of the rule's settings. Python's parser
-reads it, a whitelist admits it, closures compute it: nothing is ever run that is not written in `terms.py`.
-Types, units and names are checked here, so that a sentence that was read can't fail later.
+The grammar is a part of Python's: comparison (chained too), `and`, `or`, `not`, `+ - * /`, `abs`, `min`, `max`, the
+functions over time of `functions.py`, numbers, texts, `true`, `false`, and the names of the kind's channels and of the rule's
+settings. Python's parser reads it, a whitelist admits it, closures compute it: nothing is ever run that is not
+written in `terms.py` and `functions.py`. Types, units and names are checked here, so that a sentence that was read can't fail later.
 """
 
 import ast
@@ -18,8 +18,12 @@ from dataclasses import dataclass
 from messages.kind import Channel
 from messages.reading import Value
 from messages.settings import suggest
-from rules.language import terms
-from rules.language.terms import Compute, Misfit, Term, Values
+from rules.language import functions, terms
+from rules.language.calendar import CHINA, Calendar
+from rules.language.keeps import Keep
+from rules.language.neighbours import Question, question
+from rules.language.seen import NEVER
+from rules.language.terms import Bind, Compute, Misfit, SettingValues, Term
 
 LONGEST = 500
 """Characters. A rule that needs more is two rules; Python's parser has no limit of its own."""
@@ -52,41 +56,77 @@ class Expression:
     source: str
     channels: tuple[str, ...]
     """The channels in it, in the order of their first mention."""
-    compute: Compute
-    bounds: Mapping[str, Compute]
-    times: tuple[str, ...] = ()
-    """The channels of which it asks when they last changed."""
+    bind: Bind
+    bounds: Mapping[str, Bind]
+    keeps: tuple[Keep, ...] = ()
+    """What must be kept of the time before."""
+    silences: tuple[tuple[str, Bind], ...] = ()
+    """Which silences it asks about, and from how many seconds they matter."""
+    questions: tuple[Question, ...] = ()
+    """What it asks of the neighbourhood."""
+    timed: bool = False
+    """It asks for the time, or for what is kept: the last values alone don't tell."""
 
-    def evaluate(self, values: Values) -> bool | None:
-        """Whether it holds, given the channels' values and the settings'; None: unknown."""
-        holds: bool | None = self.compute(values)
-        return holds
+    def bound(self, settings: SettingValues) -> Compute:
+        """The sentence with these settings in it: what says whether it holds, None: unknown."""
+        return self.bind(settings)
 
-    def limits(self, settings: Values) -> dict[str, float]:
+    def limits(self, settings: SettingValues) -> dict[str, float]:
         """For each channel that is compared with a number: that number, as a line in the channel's chart."""
-        lines = {channel: bound(settings) for channel, bound in self.bounds.items()}
+        lines = {channel: bind(settings)({}, NEVER) for channel, bind in self.bounds.items()}
         return {channel: line for channel, line in lines.items() if line is not None}
 
 
-def parse(source: str, channels: Mapping[str, Channel], settings: Mapping[str, Setting]) -> Expression:
-    """The sentence over a kind's `channels` and a rule's `settings`. Raises SentenceError."""
+def parse(
+    source: str,
+    channels: Mapping[str, Channel],
+    settings: Mapping[str, Setting],
+    *,
+    calendar: Calendar = CHINA,
+    kinds: Mapping[str, Mapping[str, Channel]] | None = None,
+) -> Expression:
+    """The sentence over a kind's `channels` and a rule's `settings`. `kinds`: the channels of all kinds, for sentences
+    about the neighbourhood. Raises SentenceError."""
     if len(source) > LONGEST:
         raise SentenceError(1, LONGEST, f"longer than {LONGEST} characters")
-    reader = _Reader(source, channels, settings)
+    reader = _Reader(source, channels, settings, calendar, kinds or {})
     term = reader.read()
     if term.type != "boolean":
         raise SentenceError(1, 1, f"a sentence that is true or false is wanted, not a {term.type}")
-    named = tuple(name for name in term.names if name in channels)
-    return Expression(source, named, term.compute, reader.bounds, tuple(reader.times))
+    if reader.unbounded_silence:
+        raise SentenceError(1, 1, 'compare `silent_for(…)` with a number or a duration: silent_for(flow) > "10min"')
+    return Expression(
+        source,
+        tuple(name for name in term.names if name in channels),
+        term.bind,
+        reader.bounds,
+        tuple(reader.keeps.values()),
+        tuple(reader.silences),
+        tuple(reader.questions.values()),
+        reader.timed,
+    )
 
 
 class _Reader:
-    def __init__(self, source: str, channels: Mapping[str, Channel], settings: Mapping[str, Setting]) -> None:
-        self.bounds: dict[str, Compute] = {}
-        self.times: dict[str, None] = {}
+    def __init__(
+        self,
+        source: str,
+        channels: Mapping[str, Channel],
+        settings: Mapping[str, Setting],
+        calendar: Calendar,
+        kinds: Mapping[str, Mapping[str, Channel]],
+    ) -> None:
+        self.bounds: dict[str, Bind] = {}
+        self.keeps: dict[str, Keep] = {}
+        self.silences: list[tuple[str, Bind]] = []
+        self.questions: dict[str, Question] = {}
+        self.timed = False
+        self.unbounded_silence = 0
         self._source = source
         self._channels = channels
         self._settings = settings
+        self._calendar = calendar
+        self._kinds = kinds
 
     def read(self) -> Term:
         try:
@@ -126,22 +166,73 @@ class _Reader:
                 return terms.reversed_sign(self._term(operand, depth))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 return terms.calculated(_ARITHMETIC[type(op)], self._term(left, depth), self._term(right, depth))
-            case ast.Call(func=ast.Name(id="before"), args=[ast.Name(id=first), ast.Name(id=then)], keywords=[]):
-                return self._before(node, first, then)
-            case ast.Call(func=ast.Name(id="before"), keywords=[]):
-                raise self._error(node, "`before` takes two channels: before(card, door_open)")
-            case ast.Call(func=ast.Name(id=function), args=values, keywords=[]):
-                if function not in terms.FUNCTIONS:
-                    raise self._error(node, f"no function `{function}`{suggest(function, terms.FUNCTIONS)}")
-                return terms.called(function, [self._term(value, depth) for value in values])
+            case ast.Call(func=ast.Name(id="count_devices"), args=arguments, keywords=keywords):
+                return self._count_devices(node, arguments, keywords)
+            case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
+                return self._called(node, function, arguments, depth)
         raise _habit(self._source) or self._error(node, f"`{_words(node)}` is no part of the language")
 
-    def _before(self, node: ast.Call, first: str, then: str) -> Term:
-        for name in (first, then):
-            if name not in self._channels:
-                raise self._error(node, f"no channel `{name}`{suggest(name, self._channels)}")
-        self.times |= {first: None, then: None}
-        return terms.before(first, then)
+    def _called(self, node: ast.Call, function: str, arguments: list[ast.expr], depth: int) -> Term:
+        is_window = (
+            len(arguments) == 2 and isinstance(arguments[1], ast.Constant) and isinstance(arguments[1].value, str)
+        )
+        if function in functions.OVER_TIME and (is_window or function not in terms.FUNCTIONS):
+            if not is_window:
+                raise self._error(node, f'`{function}` takes a channel and a duration: {function}(channel, "10min")')
+            name, channel = self._channel(arguments[0], function)
+            seconds = terms.fixed_value(terms.duration(self._term(arguments[1], depth)), {})
+            term, keep = functions.over_time(function, name, channel, seconds)
+            self.keeps[keep.key] = keep
+            self.timed = True
+            return term
+        if function in functions.OF_CHANNEL:
+            if len(arguments) != 1:
+                raise self._error(node, f"`{function}` takes a channel: {function}(channel)")
+            name, channel = self._channel(arguments[0], function)
+            term, usual = functions.of_channel(function, name, channel, self._calendar)
+            if usual is not None:
+                self.keeps[usual.key] = usual
+            self.unbounded_silence += function == "silent_for"
+            self.timed = True
+            return term
+        if function in functions.OF_CALENDAR:
+            self.timed = True
+            texts = [part.value if isinstance(part, ast.Constant) else None for part in arguments]
+            return functions.of_calendar(function, texts, self._calendar)
+        if function == "before":
+            if len(arguments) != 2:
+                raise self._error(node, "`before` takes two channels: before(card, door_open)")
+            (first, _), (then, _) = (self._channel(argument, function) for argument in arguments)
+            return functions.before(first, then)
+        if function not in terms.FUNCTIONS:
+            known = (*terms.FUNCTIONS, *functions.NAMES)
+            raise self._error(node, f"no function `{function}`{suggest(function, known)}")
+        return terms.called(function, [self._term(value, depth) for value in arguments])
+
+    def _channel(self, node: ast.expr, function: str) -> tuple[str, Channel]:
+        if not isinstance(node, ast.Name):
+            raise self._error(node, f"`{function}` wants a channel here, not `{_words(node)}`")
+        if (channel := self._channels.get(node.id)) is None:
+            raise self._error(node, f"no channel `{node.id}`{suggest(node.id, self._channels)}")
+        return node.id, channel
+
+    def _count_devices(self, node: ast.Call, arguments: list[ast.expr], keywords: list[ast.keyword]) -> Term:
+        texts = [part.value if isinstance(part, ast.Constant) else None for part in arguments]
+        named = {
+            word.arg or "": word.value.value if isinstance(word.value, ast.Constant) else None for word in keywords
+        }
+        asked = question(texts, named, self._kinds)
+        channels = self._kinds[asked.kind]
+        try:
+            condition = parse(asked.condition, channels, {}, calendar=self._calendar)
+        except SentenceError as error:
+            raise self._error(node, f"in the condition of `count_devices`: {error}") from error
+        if condition.keeps or condition.timed:
+            raise self._error(node, "the condition of `count_devices` may look at the last values only")
+        asked = asked.about(condition.channels, condition.bound({}))
+        self.questions[asked.key] = asked
+        self.timed = True
+        return asked.term()
 
     def _constant(self, node: ast.Constant) -> Term:
         value = node.value
@@ -161,9 +252,9 @@ class _Reader:
         if node.id in ("true", "false"):  # as TOML writes them, in the same file
             return terms.literal(node.id == "true")
         if (channel := self._channels.get(node.id)) is not None:
-            return terms.named(node.id, channel.type, channel.unit)
+            return terms.channel(node.id, channel.type, channel.unit)
         if (setting := self._settings.get(node.id)) is not None:
-            return terms.named(node.id, terms.literal(setting.value).type, setting.unit)
+            return terms.setting(node.id, terms.literal(setting.value).type, setting.unit)
         known = (*self._channels, *self._settings)
         raise self._error(node, f"no channel or setting `{node.id}`{suggest(node.id, known)}")
 
@@ -176,15 +267,19 @@ class _Reader:
         pairs = []
         for index, op in enumerate(node.ops):
             pairs.append(terms.compared(_COMPARISONS[type(op)], values[index], values[index + 1]))
-            self._note_bound(sides[index], values[index + 1])
-            self._note_bound(sides[index + 1], values[index])
+            self._note_bound(values[index], values[index + 1])
+            self._note_bound(values[index + 1], values[index])
         return pairs[0] if len(pairs) == 1 else terms.all_of(pairs)
 
-    def _note_bound(self, node: ast.expr, other: Term) -> None:
-        is_channel = isinstance(node, ast.Name) and node.id in self._channels
-        if is_channel and other.type == "number" and not any(name in self._channels for name in other.names):
-            assert isinstance(node, ast.Name)
-            self.bounds.setdefault(node.id, other.compute)
+    def _note_bound(self, term: Term, other: Term) -> None:
+        if not other.fixed:
+            return
+        other = terms.duration(other) if isinstance(other.literal, str) and term.unit == terms.SECONDS else other
+        if term.channel is not None and other.type == "number":
+            self.bounds.setdefault(term.channel, other.bind)
+        if term.silence is not None:
+            self.silences.append((term.silence, other.bind))
+            self.unbounded_silence -= 1
 
     def _error(self, node: ast.expr, why: str) -> SentenceError:
         line = self._source.encode().splitlines()[node.lineno - 1]  # Python counts columns in bytes

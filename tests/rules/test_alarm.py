@@ -15,6 +15,8 @@ TABLE = {
     (S.PENDING, E.FLEETED): (S.NORM, S.NORM),
     (S.PENDING, E.RAISED): (S.UNACK, S.UNACK),
     (S.UNACK, E.ACKNOWLEDGED): (S.ACKED, S.ACKED),
+    (S.UNACK, E.WORSENED): (S.UNACK, S.UNACK),
+    (S.ACKED, E.WORSENED): (S.UNACK, S.UNACK),
     (S.UNACK, E.RETURNED): (S.RTN_UNACK, S.LATCH_UNACK),
     (S.ACKED, E.RETURNED): (S.NORM, S.LATCH_ACK),
     (S.RTN_UNACK, E.ACKNOWLEDGED): (S.NORM, S.NORM),
@@ -87,6 +89,8 @@ class AlarmLife(RuleBasedStateMachine):
         match event:
             case AlarmEvent.RAISED if not self.active:
                 self.active, self.held, self.seen = True, False, False
+            case AlarmEvent.WORSENED if self.active:
+                self.seen = False
             case AlarmEvent.RETURNED if self.active:
                 self.active, self.held = False, self.condition.latch
             case AlarmEvent.ACKNOWLEDGED if self.active or self.held or not self.seen:
@@ -107,6 +111,7 @@ class AlarmLife(RuleBasedStateMachine):
         state = S.NORM
         moves: dict[str, dict[S | None, S]] = {
             "alarm.raised": {None: S.UNACK},
+            "alarm.severity_changed": {None: S.UNACK},
             "alarm.acknowledged": {S.UNACK: S.ACKED, S.RTN_UNACK: S.NORM, S.LATCH_UNACK: S.LATCH_ACK},
             "alarm.cleared": {S.UNACK: S.RTN_UNACK, S.ACKED: S.NORM},
             "alarm.latched": {S.UNACK: S.LATCH_UNACK, S.ACKED: S.LATCH_ACK},

@@ -10,6 +10,7 @@ from messages.kind import mismatch
 from messages.reading import Reading, Value
 from rules.language.evaluation import Cleared, Raised
 from rules.language.rule import Rule
+from rules.language.seen import NEVER, Seen
 from tests.rules.course import KINDS, RULES, at, course, live, raised, reading, replay, rule
 
 END_S = 4 * 3600
@@ -154,7 +155,7 @@ def test_a_cover_is_either_moved_or_open() -> None:
         holds = [
             name
             for name in ("moved", "open")
-            if rule("manhole_cover", name).raise_when.evaluate({"tilt": float(degrees), "installed_tilt": 0.0})
+            if rule("manhole_cover", name).raises({"tilt": Seen(0, float(degrees), 0, 0)}, NEVER)
         ]
         assert len(holds) == (degrees >= 15)
 

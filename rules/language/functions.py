@@ -1,0 +1,220 @@
+"""The functions over time of the rules' language: what each takes, what it means, and what is kept for it.
+
+    increase(volume, "12h")     what a counter has counted; a step back (a new meter) counts nothing
+    rate(water_level, "10min")  the change within the time, per second; may be negative
+    avg, min, max(level, "1h")  over the time, the earlier value holding until the next reading
+    count(door_open, "24h")     how often it became true; of an event, or a number: how many readings came
+    changed(tilt, "1h")         whether it did
+    stuck_for(flow)             seconds for which readings have said the same
+    since(door_open)            seconds since its last change
+    silent_for(flow)            seconds without a reading
+    before(card, door_open)     by how many seconds the last change of the first came before that of the other
+    usual(volume), off_by(volume)   what is usual at this hour of the week; how many standard deviations it is off
+    time_between("22:00", "06:00"), date_between("11-15", "03-15"), weekday(), holiday()
+
+A window that isn't covered (the device is new, or was silent) makes its value unknown, unless what is known already
+decides: three openings within half a day are more than two within the whole of it.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from messages.kind import Channel
+from rules.language import usual
+from rules.language.calendar import Calendar
+from rules.language.keeps import UsualKeep, WindowKeep, patience_ms
+from rules.language.seen import SeenByChannel, Then
+from rules.language.terms import RATIO, SECONDS, Bind, Compute, Misfit, Term, Type
+from rules.language.window import Course, course
+
+LONGEST_S = 31 * 86400.0
+"""A longer window asks for a report, not for an alarm."""
+
+_MEASURES: dict[str, Callable[[Course], float]] = {
+    "increase": lambda known: known.rise,
+    "avg": lambda known: known.mean,
+    "min": lambda known: known.low,
+    "max": lambda known: known.high,
+}
+OVER_TIME = (*_MEASURES, "rate", "count", "changed")
+OF_CHANNEL = ("stuck_for", "since", "silent_for", "usual", "off_by")
+OF_CALENDAR = ("time_between", "date_between", "weekday", "holiday")
+NAMES = (*OVER_TIME, *OF_CHANNEL, *OF_CALENDAR, "before", "count_devices")
+
+_RISING = frozenset({"increase", "max", "count"})
+"""The more is known, the greater they are."""
+
+
+def over_time(function: str, name: str, channel: Channel, length_s: float) -> tuple[Term, WindowKeep]:
+    """`function(name, "length")` and what it needs. Raises Misfit."""
+    if not 0 < length_s <= LONGEST_S:
+        raise Misfit(f"a window is longer than nothing and at most {LONGEST_S / 86400:g} days")
+    if function not in ("count", "changed") and channel.type != "number":
+        raise Misfit(f"`{function}` is for numbers, and {name} is a {channel.type}")
+    keep = WindowKeep(name, round(length_s * 1000), max(patience_ms(channel), 1))
+    measure, kind, unit = _measure(function, channel, length_s)
+    whole, part = _of_window(keep, measure, covered=True), _of_window(keep, measure, covered=False)
+    floor = part if function in _RISING else None
+    ceiling = part if function == "min" else None
+    if function == "changed":
+        whole = _changed(keep)
+    return Term(kind, unit, whole, (name,), floor=floor, ceiling=ceiling), keep
+
+
+def _measure(function: str, channel: Channel, length_s: float) -> tuple[Callable[[Course], float], Type, str | None]:
+    if function == "rate":
+        unit = channel.unit if channel.unit not in (None, RATIO) else RATIO
+        return (lambda known: (known.last - known.first) / length_s), "number", f"{unit}/s"
+    if function == "changed":
+        return (lambda known: known.turns), "boolean", None
+    if function == "count":
+        becomes_true = channel.type == "boolean" and not channel.event
+        return ((lambda known: known.rise) if becomes_true else (lambda known: float(known.readings))), "number", RATIO
+    return _MEASURES[function], "number", channel.unit
+
+
+def _of_window(keep: WindowKeep, measure: Callable[[Course], float], *, covered: bool) -> Bind:
+    key, length_ms, patience = keep.key, keep.length_ms, keep.patience_ms
+
+    def compute(_: SeenByChannel, then: Then) -> float | None:
+        known = course(then.kept.get(key) or (), length_ms, patience, then.at_ms)
+        return None if known is None or (covered and not known.covered) else measure(known)
+
+    return lambda _: compute
+
+
+def _changed(keep: WindowKeep) -> Bind:
+    key, length_ms, patience = keep.key, keep.length_ms, keep.patience_ms
+
+    def compute(_: SeenByChannel, then: Then) -> bool | None:
+        known = course(then.kept.get(key) or (), length_ms, patience, then.at_ms)
+        if known is not None and known.turns:
+            return True
+        return False if known is not None and known.covered else None
+
+    return lambda _: compute
+
+
+def of_channel(function: str, name: str, channel: Channel, calendar: Calendar) -> tuple[Term, UsualKeep | None]:
+    """`function(name)` and what it needs. Raises Misfit."""
+    match function:
+        case "stuck_for":
+            return _stuck_for(name), None
+        case "since":
+            return _since(name), None
+        case "silent_for":
+            return _silent_for(name), None
+    if channel.type != "number":
+        raise Misfit(f"`{function}` is for numbers, and {name} is a {channel.type}")
+    keep = UsualKeep(name, patience_ms(channel), calendar)
+    compute = _usual(keep) if function == "usual" else _off_by(keep, channel.deadband)
+    return Term("number", channel.unit if function == "usual" else RATIO, lambda _: compute, (name,)), keep
+
+
+def _stuck_for(name: str) -> Term:
+    def compute(seen: SeenByChannel, _: Then) -> float | None:
+        one = seen.get(name)
+        return None if one is None or one.value is None else (one.said_ms - one.since_ms) / 1000
+
+    return Term("number", SECONDS, lambda _: compute, (name,))
+
+
+def _since(name: str) -> Term:
+    def compute(seen: SeenByChannel, then: Then) -> float | None:
+        one = seen.get(name)
+        return None if one is None or not one.changed else max(then.at_ms - one.since_ms, 0) / 1000
+
+    def at_least(seen: SeenByChannel, then: Then) -> float | None:
+        one = seen.get(name)
+        return None if one is None else max(then.at_ms - one.since_ms, 0) / 1000
+
+    return Term("number", SECONDS, lambda _: compute, (name,), floor=lambda _: at_least)
+
+
+def _silent_for(name: str) -> Term:
+    def compute(seen: SeenByChannel, then: Then) -> float | None:
+        one = seen.get(name)
+        return None if one is None else max(then.at_ms - one.at_ms, 0) / 1000
+
+    return Term("number", SECONDS, lambda _: compute, (name,), silence=name)
+
+
+def before(first: str, then: str) -> Term:
+    """Infinite if the first never changed, negative if it came after, unknown while no change of the other is known."""
+
+    def compute(seen: SeenByChannel, _: Then) -> float | None:
+        other = seen.get(then)
+        if other is None or not other.changed:
+            return None
+        one = seen.get(first)
+        return math.inf if one is None or not one.changed else (other.since_ms - one.since_ms) / 1000
+
+    return Term("number", SECONDS, lambda _: compute, (first, then))
+
+
+def _usual(keep: UsualKeep) -> Compute:
+    def compute(_: SeenByChannel, then: Then) -> float | None:
+        hour = usual.at(then.kept.get(keep.key) or usual.Usual(), keep.calendar.hour_of_week(then.at_ms))
+        return None if hour is None else hour.mean
+
+    return compute
+
+
+def _off_by(keep: UsualKeep, deadband: float) -> Compute:
+    """A course that never varied would make every twitch infinitely strange: the deadband is the least deviation."""
+
+    def compute(seen: SeenByChannel, then: Then) -> float | None:
+        hour = usual.at(then.kept.get(keep.key) or usual.Usual(), keep.calendar.hour_of_week(then.at_ms))
+        one = seen.get(keep.channel)
+        if hour is None or one is None or one.value is None:
+            return None
+        deviation = max(math.sqrt(hour.variance), deadband, abs(hour.mean) * 0.01)
+        return abs(float(one.value) - hour.mean) / deviation if deviation else None
+
+    return compute
+
+
+def of_calendar(function: str, texts: list[Any], calendar: Calendar) -> Term:
+    """`weekday()`, `holiday()`, `time_between(…)`, `date_between(…)`. Raises Misfit."""
+    if function in ("weekday", "holiday"):
+        if texts:
+            raise Misfit(f"`{function}()` takes nothing")
+        if function == "weekday":
+            return _asked("number", calendar.weekday)
+        return _asked("boolean", calendar.is_holiday)
+    if len(texts) != 2 or not all(isinstance(text, str) for text in texts):
+        example = '"22:00", "06:00"' if function == "time_between" else '"11-15", "03-15"'
+        raise Misfit(f"`{function}` takes two texts: {function}({example})")
+    if function == "time_between":
+        first, last = (_minute(text) for text in texts)
+        return _asked("boolean", lambda at_ms: _between(first, calendar.minute_of_day(at_ms), last))
+    begin, end = (_day(text) for text in texts)
+
+    def within(at_ms: int) -> bool:
+        then = calendar.local(at_ms)
+        return _between(begin, then.month * 100 + then.day, end)
+
+    return _asked("boolean", within)
+
+
+def _asked(kind: Type, ask: Callable[[int], Any]) -> Term:
+    return Term(kind, None, lambda _: lambda _seen, then: ask(then.at_ms))
+
+
+def _between(first: int, now: int, last: int) -> bool:
+    """From `first` to before `last`, over the end of the day or the year where the last is smaller."""
+    return first <= now < last if first <= last else now >= first or now < last
+
+
+def _minute(text: str) -> int:
+    if (found := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)) is None:
+        raise Misfit(f'a time of day such as "22:30" is wanted, not {text!r}')
+    return int(found[1]) * 60 + int(found[2])
+
+
+def _day(text: str) -> int:
+    if (found := re.fullmatch(r"(0?[1-9]|1[0-2])-(0?[1-9]|[12]\d|3[01])", text)) is None:
+        raise Misfit(f'month and day such as "11-15" are wanted, not {text!r}')
+    return int(found[1]) * 100 + int(found[2])

@@ -1,0 +1,116 @@
+"""`count_devices`: how many devices of the neighbourhood are, or lately were, as a condition says. Pure.
+
+    count_devices("sewer_level", "water_level >= 2.4", within="500m", window="15min")
+
+`within` is a distance between the devices' settings `lat` and `lon` (degrees, WGS 84 or GCJ-02, but the same for all), or one of "grid",
+"building", "site". The device itself counts if it is one of them. The answer comes from whoever sees all devices (`rules.engine`); a
+Pi sees only its own, so a reflex can't ask.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from messages.announcement import Place
+from messages.kind import Channel
+from messages.reading import Value
+from messages.settings import duration_s, suggest
+from rules.language.seen import NEVER, SeenByChannel
+from rules.language.terms import RATIO, Compute, Misfit, Term
+
+PLACES = ("grid", "building", "site")
+EARTH_M = 6_371_008.8
+"""Mean radius, IUGG."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the neighbourhood."""
+
+    kind: str
+    condition: str
+    within: str | float
+    """One of PLACES, or metres."""
+    window_ms: int
+    """For how long a device counts after its condition was last true."""
+    channels: tuple[str, ...] = ()
+    holds: Compute | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}: {self.condition}, {self.within}, {self.window_ms}"
+
+    def about(self, channels: tuple[str, ...], holds: Compute) -> "Question":
+        """With its condition read."""
+        return replace(self, channels=channels, holds=holds)
+
+    def is_so(self, seen: SeenByChannel) -> bool:
+        """Whether a device with these values counts now."""
+        return self.holds is not None and self.holds(seen, NEVER) is True
+
+    def term(self) -> Term:
+        """How many; unknown where nobody can tell."""
+        key = self.key
+        return Term("number", RATIO, lambda _: lambda _seen, then: then.around.get(key))
+
+
+def question(texts: Sequence[Any], named: Mapping[str, Any], kinds: Mapping[str, Mapping[str, Channel]]) -> Question:
+    """From the arguments as they are written. Raises Misfit."""
+    if len(texts) != 2 or not all(isinstance(text, str) for text in texts) or set(named) - {"within", "window"}:
+        raise Misfit('write count_devices("kind", "condition", within="500m", window="15min")')
+    kind, condition = texts
+    if kind not in kinds:
+        raise Misfit(f"no kind `{kind}`{suggest(kind, kinds)}")
+    try:
+        window_s = duration_s(named.get("window", "0s"))
+    except ValueError as error:
+        raise Misfit(f"window: {error}") from error
+    return Question(kind, condition, _within(named.get("within", "site")), round(window_s * 1000))
+
+
+def _within(text: Any) -> str | float:
+    if text in PLACES:
+        return str(text)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(m|km)", text) if isinstance(text, str) else None
+    if found is None:
+        raise Misfit(f'within: a distance such as "500m", or one of {", ".join(PLACES)} is wanted, not {text!r}')
+    return float(found[1]) * (1000 if found[2] == "km" else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a device is, as far as it matters to a neighbour."""
+
+    grid: str
+    building: str
+    lat: float | None = None
+    lon: float | None = None
+
+
+def whereabouts(place: Place, settings: Mapping[str, Value]) -> Whereabouts:
+    lat, lon = settings.get("lat"), settings.get("lon")
+    if isinstance(lat, float | int) and isinstance(lon, float | int) and abs(lat) <= 90 and abs(lon) <= 180:
+        return Whereabouts(place.grid, place.building, float(lat), float(lon))
+    return Whereabouts(place.grid, place.building)
+
+
+def near(within: str | float, one: Whereabouts, other: Whereabouts) -> bool:
+    """Whether `other` is in the neighbourhood of `one`. A device whose place is not known is near itself alone."""
+    if one is other or within == "site":
+        return True
+    if within == "grid":
+        return one.grid == other.grid
+    if within == "building":
+        return bool(one.building) and (one.grid, one.building) == (other.grid, other.building)
+    if one.lat is None or one.lon is None or other.lat is None or other.lon is None:
+        return False
+    return distance_m(one.lat, one.lon, other.lat, other.lon) <= float(within)
+
+
+def distance_m(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
+    """On a plane that touches the earth there: within a community it is exact to millimetres."""
+    north = math.radians(other_lat - lat)
+    east = math.radians((other_lon - lon + 180) % 360 - 180) * math.cos(math.radians((lat + other_lat) / 2))
+    return EARTH_M * math.hypot(north, east)
