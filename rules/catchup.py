@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from collector.stores.base import PackRow, Store
 from messages.ranges import Range, merged, missing
 from messages.reading import Reading
-from rules.engine import StreamKey
+from rules.memory import StreamKey
 from rules.stream import Stream
 
 GRACE_MS = 3_000

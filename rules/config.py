@@ -13,7 +13,7 @@ from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Settings, folders, line_of, read, replacements
 from rules.database import located
-from rules.language.rule import SHIPPED, Rules, load_rules
+from rules.language.rule import SHIPPED, Rules, load_rules, with_answers
 
 
 class RulesFile(Settings):
@@ -67,7 +67,7 @@ def load(path: Path) -> Configuration:
         database=database,
         store=open_store(written.store, base=base),
         kinds=kinds,
-        rules=load_rules(kinds, *own),
+        rules=with_answers(load_rules(kinds, *own), kinds),
         notes=tuple(replacements(SHIPPED, (file for folder in own for file in sorted(folder.glob("*.toml"))), "rules")),
         broker=broker,
     )

@@ -1,25 +1,26 @@
-"""What the engine knows, and what a batch of messages makes of it. Facts in, changes out: no clock, no database.
+"""What a batch of messages makes of what is known. Facts in, changes out: no clock, no database.
 
-`Facts` is the memory, loaded from the database at start. A `Work` lies over it: messages go into the work in the
-order in which they came, the work is written in one transaction (`rules.facts`), and only then do the facts adopt
-it. A work that was never written never happened.
+A `Work` lies over the memory (rules.memory): messages go into the work, the work is written in one transaction
+(`rules.facts`), and only then does the memory adopt it. A work that was never written never happened.
 
 Every edge speaks for itself: what a device is, is kept by the edge that announced it, and readings are heard from any
 edge that did. The state of a rule belongs to the device, whoever speaks of it.
 """
 
-import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from messages.announcement import Announcement, Place
-from messages.ids import DeviceId, EdgeId, SiteId, StreamId
-from messages.kind import Kinds, mismatch
-from messages.reading import Quality, Reading, Value
+from messages.announcement import Announcement
+from messages.ids import DeviceId, EdgeId, SiteId
+from messages.kind import mismatch
+from messages.reading import Quality, Reading
+from rules import own
 from rules import stream as streams
-from rules.language.evaluation import NEW, Change, State, Timer, step
-from rules.language.rule import Rule, Rules
+from rules.language.evaluation import NEW, NOBODY, Change, Timer, step
+from rules.language.rule import Rule
+from rules.memory import Device, Edge, EdgeKey, Facts, StateKey, StreamKey, TellerKey, Watch, where
+from rules.neighbourhood import Counted, QuestionKey, around, largest
 from rules.stream import Stream
 
 MOST_WAITING, MOST_WAITING_OF_EDGE = 10_000, 1_000
@@ -31,51 +32,11 @@ DEVICES_PER_EDGE = 10_000
 STREAMS_PER_EDGE = 16
 """An edge begins a new stream with each new outbox; of more than these, the one unused for longest is forgotten."""
 
-SILENT_INTERVALS = 2.5
-"""A device is silent that has said nothing for so many of its shortest intervals: every channel is sent at least once
-in its own (section 4 of the field notes)."""
-UNKNOWN_INTERVAL_S = 600.0
-"""Of a kind that we don't know; nothing that such a device says is understood."""
 NOTE_EVERY_MS = 60_000
 """How often it is written down that a device speaks, where its intervals don't ask for more."""
 
-DeviceKey = tuple[SiteId, DeviceId]
-EdgeKey = tuple[SiteId, EdgeId]
-StreamKey = tuple[SiteId, EdgeId, StreamId]
-TellerKey = tuple[SiteId, EdgeId, DeviceId]
-"""A device, and the edge that speaks of it."""
-StateKey = tuple[SiteId, DeviceId, str]
-"""The last part is the rule's id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """A device as its edge announced it."""
-
-    site: SiteId
-    edge: EdgeId
-    id: DeviceId
-    kind: str
-    model: str
-    place: Place
-    settings: Mapping[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    online: bool
-    since_ms: int
-    last_reading_at_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """The state of one rule of one device, and when it wants a Timer."""
-
-    state: State = NEW
-    wake_at_ms: int | None = None
-    edge: EdgeId | None = None
-    """Who spoke last."""
+HIDDEN_MS = 60_000
+"""How long a device's silence is not judged while its edge is away; then it is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,110 +56,6 @@ class Abandoned:
     device: DeviceId
     rule: str
     why: str
-
-
-@dataclass(slots=True)
-class Facts:
-    """The committed truth. Changed by `adopt` alone."""
-
-    kinds: Kinds
-    rules: Rules
-    devices: dict[TellerKey, Device] = field(default_factory=dict)
-    edges: dict[EdgeKey, Edge] = field(default_factory=dict)
-    streams: dict[StreamKey, Stream] = field(default_factory=dict)
-    watches: dict[StateKey, Watch] = field(default_factory=dict)
-    waiting: dict[TellerKey, list[Reading]] = field(default_factory=dict)
-    silent_from: dict[TellerKey, int] = field(default_factory=dict)
-    """When a device counts as silent, if it says nothing until then."""
-    waiting_of: Counter[EdgeKey] = field(default_factory=Counter)
-    """How many readings wait, by edge."""
-    devices_of: Counter[EdgeKey] = field(default_factory=Counter)
-    tellers: dict[DeviceKey, set[EdgeId]] = field(default_factory=dict)
-    """Who has announced a device."""
-    _timers: list[tuple[int, StateKey]] = field(default_factory=list)
-    _bound: dict[TellerKey, tuple[Rule, ...]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for (site, edge, _), readings in self.waiting.items():
-            self.waiting_of[site, edge] += len(readings)
-        for site, edge, device in self.devices:
-            self.devices_of[site, edge] += 1
-            self.tellers.setdefault((site, device), set()).add(edge)
-        self._timers = [(watch.wake_at_ms, key) for key, watch in self.watches.items() if watch.wake_at_ms is not None]
-        heapq.heapify(self._timers)
-
-    def rules_of(self, device: Device) -> tuple[Rule, ...]:
-        """The rules of its kind, with its own settings."""
-        key = (device.site, device.edge, device.id)
-        if self.devices.get(key) is not device:
-            return bound(self.rules, device)
-        if key not in self._bound:
-            self._bound[key] = bound(self.rules, device)
-        return self._bound[key]
-
-    def patience_ms(self, kind: str) -> int:
-        """How long a device of `kind` may say nothing."""
-        known = self.kinds.get(kind)
-        interval_s = min(one.interval_s for one in known.channels.values()) if known else UNKNOWN_INTERVAL_S
-        return round(SILENT_INTERVALS * interval_s * 1000)
-
-    def next_wake_ms(self) -> int | None:
-        """When the next timer is due."""
-        while self._timers and self._is_stale(*self._timers[0]):
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
-
-    def due(self, now_ms: int) -> list[StateKey]:
-        """The timers that are due, in their order; they stay until a work that woke them is adopted."""
-        found = []
-        while (at_ms := self.next_wake_ms()) is not None and at_ms <= now_ms:
-            found.append(heapq.heappop(self._timers))
-        for entry in found:
-            heapq.heappush(self._timers, entry)
-        return list(dict.fromkeys(key for _, key in found))
-
-    def adopt(self, work: "Work") -> None:
-        """The work is written: it is true now."""
-        for teller, device in work.devices.items():
-            self._adopt_device(teller, device)
-        for teller, from_ms in work.silent_from.items():
-            if from_ms is None:
-                self.silent_from.pop(teller, None)
-            else:
-                self.silent_from[teller] = from_ms
-        self.edges |= work.edges
-        for key_of_stream, stream in work.streams.items():
-            if stream is None:
-                self.streams.pop(key_of_stream, None)
-            else:
-                self.streams[key_of_stream] = stream
-        for key, watch in work.watches.items():
-            before = self.watches.get(key)
-            self.watches[key] = watch
-            if watch.wake_at_ms is not None and (before is None or before.wake_at_ms != watch.wake_at_ms):
-                heapq.heappush(self._timers, (watch.wake_at_ms, key))
-        for teller in work.awaited:
-            self.waiting.pop(teller, None)
-        for teller, readings in work.stranded.items():
-            self.waiting.setdefault(teller, []).extend(readings)
-        self.waiting_of = work.waiting_of
-
-    def _adopt_device(self, teller: TellerKey, device: Device | None) -> None:
-        site, edge, device_id = teller
-        self._bound.pop(teller, None)
-        before = self.devices.pop(teller, None)
-        edges = self.tellers.setdefault((site, device_id), set())
-        if device is None:
-            edges.discard(edge)
-        else:
-            self.devices[teller] = device
-            edges.add(edge)
-        if not edges:
-            del self.tellers[site, device_id]
-        self.devices_of[site, edge] += (device is not None) - (before is not None)
-
-    def _is_stale(self, at_ms: int, key: StateKey) -> bool:
-        return self.watches[key].wake_at_ms != at_ms
 
 
 @dataclass(slots=True)
@@ -228,6 +85,11 @@ class Work:
     """Readings of unannounced devices for which there was no room."""
     given_up: int = 0
     """Missed packs that are asked for no longer."""
+    counted: dict[QuestionKey, Counted] = field(default_factory=dict)
+    """Whose neighbourhood has changed, and how it is now."""
+    _pending: list[tuple[SiteId, EdgeId, Reading]] = field(default_factory=list)
+    _asked: dict[QuestionKey, None] = field(default_factory=dict)
+    """The questions whose answers have changed, and nobody was told."""
     waiting_of: Counter[EdgeKey] = field(init=False)
     _waiting: int = field(init=False)
     last_reading_at_ms: int | None = None
@@ -238,7 +100,20 @@ class Work:
 
     @property
     def empty(self) -> bool:
-        return not (self.devices or self.edges or self.streams or self.watches or self.stranded or self.readings)
+        return not (
+            self.devices or self.edges or self.streams or self.watches or self.stranded or self.readings or self.counted
+        )
+
+    def collect(self, site: SiteId, edge: EdgeId, readings: Iterable[Reading]) -> None:
+        """Readings of a message of this batch; they are heard when it is settled."""
+        self._pending += [(site, edge, reading) for reading in readings]
+
+    def settle(self, now_ms: int) -> None:
+        """Hear what was collected, in the order of its own time: the order of the batch's packs is an accident."""
+        if self._pending:
+            pending, self._pending = self._pending, []
+            pending.sort(key=lambda one: one[2].at_ms)
+            self._hear(pending, now_ms)
 
     def announce(self, site: SiteId, edge: EdgeId, device_id: DeviceId, said: Announcement, now_ms: int) -> bool:
         """An edge says what a device is; readings that waited for this are heard now. False: there is no room."""
@@ -253,6 +128,8 @@ class Work:
         )
         teller = (site, edge, device_id)
         before = self._device(teller)
+        if before != device:
+            self.settle(now_ms)  # what was said before this word was said of the device as it was
         if before is None:
             if not self._has_room((site, edge)):
                 return False
@@ -263,11 +140,16 @@ class Work:
             self.silent_from[teller] = now_ms + self.facts.patience_ms(device.kind)
         if before is not None and before.kind != device.kind:
             self._abandon(before, f"it is a {device.kind} now")
+        if before != device:
+            self._move(device)
+        if device.kind == "edge_agent" and self._device((site, own.ENGINE, own.link_of(edge))):
+            self._own(site, own.link_of(edge), own.link_announced(edge, device.place), ())
         self.hear(site, edge, self._awaited(teller), now_ms)
         return True
 
-    def withdraw(self, site: SiteId, edge: EdgeId, device_id: DeviceId) -> None:
+    def withdraw(self, site: SiteId, edge: EdgeId, device_id: DeviceId, now_ms: int) -> None:
         """An edge no longer speaks of a device; what others say of it stays."""
+        self.settle(now_ms)
         teller = (site, edge, device_id)
         if (before := self._device(teller)) is not None:
             self.devices[teller] = self.silent_from[teller] = None
@@ -280,12 +162,33 @@ class Work:
             if watch.state != NEW and not alive:
                 self._forget(site, device, rule, "there is no such rule for it any more")
 
-    def status(self, site: SiteId, edge: EdgeId, *, online: bool, at_ms: int) -> None:
-        """An edge came, went, or said again that it is there."""
+    def status(
+        self, site: SiteId, edge: EdgeId, *, online: bool, at_ms: int, now_ms: int, by_edge: bool = True
+    ) -> None:
+        """An edge came, went, or said again that it is there. `by_edge`: in its own words, not in the broker's."""
         known = self._edge((site, edge))
         if known is None or known.online != online:
             last_ms = known.last_reading_at_ms if known else None
             self.edges[site, edge] = Edge(online, at_ms, last_ms)
+            away = sum(not one.online for (of, _), one in {**self.facts.edges, **self.edges}.items() if of == site)
+            self._own(site, own.site_device(site), own.site_announced(site), [own.site_said(site, away, now_ms)])
+        link = self._device((site, own.ENGINE, own.link_of(edge)))
+        said = own.link_said(edge, online=online, said_ms=at_ms if by_edge else None, now_ms=now_ms)
+        self._own(site, own.link_of(edge), own.link_announced(edge, link.place if link else None), said)
+
+    def _own(self, site: SiteId, device_id: DeviceId, said: Announcement, readings: Iterable[Reading]) -> None:
+        """The engine speaks of a device of its own: no edge, no silence, no reading that is counted."""
+        if said.kind not in self.facts.kinds:
+            return
+        device = Device(
+            site=site, edge=own.ENGINE, id=device_id, kind=said.kind, model=said.model, place=said.place, settings={}
+        )
+        teller = (site, own.ENGINE, device_id)
+        if self._device(teller) != device:
+            self.devices[teller] = device
+        for reading in readings:
+            for rule in self.facts.rules_of(device):
+                self._step(device, rule, reading, reading.at_ms)
 
     def said(self, stream: StreamKey, number: int, now_ms: int) -> None:
         """Somebody knows of pack `number`: all up to it exist, or did."""
@@ -304,49 +207,122 @@ class Work:
         return self._stream(key) or Stream()
 
     def hear(self, site: SiteId, edge: EdgeId, readings: Iterable[Reading], now_ms: int) -> None:
-        """Apply readings in their order."""
-        newest, spoke = None, dict[TellerKey, int]()
-        for reading in readings:
-            device = self._device((site, edge, reading.device))
+        """Apply an edge's readings in their order."""
+        self._hear([(site, edge, reading) for reading in readings], now_ms)
+
+    def _hear(self, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_ms: int) -> None:
+        newest, spoke = dict[EdgeKey, int](), dict[TellerKey, int]()
+        for site, edge, reading in readings:
+            teller = (site, edge, reading.device)
+            device = self._device(teller)
             if device is None:
-                self._strand((site, edge, reading.device), reading)
+                self._strand(teller, reading)
                 continue
             if not self._can_be_true(device, reading):
                 self.refused += 1
                 continue
             self.readings += 1
-            at_ms, teller = min(reading.at_ms, now_ms), (site, edge, device.id)
-            newest = max(newest or 0, at_ms)
+            at_ms = min(reading.at_ms, now_ms)
+            newest[site, edge] = max(newest.get((site, edge), 0), at_ms)
             if reading.quality is not Quality.BAD:  # else a sensor that is broken would count as one that watches
                 spoke[teller] = max(spoke.get(teller, 0), at_ms)
             for rule in self.facts.rules_of(device):
-                self._step(device, rule, reading, now_ms)
-        if newest is not None:
-            known = self._edge((site, edge)) or Edge(online=True, since_ms=now_ms)
-            self.edges[site, edge] = replace(known, last_reading_at_ms=max(known.last_reading_at_ms or 0, newest))
-            self.last_reading_at_ms = max(self.last_reading_at_ms or 0, newest)
+                if reading.channel in rule.channels:
+                    self._step(device, rule, reading, now_ms)
+        for key, at_ms in newest.items():
+            known = self._edge(key) or Edge(online=True, since_ms=now_ms)
+            self.edges[key] = replace(known, last_reading_at_ms=max(known.last_reading_at_ms or 0, at_ms))
+            self.last_reading_at_ms = max(self.last_reading_at_ms or 0, at_ms)
         for teller, at_ms in spoke.items():
             self._note_speaker(teller, at_ms)
+        self._ask_around(now_ms)
 
     def wake(self, now_ms: int) -> None:
         """Fire the timers that are due."""
         for key in self.facts.due(now_ms):
             site, device_id, rule_id = key
-            spoke_last = self._watch(key).edge
-            told = sorted(self._told(site, device_id), key=lambda device: device.edge != spoke_last)
+            watch = self._watch(key)
+            told = sorted(self._told(site, device_id), key=lambda device: device.edge != watch.edge)
             asked = ((device, rule) for device in told for rule in self.facts.rules_of(device) if rule.id == rule_id)
-            if found := next(asked, None):
-                self._step(*found, Timer(), now_ms)
-            else:  # the rule, or the device, is no longer what it was: nobody is left to ask
+            if (found := next(asked, None)) is None:  # the rule, or the device, is no longer what it was
                 self.watches[key] = Watch()
+            elif found[1].silences and self._is_hidden(told):
+                self.watches[key] = replace(watch, wake_at_ms=now_ms + HIDDEN_MS)
+            else:
+                self._step(*found, Timer(), now_ms)
+        self._ask_around(now_ms)
+
+    def _is_hidden(self, told: Iterable[Device]) -> bool:
+        """All edges that speak of a device are away: that is one situation, and the device's silence is no other."""
+        edges = [self._edge((device.site, device.edge)) for device in told]
+        return all(edge is not None and not edge.online for edge in edges)
 
     def _step(self, device: Device, rule: Rule, event: Reading | Timer, now_ms: int) -> None:
         key = (device.site, device.id, rule.id)
         watch = self._watch(key)
-        state, changes, wake_at_ms = step(rule, watch.state, event, now_ms)
+        answers = self._answers(device, rule) if rule.questions else NOBODY
+        state, changes, wake_at_ms = step(rule, watch.state, event, now_ms, answers)
         if state is not watch.state or wake_at_ms != watch.wake_at_ms:
             self.watches[key] = Watch(state, wake_at_ms, device.edge)
-        self.found += [Found(device, rule, change) for change in changes]
+        if rule.answers is not None:
+            self._count(device, rule.answers, counts=state.live.raised_at_ms is not None)
+        else:
+            self.found += [Found(device, rule, change) for change in changes]
+
+    def _count(self, device: Device, question: str, *, counts: bool) -> None:
+        """Whether a device counts for a question."""
+        key = (device.site, question)
+        known = self._counted(key)
+        if counts == (device.id in known):
+            return
+        others = {other: place for other, place in known.items() if other != device.id}
+        self.counted[key] = {**others, device.id: where(device)} if counts else others
+        self._asked[key] = None
+
+    def _move(self, device: Device) -> None:
+        """It may stand elsewhere now, or be something else."""
+        for key in [key for key in {**self.facts.counted, **self.counted} if key[0] == device.site]:
+            known = self._counted(key)
+            if device.id not in known:
+                continue
+            if any(rule.answers == key[1] for rule in self.facts.rules_of(device)):
+                self.counted[key] = {**known, device.id: where(device)}
+            else:
+                self.counted[key] = {other: place for other, place in known.items() if other != device.id}
+            self._asked[key] = None
+
+    def _ask_around(self, now_ms: int) -> None:
+        """Rules that ask about a neighbourhood that has changed judge anew."""
+        asked, self._asked = self._asked, {}
+        if not asked:
+            return
+        sites, questions = {site for site, _ in asked}, {question for _, question in asked}
+        asking = {
+            kind: [rule for rule in rules if any(one.key in questions for one in rule.questions)]
+            for kind, rules in self.facts.rules.items()
+        }
+        for site in sites if asking.get(own.SITE) else ():
+            self._own(site, own.site_device(site), own.site_announced(site), ())
+        for teller in {**self.facts.devices, **self.devices}:
+            device = self._device(teller)
+            if device is None or device.site not in sites or not asking.get(device.kind):
+                continue
+            names = {rule.id for rule in asking[device.kind]}
+            for rule in self.facts.rules_of(device):
+                if rule.id in names:
+                    self._step(device, rule, Timer(), now_ms)
+
+    def _answers(self, device: Device, rule: Rule) -> dict[str, int]:
+        here = None if device.kind == own.SITE else where(device)
+        answers = {}
+        for question in rule.questions:
+            counted = self._counted((device.site, question.key))
+            count = largest(counted, question.within) if here is None else around(counted, here, question.within)
+            answers[question.key] = count
+        return answers
+
+    def _counted(self, key: QuestionKey) -> Counted:
+        return self.counted[key] if key in self.counted else self.facts.counted.get(key, {})
 
     def _note_speaker(self, teller: TellerKey, at_ms: int) -> None:
         """Not at each reading, but often enough that no device which keeps its intervals looks silent."""
@@ -392,7 +368,12 @@ class Work:
 
     def _forget(self, site: SiteId, device: DeviceId, rule: str, why: str) -> None:
         self.watches[site, device, rule] = Watch()
-        self.abandoned.append(Abandoned(site, device, rule, why))
+        for key in [key for key in {**self.facts.counted, **self.counted} if key[0] == site]:
+            if rule.startswith("?") and device in (known := self._counted(key)):
+                self.counted[key] = {other: place for other, place in known.items() if other != device}
+                self._asked[key] = None
+        if not rule.startswith("?"):
+            self.abandoned.append(Abandoned(site, device, rule, why))
 
     def _keep(self, key: StreamKey, stream: Stream) -> None:
         """Remember a stream, and forget another one of its edge if they are too many."""
@@ -428,7 +409,3 @@ class Work:
 
     def _edge(self, key: EdgeKey) -> Edge | None:
         return self.edges.get(key) or self.facts.edges.get(key)
-
-
-def bound(rules: Rules, device: Device) -> tuple[Rule, ...]:
-    return tuple(rule.for_device(device.settings) for rule in rules.get(device.kind, ()))

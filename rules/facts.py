@@ -11,9 +11,10 @@ from messages.reading import Quality, Reading
 from rules import database as db
 from rules import findings, rows
 from rules.database import Database
-from rules.engine import Device, Edge, Facts, TellerKey, Watch, Work
+from rules.engine import Work
 from rules.language.evaluation import from_json, to_json
 from rules.language.rule import Rules
+from rules.memory import Device, Edge, Facts, TellerKey, Watch
 from rules.stream import Stream
 
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from messages import announcement, pack, receipt, status, topics
 from messages.topics import Origin
-from rules.engine import StreamKey, Work
+from rules.engine import Work
+from rules.memory import StreamKey
 
 T = TypeVar("T")
 
@@ -26,7 +27,10 @@ class Undecodable(Exception):
 
 
 def take(work: Work, topic: str, payload: bytes, now_ms: int) -> str | None:
-    """Put a message into the work; why it could not be read, if it could not. Raises Undecodable."""
+    """Put a message into the work; why it could not be read, if it could not. Its readings are heard when the work is settled.
+
+    Raises Undecodable.
+    """
     origin = topics.origin(topic)
     if origin is None:
         return "a topic that is not ours"
@@ -60,11 +64,11 @@ def _take_pack(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str |
     if found.edge is not None and found.edge != origin.edge:
         return f"a pack of {found.edge} on the topic of {origin.edge}"
     if found.stream is None or found.number is None:
-        work.hear(origin.site, origin.edge, found.readings, now_ms)
+        work.collect(origin.site, origin.edge, found.readings)
         return None
     stream = (origin.site, origin.edge, found.stream)
     if not work.is_heard(stream, found.number):
-        work.hear(origin.site, origin.edge, found.readings, now_ms)
+        work.collect(origin.site, origin.edge, found.readings)
         work.heard(stream, found.number, now_ms)
     return None
 
@@ -72,7 +76,7 @@ def _take_pack(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str |
 def _take_announcement(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str | None:
     assert origin.device is not None
     if not payload:  # how MQTT forgets
-        work.withdraw(origin.site, origin.edge, origin.device)
+        work.withdraw(origin.site, origin.edge, origin.device, now_ms)
         return None
     found = _decoded(announcement.decode, payload)
     if isinstance(found, str):
@@ -96,8 +100,10 @@ def _take_status(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str
     found = _decoded(status.decode, payload)
     if isinstance(found, str):
         return found
-    at_ms = now_ms if found.at_ms is None else max(0, min(found.at_ms, now_ms))
-    work.status(origin.site, origin.edge, online=found.online, at_ms=at_ms)
+    guessed = found.at_ms is None or found.clock_trusted is False
+    at_ms = now_ms if found.at_ms is None or guessed else max(0, min(found.at_ms, now_ms))
+    by_edge = found.at_ms is not None
+    work.status(origin.site, origin.edge, online=found.online, at_ms=at_ms, now_ms=now_ms, by_edge=by_edge)
     if found.stream is None:
         return None
     return _said(work, (origin.site, origin.edge, found.stream), found.packs or 0, now_ms)

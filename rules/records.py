@@ -131,7 +131,7 @@ class EdgeState:
     last_reading_at_ms: int | None
     devices: int
     silent: tuple[DeviceId, ...] = ()
-    """Its devices that have said nothing for longer than they may (`rules.engine.SILENT_INTERVALS`)."""
+    """Its devices that have said nothing for longer than they may (`rules.memory.SILENT_INTERVALS`)."""
 
 
 MOST_POSITION = 60

@@ -20,9 +20,10 @@ from rules.catchup import Gap, Portion
 from rules.clerk import Clerk
 from rules.config import Configuration
 from rules.database import Database, DatabaseDamaged, set_aside
-from rules.engine import Facts, StreamKey, Work
+from rules.engine import Work
 from rules.intake import SUBSCRIPTIONS, Undecodable, take
 from rules.language.evaluation import Happened, Raised
+from rules.memory import Facts, StreamKey
 from rules.publisher import Publisher
 
 MESSAGES_AT_ONCE = 500
@@ -134,6 +135,7 @@ class Service:
                 work = Work(self._facts)
                 for message in messages:
                     self._take(work, message, now_ms)
+                work.settle(now_ms)
                 if self._timers_may_fire(now_ms, idle=not messages):
                     work.wake(now_ms)
                 await self._write(work, now_ms)

@@ -1,24 +1,25 @@
 """`count_devices`: how many devices of the neighbourhood are, or lately were, as a condition says. Pure.
 
-    count_devices("sewer_level", "water_level >= 2.4", within="500m", window="15min")
+    count_devices("sewer_level", "water_level >= 0.8 * depth", within="500m", window="15min")
 
-`within` is a distance between the devices' settings `lat` and `lon` (degrees, WGS 84 or GCJ-02, but the same for all), or one of "grid",
-"building", "site". The device itself counts if it is one of them. The answer comes from whoever sees all devices (`rules.engine`); a
-Pi sees only its own, so a reflex can't ask.
+Of several kinds, "sewer_level, manhole_cover", the condition must fit each. Its settings are those of the kind's rule file, with each
+device's own. `within` is a distance between the devices' settings `lat` and `lon` (degrees, WGS 84 or GCJ-02, but the same for all), or
+one of "grid", "building", "site". The device itself counts if it is one of them. For a site's own rules the answer is the
+largest number that lie that near to one of them.
+
+The answer comes from whoever sees all devices (`rules.neighbourhood`); a Pi sees only its own, so a reflex can't ask.
 """
 
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from messages.announcement import Place
-from messages.kind import Channel
 from messages.reading import Value
 from messages.settings import duration_s, suggest
-from rules.language.seen import NEVER, SeenByChannel
-from rules.language.terms import RATIO, Compute, Misfit, Term
+from rules.language.terms import RATIO, Misfit, Term
 
 PLACES = ("grid", "building", "site")
 EARTH_M = 6_371_008.8
@@ -29,26 +30,16 @@ EARTH_M = 6_371_008.8
 class Question:
     """What is asked of the neighbourhood."""
 
-    kind: str
+    kinds: tuple[str, ...]
     condition: str
     within: str | float
     """One of PLACES, or metres."""
     window_ms: int
     """For how long a device counts after its condition was last true."""
-    channels: tuple[str, ...] = ()
-    holds: Compute | None = None
 
     @property
     def key(self) -> str:
-        return f"{self.kind}: {self.condition}, {self.within}, {self.window_ms}"
-
-    def about(self, channels: tuple[str, ...], holds: Compute) -> "Question":
-        """With its condition read."""
-        return replace(self, channels=channels, holds=holds)
-
-    def is_so(self, seen: SeenByChannel) -> bool:
-        """Whether a device with these values counts now."""
-        return self.holds is not None and self.holds(seen, NEVER) is True
+        return f"{', '.join(self.kinds)}: {self.condition}, {self.within}, {self.window_ms}"
 
     def term(self) -> Term:
         """How many; unknown where nobody can tell."""
@@ -56,18 +47,19 @@ class Question:
         return Term("number", RATIO, lambda _: lambda _seen, then: then.around.get(key))
 
 
-def question(texts: Sequence[Any], named: Mapping[str, Any], kinds: Mapping[str, Mapping[str, Channel]]) -> Question:
+def question(texts: Sequence[Any], named: Mapping[str, Any], kinds: Mapping[str, Any]) -> Question:
     """From the arguments as they are written. Raises Misfit."""
     if len(texts) != 2 or not all(isinstance(text, str) for text in texts) or set(named) - {"within", "window"}:
         raise Misfit('write count_devices("kind", "condition", within="500m", window="15min")')
-    kind, condition = texts
-    if kind not in kinds:
-        raise Misfit(f"no kind `{kind}`{suggest(kind, kinds)}")
+    asked = tuple(name.strip() for name in texts[0].split(","))
+    for name in asked:
+        if name not in kinds:
+            raise Misfit(f"no kind `{name}`{suggest(name, kinds)}")
     try:
         window_s = duration_s(named.get("window", "0s"))
     except ValueError as error:
         raise Misfit(f"window: {error}") from error
-    return Question(kind, condition, _within(named.get("within", "site")), round(window_s * 1000))
+    return Question(asked, texts[1], _within(named.get("within", "site")), round(window_s * 1000))
 
 
 def _within(text: Any) -> str | float:

@@ -4,7 +4,8 @@ One TOML file per kind in `rules/library/` or in a folder of the user's; the fil
 user's file replaces the shipped one. Every mistake ends as ConfigError with file, line and field.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +22,7 @@ from rules.language.calendar import CHINA, Calendar
 from rules.language.keeps import Keep
 from rules.language.neighbours import Question
 from rules.language.seen import NEVER
-from rules.language.sentence import Expression, SentenceError, Setting, parse
+from rules.language.sentence import Expression, SentenceError, Setting, Vocabulary, parse
 from rules.language.terms import Compute
 
 SHIPPED = Path(str(files("rules"))) / "library"
@@ -74,6 +75,8 @@ class Rule:
     clears: Compute
     """The sentences with the settings in them."""
     levels: tuple[tuple[Level, Compute], ...]
+    answers: str | None = None
+    """It raises no alarm, but answers this question about the neighbourhood (its key)."""
     silences: tuple[tuple[str, int], ...]
     """Channels whose silence it asks about, and from how many milliseconds it matters."""
 
@@ -172,23 +175,41 @@ def load_rules(kinds: Kinds, *folders: Path, calendar: Calendar = CHINA) -> dict
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder of rules")
         paths |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return {name: load_file(path, kinds, calendar=calendar) for name, path in paths.items()}
+    words = vocabulary(kinds, paths.values())
+    return {name: load_file(path, kinds, words, calendar=calendar) for name, path in paths.items()}
 
 
-def load_file(path: Path, kinds: Kinds, *, calendar: Calendar = CHINA) -> tuple[Rule, ...]:
-    """The rules of one file, whose stem names the kind. Raises ConfigError."""
+def vocabulary(kinds: Kinds, paths: Iterable[Path]) -> dict[str, Vocabulary]:
+    """What sentences about each kind may speak of, by the rule files in `paths`. Raises ConfigError.
+
+    The settings of a shipped file that one of the user's replaces are known all the same: shipped rules about the
+    neighbourhood speak of them.
+    """
+    settings: dict[str, dict[str, Setting]] = {}
+    for path in (*SHIPPED.glob("*.toml"), *paths):
+        settings.setdefault(path.stem, {}).update(_settings(read(path, _RuleFile)))
+    return {name: Vocabulary(kind.channels, settings.get(name, {})) for name, kind in kinds.items()}
+
+
+def load_file(
+    path: Path, kinds: Kinds, words: Mapping[str, Vocabulary] | None = None, *, calendar: Calendar = CHINA
+) -> tuple[Rule, ...]:
+    """The rules of one file, whose stem names the kind. `words`: those of the other kinds, if not as shipped.
+
+    Raises ConfigError.
+    """
     if (kind := kinds.get(path.stem)) is None:
         raise ConfigError(f"{path}: no kind `{path.stem}` to make rules for{suggest(path.stem, kinds)}")
     content = read(path, _RuleFile)
     for name in content.settings:
         if name in kind.channels:
             raise _mistake(path, ("settings", name), f"a {path.stem} has a channel of this name")
-    settings = {name: Setting(setting.value, setting.unit) for name, setting in content.settings.items()}
-    channels = {name: other.channels for name, other in kinds.items()}
+    settings = _settings(content)
+    others = vocabulary(kinds, ()) if words is None and "count_devices" in path.read_text() else words
 
     def sentence(rule: str, field: str, source: str) -> Expression:
         try:
-            return parse(source, kind.channels, settings, calendar=calendar, kinds=channels)
+            return parse(source, kind.channels, settings, calendar=calendar, kinds=others)
         except SentenceError as error:
             raise mistake(rule, field, str(error)) from error
 
@@ -197,6 +218,59 @@ def load_file(path: Path, kinds: Kinds, *, calendar: Calendar = CHINA) -> tuple[
 
     values = {name: setting.value for name, setting in settings.items()}
     return tuple(_rule(kind, path.stem, name, text, sentence, mistake, values) for name, text in content.rules.items())
+
+
+def _settings(content: _RuleFile) -> dict[str, Setting]:
+    return {name: Setting(setting.value, setting.unit) for name, setting in content.settings.items()}
+
+
+def with_answers(rules: Rules, kinds: Kinds) -> dict[str, tuple[Rule, ...]]:
+    """The rules, and beside them what watches for the questions that some of them ask about the neighbourhood.
+
+    A device counts while its condition holds and for the window after it: that is a rule with an off-delay.
+    """
+    every = dict(rules)
+    asked = {question.key: question for some in rules.values() for rule in some for question in rule.questions}
+    words = vocabulary(kinds, ()) if asked else {}
+    for question in asked.values():
+        for name in question.kinds:
+            settings = {key: setting.value for key, setting in words[name].settings.items()}
+            settings |= {key: value for rule in rules.get(name, ()) for key, value in rule.settings.items()}
+            every[name] = (*every.get(name, ()), _answer(question, name, kinds[name], settings))
+    return every
+
+
+def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str, Value]) -> Rule:
+    settings = {name: Setting(value) for name, value in values.items()}
+    holds = parse(question.condition, kind.channels, settings)
+    ends = parse(f"not ({question.condition})", kind.channels, settings)
+    return Rule(
+        id=f"?{hashlib.blake2b(question.key.encode(), digest_size=8).hexdigest()}",
+        kind=kind_name,
+        level="blue",
+        title=Text(zh=question.condition, en=question.condition),
+        advice=None,
+        raise_when=holds,
+        clear_when=ends,
+        raise_delay_ms=0,
+        clear_delay_ms=question.window_ms,
+        latch=False,
+        lateness_ms=0,
+        life_safety=False,
+        reflex=False,
+        shadow=False,
+        raise_samples=1,
+        clear_samples=1,
+        graver_when=(),
+        channels=holds.channels,
+        settings=values,
+        events=frozenset(channel for channel in holds.channels if kind.channels[channel].event),
+        keeps=(),
+        questions=(),
+        plain=True,
+        answers=question.key,
+        **_bound(holds, ends, (), values),
+    )
 
 
 def _rule(

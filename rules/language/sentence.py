@@ -49,6 +49,14 @@ class Setting:
     unit: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The names that sentences about a kind may use."""
+
+    channels: Mapping[str, Channel]
+    settings: Mapping[str, Setting]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Expression:
     """A sentence that is true, false or unknown."""
@@ -83,9 +91,9 @@ def parse(
     settings: Mapping[str, Setting],
     *,
     calendar: Calendar = CHINA,
-    kinds: Mapping[str, Mapping[str, Channel]] | None = None,
+    kinds: Mapping[str, Vocabulary] | None = None,
 ) -> Expression:
-    """The sentence over a kind's `channels` and a rule's `settings`. `kinds`: the channels of all kinds, for sentences
+    """The sentence over a kind's `channels` and a rule's `settings`. `kinds`: the words of all kinds, for sentences
     about the neighbourhood. Raises SentenceError."""
     if len(source) > LONGEST:
         raise SentenceError(1, LONGEST, f"longer than {LONGEST} characters")
@@ -114,7 +122,7 @@ class _Reader:
         channels: Mapping[str, Channel],
         settings: Mapping[str, Setting],
         calendar: Calendar,
-        kinds: Mapping[str, Mapping[str, Channel]],
+        kinds: Mapping[str, Vocabulary],
     ) -> None:
         self.bounds: dict[str, Bind] = {}
         self.keeps: dict[str, Keep] = {}
@@ -222,14 +230,14 @@ class _Reader:
             word.arg or "": word.value.value if isinstance(word.value, ast.Constant) else None for word in keywords
         }
         asked = question(texts, named, self._kinds)
-        channels = self._kinds[asked.kind]
-        try:
-            condition = parse(asked.condition, channels, {}, calendar=self._calendar)
-        except SentenceError as error:
-            raise self._error(node, f"in the condition of `count_devices`: {error}") from error
-        if condition.keeps or condition.timed:
-            raise self._error(node, "the condition of `count_devices` may look at the last values only")
-        asked = asked.about(condition.channels, condition.bound({}))
+        for kind in asked.kinds:
+            words = self._kinds[kind]
+            try:
+                condition = parse(asked.condition, words.channels, words.settings, calendar=self._calendar)
+            except SentenceError as error:
+                raise self._error(node, f"the condition, for a {kind}: {error}") from error
+            if condition.timed:
+                raise self._error(node, "the condition of `count_devices` may look at the last values only")
         self.questions[asked.key] = asked
         self.timed = True
         return asked.term()

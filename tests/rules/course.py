@@ -7,10 +7,11 @@ from messages.ids import DeviceId
 from messages.kind import load_kinds
 from messages.reading import Quality, Reading, Value
 from rules.language.evaluation import NEW, Change, Raised, State, Timer, from_json, step, to_json
-from rules.language.rule import Rule, load_rules
+from rules.language.rule import Rule, load_rules, with_answers
 
 KINDS = load_kinds()
 RULES = load_rules(KINDS)
+ALL_RULES = with_answers(RULES, KINDS)
 T0 = 1_760_000_000_000
 """A moment in 2025; the courses count seconds from it."""
 

@@ -9,9 +9,10 @@ from messages.reading import Reading, Value
 from rules import facts
 from rules.database import Database
 from rules.desk import Desk
-from rules.engine import Facts, Work
+from rules.engine import Work
+from rules.memory import Facts
 from rules.records import Alarm
-from tests.rules.course import KINDS, RULES, at
+from tests.rules.course import ALL_RULES, KINDS, at
 
 SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")
 PLACE = Place(grid="g1", building="3", unit="2", text="3号楼2单元101厨房")
@@ -37,7 +38,7 @@ class Room:
         if hasattr(self, "database"):
             self.database.close()
         self.database = Database(f"sqlite:///{self.folder}/rules.db")
-        self.facts = facts.load(self.database, KINDS, RULES)
+        self.facts = facts.load(self.database, KINDS, ALL_RULES)
 
     @property
     def desk(self) -> Desk:
@@ -55,6 +56,19 @@ class Room:
             work = Work(self.facts)
             work.hear(SITE, edge, [reading], now_ms)
             facts.commit(self.database, work, now_ms)
+            self.facts.adopt(work)
+
+    def status(self, now_s: float, *, online: bool, edge: EdgeId = EDGE) -> None:
+        work = Work(self.facts)
+        work.status(SITE, edge, online=online, at_ms=at(now_s), now_ms=at(now_s), by_edge=online)
+        self.write(work, now_s)
+
+    def pass_time(self, until_s: float) -> None:
+        """Every timer fires at its millisecond."""
+        while (due_ms := self.facts.next_wake_ms()) is not None and due_ms <= at(until_s):
+            work = Work(self.facts)
+            work.wake(due_ms)
+            facts.commit(self.database, work, due_ms)
             self.facts.adopt(work)
 
     def wake(self, now_s: float) -> None:

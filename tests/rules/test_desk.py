@@ -267,8 +267,8 @@ def test_a_sensor_that_is_broken_or_ahead_of_time_does_not_hide_its_silence(room
 
 def test_a_device_that_was_withdrawn_is_not_missed_and_one_of_another_kind_is_given_its_time(room: Room) -> None:
     work = Work(room.facts)
-    work.status(SITE, EDGE, online=True, at_ms=at(0))
-    work.withdraw(SITE, EDGE, DeviceId("gas-1"))
+    work.status(SITE, EDGE, online=True, at_ms=at(0), now_ms=at(0))
+    work.withdraw(SITE, EDGE, DeviceId("gas-1"), at(0))
     room.write(work, 1)
     room.announce("sewer-1", "door_access", now_s=700)
     assert room.desk.edges(at(1_600))[0].silent == ("door-1",)

@@ -261,7 +261,7 @@ def test_a_withdrawn_announcement_is_that_edges_only(room: Room) -> None:
 
 def _withdraw(room: Room, edge: EdgeId) -> None:
     work = Work(room.facts)
-    work.withdraw(SITE, edge, DeviceId("it"))
+    work.withdraw(SITE, edge, DeviceId("it"), at(0))
     room.write(work, 0)
 
 
@@ -390,7 +390,7 @@ def test_new_settings_count_from_the_next_reading(room: Room) -> None:
 def test_an_edge_is_online_since_it_came_not_since_it_last_said_so(room: Room) -> None:
     for at_s, online in ((1, True), (2, True), (3, False), (4, False)):
         work = Work(room.facts)
-        work.status(SITE, EDGE, online=online, at_ms=at(at_s))
+        work.status(SITE, EDGE, online=online, at_ms=at(at_s), now_ms=at(at_s))
         room.write(work, at_s)
     (edge,) = room.desk.edges(at(4))
     assert (edge.online, edge.since_ms) == (False, at(3))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.kind import load_kinds
+from messages.kind import Kind, load_kinds
 from messages.reading import Reading, Value
 from messages.settings import ConfigError
 from rules.language.evaluation import Cleared, Graver, Raised, from_json, step, to_json
@@ -55,6 +55,10 @@ class Tap:
         kinds.mkdir()
         (kinds / "tap.toml").write_text(TAP, encoding="utf-8")
         self._kinds, self._folder = load_kinds(kinds), folder / "rules"
+
+    @property
+    def kind(self) -> Kind:
+        return self._kinds["tap"]
 
     def rule(self, raise_when: str, clear_when: str = "false", more: str = "") -> Rule:
         path = write_rules(self._folder, "tap", ONE % (raise_when, clear_when) + more)
@@ -216,7 +220,7 @@ def test_the_calendar_is_that_of_the_site(tap: Tap, sentence: str, when: str, ex
         ('count_devices("tapp", "door") > 1', "no kind `tapp`; did you mean `tap`?"),
         (
             'count_devices("tap", "dor") > 1',
-            "in the condition of `count_devices`: column 1: no channel or setting `dor`",
+            "the condition, for a tap: column 1: no channel or setting `dor`",
         ),
         ('count_devices("tap", "door", within="near") > 1', 'a distance such as "500m"'),
         ('count_devices("tap", "door", since="1h") > 1', "write count_devices("),

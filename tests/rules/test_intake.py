@@ -31,6 +31,7 @@ def packed(number: int, value: float, edge: EdgeId = EDGE) -> bytes:
 def test_a_pack_is_heard_once(work: Work) -> None:
     for _ in range(3):
         assert take(work, READINGS, packed(1, 60.0), at(1)) is None
+    work.settle(at(1))
     assert work.readings == 1
     assert len(work.found) == 1
     assert work.is_heard(KEY, 1)
@@ -39,6 +40,7 @@ def test_a_pack_is_heard_once(work: Work) -> None:
 def test_a_pack_without_a_number_is_heard_all_the_same(work: Work) -> None:
     payload = b'[{"bn": "it/", "bt": 1760000000, "n": "tilt", "v": 60, "u": "deg"}]'
     assert take(work, READINGS, payload, at(1)) is None
+    work.settle(at(1))
     assert (work.readings, work.streams) == (1, {})
 
 

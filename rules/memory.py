@@ -1,0 +1,190 @@
+"""What the engine knows: devices, edges, streams, the state of each rule of each device. Loaded from the database at start.
+
+Changed by `adopt` alone, when a work has been written (rules.engine): this memory never knows more than the database.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from messages.announcement import Place
+from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.kind import Kinds
+from messages.reading import Reading, Value
+from rules.language.evaluation import NEW, State
+from rules.language.neighbours import Whereabouts, whereabouts
+from rules.language.rule import Rule, Rules
+from rules.neighbourhood import Counted, QuestionKey
+from rules.stream import Stream
+
+if TYPE_CHECKING:
+    from rules.engine import Work
+
+SILENT_INTERVALS = 2.5
+"""A device is silent that has said nothing for so many of its shortest intervals: every channel is sent at least once
+in its own (section 4 of the field notes)."""
+UNKNOWN_INTERVAL_S = 600.0
+"""Of a kind that we don't know; nothing that such a device says is understood."""
+DeviceKey = tuple[SiteId, DeviceId]
+EdgeKey = tuple[SiteId, EdgeId]
+StreamKey = tuple[SiteId, EdgeId, StreamId]
+TellerKey = tuple[SiteId, EdgeId, DeviceId]
+"""A device, and the edge that speaks of it."""
+StateKey = tuple[SiteId, DeviceId, str]
+"""The last part is the rule's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device as its edge announced it."""
+
+    site: SiteId
+    edge: EdgeId
+    id: DeviceId
+    kind: str
+    model: str
+    place: Place
+    settings: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    online: bool
+    since_ms: int
+    last_reading_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The state of one rule of one device, and when it wants a Timer."""
+
+    state: State = NEW
+    wake_at_ms: int | None = None
+    edge: EdgeId | None = None
+    """Who spoke last."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """The committed truth. Changed by `adopt` alone."""
+
+    kinds: Kinds
+    rules: Rules
+    devices: dict[TellerKey, Device] = field(default_factory=dict)
+    edges: dict[EdgeKey, Edge] = field(default_factory=dict)
+    streams: dict[StreamKey, Stream] = field(default_factory=dict)
+    watches: dict[StateKey, Watch] = field(default_factory=dict)
+    waiting: dict[TellerKey, list[Reading]] = field(default_factory=dict)
+    silent_from: dict[TellerKey, int] = field(default_factory=dict)
+    """When a device counts as silent, if it says nothing until then."""
+    waiting_of: Counter[EdgeKey] = field(default_factory=Counter)
+    """How many readings wait, by edge."""
+    devices_of: Counter[EdgeKey] = field(default_factory=Counter)
+    tellers: dict[DeviceKey, set[EdgeId]] = field(default_factory=dict)
+    """Who has announced a device."""
+    counted: dict[QuestionKey, Counted] = field(default_factory=dict)
+    """Who counts for a question about the neighbourhood."""
+    _timers: list[tuple[int, StateKey]] = field(default_factory=list)
+    _bound: dict[TellerKey, tuple[Rule, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for (site, edge, _), readings in self.waiting.items():
+            self.waiting_of[site, edge] += len(readings)
+        for site, edge, device in self.devices:
+            self.devices_of[site, edge] += 1
+            self.tellers.setdefault((site, device), set()).add(edge)
+        self._timers = [(watch.wake_at_ms, key) for key, watch in self.watches.items() if watch.wake_at_ms is not None]
+        heapq.heapify(self._timers)
+        for one in self.devices.values():
+            for rule in self.rules_of(one) if self._answers(one.kind) else ():
+                watch = self.watches.get((one.site, one.id, rule.id))
+                if rule.answers and watch and watch.state.live.raised_at_ms is not None:
+                    known = self.counted.get((one.site, rule.answers), {})
+                    self.counted[one.site, rule.answers] = {**known, one.id: where(one)}
+
+    def _answers(self, kind: str) -> bool:
+        return any(rule.answers for rule in self.rules.get(kind, ()))
+
+    def rules_of(self, device: Device) -> tuple[Rule, ...]:
+        """The rules of its kind, with its own settings."""
+        key = (device.site, device.edge, device.id)
+        if self.devices.get(key) is not device:
+            return bound(self.rules, device)
+        if key not in self._bound:
+            self._bound[key] = bound(self.rules, device)
+        return self._bound[key]
+
+    def patience_ms(self, kind: str) -> int:
+        """How long a device of `kind` may say nothing."""
+        known = self.kinds.get(kind)
+        interval_s = min(one.interval_s for one in known.channels.values()) if known else UNKNOWN_INTERVAL_S
+        return round(SILENT_INTERVALS * interval_s * 1000)
+
+    def next_wake_ms(self) -> int | None:
+        """When the next timer is due."""
+        while self._timers and self._is_stale(*self._timers[0]):
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def due(self, now_ms: int) -> list[StateKey]:
+        """The timers that are due, in their order; they stay until a work that woke them is adopted."""
+        found = []
+        while (at_ms := self.next_wake_ms()) is not None and at_ms <= now_ms:
+            found.append(heapq.heappop(self._timers))
+        for entry in found:
+            heapq.heappush(self._timers, entry)
+        return list(dict.fromkeys(key for _, key in found))
+
+    def adopt(self, work: "Work") -> None:
+        """The work is written: it is true now."""
+        for teller, device in work.devices.items():
+            self._adopt_device(teller, device)
+        for teller, from_ms in work.silent_from.items():
+            if from_ms is None:
+                self.silent_from.pop(teller, None)
+            else:
+                self.silent_from[teller] = from_ms
+        self.edges |= work.edges
+        self.counted |= work.counted
+        for key_of_stream, stream in work.streams.items():
+            if stream is None:
+                self.streams.pop(key_of_stream, None)
+            else:
+                self.streams[key_of_stream] = stream
+        for key, watch in work.watches.items():
+            before = self.watches.get(key)
+            self.watches[key] = watch
+            if watch.wake_at_ms is not None and (before is None or before.wake_at_ms != watch.wake_at_ms):
+                heapq.heappush(self._timers, (watch.wake_at_ms, key))
+        for teller in work.awaited:
+            self.waiting.pop(teller, None)
+        for teller, readings in work.stranded.items():
+            self.waiting.setdefault(teller, []).extend(readings)
+        self.waiting_of = work.waiting_of
+
+    def _adopt_device(self, teller: TellerKey, device: Device | None) -> None:
+        site, edge, device_id = teller
+        self._bound.pop(teller, None)
+        before = self.devices.pop(teller, None)
+        edges = self.tellers.setdefault((site, device_id), set())
+        if device is None:
+            edges.discard(edge)
+        else:
+            self.devices[teller] = device
+            edges.add(edge)
+        if not edges:
+            del self.tellers[site, device_id]
+        self.devices_of[site, edge] += (device is not None) - (before is not None)
+
+    def _is_stale(self, at_ms: int, key: StateKey) -> bool:
+        return self.watches[key].wake_at_ms != at_ms
+
+
+def where(device: Device) -> Whereabouts:
+    return whereabouts(device.place, device.settings)
+
+
+def bound(rules: Rules, device: Device) -> tuple[Rule, ...]:
+    return tuple(rule.for_device(device.settings) for rule in rules.get(device.kind, ()))
