@@ -23,8 +23,8 @@ from console.history import History
 from console.visit import NotLoggedIn, NotOurForm, Parts, Visit, elsewhere, visit, visit_as, wants_json
 from console.words import load_words
 from messages.kind import Kinds
-from rules.database import DatabaseAway
 from rules.desk import Desk
+from rules.store.database import DatabaseAway
 
 MOST_BODY_BYTES = 64 * 1024
 

@@ -15,8 +15,8 @@ from console.config import Config, load
 from console.server import bound, serve
 from messages.kind import load_kinds
 from messages.settings import ConfigError
-from rules.database import Database, DatabaseAway
 from rules.desk import Desk
+from rules.store.database import Database, DatabaseAway
 
 FIRST_WAIT_S, MOST_WAIT_S = 0.5, 30.0
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from collector.stores.choose import check_address
 from messages.settings import ConfigError, Folder, Settings, Text, folders, line_of, read
-from rules.database import located
+from rules.store.database import located
 
 
 class Listen(Settings):

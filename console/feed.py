@@ -23,9 +23,9 @@ from console.board import Board, board, difference
 from console.fragments import Fragments
 from console.freshness import Vitals
 from console.words import LANGUAGES, Language
-from rules.database import DatabaseAway
 from rules.desk import Desk
 from rules.records import Alarm, Position
+from rules.store.database import DatabaseAway
 
 LOOK_EVERY_S = 0.15
 BEAT_EVERY_S = 1.0

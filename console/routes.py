@@ -15,7 +15,7 @@ from console import detail
 from console.feed import MOST_ROWS, Full
 from console.freshness import Vitals, judge
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
-from rules.case import OUTCOMES
+from rules.cases.case import OUTCOMES
 from rules.records import ActionRefused, Alarm, Case, Position
 
 router = APIRouter(dependencies=[Depends(logged_in)])

@@ -18,8 +18,8 @@ from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words, replacements
 from rules import service, telling
 from rules.config import Configuration, load
-from rules.database import Database, DatabaseAway
 from rules.language.rule import SHIPPED, Rule, load_file
+from rules.store.database import Database, DatabaseAway
 from rules.telling import Told
 
 WIDTH = 80

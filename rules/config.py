@@ -12,8 +12,8 @@ from messages.broker import Broker
 from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Settings, folders, line_of, read, replacements
-from rules.database import located
 from rules.language.rule import SHIPPED, Rules, load_rules, with_answers
+from rules.store.database import located
 
 
 class RulesFile(Settings):

@@ -1,6 +1,6 @@
 """What a person reads and does: the console's door to the rules' database, from a process of its own.
 
-An act reads the facts, lets `rules.case` and `rules.alarm` decide, and writes with its log lines in one
+An act reads the facts, lets `rules.cases.case` and `rules.alarms.condition` decide, and writes with its log lines in one
 transaction. The engine sees it in the log and tells the world. Calls block; they may come from any thread.
 """
 
@@ -11,14 +11,14 @@ from sqlalchemy import Connection, Row, case, func, select
 from messages.alarm import Level
 from messages.announcement import OWN_MODEL
 from messages.ids import DeviceId
-from rules import alarm as alarms
-from rules import case as cases
-from rules import database as db
-from rules import rows
-from rules.alarm import AlarmEvent
-from rules.case import Accept, Act, Arrive, Close
-from rules.database import Database
+from rules.alarms import condition as alarms
+from rules.alarms.condition import AlarmEvent
+from rules.cases import case as cases
+from rules.cases.case import Accept, Act, Arrive, Close
 from rules.records import ActionRefused, Alarm, Case, CaseState, EdgeState, LogEntry, Position, Pulse
+from rules.store import rows
+from rules.store import tables as db
+from rules.store.database import Database
 
 _LEVEL_ORDER = case({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
 
@@ -124,7 +124,7 @@ class Desk:
         return self._act(case_id, Arrive(actor), at_ms)
 
     def close(self, case_id: str, *, actor: str, at_ms: int, outcome: str) -> Case:
-        """The work is done, and a held alarm is reset by it. `outcome`: one of `rules.case.OUTCOMES`, else ValueError.
+        """The work is done, and a held alarm is reset by it. `outcome`: one of `rules.cases.case.OUTCOMES`, else ValueError.
 
         Raises ActionRefused, "still-active" as long as the condition holds.
         """

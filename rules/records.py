@@ -56,7 +56,7 @@ class Case:
     closed_at_ms: int | None = None
     closed_by: str | None = None
     outcome: str | None = None
-    """One of `rules.case.OUTCOMES` when closed."""
+    """One of `rules.cases.case.OUTCOMES` when closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class EdgeState:
     last_reading_at_ms: int | None
     devices: int
     silent: tuple[DeviceId, ...] = ()
-    """Its devices that have said nothing for longer than they may (`rules.memory.SILENT_INTERVALS`)."""
+    """Its devices that have said nothing for longer than they may (`rules.engine.memory.SILENT_INTERVALS`)."""
 
 
 MOST_POSITION = 60

@@ -15,16 +15,17 @@ from collector.stores.base import Store, StoreError
 from messages.bus import Bus, Incoming
 from messages.ranges import Range
 from messages.settings import ConfigError
-from rules import catchup, facts
-from rules.catchup import Gap, Portion
-from rules.clerk import Clerk
+from rules.alarms.publisher import Publisher
 from rules.config import Configuration
-from rules.database import Database, DatabaseDamaged, set_aside
-from rules.engine import Work
-from rules.intake import SUBSCRIPTIONS, Undecodable, take
+from rules.engine import catchup
+from rules.engine.catchup import Gap, Portion
+from rules.engine.intake import SUBSCRIPTIONS, Undecodable, take
+from rules.engine.memory import Facts, StreamKey
+from rules.engine.work import Work
 from rules.language.evaluation import Happened, Raised
-from rules.memory import Facts, StreamKey
-from rules.publisher import Publisher
+from rules.store import facts
+from rules.store.clerk import Clerk
+from rules.store.database import Database, DatabaseDamaged, set_aside
 
 MESSAGES_AT_ONCE = 500
 BEAT_S = 1.0

@@ -20,9 +20,9 @@ from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Kinds
 from messages.reading import Value
 from messages.settings import ConfigError, suggest
-from rules import database as db
-from rules import rows
-from rules.database import Database
+from rules.store import rows
+from rules.store import tables as db
+from rules.store.database import Database
 
 GRACE_S = 10.0
 """How long after its expiry a result may still come."""

@@ -7,7 +7,7 @@ device's own. `within` is a distance between the devices' settings `lat` and `lo
 one of "grid", "building", "site". The device itself counts if it is one of them. For a site's own rules the answer is the
 largest number that lie that near to one of them.
 
-The answer comes from whoever sees all devices (`rules.neighbourhood`); a Pi sees only its own, so a reflex can't ask.
+The answer comes from whoever sees all devices (`rules.engine.neighbourhood`); a Pi sees only its own, so a reflex can't ask.
 """
 
 import math

@@ -20,13 +20,13 @@ from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import load_kinds
 from messages.reading import Reading, Value
 from messages.settings import Text
-from rules import alarm as machine
-from rules import database as db
-from rules import rows
-from rules.case import opened
-from rules.database import Database
+from rules.alarms import condition as machine
+from rules.cases.case import opened
 from rules.desk import Desk
 from rules.records import Alarm, AlarmState, EdgeState, Pulse
+from rules.store import rows
+from rules.store import tables as db
+from rules.store.database import Database
 
 NOON_MS = 1_795_233_600_000
 """2026-11-21 12:00:00 in Shanghai, 04:00 UTC."""

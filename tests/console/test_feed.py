@@ -16,8 +16,8 @@ from console.fragments import Fragments
 from console.words import load_words
 from messages.kind import load_kinds
 from messages.settings import Text
-from rules.database import Database, set_aside
 from rules.records import Position
+from rules.store.database import Database, set_aside
 from tests.console.block import Block
 
 PATIENCE_S = 5

@@ -24,9 +24,9 @@ from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.reading import Reading, Value
 from messages.receipt import Receipt
 from messages.status import EdgeStatus
-from rules.database import Database
 from rules.desk import Desk
 from rules.records import Alarm, AlarmState
+from rules.store.database import Database
 from tests import services
 from tests.rules.course import write_rules
 from tests.rules.room import announced

@@ -10,9 +10,9 @@ from messages.bus import Bus
 from messages.command import Outcome
 from messages.kind import load_kinds
 from messages.settings import ConfigError
-from rules import database as db
 from rules import telling
-from rules.database import Database
+from rules.store import tables as db
+from rules.store.database import Database
 from tests.integration.test_edge_acting import EDGE, NOW_MS, SITE, VALVE, Valve, plant
 from tests.services import MqttBroker
 

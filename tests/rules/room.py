@@ -6,12 +6,12 @@ from pathlib import Path
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading, Value
-from rules import facts
-from rules.database import Database
 from rules.desk import Desk
-from rules.engine import Work
-from rules.memory import Facts
+from rules.engine.memory import Facts
+from rules.engine.work import Work
 from rules.records import Alarm
+from rules.store import facts
+from rules.store.database import Database
 from tests.rules.course import ALL_RULES, KINDS, at
 
 SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")

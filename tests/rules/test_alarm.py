@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from messages.ids import DeviceId, SiteId
-from rules.alarm import ACTIVE, AlarmEvent, Condition, alarm_id, apply, log_event
+from rules.alarms.condition import ACTIVE, AlarmEvent, Condition, alarm_id, apply, log_event
 from rules.records import AlarmState as S
 
 E = AlarmEvent

@@ -1,6 +1,6 @@
 import pytest
 
-from rules.case import PROMISES, Accept, Act, Arrive, Close, apply, opened
+from rules.cases.case import PROMISES, Accept, Act, Arrive, Close, apply, opened
 from rules.records import ActionRefused, Case, CaseState
 
 

@@ -6,9 +6,9 @@ from collector.stores.base import PackRow
 from messages.ids import EdgeId, SiteId, StreamId
 from messages.ranges import Range
 from messages.reading import Reading
-from rules import catchup
-from rules.catchup import GRACE_MS, MOST_MS, Gap, asked, at_start, gaps
-from rules.stream import Stream
+from rules.engine import catchup
+from rules.engine.catchup import GRACE_MS, MOST_MS, Gap, asked, at_start, gaps
+from rules.engine.stream import Stream
 from tests.rules.course import at, course
 
 KEY = (SiteId("a"), EdgeId("b"), StreamId("s"))

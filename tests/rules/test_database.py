@@ -6,8 +6,18 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from messages.settings import ConfigError
-from rules import database as db
-from rules.database import Database, DatabaseAway, DatabaseDamaged, counter, located, next_seqs, set_aside, set_counter
+from rules.store import database as databases
+from rules.store import tables as db
+from rules.store.database import (
+    Database,
+    DatabaseAway,
+    DatabaseDamaged,
+    counter,
+    located,
+    next_seqs,
+    set_aside,
+    set_counter,
+)
 from tests.rules.course import reading
 from tests.rules.room import Room
 
@@ -42,7 +52,7 @@ def test_an_exception_undoes_all_of_a_transaction(tmp_path: Path) -> None:
 
 
 def test_a_locked_database_is_away_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db, "BUSY_TIMEOUT_MS", 10)
+    monkeypatch.setattr(databases, "BUSY_TIMEOUT_MS", 10)
     database = Database(f"sqlite:///{tmp_path}/rules.db")
     other = sqlite3.connect(tmp_path / "rules.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

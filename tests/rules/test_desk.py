@@ -5,10 +5,10 @@ import pytest
 
 from messages.ids import DeviceId
 from messages.reading import Quality
-from rules.database import Database
 from rules.desk import Desk
-from rules.engine import Work
+from rules.engine.work import Work
 from rules.records import ActionRefused, AlarmState, Case, CaseState, Position
+from rules.store.database import Database
 from tests.rules.course import at, reading
 from tests.rules.room import EDGE, PLACE, SITE, Room
 

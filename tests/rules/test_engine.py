@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.reading import Quality, Reading
-from rules import engine, facts
-from rules.engine import Work
+from rules.engine import work as engine
+from rules.engine.stream import Stream
+from rules.engine.work import Work
 from rules.records import AlarmState
-from rules.stream import Stream
+from rules.store import facts
 from tests.rules.course import KINDS, at, course, reading
 from tests.rules.room import EDGE, PLACE, SITE, Room, announced
 

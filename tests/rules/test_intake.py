@@ -6,9 +6,9 @@ from messages import announcement, pack, receipt, status, topics
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.receipt import Receipt, Rejected
 from messages.status import EdgeStatus
-from rules import engine
-from rules.engine import Work
-from rules.intake import Undecodable, take
+from rules.engine import work as engine
+from rules.engine.intake import Undecodable, take
+from rules.engine.work import Work
 from tests.rules.course import at, course
 from tests.rules.room import EDGE, SITE, Room, announced
 

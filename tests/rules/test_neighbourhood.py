@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rules.engine.neighbourhood import around, largest
 from rules.language.neighbours import Whereabouts, distance_m, near
 from rules.language.rule import load_rules, with_answers
-from rules.neighbourhood import around, largest
 from tests.rules.course import KINDS, reading
 from tests.rules.room import Room
 

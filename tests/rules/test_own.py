@@ -6,7 +6,7 @@ import pytest
 
 from messages.ids import DeviceId, EdgeId
 from messages.kind import Channel
-from rules.engine import Work
+from rules.engine.work import Work
 from rules.language.rule import with_answers
 from rules.records import Alarm, AlarmState
 from tests.rules.course import KINDS, RULES, at, reading

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages.ranges import ranges
-from rules import stream
-from rules.stream import Stream, hear, holds, say
+from rules.engine import stream
+from rules.engine.stream import Stream, hear, holds, say
 
 
 @given(st.lists(st.integers(1, 30)))

@@ -1,6 +1,6 @@
 """What the engine knows: devices, edges, streams, the state of each rule of each device. Loaded from the database at start.
 
-Changed by `adopt` alone, when a work has been written (rules.engine): this memory never knows more than the database.
+Changed by `adopt` alone, when a work has been written (rules.engine.work): this memory never knows more than the database.
 """
 
 import heapq
@@ -13,14 +13,14 @@ from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.kind import Kinds
 from messages.reading import Reading, Value
+from rules.engine.neighbourhood import Counted, QuestionKey
+from rules.engine.stream import Stream
 from rules.language.evaluation import NEW, State
 from rules.language.neighbours import Whereabouts, whereabouts
 from rules.language.rule import Rule, Rules
-from rules.neighbourhood import Counted, QuestionKey
-from rules.stream import Stream
 
 if TYPE_CHECKING:
-    from rules.engine import Work
+    from rules.engine.work import Work
 
 SILENT_INTERVALS = 2.5
 """A device is silent that has said nothing for so many of its shortest intervals: every channel is sent at least once

@@ -1,7 +1,7 @@
 """The alarm's own machine: ISA-18.2 condition states as docs/field-notes.md section 2a writes them.
 
 Pure. An alarm says how the condition is and whether somebody has looked; who does what about it is the case's
-affair (`rules.case`). PENDING never has a row in the database: the running delay is held by `rules.language.evaluation`.
+affair (`rules.cases.case`). PENDING never has a row in the database: the running delay is held by `rules.language.evaluation`.
 """
 
 import hashlib

@@ -8,14 +8,15 @@ from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, 
 from messages.announcement import Place
 from messages.kind import Kinds
 from messages.reading import Quality, Reading
-from rules import database as db
-from rules import findings, rows
-from rules.database import Database
-from rules.engine import Work
+from rules.alarms import findings
+from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
+from rules.engine.stream import Stream
+from rules.engine.work import Work
 from rules.language.evaluation import from_json, to_json
 from rules.language.rule import Rules
-from rules.memory import Device, Edge, Facts, TellerKey, Watch
-from rules.stream import Stream
+from rules.store import rows
+from rules.store import tables as db
+from rules.store.database import Database
 
 
 def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:

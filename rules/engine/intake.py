@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from messages import announcement, pack, receipt, status, topics
 from messages.topics import Origin
-from rules.engine import Work
-from rules.memory import StreamKey
+from rules.engine.memory import StreamKey
+from rules.engine.work import Work
 
 T = TypeVar("T")
 

@@ -1,8 +1,8 @@
-"""The rules' database: its tables, and transactions over them. SQLite; the types are PostgreSQL's too.
+"""The rules' database: transactions over its tables (rules.store.tables). SQLite; the types are PostgreSQL's too.
 
 It holds the truth: whatever leaves the process was committed here before. The engine and the console open it from
 processes of their own; a writer holds the write lock from its first read, so what it decided still holds when it
-writes. What the rows mean is `rules.rows`' affair; who may change what, `rules.desk`'s and `rules.facts`'.
+writes. What the rows mean is `rules.store.rows`' affair; who may change what, `rules.desk`'s and `rules.store.facts`'.
 """
 
 import os
@@ -15,183 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    insert,
-    make_url,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Connection, create_engine, event, insert, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DatabaseError, InvalidatePoolError, OperationalError
 
 from messages.settings import ConfigError
+from rules.store.tables import counters, metadata
 
 SCHEMA = 3
 BUSY_TIMEOUT_MS = 5000
 """How long a writer waits for another one: far longer than any transaction of ours."""
-
-metadata = MetaData()
-
-devices = Table(
-    "devices",
-    metadata,
-    Column("site", String(63), primary_key=True),
-    Column("edge", String(63), primary_key=True),  # who says so
-    Column("device", String(63), primary_key=True),
-    Column("kind", String(63), nullable=False),
-    Column("model", String(80), nullable=False),
-    Column("place", JSON, nullable=False),
-    Column("settings", JSON, nullable=False),
-)
-
-silences = Table(  # from when a device has said nothing for too long, unless it says something first
-    "silences",
-    metadata,
-    Column("site", String(63), primary_key=True),
-    Column("edge", String(63), primary_key=True),
-    Column("device", String(63), primary_key=True),
-    Column("from_ms", BigInteger, nullable=False),
-)
-
-edges = Table(
-    "edges",
-    metadata,
-    Column("site", String(63), primary_key=True),
-    Column("edge", String(63), primary_key=True),
-    Column("online", Boolean, nullable=False),
-    Column("since_ms", BigInteger, nullable=False),
-    Column("last_reading_at_ms", BigInteger),
-)
-
-streams = Table(
-    "streams",
-    metadata,
-    Column("site", String(63), primary_key=True),
-    Column("edge", String(63), primary_key=True),
-    Column("stream", String(80), primary_key=True),
-    Column("heard", JSON, nullable=False),  # ranges of pack numbers
-    Column("said", BigInteger, nullable=False),  # the highest number that is known to exist
-    Column("used_at_ms", BigInteger, nullable=False),
-)
-
-waiting = Table(  # readings of devices that nobody has announced yet
-    "waiting",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("site", String(63), nullable=False),
-    Column("edge", String(63), nullable=False),
-    Column("device", String(63), nullable=False),
-    Column("reading", JSON, nullable=False),
-    Index("waiting_by_device", "site", "device"),
-)
-
-states = Table(
-    "states",
-    metadata,
-    Column("site", String(63), primary_key=True),
-    Column("device", String(63), primary_key=True),
-    Column("rule", String(63), primary_key=True),
-    Column("state", JSON, nullable=False),
-    Column("wake_at_ms", BigInteger),  # the timer: when `step` wants to be called without a reading
-    Column("edge", String(63)),  # who spoke last
-)
-
-alarms = Table(
-    "alarms",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("site", String(63), nullable=False),
-    Column("edge", String(63), nullable=False),
-    Column("device", String(63), nullable=False),
-    Column("kind", String(63), nullable=False),
-    Column("rule", String(63), nullable=False),
-    Column("level", String(10), nullable=False),
-    Column("latch", Boolean, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("open", Boolean, nullable=False),  # not norm, or its case is not closed
-    Column("late", Boolean, nullable=False),
-    Column("raised_at_ms", BigInteger, nullable=False),
-    Column("changed_at_ms", BigInteger, nullable=False),
-    Column("known_at_ms", BigInteger, nullable=False),
-    Column("returned_at_ms", BigInteger),  # by the readings' own time
-    Column("title", JSON, nullable=False),
-    Column("advice", JSON(none_as_null=True)),
-    Column("place", JSON, nullable=False),
-    Column("evidence", JSON, nullable=False),
-    Column("channels", JSON, nullable=False),
-    Column("limits", JSON, nullable=False),
-    Index("alarms_by_rule", "site", "device", "rule", "raised_at_ms"),
-)
-Index(
-    "one_open_alarm",
-    alarms.c.site,
-    alarms.c.device,
-    alarms.c.rule,
-    unique=True,
-    sqlite_where=alarms.c.open,
-    postgresql_where=alarms.c.open,
-)
-
-cases = Table(
-    "cases",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("alarm", String(40), ForeignKey("alarms.id"), nullable=False, unique=True),
-    Column("state", String(16), nullable=False),
-    Column("opened_at_ms", BigInteger, nullable=False),
-    Column("accept_by_ms", BigInteger),
-    Column("arrive_by_ms", BigInteger),
-    Column("accepted_at_ms", BigInteger),
-    Column("accepted_by", String(80)),
-    Column("on_site_at_ms", BigInteger),
-    Column("on_site_by", String(80)),
-    Column("closed_at_ms", BigInteger),
-    Column("closed_by", String(80)),
-    Column("outcome", String(40)),
-)
-
-log = Table(  # append-only
-    "log",
-    metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("event", String(40), nullable=False),
-    Column("alarm", String(40), index=True),
-    Column("case", String(40)),
-    Column("actor", String(80), nullable=False),
-    Column("detail", Text, nullable=False),
-)
-
-pulse = Table(
-    "pulse",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("last_reading_at_ms", BigInteger),
-    Column("readings", BigInteger, nullable=False),
-    Column("hears", Boolean, nullable=False),
-)
-
-counters = Table(  # "schema" of these tables; "life", random; last seq of the "log", and that which was "published"
-    "counters",
-    metadata,
-    Column("name", String(20), primary_key=True),
-    Column("value", BigInteger, nullable=False),
-)
 
 
 class DatabaseAway(Exception):

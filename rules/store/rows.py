@@ -9,9 +9,10 @@ from sqlalchemy.sql import Select
 
 from messages.announcement import Place
 from messages.settings import Text
-from rules import alarm as machine
-from rules import database as db
+from rules.alarms import condition as machine
 from rules.records import Alarm, AlarmState, Case, CaseState
+from rules.store import database
+from rules.store import tables as db
 
 _CASE_COLUMNS = [column.label(f"case_{column.name}") for column in db.cases.c]
 
@@ -85,7 +86,7 @@ def write_case(connection: Connection, case: Case) -> None:
 def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
     """Write `lines` at the end of the log."""
     if lines:
-        numbers = db.next_seqs(connection, len(lines))
+        numbers = database.next_seqs(connection, len(lines))
         rows = [{"seq": seq, "at_ms": at_ms, **asdict(line)} for seq, line in zip(numbers, lines, strict=True)]
         connection.execute(insert(db.log), rows)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from collector.stores.base import PackRow, Store
 from messages.ranges import Range, merged, missing
 from messages.reading import Reading
-from rules.memory import StreamKey
-from rules.stream import Stream
+from rules.engine.memory import StreamKey
+from rules.engine.stream import Stream
 
 GRACE_MS = 3_000
 MOST_MS = 60_000

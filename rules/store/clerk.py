@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from rules.database import DatabaseAway
+from rules.store.database import DatabaseAway
 
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.2, 30.0
 

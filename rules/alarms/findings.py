@@ -1,7 +1,7 @@
 """What a finding does to its alarm: raise, clear, join, or go into history. Inside the transaction of its work.
 
 Only there, under the write lock, is it known how the alarm stands: a person may have acted a moment ago.
-`rules.alarm` and `rules.case` decide; this carries out.
+`rules.alarms.condition` and `rules.cases.case` decide; this carries out.
 """
 
 from typing import Any
@@ -10,14 +10,14 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from messages.alarm import Level
 from messages.ids import DeviceId, SiteId
-from rules import alarm as alarms
-from rules import case as cases
-from rules import database as db
-from rules import rows
-from rules.alarm import AlarmEvent, Condition
-from rules.engine import Abandoned, Found
+from rules.alarms import condition as alarms
+from rules.alarms.condition import AlarmEvent, Condition
+from rules.cases import case as cases
+from rules.engine.work import Abandoned, Found
 from rules.language.evaluation import Cleared, Ended, Graver, Happened, Raised
 from rules.records import AlarmState
+from rules.store import rows
+from rules.store import tables as db
 
 ACTOR = "rules"
 

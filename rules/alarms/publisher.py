@@ -13,12 +13,12 @@ import structlog
 from messages import topics
 from messages.alarm import PublishedAlarm, encode
 from messages.bus import Bus, Disconnected, Refused
-from rules import database as db
-from rules.clerk import Clerk
-from rules.database import Database
 from rules.desk import Desk
 from rules.records import Alarm
-from rules.rows import is_open
+from rules.store import database
+from rules.store.clerk import Clerk
+from rules.store.database import Database
+from rules.store.rows import is_open
 
 LINES_AT_ONCE = 200
 ALARMS_AT_ONCE = 10_000
@@ -71,11 +71,11 @@ class Publisher:
             last_seq, alarms = news
             for alarm in alarms:
                 await self._tell(alarm)
-            await self._clerk.insist(partial(db.set_counter, self._database, "published", last_seq))
+            await self._clerk.insist(partial(database.set_counter, self._database, "published", last_seq))
 
     def _news(self) -> tuple[int, list[Alarm]] | None:
         """How far the log has come, and the alarms that changed since; None if it has not."""
-        lines = self._desk.log_after(db.counter(self._database, "published"), LINES_AT_ONCE)
+        lines = self._desk.log_after(database.counter(self._database, "published"), LINES_AT_ONCE)
         if not lines:
             return None
         changed = dict.fromkeys(line.alarm for line in lines if line.alarm)

@@ -1,7 +1,7 @@
 """What a batch of messages makes of what is known. Facts in, changes out: no clock, no database.
 
-A `Work` lies over the memory (rules.memory): messages go into the work, the work is written in one transaction
-(`rules.facts`), and only then does the memory adopt it. A work that was never written never happened.
+A `Work` lies over the memory (rules.engine.memory): messages go into the work, the work is written in one transaction
+(`rules.store.facts`), and only then does the memory adopt it. A work that was never written never happened.
 
 Every edge speaks for itself: what a device is, is kept by the edge that announced it, and readings are heard from any
 edge that did. The state of a rule belongs to the device, whoever speaks of it.
@@ -15,13 +15,13 @@ from messages.announcement import Announcement
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import mismatch
 from messages.reading import Quality, Reading
-from rules import own
-from rules import stream as streams
+from rules.engine import own
+from rules.engine import stream as streams
+from rules.engine.memory import Device, Edge, EdgeKey, Facts, StateKey, StreamKey, TellerKey, Watch, where
+from rules.engine.neighbourhood import Counted, QuestionKey, around, largest
+from rules.engine.stream import Stream
 from rules.language.evaluation import NEW, NOBODY, Change, Timer, step
 from rules.language.rule import Rule
-from rules.memory import Device, Edge, EdgeKey, Facts, StateKey, StreamKey, TellerKey, Watch, where
-from rules.neighbourhood import Counted, QuestionKey, around, largest
-from rules.stream import Stream
 
 MOST_WAITING, MOST_WAITING_OF_EDGE = 10_000, 1_000
 """Readings of unannounced devices that are kept. The first ones stay; what comes after is dropped and counted."""
