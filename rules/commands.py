@@ -18,6 +18,7 @@ from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words, replacements
 from rules import service, telling
 from rules.config import Configuration, load
+from rules.duty import commands as roster
 from rules.language.rule import SHIPPED, Rule, load_file
 from rules.store.database import Database, DatabaseAway
 from rules.telling import Told
@@ -32,6 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(roster.app, name="roster")
 
 
 @app.command()

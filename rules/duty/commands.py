@@ -1,0 +1,157 @@
+"""`gridcall rules roster`: who is on duty, where a roster has holes, and the sheet for the community's desk."""
+
+import sys
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from messages.alarm import Level
+from messages.announcement import Place
+from messages.ids import SiteId
+from messages.settings import ConfigError, suggest
+from rules.duty.folder import load_sites, put_sheet
+from rules.duty.gaps import Gap, gaps
+from rules.duty.roster import UNCHANGED
+from rules.duty.routing import Situation, shipped_routes, steps
+from rules.duty.sheets import SheetError, sheet
+from rules.duty.site import Site
+
+STEPS = {1: "grid 网格", 2: "street 街道", 3: "department 部门"}
+
+app = typer.Typer(
+    help="Who is on duty: the people of a site, their shifts, and the holes in them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Folder = Annotated[Path, typer.Argument(metavar="SITES", help="The folder with a TOML file for each site.")]
+
+
+@app.command()
+def check(
+    folder: Folder, days: Annotated[int, typer.Option(help="How far to look ahead.", min=1, max=366)] = 14
+) -> None:
+    """Read the sites and say where nobody would be called. Exit code 1 when there is such a hole."""
+    now_ms = _now_ms()
+    holes = 0
+    for name, site in load_sites(folder).items():
+        found = gaps(site, shipped_routes(), now_ms, now_ms + days * 86_400_000)
+        people = f"{len(site.people)} people, {len(site.posts)} posts, {len(site.grids)} grids"
+        print(f"{name} {site.name.zh}: {people}; {f'{len(found)} holes' if found else 'no hole'} in {days} days")
+        for gap in found:
+            print(f"  {_gap_line(site, gap)}")
+        unreachable = [
+            f"{one} {person.name}" for one, person in site.people.items() if not person.phone and not person.reach
+        ]
+        if unreachable:
+            print(f"  note: neither telephone nor `reach`: {', '.join(unreachable)}")
+        holes += len(found)
+    if holes:
+        raise typer.Exit(1)
+
+
+@app.command()
+def who(
+    folder: Folder,
+    site: Annotated[str, typer.Argument(metavar="SITE")],
+    kind: Annotated[str, typer.Option(help="The kind of device.")] = "any",
+    level: Annotated[str, typer.Option(help="red, orange, yellow or blue.")] = "red",
+    grid: Annotated[str, typer.Option(help="Where it is.")] = "",
+    building: Annotated[str, typer.Option(help="Where it is.")] = "",
+    owner: Annotated[str, typer.Option(help="Whose it is.")] = "",
+    at: Annotated[str, typer.Option(help="When, by the site's clock, e.g. 2026-10-01T23:00. Default: now.")] = "",
+) -> None:
+    """Say who would be called, step by step."""
+    here = _site(folder, site)
+    at_ms = _now_ms() if not at else _at_ms(here, at)
+    known_level = _level(level)
+    if grid and grid not in here.grids:
+        raise ConfigError(f"--grid: no grid `{grid}`{suggest(grid, here.grids)}")
+    place = Place(grid=grid or next(iter(here.grids)), building=building, text=building or grid)
+    situation = Situation(kind=kind, level=known_level, place=place, owner=owner or None)
+    for step in steps(here, shipped_routes(), situation, at_ms):
+        print(f"{step.number} {STEPS[step.number]}")
+        for called in step.people:
+            reach = ", ".join(called.person.reach) or "no channel"
+            print(
+                f"    {called.person.name} ({called.id}), {called.role or 'by name'}, {called.person.phone or '-'}, {reach}"
+            )
+        if not step.people:
+            print(f"    NOBODY on duty: {', '.join(step.wanted)}")
+
+
+@app.command("export")
+def export(
+    folder: Folder,
+    site: Annotated[str, typer.Argument(metavar="SITE")],
+    to: Annotated[Path | None, typer.Option(help="A file; default: standard output.")] = None,
+    english: Annotated[bool, typer.Option(help="English headings.")] = False,
+) -> None:
+    """Write the people of a site and their shifts as a sheet (CSV)."""
+    text = sheet(_site(folder, site), chinese=not english)
+    if to is None:
+        sys.stdout.write(text)
+    else:
+        to.write_text(text, encoding="utf-8", newline="")
+
+
+@app.command("import")
+def import_(
+    folder: Folder,
+    site: Annotated[str, typer.Argument(metavar="SITE")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sheet as `export` writes it.")],
+) -> None:
+    """Take a sheet as the people of a site, or say what is wrong in it. The engine reads it within ten seconds."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+        found = put_sheet(folder, SiteId(site), text)
+    except SheetError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8; save it as CSV UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from error
+    print(f"{site}: {len(found.people)} people, {len(found.posts)} posts")
+    now_ms = _now_ms()
+    for gap in gaps(found, shipped_routes(), now_ms, now_ms + 14 * 86_400_000, UNCHANGED):
+        print(f"  note: {_gap_line(found, gap)}")
+
+
+def _gap_line(site: Site, gap: Gap) -> str:
+    begins, ends = (_words(site, at_ms) for at_ms in (gap.from_ms, gap.until_ms))
+    kinds = f" for {', '.join(gap.kinds)}" if gap.kinds else ""
+    return f"{gap.grid}, step {gap.step} {STEPS[gap.step]}{kinds}: nobody from {begins} to {ends} ({' / '.join(gap.wanted)})"
+
+
+def _words(site: Site, at_ms: int) -> str:
+    return site.clock().local(at_ms).strftime("%a %Y-%m-%d %H:%M")
+
+
+def _site(folder: Path, name: str) -> Site:
+    sites = load_sites(folder)
+    if (found := sites.get(SiteId(name))) is None:
+        raise ConfigError(f"{folder}: no site `{name}`{suggest(name, sites)}")
+    return found
+
+
+def _level(text: str) -> Level:
+    levels: Iterable[Level] = ("red", "orange", "yellow", "blue")
+    for level in levels:
+        if level == text:
+            return level
+    raise ConfigError(f"--level: red, orange, yellow or blue, not {text!r}")
+
+
+def _at_ms(site: Site, text: str) -> int:
+    try:
+        return round(datetime.fromisoformat(text).replace(tzinfo=site.clock().zone).timestamp() * 1000)
+    except ValueError as error:
+        raise ConfigError(f"--at: a moment such as 2026-10-01T23:00 is wanted, not {text!r}") from error
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,98 @@
+"""The folder of sites: `<site>.toml` for each, and beside it `<site>.people.csv` if its people are kept in a sheet.
+
+The sheet takes the place of the people and posts of the TOML file, so that a community desk may keep them in a spreadsheet. Both are read
+again when they change; a wrong one is refused and the last good one goes on.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from messages.ids import SiteId, is_identifier
+from messages.settings import ConfigError
+from rules.duty.routing import shipped_routes
+from rules.duty.sheets import SheetError, from_sheet
+from rules.duty.site import Route, Site, load_site
+
+SHEET = ".people.csv"
+
+Sites = Mapping[SiteId, Site]
+
+
+def load_sites(folder: Path) -> dict[SiteId, Site]:
+    """All sites in `folder`. Raises ConfigError that names file, line and field."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder of sites")
+    return {SiteId(path.stem): _load(path) for path in _files(folder)}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.toml")) if is_identifier(path.stem)]
+
+
+def _load(path: Path) -> Site:
+    site, sheet = load_site(path), path.with_suffix(SHEET)
+    if not sheet.exists():
+        return site
+    try:
+        return from_sheet(sheet.read_text(encoding="utf-8"), site)
+    except SheetError as error:
+        raise ConfigError(f"{sheet}:{error.line}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{sheet}: {error}") from error
+
+
+def put_sheet(folder: Path, site: SiteId, text: str) -> Site:
+    """Keep a sheet as the people of a site, whole or not at all. What it makes of the site. Raises SheetError, ConfigError."""
+    path = folder / f"{site}.toml"
+    if not is_identifier(site) or not path.exists():
+        raise ConfigError(f"{folder}: no site `{site}`")
+    found = from_sheet(text, load_site(path))
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{site}", suffix=SHEET)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).chmod(0o640)
+    Path(name).replace(path.with_suffix(SHEET))
+    return found
+
+
+@dataclass(slots=True)
+class SiteFolder:
+    """The sites as they are on disk now, or were when they last could be read."""
+
+    folder: Path | None
+    """None: no sites are kept, and everything concerns the desk."""
+    sites: dict[SiteId, Site] = field(default_factory=dict)
+    routes: tuple[Route, ...] = field(default_factory=shipped_routes)
+    complaint: str = ""
+    """Why what lies on disk is not what is used."""
+    _marks: frozenset[tuple[str, int, int]] = frozenset()
+
+    def look(self) -> bool:
+        """Read again what has changed. Whether anything is different now: the sites, or the complaint. Blocks shortly."""
+        if self.folder is None or (marks := _marks(self.folder)) == self._marks:
+            return False
+        self._marks = marks
+        try:
+            self.sites, self.complaint = load_sites(self.folder), ""
+        except ConfigError as error:
+            self.complaint = str(error)
+        return True
+
+
+def _marks(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """By which a change is seen."""
+    found = set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith((".toml", SHEET)) and not entry.name.startswith("."):
+                    stat = entry.stat()
+                    found.add((entry.name, stat.st_mtime_ns, stat.st_size))
+    except OSError:
+        return frozenset({(str(folder), 0, 0)})
+    return frozenset(found)
