@@ -4,9 +4,10 @@ An act reads the facts, lets `rules.cases.case` and `rules.alarms.condition` dec
 transaction. The engine sees it in the log and tells the world. Calls block; they may come from any thread.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy import case as ranked
 
 from messages.alarm import Level
 from messages.announcement import OWN_MODEL
@@ -20,16 +21,16 @@ from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
 
-_LEVEL_ORDER = case({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
+_LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
 
-_ACCEPTED_LAST = case((db.cases.c.state == CaseState.REGISTERED, 0), else_=1)
+_ACCEPTED_LAST = ranked((db.cases.c.state == CaseState.REGISTERED, 0), else_=1)
 
 _EVENTS: dict[type[Act], tuple[AlarmEvent, ...]] = {
     Accept: (AlarmEvent.ACKNOWLEDGED,),
     Arrive: (AlarmEvent.ACKNOWLEDGED,),
     Close: (AlarmEvent.ACKNOWLEDGED, AlarmEvent.RESET),
 }
-"""What an act means for the alarm: who works on it has seen it, and who closes has checked."""
+"""What an act means for each alarm of the case: who works on it has seen it, and who closes has checked."""
 
 
 class Desk:
@@ -43,9 +44,9 @@ class Desk:
         those that are over, latest first."""
         query = rows.alarms_with_cases().order_by(
             db.alarms.c.open.desc(),
-            case((db.alarms.c.open, _LEVEL_ORDER), else_=0),
-            case((db.alarms.c.open, _ACCEPTED_LAST), else_=0),
-            case((db.alarms.c.open, db.alarms.c.raised_at_ms), else_=-db.alarms.c.raised_at_ms),
+            ranked((db.alarms.c.open, _LEVEL_ORDER), else_=0),
+            ranked((db.alarms.c.open, _ACCEPTED_LAST), else_=0),
+            ranked((db.alarms.c.open, db.alarms.c.raised_at_ms), else_=-db.alarms.c.raised_at_ms),
             db.alarms.c.id,
         )
         if open_only:
@@ -66,10 +67,37 @@ class Desk:
             row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm_id)).one_or_none()
         return rows.alarm_of(row) if row else None
 
+    def case(self, case_id: str) -> Case | None:
+        with self._database.reading() as connection:
+            return rows.case(connection, case_id)
+
+    def alarms_of(self, case_id: str) -> list[Alarm]:
+        """What a case holds, in the order in which it was found."""
+        with self._database.reading() as connection:
+            return [rows.alarm_of(row) for row in rows.alarms_of(connection, case_id)]
+
+    def alarms_in(self, lines: Sequence[LogEntry]) -> list[Alarm]:
+        """The alarms that some lines of the log are about, be it by their case."""
+        named = db.alarms.c.id.in_({line.alarm for line in lines if line.alarm})
+        held = db.alarms.c.case.in_({line.case for line in lines if line.case})
+        query = rows.alarms_with_cases().where(or_(named, held)).order_by(db.alarms.c.known_at_ms, db.alarms.c.id)
+        with self._database.reading() as connection:
+            return [rows.alarm_of(row) for row in connection.execute(query)]
+
     def log_of(self, alarm_id: str) -> list[LogEntry]:
         """Everything that happened to an alarm and its case, in order."""
+        mine = select(db.alarms.c.case).where(db.alarms.c.id == alarm_id).scalar_subquery()
+        its = or_(db.log.c.alarm == alarm_id, and_(db.log.c.case == mine, db.log.c.alarm.is_(None)))
         with self._database.reading() as connection:
-            query = select(db.log).where(db.log.c.alarm == alarm_id).order_by(db.log.c.seq)
+            query = select(db.log).where(its).order_by(db.log.c.seq)
+            return [LogEntry(**row._mapping) for row in connection.execute(query)]
+
+    def log_of_case(self, case_id: str) -> list[LogEntry]:
+        """Everything that happened to a case and to what it holds, in order."""
+        held = select(db.alarms.c.id).where(db.alarms.c.case == case_id)
+        its = or_(db.log.c.case == case_id, db.log.c.alarm.in_(held))
+        with self._database.reading() as connection:
+            query = select(db.log).where(its).order_by(db.log.c.seq)
             return [LogEntry(**row._mapping) for row in connection.execute(query)]
 
     def log_after(self, seq: int, limit: int = 500) -> list[LogEntry]:
@@ -132,26 +160,22 @@ class Desk:
 
     def _act(self, case_id: str, act: Act, at_ms: int) -> Case:
         with self._database.writing() as connection:
-            row = _case_row(connection, case_id)
-            alarm, condition = rows.alarm_of(row), rows.condition_of(row)
-            assert alarm.case is not None
-            done = cases.apply(alarm.case, act, at_ms, active=condition.state in alarms.ACTIVE)
-            if done is alarm.case:
+            if (case := rows.case(connection, case_id)) is None:
+                raise ActionRefused("unknown", None)
+            held = rows.alarms_of(connection, case_id)
+            active = any(rows.condition_of(row).state in alarms.ACTIVE for row in held)
+            done = cases.apply(case, act, at_ms, active=active)
+            if done is case:
                 return done
             detail = act.outcome if isinstance(act, Close) else ""
-            lines = [rows.Line(f"case.{done.state}", alarm.id, done.id, act.actor, detail)]
-            for event in _EVENTS[type(act)]:
-                before, condition = condition, alarms.apply(condition, event, at_ms)
-                if name := alarms.log_event(before, condition, event):
-                    lines.append(rows.Line(name, alarm.id, done.id, act.actor))
+            lines = [rows.Line(f"case.{done.state}", None, done.id, act.actor, detail)]
             rows.write_case(connection, done)
-            rows.write_condition(connection, alarm.id, condition, done)
+            for row in held:
+                condition = rows.condition_of(row)
+                for event in _EVENTS[type(act)]:
+                    before, condition = condition, alarms.apply(condition, event, at_ms)
+                    if name := alarms.log_event(before, condition, event):
+                        lines.append(rows.Line(name, row.id, done.id, act.actor))
+                rows.write_condition(connection, row.id, condition, done)
             rows.append(connection, lines, at_ms)
             return done
-
-
-def _case_row(connection: Connection, case_id: str) -> Row[Any]:
-    query = rows.alarms_with_cases().where(db.cases.c.id == case_id)
-    if (row := connection.execute(query).one_or_none()) is None:
-        raise ActionRefused("unknown", None)
-    return row

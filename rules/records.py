@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Literal, Self
 
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Value
 from messages.settings import Text
+from rules.cases.policy import Policy
 
 
 class AlarmState(StrEnum):
@@ -40,11 +41,27 @@ class CaseState(StrEnum):
     CLOSED = "closed"  # 办结
 
 
+Origin = Literal["alarm", "report", "ticket"]
+"""Who brought it up: a sensor, a person on the spot, or another system."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """The work that an alarm causes. Every `_at_ms` is server time; the two `_by_ms` are promises, None if none."""
+    """The work that a situation causes. Every `_at_ms` is server time; a `_by_ms` is a promise, None if none."""
 
     id: str
+    site: SiteId
+    place: Place
+    kind: str
+    """The device kind, or the class of a report."""
+    subject: str
+    """The device that it began with; empty where there is none."""
+    title: Text
+    level: Level
+    """The gravest that it ever was: levels only tighten."""
+    origin: Origin
+    policy: Policy
+    """What is promised and who is called, frozen at the opening: later settings change no running case."""
     state: CaseState
     opened_at_ms: int
     accept_by_ms: int | None

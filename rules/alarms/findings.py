@@ -13,6 +13,7 @@ from messages.ids import DeviceId, SiteId
 from rules.alarms import condition as alarms
 from rules.alarms.condition import AlarmEvent, Condition
 from rules.cases import case as cases
+from rules.cases.case import Situation
 from rules.engine.work import Abandoned, Found
 from rules.language.evaluation import Cleared, Ended, Graver, Happened, Raised
 from rules.records import AlarmState
@@ -93,14 +94,24 @@ def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, 
 
 def _stand(connection: Connection, alarm_id: str, found: Found, level: Level, now_ms: int) -> list[rows.Line]:
     """An alarm that concerns somebody: it is active and has a case."""
-    case = cases.opened(f"c-{alarm_id}", level, now_ms)
+    device = found.device
+    about = Situation(
+        site=device.site,
+        place=device.place,
+        kind=device.kind,
+        subject=device.id,
+        title=found.rule.title,
+        level=level,
+        origin="alarm",
+    )
+    case = cases.opened(f"c-{alarm_id}", about, now_ms)
     fresh = Condition(AlarmState.NORM, found.rule.latch, now_ms)
     condition = alarms.apply(fresh, AlarmEvent.RAISED, now_ms)
-    rows.insert_case(connection, alarm_id, case)
+    rows.insert_case(connection, case)
     rows.write_condition(connection, alarm_id, condition, case, late=False)
     return [
         rows.Line("alarm.raised", alarm_id, case.id, ACTOR),
-        rows.Line("case.registered", alarm_id, case.id, ACTOR),
+        rows.Line("case.registered", None, case.id, ACTOR),
     ]
 
 

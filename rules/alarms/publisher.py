@@ -78,9 +78,7 @@ class Publisher:
         lines = self._desk.log_after(database.counter(self._database, "published"), LINES_AT_ONCE)
         if not lines:
             return None
-        changed = dict.fromkeys(line.alarm for line in lines if line.alarm)
-        found = [alarm for alarm_id in changed if (alarm := self._desk.alarm(alarm_id))]
-        return lines[-1].seq, found
+        return lines[-1].seq, self._desk.alarms_in(lines)
 
     async def _tell(self, alarm: Alarm) -> None:
         payload = encode(published(alarm)) if is_open(alarm.state, alarm.case) else b""

@@ -8,25 +8,17 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from messages.alarm import Level
-from rules.records import ActionRefused, Case, CaseState
+from messages.announcement import Place
+from messages.ids import SiteId
+from messages.settings import Text
+from rules.cases.policy import POLICIES
+from rules.records import ActionRefused, Case, CaseState, Origin
 
 OUTCOMES = ("mended", "false_alarm", "no_cause_found", "handed_on")
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """Seconds from the opening of a case to its acceptance and to the arrival; None: not promised."""
-
-    accept_s: int | None
-    arrive_s: int | None
-
-
-PROMISES: dict[Level, Promise] = {
-    "red": Promise(60, 600),  # 「1分钟接单,10分钟到场」, the field's own figure (1d of the field notes)
-    "orange": Promise(180, 1800),  # engineering default, section 4
-    "yellow": Promise(1800, None),  # engineering default, section 4
-    "blue": Promise(None, None),  # a daily list
-}
+LEVELS: tuple[Level, ...] = ("red", "orange", "yellow", "blue")
+"""Gravest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +41,55 @@ class Close:
 Act = Accept | Arrive | Close
 
 
-def opened(case_id: str, level: Level, now_ms: int) -> Case:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What a case is about."""
+
+    site: SiteId
+    place: Place
+    kind: str
+    subject: str
+    title: Text
+    level: Level
+    origin: Origin
+
+
+def opened(case_id: str, about: Situation, now_ms: int) -> Case:
     """A new case with its promises counted from now."""
-    promise = PROMISES[level]
+    policy = POLICIES[about.level]
     return Case(
         id=case_id,
+        site=about.site,
+        place=about.place,
+        kind=about.kind,
+        subject=about.subject,
+        title=about.title,
+        level=about.level,
+        origin=about.origin,
+        policy=policy,
         state=CaseState.REGISTERED,
         opened_at_ms=now_ms,
-        accept_by_ms=None if promise.accept_s is None else now_ms + promise.accept_s * 1000,
-        arrive_by_ms=None if promise.arrive_s is None else now_ms + promise.arrive_s * 1000,
+        accept_by_ms=_after(now_ms, policy.accept_s),
+        arrive_by_ms=_after(now_ms, policy.arrive_s),
     )
 
 
 def tightened(case: Case, level: Level, now_ms: int) -> Case:
-    """What is promised of it now that it is of `level`: never later than before; a leg that is done stays done."""
-    fresh = opened(case.id, level, now_ms)
+    """What is promised of it now that something in it is of `level`: never less grave, never later than before."""
+    if LEVELS.index(level) >= LEVELS.index(case.level):
+        return case
+    policy = POLICIES[level]
     return replace(
         case,
-        accept_by_ms=_earlier(case.accept_by_ms, fresh.accept_by_ms),
-        arrive_by_ms=_earlier(case.arrive_by_ms, fresh.arrive_by_ms),
+        level=level,
+        policy=policy,
+        accept_by_ms=_earlier(case.accept_by_ms, _after(now_ms, policy.accept_s)),
+        arrive_by_ms=_earlier(case.arrive_by_ms, _after(now_ms, policy.arrive_s)),
     )
+
+
+def _after(now_ms: int, promised_s: int | None) -> int | None:
+    return None if promised_s is None else now_ms + promised_s * 1000
 
 
 def _earlier(one: int | None, other: int | None) -> int | None:
@@ -76,7 +97,7 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 
 
 def apply(case: Case, act: Act, now_ms: int, *, active: bool) -> Case:
-    """The case after `act`; `active` says that the alarm's condition still holds.
+    """The case after `act`; `active` says that the condition of an alarm in it still holds.
 
     Repeating one's own act changes nothing: the same object returns. Raises ActionRefused.
     """

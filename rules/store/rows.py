@@ -10,6 +10,7 @@ from sqlalchemy.sql import Select
 from messages.announcement import Place
 from messages.settings import Text
 from rules.alarms import condition as machine
+from rules.cases.policy import Policy
 from rules.records import Alarm, AlarmState, Case, CaseState
 from rules.store import database
 from rules.store import tables as db
@@ -29,7 +30,7 @@ class Line:
 
 
 def alarms_with_cases() -> Select[Any]:
-    return select(db.alarms, *_CASE_COLUMNS).outerjoin(db.cases, db.cases.c.alarm == db.alarms.c.id)
+    return select(db.alarms, *_CASE_COLUMNS).outerjoin(db.cases, db.cases.c.id == db.alarms.c.case)
 
 
 def alarm_of(row: Row[Any]) -> Alarm:
@@ -71,16 +72,27 @@ def write_condition(
     connection: Connection, alarm_id: str, condition: machine.Condition, case: Case | None, **more: Any
 ) -> None:
     changed = {"state": condition.state, "changed_at_ms": condition.changed_at_ms} | more
-    changed["open"] = is_open(condition.state, case)
+    changed |= {"open": is_open(condition.state, case), "case": case.id if case else None}
     connection.execute(update(db.alarms).where(db.alarms.c.id == alarm_id).values(changed))
 
 
-def insert_case(connection: Connection, alarm_id: str, case: Case) -> None:
-    connection.execute(insert(db.cases).values(alarm=alarm_id, **asdict(case)))
+def alarms_of(connection: Connection, case_id: str) -> list[Row[Any]]:
+    """Everything that a case holds, as `alarms_with_cases` has it, in the order in which it was found."""
+    query = alarms_with_cases().where(db.alarms.c.case == case_id)
+    return list(connection.execute(query.order_by(db.alarms.c.known_at_ms, db.alarms.c.id)))
 
 
-def write_case(connection: Connection, case: Case) -> None:
-    connection.execute(update(db.cases).where(db.cases.c.id == case.id).values(asdict(case)))
+def case(connection: Connection, case_id: str) -> Case | None:
+    row = connection.execute(select(*_CASE_COLUMNS).where(db.cases.c.id == case_id)).one_or_none()
+    return _case_of(row._mapping) if row else None
+
+
+def insert_case(connection: Connection, new: Case) -> None:
+    connection.execute(insert(db.cases).values(_case_values(new)))
+
+
+def write_case(connection: Connection, changed: Case) -> None:
+    connection.execute(update(db.cases).where(db.cases.c.id == changed.id).values(_case_values(changed)))
 
 
 def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
@@ -91,8 +103,21 @@ def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
         connection.execute(insert(db.log), rows)
 
 
+def _case_values(one: Case) -> dict[str, Any]:
+    plain = {name: getattr(one, name) for name in Case.__dataclass_fields__}
+    return plain | {"place": one.place.model_dump(), "title": one.title.model_dump(), "policy": asdict(one.policy)}
+
+
 def _case_of(columns: Mapping[Any, Any]) -> Case | None:
     if columns["case_id"] is None:
         return None
     values = {name: columns[f"case_{name}"] for name in Case.__dataclass_fields__}
-    return Case(**values | {"state": CaseState(values["state"])})
+    return Case(
+        **values
+        | {
+            "state": CaseState(values["state"]),
+            "place": Place(**values["place"]),
+            "title": Text(**values["title"]),
+            "policy": Policy(**values["policy"]),
+        }
+    )

@@ -92,6 +92,7 @@ alarms = Table(
     Column("evidence", JSON, nullable=False),
     Column("channels", JSON, nullable=False),
     Column("limits", JSON, nullable=False),
+    Column("case", String(40), ForeignKey("cases.id"), index=True),  # null: of the past, it rang nowhere
     Index("alarms_by_rule", "site", "device", "rule", "raised_at_ms"),
 )
 Index(
@@ -108,7 +109,14 @@ cases = Table(
     "cases",
     metadata,
     Column("id", String(40), primary_key=True),
-    Column("alarm", String(40), ForeignKey("alarms.id"), nullable=False, unique=True),
+    Column("site", String(63), nullable=False),
+    Column("place", JSON, nullable=False),
+    Column("kind", String(63), nullable=False),  # a device kind, or the class of a report
+    Column("subject", String(63), nullable=False),  # the device, or empty
+    Column("title", JSON, nullable=False),
+    Column("level", String(10), nullable=False),
+    Column("origin", String(10), nullable=False),
+    Column("policy", JSON, nullable=False),  # as it was when the case was opened
     Column("state", String(16), nullable=False),
     Column("opened_at_ms", BigInteger, nullable=False),
     Column("accept_by_ms", BigInteger),
@@ -129,7 +137,7 @@ log = Table(  # append-only
     Column("at_ms", BigInteger, nullable=False),
     Column("event", String(40), nullable=False),
     Column("alarm", String(40), index=True),
-    Column("case", String(40)),
+    Column("case", String(40), index=True),
     Column("actor", String(80), nullable=False),
     Column("detail", Text, nullable=False),
 )

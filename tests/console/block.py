@@ -21,7 +21,7 @@ from messages.kind import load_kinds
 from messages.reading import Reading, Value
 from messages.settings import Text
 from rules.alarms import condition as machine
-from rules.cases.case import opened
+from rules.cases.case import Situation, opened
 from rules.desk import Desk
 from rules.records import Alarm, AlarmState, EdgeState, Pulse
 from rules.store import rows
@@ -100,6 +100,7 @@ class Block:
         at_ms, found = self.now_ms - ago_ms, evidence or {"gas_concentration": 23.4}
         device = DeviceId(name)
         alarm_id = machine.alarm_id(SITE, device, rule, at_ms)
+        where = Place(grid="grid-1", building="3", unit="2", text=place)
         row = {
             "id": alarm_id,
             "site": SITE,
@@ -117,17 +118,21 @@ class Block:
             "known_at_ms": at_ms,
             "title": title.model_dump(),
             "advice": advice.model_dump() if advice else None,
-            "place": Place(grid="grid-1", building="3", unit="2", text=place).model_dump(),
+            "place": where.model_dump(),
+            "case": f"case-{alarm_id}",
             "evidence": found,
             "channels": list(found),
             "limits": limits or {},
         }
         with self.database.writing() as connection:
+            about = Situation(
+                site=SITE, place=where, kind=kind, subject=device, title=title, level=level, origin="alarm"
+            )
+            rows.insert_case(connection, opened(f"case-{alarm_id}", about, at_ms))
             connection.execute(insert(db.alarms), row)
-            rows.insert_case(connection, alarm_id, opened(f"case-{alarm_id}", level, at_ms))
             lines = [
                 rows.Line("alarm.raised", alarm_id, None, "rules"),
-                rows.Line("case.registered", alarm_id, f"case-{alarm_id}", "rules"),
+                rows.Line("case.registered", None, f"case-{alarm_id}", "rules"),
             ]
             rows.append(connection, lines, at_ms)
         return self.alarm(alarm_id)

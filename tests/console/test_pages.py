@@ -232,8 +232,7 @@ async def test_without_the_history_the_page_says_so_and_the_buttons_work(
 async def test_a_late_alarm_has_no_case_and_says_that_nobody_was_called(desk: httpx.AsyncClient, junmen: Block) -> None:
     alarm = junmen.raise_alarm(ago_ms=7_200_000)
     with junmen.database.writing() as connection:
-        connection.exec_driver_sql("DELETE FROM cases")
-        connection.exec_driver_sql(f"UPDATE alarms SET late = 1, known_at_ms = {NOON_MS}")
+        connection.exec_driver_sql(f'UPDATE alarms SET late = 1, known_at_ms = {NOON_MS}, "case" = NULL')
     page = seen(await desk.get(f"/alarms/{alarm.id}"))
     assert "发生 2 小时 0 分后才收到" in page
     assert "没有工单" in page

@@ -1,11 +1,14 @@
 import pytest
 
-from rules.cases.case import PROMISES, Accept, Act, Arrive, Close, apply, opened
+from messages.alarm import Level
+from rules.cases.case import LEVELS, Accept, Act, Arrive, Close, apply, opened, tightened
+from rules.cases.policy import POLICIES
 from rules.records import ActionRefused, Case, CaseState
+from tests.rules.situation import about
 
 
 def after(*acts: Act, active: bool = False) -> Case:
-    case = opened("c-1", "red", 0)
+    case = opened("c-1", about("red"), 0)
     for index, act in enumerate(acts, start=1):
         case = apply(case, act, index, active=active)
     return case
@@ -22,14 +25,14 @@ WANG, LI = Accept("wang"), Accept("li")
 
 
 def test_a_red_case_is_promised_in_one_minute_and_ten() -> None:
-    case = opened("c-1", "red", 1000)
+    case = opened("c-1", about("red"), 1000)
     assert (case.accept_by_ms, case.arrive_by_ms) == (61_000, 601_000)
 
 
 def test_graver_levels_are_never_promised_later() -> None:
-    accepts = [PROMISES[level].accept_s for level in ("red", "orange", "yellow")]
+    accepts = [POLICIES[level].accept_s for level in ("red", "orange", "yellow")]
     assert accepts == sorted(accepts, key=lambda promised: promised or 0)
-    assert (PROMISES["blue"].accept_s, PROMISES["blue"].arrive_s) == (None, None)
+    assert (POLICIES["blue"].accept_s, POLICIES["blue"].arrive_s) == (None, None)
 
 
 def test_a_case_is_accepted_reached_and_closed() -> None:
@@ -72,3 +75,13 @@ def test_a_closed_case_stays_closed(act: Act) -> None:
 def test_an_outcome_that_is_none_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="outcome 'done'"):
         apply(after(WANG, Arrive("wang")), Close("wang", "done"), 9, active=False)
+
+
+@pytest.mark.parametrize("before", LEVELS)
+@pytest.mark.parametrize("then", LEVELS)
+def test_what_is_promised_only_tightens(before: Level, then: Level) -> None:
+    case = opened("c-1", about(before), 0)
+    after = tightened(case, then, 5_000)
+    assert LEVELS.index(after.level) == min(LEVELS.index(before), LEVELS.index(then))
+    for was, now in ((case.accept_by_ms, after.accept_by_ms), (case.arrive_by_ms, after.arrive_by_ms)):
+        assert was is None or (now is not None and now <= was)

@@ -2,12 +2,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from messages.ids import DeviceId
 from messages.reading import Quality
 from rules.desk import Desk
 from rules.engine.work import Work
 from rules.records import ActionRefused, AlarmState, Case, CaseState, Position
+from rules.store import tables as db
 from rules.store.database import Database
 from tests.rules.course import at, reading
 from tests.rules.room import EDGE, PLACE, SITE, Room
@@ -30,10 +32,10 @@ def leak(room: Room, at_s: float = 0) -> Case:
     return case
 
 
-def vent(room: Room, at_s: float) -> None:
+def vent(room: Room, at_s: float, device: str = "gas-1") -> None:
     """The air is good again, and stays so for the five minutes of the rule."""
-    room.hear(reading(at_s, "gas_concentration", 0.0, device="gas-1"))
-    room.hear(reading(at_s, "alarm_contact", False, device="gas-1"))
+    room.hear(reading(at_s, "gas_concentration", 0.0, device=device))
+    room.hear(reading(at_s, "alarm_contact", False, device=device))
     room.wake(at_s + 300)
 
 
@@ -50,6 +52,10 @@ def test_an_alarm_is_shown_with_all_that_a_page_needs(room: Room) -> None:
     assert alarm.channels == ("gas_concentration", "alarm_contact")
     assert alarm.limits == {"gas_concentration": 10.0}
     assert (case.state, case.accept_by_ms, case.arrive_by_ms) == (CaseState.REGISTERED, at(61), at(601))
+    assert (case.site, case.place, case.kind, case.subject) == (SITE, PLACE, "gas_alarm", "gas-1")
+    assert (case.title, case.level, case.origin) == (alarm.title, "red", "alarm")
+    assert room.desk.case(case.id) == case
+    assert room.desk.case("none") is None
     assert room.desk.alarm(alarm.id) == alarm
     assert room.desk.alarm("none") is None
 
@@ -82,7 +88,13 @@ def test_from_the_call_to_the_closed_case(room: Room) -> None:
         ("alarm.reset", "wang", at(700)),
     ]
     assert log[-2].detail == "mended"
-    assert {(entry.alarm, entry.case) for entry in log} == {(room.the_alarm().id, case.id)}
+    assert {entry.case for entry in log} == {case.id}
+    assert {(entry.event.partition(".")[0], entry.alarm) for entry in log} == {
+        ("alarm", room.the_alarm().id),
+        ("case", None),
+    }
+    assert room.desk.log_of_case(case.id) == log
+    assert room.desk.alarms_of(case.id) == [room.the_alarm()]
     assert [entry.seq for entry in log] == list(range(1, 9))
 
 
@@ -100,6 +112,27 @@ def test_a_refused_act_leaves_no_trace(room: Room) -> None:
     assert (room.the_alarm(), room.desk.position()) == before
     assert room.desk.accept(case.id, actor="wang", at_ms=at(9)) == before[0].case
     assert room.desk.position() == before[1]
+
+
+def test_a_case_that_holds_several_alarms_ends_with_the_last_of_them(room: Room) -> None:
+    room.announce("gas-2", "gas_alarm")
+    case = leak(room)
+    room.hear(reading(1, "gas_concentration", 30.0, device="gas-2"))
+    first, second = room.desk.alarms()
+    with room.database.writing() as connection:
+        connection.execute(update(db.alarms).where(db.alarms.c.id == second.id).values(case=case.id))
+    assert [alarm.id for alarm in room.desk.alarms_of(case.id)] == [first.id, second.id]
+    room.desk.accept(case.id, actor="wang", at_ms=at(2))
+    assert {alarm.state for alarm in room.desk.alarms()} == {AlarmState.ACKED}
+    room.desk.arrive(case.id, actor="wang", at_ms=at(3))
+    vent(room, 10)
+    with pytest.raises(ActionRefused, match="still-active"):
+        room.desk.close(case.id, actor="wang", at_ms=at(400), outcome="mended")
+    vent(room, 401, "gas-2")
+    seen = room.desk.position().seq
+    room.desk.close(case.id, actor="wang", at_ms=at(702), outcome="mended")
+    assert room.desk.alarms() == []
+    assert [alarm.id for alarm in room.desk.alarms_in(room.desk.log_after(seen))] == [first.id, second.id]
 
 
 def test_what_returned_by_itself_keeps_its_case_until_somebody_has_seen_to_it(room: Room) -> None:
