@@ -32,6 +32,40 @@ class AlarmState(StrEnum):
     """[F] the same, seen."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """That a person keeps an alarm from calling people, for a time: it is shelved or out of service."""
+
+    until_ms: int
+    actor: str
+    reason: str
+    one_shot: bool = False
+    """Of a shelved one: over as soon as the alarm returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlays:
+    """What lies over an alarm's state (ISA-18.2, letters G to I). It is judged and logged all the same."""
+
+    shelved: Pause | None = None
+    """[G] by a person, because it is a nuisance now."""
+    out_of_service: Pause | None = None
+    """[I] by a person, for maintenance."""
+    suppressed: tuple[str, ...] = ()
+    """[H] by design. Why, e.g. "permit p-1", "edge pi-1", "storm a1b2": each a word and an id."""
+    uncertain: tuple[str, ...] = ()
+    """Why it can't be known whether it still holds: "edge", "silent", "clock". It then never clears by itself."""
+    chattering: bool = False
+    """It comes and goes faster than people can look; it counts as active until it has been quiet."""
+    stale: bool = False
+    """It has been active for a day."""
+
+    @property
+    def annunciated(self) -> bool:
+        """Whether it may call people."""
+        return self.shelved is None and self.out_of_service is None and not self.suppressed
+
+
 class CaseState(StrEnum):
     """The legs of a case 工单 that exist so far."""
 

@@ -29,6 +29,8 @@ class AlarmEvent(StrEnum):
     """A person has seen it."""
     RESET = "reset"
     """A person has checked on the spot (核查) that a held alarm may go."""
+    REALARMED = "realarmed"
+    """It is still active, and nobody does what was promised; or nobody could be called before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Condition:
 
 ACTIVE = frozenset({AlarmState.UNACK, AlarmState.ACKED})
 """The condition holds."""
+LATCHED = frozenset({AlarmState.LATCH_UNACK, AlarmState.LATCH_ACK})
+"""It holds no longer, but a person must check."""
 
 _S, _E = AlarmState, AlarmEvent
 _MOVES: dict[tuple[AlarmState, AlarmEvent], AlarmState] = {
@@ -52,7 +56,9 @@ _MOVES: dict[tuple[AlarmState, AlarmEvent], AlarmState] = {
     (_S.UNACK, _E.ACKNOWLEDGED): _S.ACKED,
     (_S.UNACK, _E.RETURNED): _S.RTN_UNACK,
     (_S.UNACK, _E.WORSENED): _S.UNACK,
+    (_S.UNACK, _E.REALARMED): _S.UNACK,
     (_S.ACKED, _E.WORSENED): _S.UNACK,
+    (_S.ACKED, _E.REALARMED): _S.UNACK,
     (_S.ACKED, _E.RETURNED): _S.NORM,
     (_S.RTN_UNACK, _E.ACKNOWLEDGED): _S.NORM,
     (_S.RTN_UNACK, _E.RAISED): _S.UNACK,

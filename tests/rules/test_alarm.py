@@ -16,6 +16,8 @@ TABLE = {
     (S.PENDING, E.RAISED): (S.UNACK, S.UNACK),
     (S.UNACK, E.ACKNOWLEDGED): (S.ACKED, S.ACKED),
     (S.UNACK, E.WORSENED): (S.UNACK, S.UNACK),
+    (S.UNACK, E.REALARMED): (S.UNACK, S.UNACK),
+    (S.ACKED, E.REALARMED): (S.UNACK, S.UNACK),
     (S.ACKED, E.WORSENED): (S.UNACK, S.UNACK),
     (S.UNACK, E.RETURNED): (S.RTN_UNACK, S.LATCH_UNACK),
     (S.ACKED, E.RETURNED): (S.NORM, S.LATCH_ACK),
@@ -89,7 +91,7 @@ class AlarmLife(RuleBasedStateMachine):
         match event:
             case AlarmEvent.RAISED if not self.active:
                 self.active, self.held, self.seen = True, False, False
-            case AlarmEvent.WORSENED if self.active:
+            case AlarmEvent.WORSENED | AlarmEvent.REALARMED if self.active:
                 self.seen = False
             case AlarmEvent.RETURNED if self.active:
                 self.active, self.held = False, self.condition.latch
@@ -112,6 +114,7 @@ class AlarmLife(RuleBasedStateMachine):
         moves: dict[str, dict[S | None, S]] = {
             "alarm.raised": {None: S.UNACK},
             "alarm.severity_changed": {None: S.UNACK},
+            "alarm.realarmed": {None: S.UNACK},
             "alarm.acknowledged": {S.UNACK: S.ACKED, S.RTN_UNACK: S.NORM, S.LATCH_UNACK: S.LATCH_ACK},
             "alarm.cleared": {S.UNACK: S.RTN_UNACK, S.ACKED: S.NORM},
             "alarm.latched": {S.UNACK: S.LATCH_UNACK, S.ACKED: S.LATCH_ACK},
