@@ -11,9 +11,12 @@ from collector.stores.choose import check_address, open_store
 from messages.broker import Broker
 from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
-from messages.settings import ConfigError, Folder, Settings, folders, line_of, read, replacements
+from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read, replacements
+from rules.language.calendar import Calendar, CalendarText
 from rules.language.rule import SHIPPED, Rules, load_rules, with_answers
 from rules.store.database import located
+
+Retention = Annotated[Seconds, Field(gt=0)]
 
 
 class RulesFile(Settings):
@@ -27,6 +30,9 @@ class RulesFile(Settings):
     """The history that the collector writes, as the collector names it."""
     kinds: list[Folder] = Field(default_factory=list)
     rules: list[Folder] = Field(default_factory=list)
+    retention: Retention | None = None
+    """For how long the collector keeps readings, as its own file says; None: for ever."""
+    calendar: CalendarText = Field(default_factory=CalendarText)
     broker: Broker
 
 
@@ -39,6 +45,10 @@ class Configuration:
     store: Store
     kinds: Kinds
     rules: Rules
+    rule_folders: tuple[Path, ...]
+    """Of the user's own rules."""
+    calendar: Calendar
+    retention_s: float | None
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
     broker: Broker
@@ -62,12 +72,16 @@ def load(path: Path) -> Configuration:
     broker.secret()
     kinds = load_kinds(*folders(path, "kinds", written.kinds))
     own = folders(path, "rules", written.rules)
+    calendar = written.calendar.calendar()
     return Configuration(
         name=written.name,
         database=database,
         store=open_store(written.store, base=base),
         kinds=kinds,
-        rules=with_answers(load_rules(kinds, *own), kinds),
+        rules=with_answers(load_rules(kinds, *own, calendar=calendar), kinds),
+        rule_folders=tuple(own),
+        calendar=calendar,
+        retention_s=written.retention,
         notes=tuple(replacements(SHIPPED, (file for folder in own for file in sorted(folder.glob("*.toml"))), "rules")),
         broker=broker,
     )

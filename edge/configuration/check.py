@@ -28,6 +28,7 @@ from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
 from messages.kind import SHIPPED as KINDS
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, folders, line_of, read, replacements, suggest
+from rules.language.neighbours import WHEREABOUTS
 from rules.language.rule import Rules, load_rules, same_type
 
 MEGABYTE = 1024 * 1024
@@ -47,7 +48,7 @@ def parse(path: Path) -> Config:
     check = _Check(path, file, kinds, models)
     check.lines()
     devices = tuple(check.device(index, settings) for index, settings in enumerate(file.devices))
-    rules = load_rules(kinds, *folders(path, "rules", file.rules))
+    rules = load_rules(kinds, *folders(path, "rules", file.rules), calendar=file.calendar.calendar())
     reflexes = check.reflexes({device.id: device for device in devices}, rules)
     place = file.place or Place(grid=devices[0].announcement.place.grid, text=f"{file.edge}")
     return Config(
@@ -81,9 +82,9 @@ def _unheeded(device: Device[Model], rules: Rules) -> Iterator[str]:
     kind = device.announcement.kind
     known = {name: default for rule in rules.get(kind, ()) for name, default in rule.settings.items()}
     for name, value in device.announcement.settings.items():
-        if name not in known:
+        if name not in known and name not in WHEREABOUTS:
             yield f"{device.id}: no rule for a {kind} that is here knows the setting `{name}`{suggest(name, known)}"
-        elif not same_type(value, known[name]):
+        elif name in known and not same_type(value, known[name]):
             yield f"{device.id}: the setting `{name}` is {value!r}, and the rules want something like {known[name]!r}"
 
 

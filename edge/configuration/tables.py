@@ -10,6 +10,7 @@ from messages.broker import Broker
 from messages.ids import Identifier
 from messages.reading import Value
 from messages.settings import Folder, Seconds, Settings, duration_s
+from rules.language.calendar import CalendarText
 
 WAYS = ("port", "host", "listen", "chip")
 """What a line can be."""
@@ -156,6 +157,8 @@ class File(Settings):
     models: list[Folder] = Field(default_factory=list)
     rules: list[Folder] = Field(default_factory=list)
     """Folders of rule files of one's own, for the reflexes."""
+    calendar: CalendarText = Field(default_factory=CalendarText)
+    """As the rules have it: a reflex means what its rule means."""
     outbox_limit_mb: Annotated[int, Field(ge=1)] = 512
     uplink: Broker
     local: Broker | None = None

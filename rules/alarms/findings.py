@@ -63,6 +63,7 @@ def _raise(connection: Connection, found: Found, change: Raised, now_ms: int) ->
 def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, now_ms: int) -> list[rows.Line]:
     alarm_id, device, rule = _id(found, change.at_ms), found.device, found.rule
     level = change.level or rule.level
+    title, advice = rule.told(change.evidence, device.place, device.id)
     connection.execute(
         insert(db.alarms).values(
             id=alarm_id,
@@ -79,8 +80,8 @@ def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, 
             raised_at_ms=change.at_ms,
             changed_at_ms=now_ms,
             known_at_ms=now_ms,
-            title=rule.title.model_dump(),
-            advice=rule.advice.model_dump() if rule.advice else None,
+            title=title.model_dump(),
+            advice=advice.model_dump() if advice else None,
             place=device.place.model_dump(),
             evidence=dict(change.evidence),
             channels=list(rule.channels),
@@ -126,7 +127,9 @@ def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int) -
     after = alarms.apply(before, AlarmEvent.WORSENED, now_ms)
     case = rows.alarm_of(row).case
     worse = None if case is None else cases.tightened(case, change.level, now_ms)
-    rows.write_condition(connection, row.id, after, worse, level=change.level, evidence=dict(change.evidence))
+    title, advice = found.rule.told(change.evidence, found.device.place, found.device.id)
+    told = {"title": title.model_dump(), "advice": advice.model_dump() if advice else None}
+    rows.write_condition(connection, row.id, after, worse, level=change.level, evidence=dict(change.evidence), **told)
     if worse is not None and worse is not case:
         rows.write_case(connection, worse)
     return [_line("alarm.severity_changed", row, f"{row.level} -> {change.level}")]

@@ -1,14 +1,21 @@
-"""The local calendar of a site: time of day, weekday, days off. Pure: the time is an argument."""
+"""The local calendar of a site: time of day, weekday, days off. Pure: the time is an argument.
+
+The holidays that are shipped are data, `china.toml`; a program's `[calendar]` adds years, or replaces them.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from messages.settings import Settings
+from messages.settings import Settings, read
 
+SHIPPED = Path(str(files("rules"))) / "language" / "china.toml"
 ZONE = "Asia/Shanghai"
 HOUR_MS = 3_600_000
 
@@ -22,6 +29,11 @@ class Calendar:
     """Public holidays, weekends aside."""
     days_worked: frozenset[date] = frozenset()
     """Saturdays and Sundays that are worked, 调休."""
+
+    @property
+    def years(self) -> frozenset[int]:
+        """Those whose public holidays are known."""
+        return frozenset(day.year for day in self.days_off)
 
     def local(self, at_ms: int) -> datetime:
         return _local(self.zone, at_ms // 60_000)
@@ -52,20 +64,32 @@ def _local(zone: tzinfo, minute: int) -> datetime:
     return datetime.fromtimestamp(minute * 60, zone)
 
 
-CHINA = Calendar(ZoneInfo(ZONE))
+def _known_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f'no time zone of this name is known; one such as "{ZONE}" is wanted') from error
+    return text
 
 
 class CalendarText(Settings):
-    """The `[calendar]` table of a configuration."""
+    """The `[calendar]` table of a configuration. A year of which it names a day is wholly as it says; of the other years the
+    shipped holidays count."""
 
-    zone: str = ZONE
+    zone: Annotated[str, AfterValidator(_known_zone)] = ZONE
     days_off: list[date] = Field(default_factory=list)
     days_worked: list[date] = Field(default_factory=list)
 
     def calendar(self) -> Calendar:
-        """Raises ValueError for a time zone that nobody knows."""
-        try:
-            zone = ZoneInfo(self.zone)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f'no time zone "{self.zone}"; one such as "{ZONE}" is wanted') from error
-        return Calendar(zone, frozenset(self.days_off), frozenset(self.days_worked))
+        own = {day.year for day in (*self.days_off, *self.days_worked)}
+        off = {day for day in CHINA.days_off if day.year not in own}
+        worked = {day for day in CHINA.days_worked if day.year not in own}
+        return Calendar(ZoneInfo(self.zone), frozenset(off | {*self.days_off}), frozenset(worked | {*self.days_worked}))
+
+
+def _shipped() -> Calendar:
+    text = read(SHIPPED, CalendarText)
+    return Calendar(ZoneInfo(text.zone), frozenset(text.days_off), frozenset(text.days_worked))
+
+
+CHINA = _shipped()

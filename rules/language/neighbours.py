@@ -4,7 +4,7 @@
 
 Of several kinds, "sewer_level, manhole_cover", the condition must fit each. Its settings are those of the kind's rule file, with each
 device's own. `within` is a distance between the devices' settings `lat` and `lon` (degrees, WGS 84 or GCJ-02, but the same for all), or
-one of "grid", "building", "site". The device itself counts if it is one of them. For a site's own rules the answer is the
+one of "grid", "building", "circuit", "site"; on which circuit (回路) a device hangs is its setting `circuit`. The device itself counts if it is one of them. For a site's own rules the answer is the
 largest number that lie that near to one of them.
 
 The answer comes from whoever sees all devices (`rules.engine.neighbourhood`); a Pi sees only its own, so a reflex can't ask.
@@ -13,7 +13,7 @@ The answer comes from whoever sees all devices (`rules.engine.neighbourhood`); a
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from messages.announcement import Place
@@ -21,7 +21,9 @@ from messages.reading import Value
 from messages.settings import duration_s, suggest
 from rules.language.terms import RATIO, Misfit, Term
 
-PLACES = ("grid", "building", "site")
+PLACES = ("grid", "building", "circuit", "site")
+WHEREABOUTS = ("lat", "lon", "circuit")
+"""The settings of a device that say where it is."""
 EARTH_M = 6_371_008.8
 """Mean radius, IUGG."""
 
@@ -79,13 +81,16 @@ class Whereabouts:
     building: str
     lat: float | None = None
     lon: float | None = None
+    circuit: str = ""
+    """What it is fed by, e.g. "3-L2"; the same name is the same circuit in the whole site."""
 
 
 def whereabouts(place: Place, settings: Mapping[str, Value]) -> Whereabouts:
-    lat, lon = settings.get("lat"), settings.get("lon")
+    lat, lon, circuit = settings.get("lat"), settings.get("lon"), settings.get("circuit")
+    here = Whereabouts(place.grid, place.building, circuit=circuit if isinstance(circuit, str) else "")
     if isinstance(lat, float | int) and isinstance(lon, float | int) and abs(lat) <= 90 and abs(lon) <= 180:
-        return Whereabouts(place.grid, place.building, float(lat), float(lon))
-    return Whereabouts(place.grid, place.building)
+        return replace(here, lat=float(lat), lon=float(lon))
+    return here
 
 
 def near(within: str | float, one: Whereabouts, other: Whereabouts) -> bool:
@@ -96,6 +101,8 @@ def near(within: str | float, one: Whereabouts, other: Whereabouts) -> bool:
         return one.grid == other.grid
     if within == "building":
         return bool(one.building) and (one.grid, one.building) == (other.grid, other.building)
+    if within == "circuit":
+        return bool(one.circuit) and one.circuit == other.circuit
     if one.lat is None or one.lon is None or other.lat is None or other.lon is None:
         return False
     return distance_m(one.lat, one.lon, other.lat, other.lon) <= float(within)

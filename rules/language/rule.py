@@ -5,8 +5,9 @@ user's file replaces the shipped one. Every mistake ends as ConfigError with fil
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -14,10 +15,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from messages.alarm import Level
+from messages.announcement import Place
 from messages.ids import IDENTIFIER
-from messages.kind import Kind, Kinds
+from messages.kind import Channel, Kind, Kinds
 from messages.reading import Value
-from messages.settings import ConfigError, Seconds, Settings, Text, duration_s, line_of, read, suggest
+from messages.settings import ConfigError, Seconds, Settings, Text, duration_s, duration_words, line_of, read, suggest
+from rules.language import words
 from rules.language.calendar import CHINA, Calendar
 from rules.language.keeps import Keep
 from rules.language.neighbours import Question
@@ -27,6 +30,8 @@ from rules.language.terms import Compute
 
 SHIPPED = Path(str(files("rules"))) / "library"
 LATENESS_S = duration_s("10min")
+VERSION_BYTES = 6
+"""Enough to tell apart the few dozen versions that a rule ever has."""
 
 LEVELS: tuple[Level, ...] = ("red", "orange", "yellow", "blue")
 """From the gravest."""
@@ -40,9 +45,12 @@ class Rule:
 
     id: str
     kind: str
+    version: str
+    """What it means, in a few letters: two rules of one version judge alike. Their words may differ."""
     level: Level
     title: Text
     advice: Text | None
+    """As the file has them, with names in braces; `told` fills them in."""
     raise_when: Expression
     clear_when: Expression
     raise_delay_ms: int
@@ -61,6 +69,8 @@ class Rule:
     """When it is graver than `level`, from the gravest."""
     channels: tuple[str, ...]
     """All that its sentences look at, the leading one first."""
+    known: Mapping[str, Channel]
+    """All channels of its kind: those its words may name."""
     settings: Mapping[str, Value]
     """What the other names in them stand for."""
     events: frozenset[str]
@@ -75,6 +85,8 @@ class Rule:
     clears: Compute
     """The sentences with the settings in them."""
     levels: tuple[tuple[Level, Compute], ...]
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """Plain data from which it can be made again (`rewritten`)."""
     answers: str | None = None
     """It raises no alarm, but answers this question about the neighbourhood (its key)."""
     silences: tuple[tuple[str, int], ...]
@@ -83,6 +95,14 @@ class Rule:
     def limits(self) -> dict[str, float]:
         """The lines to draw in its channels' charts: where it raises."""
         return self.raise_when.limits(self.settings)
+
+    def told(self, values: Mapping[str, Value], place: Place, device: str) -> tuple[Text, Text | None]:
+        """Title and advice for people, with these values and the place in them."""
+
+        def filled(text: Text) -> Text:
+            return words.fill(text, self.known, self.settings, values, place, device)
+
+        return filled(self.title), filled(self.advice) if self.advice else None
 
     def for_device(self, announced: Mapping[str, Value]) -> Self:
         """The same rule with a device's own settings. One of another type than the default's is not believed."""
@@ -175,8 +195,8 @@ def load_rules(kinds: Kinds, *folders: Path, calendar: Calendar = CHINA) -> dict
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder of rules")
         paths |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    words = vocabulary(kinds, paths.values())
-    return {name: load_file(path, kinds, words, calendar=calendar) for name, path in paths.items()}
+    known = vocabulary(kinds, paths.values())
+    return {name: load_file(path, kinds, known, calendar=calendar) for name, path in paths.items()}
 
 
 def vocabulary(kinds: Kinds, paths: Iterable[Path]) -> dict[str, Vocabulary]:
@@ -192,32 +212,57 @@ def vocabulary(kinds: Kinds, paths: Iterable[Path]) -> dict[str, Vocabulary]:
 
 
 def load_file(
-    path: Path, kinds: Kinds, words: Mapping[str, Vocabulary] | None = None, *, calendar: Calendar = CHINA
+    path: Path, kinds: Kinds, known: Mapping[str, Vocabulary] | None = None, *, calendar: Calendar = CHINA
 ) -> tuple[Rule, ...]:
-    """The rules of one file, whose stem names the kind. `words`: those of the other kinds, if not as shipped.
+    """The rules of one file, whose stem names the kind. `known`: the words of the other kinds, if not as shipped.
 
-    Raises ConfigError.
+    Raises ConfigError for the first mistake.
     """
+    rules, mistakes = read_file(path, kinds, known, calendar=calendar)
+    if mistakes:
+        raise mistakes[0]
+    return tuple(rules)
+
+
+def read_file(
+    path: Path, kinds: Kinds, known: Mapping[str, Vocabulary] | None = None, *, calendar: Calendar = CHINA
+) -> tuple[list[Rule], list[ConfigError]]:
+    """As `load_file`: the rules that can be read, and what is wrong with the others."""
     if (kind := kinds.get(path.stem)) is None:
-        raise ConfigError(f"{path}: no kind `{path.stem}` to make rules for{suggest(path.stem, kinds)}")
-    content = read(path, _RuleFile)
-    for name in content.settings:
-        if name in kind.channels:
-            raise _mistake(path, ("settings", name), f"a {path.stem} has a channel of this name")
+        return [], [ConfigError(f"{path}: no kind `{path.stem}` to make rules for{suggest(path.stem, kinds)}")]
+    try:
+        content = read(path, _RuleFile)
+        others = vocabulary(kinds, ()) if known is None and "count_devices" in path.read_text("utf-8-sig") else known
+    except ConfigError as error:
+        return [], [error]
     settings = _settings(content)
-    others = vocabulary(kinds, ()) if words is None and "count_devices" in path.read_text() else words
-
-    def sentence(rule: str, field: str, source: str) -> Expression:
+    mistakes = [
+        mistake_at(path, ("settings", name), f"a {path.stem} has a channel of this name")
+        for name in content.settings
+        if name in kind.channels
+    ]
+    rules = []
+    for name, text in content.rules.items() if not mistakes else ():
         try:
-            return parse(source, kind.channels, settings, calendar=calendar, kinds=others)
-        except SentenceError as error:
-            raise mistake(rule, field, str(error)) from error
+            rules.append(_made(kind, path.stem, name, text, settings, others or {}, calendar))
+        except Mistaken as mistake:
+            where = ("rules", name, *mistake.field)
+            mistakes.append(mistake_at(path, where, mistake.why, mistake.sentence, mistake.line, mistake.column))
+    return rules, mistakes
 
-    def mistake(rule: str, field: str, why: str) -> ConfigError:
-        return _mistake(path, ("rules", rule, field), why)
 
-    values = {name: setting.value for name, setting in settings.items()}
-    return tuple(_rule(kind, path.stem, name, text, sentence, mistake, values) for name, text in content.rules.items())
+class Mistaken(ValueError):
+    """A rule can't be made; says in which of its fields, and where in the sentence (from 1; 0: no place in one)."""
+
+    def __init__(
+        self, field: tuple[str | int, ...], why: str, sentence: str = "", line: int = 0, column: int = 0
+    ) -> None:
+        super().__init__(f"{'.'.join(map(str, field))}: {why}")
+        self.field = field
+        self.why = why
+        self.sentence = sentence
+        self.line = line
+        self.column = column
 
 
 def _settings(content: _RuleFile) -> dict[str, Setting]:
@@ -231,10 +276,10 @@ def with_answers(rules: Rules, kinds: Kinds) -> dict[str, tuple[Rule, ...]]:
     """
     every = dict(rules)
     asked = {question.key: question for some in rules.values() for rule in some for question in rule.questions}
-    words = vocabulary(kinds, ()) if asked else {}
+    known = vocabulary(kinds, ()) if asked else {}
     for question in asked.values():
         for name in question.kinds:
-            settings = {key: setting.value for key, setting in words[name].settings.items()}
+            settings = {key: setting.value for key, setting in known[name].settings.items()}
             settings |= {key: value for rule in rules.get(name, ()) for key, value in rule.settings.items()}
             every[name] = (*every.get(name, ()), _answer(question, name, kinds[name], settings))
     return every
@@ -244,9 +289,12 @@ def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str,
     settings = {name: Setting(value) for name, value in values.items()}
     holds = parse(question.condition, kind.channels, settings)
     ends = parse(f"not ({question.condition})", kind.channels, settings)
+    name = _digest(question.key, 8)
+    used = {name: values[name] for name in holds.settings}
     return Rule(
-        id=f"?{hashlib.blake2b(question.key.encode(), digest_size=8).hexdigest()}",
+        id=f"?{name}",
         kind=kind_name,
+        version=_digest(json.dumps([question.key, kind_name, used], sort_keys=True), VERSION_BYTES),
         level="blue",
         title=Text(zh=question.condition, en=question.condition),
         advice=None,
@@ -263,6 +311,7 @@ def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str,
         clear_samples=1,
         graver_when=(),
         channels=holds.channels,
+        known=kind.channels,
         settings=values,
         events=frozenset(channel for channel in holds.channels if kind.channels[channel].event),
         keeps=(),
@@ -273,29 +322,46 @@ def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str,
     )
 
 
-def _rule(
+def _made(
     kind: Kind,
     kind_name: str,
     name: str,
     text: _RuleText,
-    sentence: Callable[[str, str, str], Expression],
-    mistake: Callable[[str, str, str], ConfigError],
-    settings: Mapping[str, Value],
+    settings: Mapping[str, Setting],
+    others: Mapping[str, Vocabulary],
+    calendar: Calendar,
 ) -> Rule:
-    raise_when, clear_when = sentence(name, "raise", text.raise_), sentence(name, "clear", text.clear)
-    graver_when = tuple(
-        (more.level, sentence(name, "levels", more.when))
-        for more in sorted(text.levels, key=lambda more: LEVELS.index(more.level))
+    """Raises Mistaken."""
+
+    def sentence(source: str, *field: str | int) -> Expression:
+        try:
+            return parse(source, kind.channels, settings, calendar=calendar, kinds=others)
+        except SentenceError as error:
+            raise Mistaken(field, error.why, source, error.line, error.column) from error
+
+    raise_when, clear_when = sentence(text.raise_, "raise"), sentence(text.clear, "clear")
+    graver_when = sorted(
+        ((more.level, sentence(more.when, "levels", index, "when")) for index, more in enumerate(text.levels)),
+        key=lambda more: LEVELS.index(more[0]),
     )
     sentences = (raise_when, clear_when, *(when for _, when in graver_when))
     channels = tuple(dict.fromkeys(channel for one in sentences for channel in one.channels))
     keeps = {keep.key: keep for one in sentences for keep in one.keeps}
     questions = {asked.key: asked for one in sentences for asked in one.questions}
     if questions and text.reflex:
-        raise mistake(name, "reflex", "a Pi sees only its own devices: no `count_devices` in a reflex")
+        raise Mistaken(("reflex",), "a Pi sees only its own devices: no `count_devices` in a reflex")
+    values = {name: setting.value for name, setting in settings.items()}
+    for which, told in (("title", text.title), ("advice", text.advice)):
+        try:
+            if told:
+                words.check(told, kind.channels, values)
+        except ValueError as error:
+            raise Mistaken((which,), str(error)) from error
+    used = {setting: settings[setting] for one in sentences for setting in one.settings}
     return Rule(
         id=name,
         kind=kind_name,
+        version=_version(kind_name, name, text, used, {channel: kind.channels[channel] for channel in channels}),
         level=text.level,
         title=text.title,
         advice=text.advice,
@@ -310,20 +376,83 @@ def _rule(
         shadow=text.shadow,
         raise_samples=text.raise_samples,
         clear_samples=text.clear_samples,
-        graver_when=graver_when,
+        graver_when=tuple(graver_when),
         channels=channels,
-        settings=settings,
+        known=kind.channels,
+        settings=values,
         events=frozenset(channel for channel in channels if kind.channels[channel].event),
         keeps=tuple(keeps.values()),
         questions=tuple(questions.values()),
         plain=not any(one.timed for one in sentences) and text.raise_samples == text.clear_samples == 1,
-        **_bound(raise_when, clear_when, graver_when, settings),
+        written=_written(text, settings, kind.channels),
+        **_bound(raise_when, clear_when, tuple(graver_when), values),
     )
 
 
-def _mistake(path: Path, where: tuple[str, ...], why: str) -> ConfigError:
-    line = line_of(path.read_text(encoding="utf-8"), where)
-    return ConfigError(f"{path}:{line}: {'.'.join(where)}: {why}")
+def _version(
+    kind: str, name: str, text: _RuleText, settings: Mapping[str, Setting], channels: Mapping[str, Channel]
+) -> str:
+    """Of all that decides what a course of readings raises, and of nothing that is only told."""
+    meaning = {
+        "kind": kind,
+        "rule": name,
+        "text": text.model_dump(mode="json", by_alias=True, exclude={"title", "advice"}),
+        "settings": {name: [setting.value, setting.unit] for name, setting in settings.items()},
+        "channels": {
+            name: [one.type, one.unit, one.event, one.interval_s, one.deadband] for name, one in channels.items()
+        },
+    }
+    return _digest(json.dumps(meaning, sort_keys=True), VERSION_BYTES)
+
+
+def _digest(text: str, size: int) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
+
+
+def _written(text: _RuleText, settings: Mapping[str, Setting], channels: Mapping[str, Channel]) -> dict[str, Any]:
+    """Plain data from which `rewritten` makes the same rule, when its file is long another."""
+    return {
+        "text": _as_toml(text.model_dump(mode="json", by_alias=True, exclude_unset=True)),
+        "settings": {name: {"value": setting.value, "unit": setting.unit} for name, setting in settings.items()},
+        "channels": {
+            name: _as_toml(one.model_dump(mode="json", by_alias=True, exclude_unset=True))
+            for name, one in channels.items()
+        },
+    }
+
+
+_DURATIONS = ("raise_delay", "clear_delay", "lateness", "interval")
+
+
+def _as_toml(content: dict[str, Any]) -> dict[str, Any]:
+    durations = {name: duration_words(content[name]) for name in _DURATIONS if name in content}
+    return {**content, **durations}
+
+
+def rewritten(
+    kind: str, name: str, content: Mapping[str, Any], *, known: Mapping[str, Vocabulary], calendar: Calendar = CHINA
+) -> Rule:
+    """The rule of which this is the `written`. Raises ValueError if this software makes nothing of it."""
+    text = _RuleText.model_validate(content["text"])
+    channels = {key: Channel.model_validate(one) for key, one in content["channels"].items()}
+    settings = {key: Setting(**one) for key, one in content["settings"].items()}
+    return _made(Kind(name=text.title, channels=channels), kind, name, text, settings, known, calendar)
+
+
+def mistake_at(
+    path: Path, where: tuple[str | int, ...], why: str, sentence: str = "", line: int = 0, column: int = 0
+) -> ConfigError:
+    """`line` and `column` count in the sentence that stands at `where`; what is said counts in the file."""
+    source = path.read_text(encoding="utf-8-sig")
+    field = ".".join(map(str, where))
+    first = line_of(source, where)
+    if not line:
+        return ConfigError(f"{path}:{first}: {field}: {why}")
+    begin = sum(len(one) for one in source.splitlines(keepends=True)[: first - 1])
+    if (at := source.find(sentence, begin)) < 0:  # it is written with escapes
+        return ConfigError(f"{path}:{first}: {field}: column {column}: {why}")
+    at += sum(len(one) for one in sentence.splitlines(keepends=True)[: line - 1]) + column - 1
+    return ConfigError(f"{path}:{source.count(chr(10), 0, at) + 1}:{at - source.rfind(chr(10), 0, at)}: {field}: {why}")
 
 
 def same_type(value: Value, default: Value) -> bool:

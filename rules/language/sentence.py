@@ -39,6 +39,7 @@ class SentenceError(ValueError):
         super().__init__(f"line {line}, column {column}: {why}" if line > 1 else f"column {column}: {why}")
         self.line = line
         self.column = column
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class Expression:
     source: str
     channels: tuple[str, ...]
     """The channels in it, in the order of their first mention."""
+    settings: tuple[str, ...]
+    """The settings in it."""
     bind: Bind
     bounds: Mapping[str, Bind]
     keeps: tuple[Keep, ...] = ()
@@ -106,6 +109,7 @@ def parse(
     return Expression(
         source,
         tuple(name for name in term.names if name in channels),
+        tuple(name for name in term.names if name not in channels),
         term.bind,
         reader.bounds,
         tuple(reader.keeps.values()),

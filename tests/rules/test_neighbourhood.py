@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rules.engine.neighbourhood import around, largest
 from rules.language.neighbours import Whereabouts, distance_m, near
 from rules.language.rule import load_rules, with_answers
-from tests.rules.course import KINDS, reading
+from tests.rules.course import KINDS, reading, write_rules
 from tests.rules.room import Room
 
 HOME = (26.0850, 119.3000)
@@ -132,3 +132,29 @@ def test_a_file_of_the_users_that_drops_a_setting_does_not_break_the_shipped_que
     every = with_answers(load_rules(KINDS, tmp_path), KINDS)
     (answer,) = (rule for rule in every["manhole_cover"] if rule.answers)
     assert answer.settings["depth"] == 3.0
+
+
+def test_devices_of_one_circuit_are_neighbours_wherever_they_stand(room: Room) -> None:
+    one = Whereabouts("g1", "3", circuit="3-L2")
+    assert near("circuit", one, Whereabouts("g2", "9", circuit="3-L2"))
+    assert not near("circuit", one, Whereabouts("g1", "3", circuit="3-L1"))
+    assert not near("circuit", Whereabouts("g1", "3"), Whereabouts("g1", "3"))
+
+
+def test_the_circuit_is_a_setting_of_the_device(tmp_path: Path) -> None:
+    text = """[rules.dark]
+level = "yellow"
+title = { zh = "回路失电", en = "A circuit is dead" }
+raise = 'count_devices("sewer_level", "float_switch", within="circuit", window="1min") >= 2'
+clear = 'count_devices("sewer_level", "float_switch", within="circuit", window="1min") < 2'
+"""
+    write_rules(tmp_path, "waste_bin", text)
+    room = Room(tmp_path)
+    room.facts.rules = with_answers(load_rules(KINDS, tmp_path), KINDS)
+    for index, circuit in enumerate(("L1", "L1", "L2")):
+        room.announce(f"s-{index}", "sewer_level", circuit=circuit)
+    room.announce("bin-1", "waste_bin", circuit="L1")
+    room.announce("bin-2", "waste_bin", circuit="L2")
+    for index in range(3):
+        room.hear(reading(index, "float_switch", True, device=f"s-{index}"))
+    assert [(alarm.device, alarm.rule) for alarm in room.desk.alarms() if alarm.rule == "dark"] == [("bin-1", "dark")]

@@ -44,9 +44,9 @@ def test_a_file_of_the_users_replaces_the_shipped_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        (">= limit", ">= limt", "gas_alarm.toml:7: rules.leak.raise: column 22: no channel or setting `limt`; did you mean `limit`?"),
-        ("gas_concentration <", "gas_concetration <", "gas_alarm.toml:8: rules.leak.clear: column 1: no channel or setting `gas_concetration`; did you mean `gas_concentration`?"),
-        ('unit = "%LEL"', 'unit = "m"', "gas_alarm.toml:7: rules.leak.raise: column 1: %LEL can't be compared with m"),
+        (">= limit", ">= limt", "gas_alarm.toml:7:31: rules.leak.raise: no channel or setting `limt`; did you mean `limit`?"),
+        ("gas_concentration <", "gas_concetration <", "gas_alarm.toml:8:10: rules.leak.clear: no channel or setting `gas_concetration`; did you mean `gas_concentration`?"),
+        ('unit = "%LEL"', 'unit = "m"', "gas_alarm.toml:7:10: rules.leak.raise: %LEL can't be compared with m"),
         ('level = "red"', 'level = "pink"', "gas_alarm.toml:5: rules.leak.level: "),
         ('"red"', '"orange"', 'gas_alarm.toml:4: rules.leak: life_safety needs level = "red" and latch = true'),
         ("latch = true", "lach = true", "gas_alarm.toml:10: rules.leak.lach: is not known here; did you mean `latch`?"),
@@ -120,5 +120,5 @@ def test_check_ends_with_the_first_mistake(tmp_path: Path) -> None:
     path = write_rules(tmp_path, "gas_alarm", GOOD.replace('limit"', 'limt"'))
     result = CliRunner().invoke(app, ["check", str(path)])
     assert isinstance(result.exception, ConfigError)  # which gridcall.py prints as one line, with exit code 2
-    assert str(result.exception).startswith(f"{path}:7: rules.leak.raise:")
+    assert str(result.exception).startswith(f"{path}:7:31: rules.leak.raise:")
     assert isinstance(CliRunner().invoke(app, ["check", str(tmp_path / "absent")]).exception, ConfigError)
