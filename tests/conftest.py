@@ -31,3 +31,9 @@ def mosquitto(tmp_path: Path) -> Iterator[services.MqttBroker]:
 def influxdb(tmp_path: Path) -> Iterator[services.Influx]:
     with services.influxdb(tmp_path / "influxdb") as server:
         yield server
+
+
+@pytest.fixture
+def victoria(tmp_path: Path) -> Iterator[services.Service]:
+    with services.victoria(tmp_path / "victoria") as server:
+        yield server

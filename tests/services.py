@@ -270,3 +270,18 @@ bind-address = "127.0.0.1:{rpc_port}"
         yield server
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def victoria(folder: Path, *flags: str) -> Iterator[Service]:
+    """Debian's VictoriaMetrics with its files under `folder`, started as Gridcall wants it, and with `flags`."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = (f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}")
+    wanted = flags or ("-dedup.minScrapeInterval=1ms", "-retentionPeriod=100y")
+    server = Service([program("victoria-metrics"), *ours, *wanted], port, folder / "victoria.log")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

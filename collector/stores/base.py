@@ -27,6 +27,11 @@ class StoreAway(StoreError):
     Credentials belong here and not below: whoever mends them finds every reading still waiting.
     """
 
+    def __init__(self, words: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(words)
+        self.retry_after_s = retry_after_s
+        """How long the store itself asks us to wait (Retry-After, RFC 9110 section 10.2.3); 0 if it doesn't say."""
+
 
 class StoreRefused(StoreError):
     """The store will never take this batch, or never understand this question. The message holds its words."""

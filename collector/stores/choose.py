@@ -4,7 +4,10 @@
     influxdb://host:8086/gridcall                           InfluxDB 1.x
     influxdb://user:password@host:8086/gridcall
     influxdb2://TOKEN@host:8086/org/bucket                  InfluxDB 2.x
-    influxdb+https://…  influxdb2+https://…                 the same over TLS
+    victoria://host:8428                                    VictoriaMetrics, single node, with -dedup.minScrapeInterval=1ms
+    victoria://user:password@host:8428
+    influxdb+https://…  influxdb2+https://…  …              the same over TLS
+    …?gzip                                                  what is written travels packed: for a database behind a slow line
 
 What a password or a token holds of "@:/%" is written as %40 and so on. Opening connects to nothing.
 """
@@ -16,7 +19,7 @@ from collector.stores.base import Store
 from collector.stores.sqlite import SqliteStore
 from messages.settings import ConfigError
 
-DEFAULT_PORT = 8086
+DEFAULT_PORTS = {"influxdb": 8086, "influxdb2": 8086, "victoria": 8428}
 ESCAPES = "; @ : / # in a password are written %40 %3A %2F %23"
 
 
@@ -45,36 +48,36 @@ def _store(address: str, base: Path) -> Store:
     if scheme == "sqlite" and rest and not rest.startswith("//"):
         return SqliteStore(base / rest)
     kind, _, transport = scheme.partition("+")
-    if colon and kind in ("influxdb", "influxdb2") and transport in ("", "https"):
+    if colon and kind in DEFAULT_PORTS and transport in ("", "https"):
         try:
             parts = urlsplit(address)
-            url = f"{transport or 'http'}://{_host(parts)}"
-            return _influx1(parts, url) if kind == "influxdb" else _influx2(parts, url)
+            url = f"{transport or 'http'}://{_host(parts, DEFAULT_PORTS[kind])}"
+            return _STORES[kind](parts, url, parts.query == "gzip")
         except ValueError as error:
             raise ValueError(f"{error}{ESCAPES if '@' in rest else ''}") from error
     raise ValueError(
-        '"sqlite:FILE", "influxdb://[USER:PASSWORD@]HOST[:PORT]/DATABASE"'
-        f' or "influxdb2://TOKEN@HOST[:PORT]/ORG/BUCKET" is wanted{ESCAPES if "@" in rest else ""}'
+        '"sqlite:FILE", "influxdb://[USER:PASSWORD@]HOST[:PORT]/DATABASE", "influxdb2://TOKEN@HOST[:PORT]/ORG/BUCKET"'
+        f' or "victoria://[USER:PASSWORD@]HOST[:PORT]" is wanted{ESCAPES if "@" in rest else ""}'
     )
 
 
-def _host(parts: SplitResult) -> str:
-    if parts.query or parts.fragment:
-        raise ValueError("`?` and `#` are no part of the address")
+def _host(parts: SplitResult, default_port: int) -> str:
+    if parts.query not in ("", "gzip") or parts.fragment:
+        raise ValueError("`?gzip` may stand at the end; other `?` and `#` are no part of the address")
     if not parts.hostname:
         raise ValueError(f"no host after {parts.scheme}://")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     try:
-        port = parts.port or DEFAULT_PORT
+        port = parts.port or default_port
     except ValueError:  # Python's words quote it, and it may be a piece of a password
-        raise ValueError(f"what follows the host's colon is no port; one such as {DEFAULT_PORT} is wanted") from None
+        raise ValueError(f"what follows the host's colon is no port; one such as {default_port} is wanted") from None
     return f"{host}:{port}"
 
 
 # Clients are imported when they are chosen: a machine that stores in SQLite need not have them.
 
 
-def _influx1(parts: SplitResult, url: str) -> Store:
+def _influx1(parts: SplitResult, url: str, packed: bool) -> Store:
     from collector.stores.influx import InfluxStore
 
     database = unquote(parts.path.strip("/"))
@@ -85,13 +88,30 @@ def _influx1(parts: SplitResult, url: str) -> Store:
         database,
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
+        packed=packed,
     )
 
 
-def _influx2(parts: SplitResult, url: str) -> Store:
+def _influx2(parts: SplitResult, url: str, packed: bool) -> Store:
     from collector.stores.influx2 import Influx2Store
 
     names = [unquote(name) for name in parts.path.strip("/").split("/")]
     if not parts.username or len(names) != 2 or not all(names):
         raise ValueError("a token, an organisation and a bucket are wanted: influxdb2://TOKEN@host:8086/org/bucket")
-    return Influx2Store(url, token=unquote(parts.username), org=names[0], bucket=names[1])
+    return Influx2Store(url, token=unquote(parts.username), org=names[0], bucket=names[1], packed=packed)
+
+
+def _victoria(parts: SplitResult, url: str, packed: bool) -> Store:
+    from collector.stores.victoria.store import VictoriaStore
+
+    if parts.path.strip("/"):
+        raise ValueError("nothing is wanted after the host: victoria://host:8428")
+    return VictoriaStore(
+        url,
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        packed=packed,
+    )
+
+
+_STORES = {"influxdb": _influx1, "influxdb2": _influx2, "victoria": _victoria}

@@ -10,16 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import urllib3
-
 from collector.stores.base import WRITERS, Batch, PackRow, Sample, StoreAway, StoreRefused
 from collector.stores.history import by_number, in_order, newest, stretch_ms, within
+from collector.stores.http import Answer, Http
 from collector.stores.line_protocol import PACKS, channel_of, field_of, quality_field_of, read_value, requests
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
 from messages.reading import Quality, Reading, Value
 
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
 RANGES_AT_ONCE = 100
 """A question for packs grows with its ranges; InfluxDB answers some hundred conditions, not ten thousand."""
 
@@ -38,21 +36,26 @@ class InfluxStore:
 
     writers = WRITERS
 
-    def __init__(self, url: str, database: str, *, username: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        packed: bool = False,
+    ) -> None:
         self._url = url
         self._database = database
-        self._http = urllib3.PoolManager(
-            maxsize=WRITERS, timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S), retries=False
-        )
-        self._headers = urllib3.make_headers(basic_auth=f"{username}:{password or ''}") if username else {}
+        self._http = Http(url, username=username, password=password, packed=packed)
 
     def write(self, batches: Sequence[Batch]) -> None:
         for body in requests(batches) or [""]:  # an empty body asks whether the database is there
-            status, answer = self._write(body.encode())
-            if status == NO_DATABASE:
+            answer = self._write(body.encode())
+            if answer.status == NO_DATABASE:
                 self._ask(f"CREATE DATABASE {_name(self._database)}")
-                status, answer = self._write(body.encode())
-            self._check(status, answer)
+                answer = self._write(body.encode())
+            self._check(answer)
 
     def packs(self, site: SiteId, edge: EdgeId, stream: StreamId, wanted: Sequence[Range]) -> list[PackRow]:
         rows = []
@@ -110,7 +113,7 @@ class InfluxStore:
         self._ask(f"DELETE WHERE time < {before_ms}ms")
 
     def close(self) -> None:
-        self._http.clear()
+        self._http.close()
 
     def _kinds(self, where: str, **bound: str) -> list[str]:
         """Measurements that hold anything for `where`. Raises StoreAway if there is no database."""
@@ -139,9 +142,9 @@ class InfluxStore:
         for _, row in _rows(self._ask(question, site=site, device=device)):
             yield Sample(row["time"], float(row["v"]), float(row["low"]), float(row["high"]))
 
-    def _write(self, body: bytes) -> tuple[int, str]:
+    def _write(self, body: bytes) -> Answer:
         where = urlencode({"db": self._database, "precision": "ns"})
-        return self._post(f"/write?{where}", body, "text/plain; charset=utf-8")
+        return self._http.write(f"/write?{where}", body)
 
     def _ask(self, question: str, **bound: str) -> list[_Series]:
         """The series that answer all statements of `question`.
@@ -149,34 +152,26 @@ class InfluxStore:
         A question that isn't understood is 400; an error beside a result is the server's state of the moment.
         """
         form = urlencode({"db": self._database, "epoch": "ms", "q": question, "params": json.dumps(bound)})
-        status, answer = self._post("/query", form.encode(), "application/x-www-form-urlencoded")
-        self._check(status, answer)
+        answer = self._http.post("/query", form.encode(), "application/x-www-form-urlencoded")
+        self._check(answer)
         series: list[_Series] = []
         try:
-            results = json.loads(answer)["results"]
+            results = json.loads(answer.text)["results"]
         except (ValueError, LookupError, TypeError) as error:
-            raise StoreAway(f"{self._url}: an answer that is not InfluxDB's: {answer[:WORDS]!r}") from error
+            raise StoreAway(f"{self._url}: an answer that is not InfluxDB's: {answer.text[:WORDS]!r}") from error
         for result in results:
             if "error" in result:
                 raise StoreAway(f"{self._url}: {result['error']}")
             series += result.get("series", ())
         return series
 
-    def _post(self, path: str, body: bytes, content_type: str) -> tuple[int, str]:
-        headers = self._headers | {"Content-Type": content_type}
-        try:
-            answer = self._http.request("POST", self._url + path, body=body, headers=headers)
-        except urllib3.exceptions.HTTPError as error:
-            raise StoreAway(f"{self._url}: {error}") from error
-        return answer.status, answer.data.decode(errors="replace")
-
-    def _check(self, status: int, answer: str) -> None:
-        if status < 300:
+    def _check(self, answer: Answer) -> None:
+        if answer.status < 300:
             return
-        words = _words(answer) or "no reason given"
-        if status in CONTENT_REFUSED:
+        words = _words(answer.text) or "no reason given"
+        if answer.status in CONTENT_REFUSED:
             raise StoreRefused(f"{self._url}: {words}")
-        raise StoreAway(f"{self._url}: answers {status}: {words}")
+        raise self._http.away(answer, words)
 
 
 def _select(what: str, kind: str, where: str) -> str:

@@ -10,6 +10,7 @@ SYNCHRONOUS: the client's batching mode drops what it can't send and tells nobod
 https://docs.influxdata.com/influxdb/v2/api/v2/
 """
 
+import gzip
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 
 from collector.stores.base import WRITERS, Batch, PackRow, Sample, StoreAway, StoreError, StoreRefused
 from collector.stores.history import EARLIEST_MS, LATEST_MS, by_number, in_order, newest, stretch_ms, within
+from collector.stores.http import GZIP_LEVEL, retry_after_s
 from collector.stores.line_protocol import PACKS, channel_of, field_of, quality_field_of, read_value, requests
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
@@ -40,9 +42,10 @@ class Influx2Store:
 
     writers = WRITERS
 
-    def __init__(self, url: str, *, token: str, org: str, bucket: str) -> None:
+    def __init__(self, url: str, *, token: str, org: str, bucket: str, packed: bool = False) -> None:
         self._url = url
         self._bucket = bucket
+        self._packed = packed
         self._client = InfluxDBClient(
             url=url,
             token=token,
@@ -55,7 +58,11 @@ class Influx2Store:
     def write(self, batches: Sequence[Batch]) -> None:
         try:
             for body in requests(batches):
-                self._writer.write(bucket=self._bucket, record=body)
+                if self._packed:  # the client's own gzip knows level 9 only
+                    packed = gzip.compress(body.encode(), GZIP_LEVEL)
+                    self._writer.write(bucket=self._bucket, record=packed, content_encoding="gzip")
+                else:
+                    self._writer.write(bucket=self._bucket, record=body)
         except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
             raise self._in_our_words(error) from error
 
@@ -141,7 +148,7 @@ class Influx2Store:
         status, words = error.response.status, _words(error.response.data)
         if status in CONTENT_REFUSED:
             return StoreRefused(f"{self._url}: {words}")
-        return StoreAway(f"{self._url}: answers {status}: {words}")
+        return StoreAway(f"{self._url}: answers {status}: {words}", retry_after_s=retry_after_s(error.response.headers))
 
 
 def _readings(rows: Sequence[_Row]) -> Iterator[Reading]:

@@ -25,8 +25,8 @@ HEADS = 32768
 """Channels whose line heads are remembered, some 400 bytes each."""
 
 _CONTROLS = dict.fromkeys((*range(0x20), 0x7F), r"\ ")
-_MEASUREMENT = _CONTROLS | str.maketrans({",": r"\,", " ": r"\ ", "\\": "/"})
-_KEY = _MEASUREMENT | str.maketrans({"=": r"\="})
+MEASUREMENT = _CONTROLS | str.maketrans({",": r"\,", " ": r"\ ", "\\": "/"})
+KEY = MEASUREMENT | str.maketrans({"=": r"\="})
 _STRING = str.maketrans({'"': r"\"", "\\": r"\\"})
 
 _TAGS = ("building", "device", "edge", "model", "site", "unit")
@@ -74,9 +74,7 @@ def _reading_lines(batch: Batch) -> Iterable[str]:
     for reading, kind, model, building in batch.points:
         device, channel, at_ms, value, unit, quality = reading
         head = _head(kind, channel, building, device, edge, model, site, unit)
-        doubt = (
-            "" if quality is Quality.GOOD else f",{quality_field_of(channel).translate(_KEY)}={_text(quality.value)}"
-        )
+        doubt = "" if quality is Quality.GOOD else f",{quality_field_of(channel).translate(KEY)}={_text(quality.value)}"
         yield f"{head}{_text(value)}{doubt} {at_ms}{_NS_OF_A_MS}"
 
 
@@ -86,8 +84,8 @@ def _head(
 ) -> str:
     """A line up to its value: what all readings of a channel have in common."""
     values = (building, device, edge, model, site, unit)
-    tags = "".join(f",{tag}={value.translate(_KEY)}" for tag, value in zip(_TAGS, values, strict=True) if value)
-    return f"{kind.translate(_MEASUREMENT)}{tags} {field_of(channel).translate(_KEY)}="
+    tags = "".join(f",{tag}={value.translate(KEY)}" for tag, value in zip(_TAGS, values, strict=True) if value)
+    return f"{kind.translate(MEASUREMENT)}{tags} {field_of(channel).translate(KEY)}="
 
 
 def _text(value: Value) -> str:
@@ -102,8 +100,6 @@ def _text(value: Value) -> str:
 
 def _pack_lines(batch: Batch) -> Iterable[str]:
     for pack in batch.packs:
-        tags = (
-            f"edge={batch.edge.translate(_KEY)},site={batch.site.translate(_KEY)},stream={pack.stream.translate(_KEY)}"
-        )
+        tags = f"edge={batch.edge.translate(KEY)},site={batch.site.translate(KEY)},stream={pack.stream.translate(KEY)}"
         fields = f"first={pack.first_at_ms}i,last={pack.last_at_ms}i,number={pack.number}i,readings={pack.readings}i"
         yield f"{PACKS},{tags} {fields} {pack_time_ns(pack)}"
