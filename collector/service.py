@@ -239,7 +239,7 @@ class Service:
                 if not self._away:
                     log.warning("store is away", why=str(error))
                 self._away = str(error)
-                await asyncio.sleep(backoff_s(failures))
+                await asyncio.sleep(max(backoff_s(failures), error.retry_after_s))
             else:
                 if failures and self._away:
                     self._away = ""

@@ -148,7 +148,9 @@ class Influx2Store:
         status, words = error.response.status, _words(error.response.data)
         if status in CONTENT_REFUSED:
             return StoreRefused(f"{self._url}: {words}")
-        return StoreAway(f"{self._url}: answers {status}: {words}", retry_after_s=retry_after_s(error.response.headers))
+        return StoreAway(
+            f"{self._url}: answers {status}: {words}", retry_after_s=retry_after_s(error.response.getheaders())
+        )
 
 
 def _readings(rows: Sequence[_Row]) -> Iterator[Reading]:

@@ -7,6 +7,7 @@ from collector.stores.choose import open_store, without_password
 from collector.stores.influx import InfluxStore
 from collector.stores.influx2 import Influx2Store
 from collector.stores.sqlite import SqliteStore
+from collector.stores.victoria.store import VictoriaStore
 from messages.ids import DeviceId, SiteId
 from messages.settings import ConfigError
 
@@ -19,6 +20,9 @@ def test_an_address_means_a_store() -> None:
         "influxdb://user:p%40ss@[::1]:8086/gridcall": InfluxStore,
         "influxdb+https://user:pass@influx.example/gridcall": InfluxStore,
         "influxdb2://a-token==@127.0.0.1/org/bucket": Influx2Store,
+        "influxdb+https://influx.example/gridcall?gzip": InfluxStore,
+        "victoria://127.0.0.1:8428": VictoriaStore,
+        "victoria+https://user:p%40ss@vm.example": VictoriaStore,
     }.items():
         opened = open_store(address, base=Path("/tmp"))
         assert type(opened) is store
@@ -26,7 +30,8 @@ def test_an_address_means_a_store() -> None:
 
 
 @pytest.mark.parametrize("address", ["", "history.db", "sqlite:", "sqlite://x", "influxdb:x/y", "influxdb:///db",
-                                     "influxdb+http://host/db", "influxdb://host/a/b", "influxdb2://t@host/org"])  # fmt: skip
+                                     "influxdb+http://host/db", "influxdb://host/a/b", "influxdb2://t@host/org",
+                                     "victoria://host/db", "victoria://", "influxdb://host/db?gzip=9"])  # fmt: skip
 def test_any_other_address_is_refused_before_anything_is_opened(address: str) -> None:
     with pytest.raises(ConfigError, match="store: "):
         open_store(address, base=Path())

@@ -1,4 +1,4 @@
-"""What every store does alike: the same questions to SQLite and to a real InfluxDB 1.x, with the same answers."""
+"""What every store does alike: the same questions to SQLite, a real InfluxDB 1.x and a real VictoriaMetrics, with the same answers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -321,7 +321,7 @@ def test_influxdb_gives_back_exactly_what_it_got(points: list[Point], influxdb: 
 
 
 @pytest.mark.needs("victoria-metrics")
-@settings(max_examples=100, **_settings)  # type: ignore[arg-type]
+@settings(max_examples=40, **_settings)  # type: ignore[arg-type]
 @given(points=st.lists(_points(T + 3), max_size=8))
 def test_victoriametrics_gives_back_exactly_what_it_got(points: list[Point], victoria: services.Service) -> None:
     store = open_store(f"victoria://127.0.0.1:{victoria.port}", base=Path())

@@ -6,8 +6,9 @@
   into labels: each text that was ever said would be a series for ever, and cards and deeds have no end.
 * VictoriaMetrics keeps some twelve digits, and fewer where large and small numbers meet. A number that it would round is
   written as it can be kept and, beside it, exactly, as its eight bytes in parts.
-* A pack is four samples of `gridcall_packs_*`. Timestamps have whole milliseconds here, so its own is not its time but
-  `pack_at_ms`: no two packs of a stream share one.
+* A pack is three samples of `gridcall_packs_*`. Timestamps have whole milliseconds here, so its own is not its time but
+  `pack_at_ms`: no two packs of a stream share one. How many readings it has is a label: a pack that comes again with more of
+  them is another row. In one row the server would mix the two, figure by figure.
 """
 
 import struct
@@ -160,9 +161,9 @@ def _head(
 
 def _pack_lines(batch: Batch) -> Iterable[str]:
     for pack in batch.packs:
-        tags = f"edge={batch.edge.translate(KEY)},site={batch.site.translate(KEY)},stream={pack.stream.translate(KEY)}"
-        # a pack that comes again with more of its readings has a larger span and number of them: should both rows
-        # meet in one millisecond, the larger figures are right
-        span = pack.last_at_ms - pack.first_at_ms
-        fields = f"last={pack.last_at_ms},number={pack.number},readings={pack.readings},span={span}"
+        tags = (
+            f"edge={batch.edge.translate(KEY)},readings={pack.readings},site={batch.site.translate(KEY)}"
+            f",stream={pack.stream.translate(KEY)}"
+        )
+        fields = f"last={pack.last_at_ms},number={pack.number},span={pack.last_at_ms - pack.first_at_ms}"
         yield f"{PACKS},{tags} {fields} {pack_at_ms(pack.last_at_ms, pack.number)}000000"

@@ -75,22 +75,22 @@ class VictoriaStore:
         rows = []
         match = _match(PACKS + "_.*", site=site, edge=edge, stream=stream)
         for from_ms, to_ms in self._pack_spans(match, wanted):
-            figures: dict[int, dict[str, int]] = {}
+            figures: dict[tuple[int, int], dict[str, int]] = {}
             for series in self._export(match, from_ms, to_ms):
-                name = series["metric"]["__name__"].removeprefix(PACKS + "_")
+                labels = series["metric"]
+                name, count = labels["__name__"].removeprefix(PACKS + "_"), int(labels["readings"])
                 for at_ms, value in _samples(series):
-                    of = figures.setdefault(at_ms, {})
-                    of[name] = max(int(value), of.get(name, 0))
+                    figures.setdefault((at_ms, count), {})[name] = int(value)
             rows += [
                 PackRow(
                     stream=stream,
                     number=one["number"],
                     first_at_ms=one["last"] - one["span"],
                     last_at_ms=one["last"],
-                    readings=one["readings"],
+                    readings=count,
                 )
-                for one in figures.values()
-                if len(one) == len(("last", "number", "readings", "span"))
+                for (_, count), one in figures.items()
+                if len(one) == len(("last", "number", "span"))
             ]
         return by_number(row for row in rows if any(first <= row.number <= last for first, last in wanted))
 
