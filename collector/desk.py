@@ -5,7 +5,7 @@ and may be called again with the same deliveries. What it returns may be receipt
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from collector.intake import (
     refused,
     row,
 )
+from collector.plain_pack import PlainPacks
 from collector.quarantine import Entry, Quarantine
 from collector.stores.base import Batch, PackRow, Point, Store, StoreRefused
 from messages import announcement as announcements
@@ -40,7 +41,7 @@ TAKEN_AGAIN_AT_ONCE = 100
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Desk:
     """The store, the quarantine, the announced devices, and what a reading may be."""
 
@@ -49,6 +50,10 @@ class Desk:
     devices: Devices
     kinds: Kinds
     retention_ms: int | None = None
+    _plain: PlainPacks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._plain = PlainPacks(self.devices, self.kinds)
 
     def open(self) -> None:
         """Make what is not there yet, and remember the devices. Raises StoreAway."""
@@ -127,7 +132,10 @@ class Desk:
         if origin.leaf == "status":
             return _said(payload)
         if origin.device is None:
-            return judge(payload, origin, self.devices.known, self.kinds, now_ms, retention_ms=self.retention_ms)
+            retention_ms = self.retention_ms
+            return self._plain.judge(payload, origin, now_ms, retention_ms=retention_ms) or judge(
+                payload, origin, self.devices.known, self.kinds, now_ms, retention_ms=retention_ms
+            )
         return self._announced((origin.site, origin.edge, origin.device), payload)
 
     def _announced(self, device: DeviceKey, payload: bytes) -> Announced | Refused:

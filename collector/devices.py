@@ -34,6 +34,8 @@ class Devices:
         self._file = SqliteFile(path, _SCHEMA, replaceable=True)
         self._known: dict[DeviceKey, Announcement] = {}
         self._of_edge: dict[tuple[SiteId, EdgeId], int] = {}
+        self.changes = 0
+        """Counts what `hear` changed: who remembers anything of a device looks here."""
 
     @property
     def known(self) -> Mapping[DeviceKey, Announcement]:
@@ -56,6 +58,7 @@ class Devices:
     def hear(self, announced: Announced) -> None:
         """From now on the device is what it was announced as."""
         before = announced.device in self._known
+        self.changes += self._known.get(announced.device) != announced.announcement
         if announced.announcement is None:
             self._known.pop(announced.device, None)
         else:

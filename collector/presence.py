@@ -9,6 +9,7 @@ from typing import Literal
 
 from collector.intake import Accepted, DeviceKey, Known
 from collector.ledger import EdgeKey
+from messages.ids import DeviceId
 from messages.kind import Kinds
 
 State = Literal["online", "late", "silent", "offline"]
@@ -62,14 +63,16 @@ class Presence:
     def took(self, edge: EdgeKey, accepted: Accepted, now_ms: int) -> None:
         heard = self.edges.setdefault(edge, Heard())
         heard.at_ms = now_ms
-        newest_ms = 0
-        for point in accepted.points:
-            reading = point.reading
-            key = (*edge, reading.device)
-            if self.devices.get(key, 0) < reading.at_ms:
-                self.devices[key] = reading.at_ms
-            newest_ms = max(newest_ms, reading.at_ms)
-        heard.lagged(now_ms - newest_ms, now_ms)
+        newest: dict[DeviceId, int] = {}
+        for reading, _, _, _ in accepted.points:
+            device, _, at_ms, _, _, _ = reading
+            if newest.get(device, 0) < at_ms:
+                newest[device] = at_ms
+        for device, at_ms in newest.items():
+            key = (*edge, device)
+            if self.devices.get(key, 0) < at_ms:
+                self.devices[key] = at_ms
+        heard.lagged(now_ms - max(newest.values()), now_ms)
 
     def forget(self, device: DeviceKey) -> None:
         self.devices.pop(device, None)
