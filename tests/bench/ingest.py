@@ -52,7 +52,7 @@ def run() -> Iterator[Figure]:
 def _packs_of(ingest: Ingest, per_pack: int, sample: int) -> Iterator[Figure]:
     before = ingest.next_pack - 1
     took_s = finished(ingest.load(per_pack, sample))
-    closed_loop = sample / (took_s + ingest.stored(before + sample))
+    closed_loop = sample / (took_s + ingest.stored(before + sample, after=before))
     yield Figure(f"as_fast_as_it_goes_packs_of_{per_pack}", closed_loop * per_pack, "readings/s")
     knee = 0.0
     for share in RUNGS:
@@ -60,7 +60,7 @@ def _packs_of(ingest: Ingest, per_pack: int, sample: int) -> Iterator[Figure]:
         count = int(rate * STEP_S)
         before = ingest.next_pack - 1
         took_s = finished(ingest.load(per_pack, count, rate))
-        late_s = ingest.stored(before + count)
+        late_s = ingest.stored(before + count, after=before)
         if late_s > LATE_S or took_s > STEP_S * 1.1:
             break
         knee = rate

@@ -31,7 +31,7 @@ def run() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, _ingest.running(Path(folder)) as ingest:
         before = ingest.next_pack - 1
         took_s = finished(ingest.load(PER_PACK, SAMPLE))
-        knee = SAMPLE / (took_s + ingest.stored(before + SAMPLE))
+        knee = SAMPLE / (took_s + ingest.stored(before + SAMPLE, after=before))
         rate = knee / 2
         count = int(rate * LASTS_S)
         load = ingest.load(PER_PACK, count, rate)

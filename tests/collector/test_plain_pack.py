@@ -43,7 +43,7 @@ def slow(payload: bytes, retention_ms: int | None = RETENTION_MS) -> object:
 def test_what_an_edge_sends_on_a_good_day_is_plain() -> None:
     ours = packed(
         reading(unit="%LEL"),
-        reading(value=2.0, quality=Quality.BAD),
+        reading(value=2.0, quality=Quality.BAD, at_ms=NOW_MS - 1),
         reading("alarm_contact", True, at_ms=NOW_MS - 5),
         reading("fill", 40.0, device=BIN, at_ms=NOW_MS - 7000),
         number=12,
