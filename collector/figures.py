@@ -3,9 +3,6 @@
 Counted per batch, not per reading, where that says the same.
 """
 
-from collections import Counter as Tally
-from collections.abc import Sequence
-
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -16,9 +13,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from collector.delivery import Announced, Delivery, Said
-from collector.intake import Accepted, Refused
 from collector.ledger import LATE_MS
+from collector.tally import Tally
 
 DELAYS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
@@ -78,35 +74,22 @@ class Figures:
             registry=registry,
         )
 
-    def settled(self, settled: Sequence[Delivery], seconds: float) -> None:
+    def settled(self, tally: Tally, seconds: float) -> None:
         """A batch has its end."""
-        messages, readings, refusals = Tally[str](), Tally[str](), Tally[str]()
-        newest_age_ms: int | None = None
-        for delivery in settled:
-            match delivery.verdict:
-                case Accepted(points=points, reasons=reasons):
-                    messages["stored in part" if reasons else "stored"] += 1
-                    readings["stored"] += len(points)
-                    age_ms = delivery.received_at_ms - points[-1].reading.at_ms
-                    newest_age_ms = age_ms if newest_age_ms is None else min(newest_age_ms, age_ms)
-                case Refused():
-                    messages["quarantined"] += 1
-                case Announced():
-                    messages["announcement"] += 1
-                case Said():
-                    messages["status"] += 1
-            for reason in delivery.reasons:
-                refusals[reason.fault.value] += reason.records
-                readings["quarantined"] += reason.records
-        for tally, counter in ((messages, self._messages), (readings, self._readings), (refusals, self._refusals)):
-            for label, count in tally.items():
+        stored = sum(one.stored for one in tally.edges.values())
+        readings = {"stored": stored, "quarantined": tally.refusals.total()}
+        for counts, counter in (
+            (tally.fates, self._messages),
+            (readings, self._readings),
+            (tally.refusals, self._refusals),
+        ):
+            for label, count in counts.items():
                 counter.labels(label).inc(count)
+        self._late.inc(sum(one.late for one in tally.edges.values()))
         self._settle_s.observe(seconds)
-        if newest_age_ms is not None:
-            self._age_s.observe(max(newest_age_ms, 0) / 1000)
-
-    def late(self, readings: int) -> None:
-        self._late.inc(readings)
+        lags_ms = [one.least_lag_ms for one in tally.edges.values() if one.least_lag_ms is not None]
+        if lags_ms:
+            self._age_s.observe(max(min(lags_ms), 0) / 1000)
 
     def doubled(self, packs: int) -> None:
         self._doubled.inc(packs)

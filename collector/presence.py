@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from collector.intake import Accepted, DeviceKey, Known
+from collector.intake import DeviceKey, Known
 from collector.ledger import EdgeKey
-from messages.ids import DeviceId
+from collector.tally import EdgeTally
 from messages.kind import Kinds
 
 State = Literal["online", "late", "silent", "offline"]
@@ -60,19 +60,17 @@ class Presence:
         if online:  # a last will is the broker's word, not the edge's
             heard.at_ms = now_ms
 
-    def took(self, edge: EdgeKey, accepted: Accepted, now_ms: int) -> None:
+    def took(self, edge: EdgeKey, tally: EdgeTally) -> None:
+        """Packs of it came, or something that wanted to be one."""
+        if tally.least_lag_ms is None:
+            return
         heard = self.edges.setdefault(edge, Heard())
-        heard.at_ms = now_ms
-        newest: dict[DeviceId, int] = {}
-        for reading, _, _, _ in accepted.points:
-            device, _, at_ms, _, _, _ = reading
-            if newest.get(device, 0) < at_ms:
-                newest[device] = at_ms
-        for device, at_ms in newest.items():
+        heard.at_ms = tally.received_at_ms
+        for device, at_ms in tally.newest.items():
             key = (*edge, device)
             if self.devices.get(key, 0) < at_ms:
                 self.devices[key] = at_ms
-        heard.lagged(now_ms - max(newest.values()), now_ms)
+        heard.lagged(tally.least_lag_ms, tally.received_at_ms)
 
     def forget(self, device: DeviceKey) -> None:
         self.devices.pop(device, None)

@@ -24,9 +24,10 @@ from collector.delivery import Announced, Delivery, Said, fates, receipts
 from collector.desk import Desk
 from collector.figures import Figures
 from collector.intake import Accepted, DeviceKey
-from collector.ledger import LATE_MS, Ledger
+from collector.ledger import Ledger
 from collector.presence import Presence
 from collector.stores.base import StoreAway, StoreError
+from collector.tally import Tally, tallied
 from messages import receipt, topics
 from messages.bus import Bus, Disconnected, Incoming, Refused
 from messages.receipt import Receipt
@@ -154,13 +155,14 @@ class Service:
         payload_bytes = sum(len(message.payload) for message in messages)
         self._in_flight_bytes += payload_bytes
         settled = await self._put_away(deliveries)
-        self._account(settled)
+        tally = tallied(settled)
+        self._account(settled, tally)
         for topic, one in receipts(fates(settled)):
             await self._receipt(topic, one)
         for message in messages:
             message.ack()
         self._in_flight_bytes -= payload_bytes
-        self.figures.settled(settled, asyncio.get_running_loop().time() - began_s)
+        self.figures.settled(tally, asyncio.get_running_loop().time() - began_s)
 
     async def _put_away(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         settled = deliveries
@@ -170,9 +172,10 @@ class Service:
             began_s = asyncio.get_running_loop().time()
             settled = await self._done(self._writers, partial(self._desk.store_all, deliveries))
             self.figures.wrote(asyncio.get_running_loop().time() - began_s)
-        if any(delivery.reasons for delivery in settled):
-            await self._done(self._desk_thread, partial(self._desk.keep, settled))
-        for delivery in settled:
+        bad = [delivery for delivery in settled if delivery.reasons]
+        if bad:
+            await self._done(self._desk_thread, partial(self._desk.keep, bad))
+        for delivery in bad:
             for reason in delivery.reasons:
                 self._say(delivery.topic, f"in quarantine: {reason.fault}", reason.detail, reason.device)
         return settled
@@ -183,28 +186,22 @@ class Service:
         for topic, one in receipts(found):
             await self._receipt(topic, one)
 
-    def _account(self, settled: Sequence[Delivery]) -> None:
+    def _account(self, settled: Sequence[Delivery], tally: Tally) -> None:
         """Ledger and presence hear of it."""
         now_ms = self._clock_ms()
+        for edge, one in tally.edges.items():
+            self.ledger.readings(edge, stored=one.stored, quarantined=one.quarantined, late=one.late)
+            self.presence.took(edge, one)
+        if not tally.fates.keys() & {"announcement", "status"}:
+            return
         for delivery in settled:
-            origin = delivery.origin
-            if origin is None:
-                continue
-            edge = (origin.site, origin.edge)
-            quarantined = sum(reason.records for reason in delivery.reasons)
             match delivery.verdict:
-                case Accepted(points=points) as accepted:
-                    late = len(points) if delivery.received_at_ms - points[-1].reading.at_ms > LATE_MS else 0
-                    self.ledger.readings(edge, stored=len(points), quarantined=quarantined, late=late)
-                    self.figures.late(late)
-                    self.presence.took(edge, accepted, delivery.received_at_ms)
-                case Said(status=status):
+                case Said(status=status) if origin := delivery.origin:
+                    edge = (origin.site, origin.edge)
                     self.ledger.said(edge, status, now_ms)
                     self.presence.said(edge, status.online, status.clock_trusted is not False, now_ms)
                 case Announced(device=device, announcement=None):
                     self.presence.forget(device)
-                case _ if quarantined:
-                    self.ledger.readings(edge, stored=0, quarantined=quarantined, late=0)
 
     async def _receipt(self, topic: str, one: Receipt) -> None:
         """Until the broker has it, or won't.

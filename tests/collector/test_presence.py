@@ -1,10 +1,9 @@
 """Who is online, late, silent; whose clock is ahead."""
 
-from collector.intake import Accepted
 from collector.presence import LATE_TIMES, SILENT_MS, SKEW_WINDOW_MS, Presence, as_rows
-from collector.stores.base import Point
+from collector.tally import EdgeTally
 from messages.ids import DeviceId, EdgeId, SiteId
-from tests.collector.block import KINDS, NOW_MS, announcement, reading
+from tests.collector.block import KINDS, NOW_MS, announcement
 
 EDGE = (SiteId("junmen"), EdgeId("pi-1"))
 GAS = (*EDGE, DeviceId("gas-1"))
@@ -13,8 +12,8 @@ SHORTEST_MS = 60_000
 
 
 def took(presence: Presence, *, at_ms: int = NOW_MS, now_ms: int = NOW_MS) -> None:
-    point = Point(reading=reading(at_ms=at_ms), kind="gas_alarm", model="m", building="3")
-    presence.took(EDGE, Accepted(points=[point], pack=None), now_ms)
+    tally = EdgeTally(stored=1, newest={GAS[2]: at_ms}, least_lag_ms=now_ms - at_ms, received_at_ms=now_ms)
+    presence.took(EDGE, tally)
 
 
 def test_an_edge_is_online_then_silent_and_offline_when_the_broker_says_so() -> None:
