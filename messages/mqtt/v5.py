@@ -34,7 +34,7 @@ READS_AT_ONCE = 8
 HIGHEST_MID = 0xFFFF
 _PUBLISH, _RETAIN, _QOS, _QOS_2 = 3, 0x01, 0x06, 0x04
 _TOPIC_LENGTH = _MID_LENGTH = 2
-_SHIFTS = (0, 7, 14, 21)
+_LONGEST_LENGTH, _MORE = 4, 0x80
 _FAILURE = 0x80
 _LOGIN_REFUSED = (mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD, mqtt5.ConnAckReasonCode.NOT_AUTHORIZED)
 
@@ -61,7 +61,7 @@ class V5Link(Link):
 
     async def _dial(self, client_id: str, will: Outgoing | None) -> None:
         broker, secret = self._broker, self._broker.secret()
-        self._in, self._out = bytearray(), bytearray()
+        self._in, self._out = b"", bytearray()
         self._keepalive_s = broker.keepalive_s
         self._heard_at_s = self._said_at_s = self._loop.time()
         self._socket = await dial(broker.host, broker.port, broker.tls(), silent_s=2 * broker.keepalive_s)
@@ -174,24 +174,20 @@ class V5Link(Link):
 
     def _take(self) -> None:
         """Every packet that is whole by now, until the reader is full."""
-        start = 0
-        held = memoryview(self._in)
+        held, start = self._in, 0
         try:
             while start < len(held) and not self._shut and not self.lost.is_set():
                 if held[start] >> 4 == _PUBLISH:
                     published = _published(held, start)
                     if published is None:
                         break
-                    start = published[-1]
-                    self._arrived(*published[:-1])
+                    topic, payload, retain, mid, start = published
+                    self._arrived(topic, payload, retain, mid)
                     continue
-                rest = held[start:]
                 try:
-                    packet, length = _packet(rest)
+                    packet, length = _packet(memoryview(held)[start:])
                 except IndexError:
                     break
-                finally:
-                    rest.release()
                 start += length
                 self._heed(packet)
             if len(held) - start > READ_BYTES and _too_long(held, start):
@@ -200,9 +196,7 @@ class V5Link(Link):
             # ValueError from the codec; and whatever a packet that no sound broker sends may trip
             log.exception("broken packet", broker=self._broker.address)
             self._ended(f"broken packet: {error!r}")
-        finally:
-            held.release()
-        del self._in[:start]
+        self._in = held[start:]
 
     def _heed(self, packet: mqtt5.Packet) -> None:
         match packet:
@@ -302,14 +296,14 @@ def _packet(data: memoryview) -> tuple[mqtt5.Packet, int]:
         raise
 
 
-def _published(held: memoryview, start: int) -> tuple[str, bytes, bool, int | None, int] | None:
+def _published(held: bytes, start: int) -> tuple[str, bytes, bool, int | None, int] | None:
     """Topic, payload, retain, packet id (None at QoS 0) and end of the PUBLISH at `start`; None while it isn't whole.
 
     Ours and not the codec's (MQTT 5 section 3.3): its properties are skipped, whatever stands in them. Any publisher may attach
     some, we use none, and over a few the engines trip that would have to read on. Raises ValueError.
     """
     first = held[start]
-    length, at = _varint(held, start + 1)
+    length, at = _length(held, start + 1)
     if length is None or at + length > len(held):
         return None
     end = at + length
@@ -318,29 +312,30 @@ def _published(held: memoryview, start: int) -> tuple[str, bytes, bool, int | No
     if behind >= end:
         raise ValueError("a PUBLISH that ends in its head")
     mid = held[topic_end] << 8 | held[topic_end + 1] if first & _QOS else None
-    skipped, payload_at = _varint(held, behind)
+    skipped, payload_at = _length(held, behind)
     if skipped is None or payload_at + skipped > end or first & _QOS == _QOS_2:
         raise ValueError("a PUBLISH that can't be read")
     topic = str(held[at + 2 : topic_end], "utf-8")
-    return topic, bytes(held[payload_at + skipped : end]), bool(first & _RETAIN), mid, end
+    return topic, held[payload_at + skipped : end], bool(first & _RETAIN), mid, end
 
 
-def _varint(held: memoryview, at: int) -> tuple[int | None, int]:
+def _length(held: bytes, at: int) -> tuple[int | None, int]:
     """The variable byte integer at `at`, None while it isn't whole, and its end (section 1.5.5). Raises ValueError."""
-    value = 0
-    for shift, place in zip(_SHIFTS, range(at, min(at + len(_SHIFTS), len(held))), strict=False):
-        byte = held[place]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place + 1
-    if at + len(_SHIFTS) <= len(held):
+    value = shift = 0
+    for byte in held[at : at + _LONGEST_LENGTH]:
+        at += 1
+        if byte < _MORE:
+            return value | byte << shift, at
+        value |= (byte ^ _MORE) << shift
+        shift += 7
+    if shift == 7 * _LONGEST_LENGTH:
         raise ValueError("a length that never ends")
     return None, at
 
 
-def _too_long(held: memoryview, start: int) -> bool:
+def _too_long(held: bytes, start: int) -> bool:
     """Whether the packet that begins here says that it is longer than any that we allowed the broker."""
-    length, _ = _varint(held, start + 1)
+    length, _ = _length(held, start + 1)
     return length is not None and length > PACKET_LIMIT_BYTES
 
 
