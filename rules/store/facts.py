@@ -28,7 +28,7 @@ def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
         return Facts(
             kinds,
             rules,
-            devices={(row.site, row.edge, row.device): _device(row) for row in connection.execute(select(db.devices))},
+            devices={(row.site, row.edge, row.device): device_of(row) for row in connection.execute(select(db.devices))},
             edges={
                 (row.site, row.edge): Edge(row.online, row.since_ms, row.last_reading_at_ms)
                 for row in connection.execute(select(db.edges))
@@ -103,7 +103,7 @@ def _replace(connection: Connection, table: Table, some: Mapping[tuple[str, ...]
         connection.execute(insert(table), written)
 
 
-def _device(row: Row[Any]) -> Device:
+def device_of(row: Row[Any]) -> Device:
     return Device(
         site=row.site,
         edge=row.edge,
