@@ -17,6 +17,7 @@ from messages.kind import load_kinds
 from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words, replacements
 from rules import service, telling
+from rules.backtest.commands import backtest
 from rules.config import Configuration, load
 from rules.duty import commands as roster
 from rules.language.rule import SHIPPED, Rule, load_file
@@ -33,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(backtest)
 app.add_typer(roster.app, name="roster")
 
 

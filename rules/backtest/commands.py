@@ -2,14 +2,16 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
 
-from collector.stores.base import Store, StoreError
+from collector.stores.base import StoreError
 from messages.ids import SiteId
 from messages.settings import ConfigError, duration_s, duration_words, suggest
 from rules.backtest import chart, past, report
@@ -20,7 +22,7 @@ from rules.config import Configuration, load
 from rules.engine import own
 from rules.engine.memory import Facts
 from rules.language.calendar import CHINA
-from rules.language.rule import Rules, load_file, vocabulary, with_answers
+from rules.language.rule import Rule, Rules, load_file, vocabulary, with_answers
 from rules.store.database import Database, DatabaseAway
 
 MOST_LISTED = 20
@@ -34,7 +36,8 @@ def backtest(
     since: Annotated[str, typer.Option(help="How far back to begin, e.g. 30d.")] = "30d",
     until: Annotated[str, typer.Option(help="How far back to end.")] = "0s",
     rule: Annotated[
-        list[Path] | None, typer.Option(help="A changed rule file, named by its kind; beside the ones in use. May be repeated.")
+        list[Path] | None,
+        typer.Option(help="A changed rule file, named by its kind; beside the ones in use. May be repeated."),
     ] = None,
     site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
@@ -72,10 +75,11 @@ def _courses(
     """Those that were, those of the rules in use, and those of the changed files; how many readings were judged, and were not."""
     database = Database(configuration.database)
     try:
-        known = past.devices(database, sites)
+        known = past.devices(database)
         here = {one.site for one in known.values()}
-        for one in sites - here:
-            raise ConfigError(f"--site: no device of `{one}` is known{suggest(one, here)}")
+        for missing in sites - here:
+            raise ConfigError(f"--site: no device of `{missing}` is known{suggest(missing, here)}")
+        known = {teller: one for teller, one in known.items() if not sites or one.site in sites}
         changed = {file.stem: _changed(configuration, file) for file in files}
         kinds = frozenset(changed) or frozenset(configuration.rules) - {own.LINK}
         courses = [Course(WAS, past.alarms(database, sites, kinds, span))]
@@ -93,7 +97,7 @@ def _courses(
     return courses, first.readings, first.unknown
 
 
-def _changed(configuration: Configuration, file: Path) -> tuple[object, ...]:
+def _changed(configuration: Configuration, file: Path) -> tuple[Rule, ...]:
     if not file.exists():
         raise ConfigError(f"--rule: {file}: no such file")
     return load_file(file, configuration.kinds, vocabulary(configuration.kinds, [file]))
@@ -138,7 +142,7 @@ def _page(courses: Sequence[Course], span: Span, judged: int, unknown: int) -> I
     yield from chart.bars(courses, CHINA, report.days(CHINA, span.from_ms, span.until_ms))
     yield ""
     yield from _by_grid(courses)
-    for before, after in zip(courses, courses[1:], strict=False):
+    for before, after in pairwise(courses):
         yield from _differences(before, after)
     for course in courses:
         yield from _troubles(course, span)
@@ -154,7 +158,7 @@ def _by_grid(courses: Sequence[Course]) -> Iterator[str]:
     for spot in spots:
         cells = []
         for table in tables:
-            counts = table.get(spot, {})
+            counts = table.get(spot, Counter())
             total = sum(counts.values())
             cells.append(f"{total:>11}{max(counts.values(), default=0):>4} max")
         yield f"{'/'.join(spot):<{width}}" + "".join(cells)
@@ -184,7 +188,9 @@ def _troubles(course: Course, span: Span) -> Iterator[str]:
 
 def _line(one: Episode) -> str:
     began = CHINA.local(one.raised_at_ms).strftime("%m-%d %H:%M")
-    lasted = "stands" if one.cleared_at_ms is None else duration_words(round((one.cleared_at_ms - one.raised_at_ms) / 1000))
+    lasted = (
+        "stands" if one.cleared_at_ms is None else duration_words(round((one.cleared_at_ms - one.raised_at_ms) / 1000))
+    )
     return f"{began}  {one.level:<6}  {one.site}/{one.device}  {one.kind}.{one.rule}  {lasted}"
 
 

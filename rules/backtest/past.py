@@ -31,15 +31,11 @@ class Span:
         return (self.until_ms - self.from_ms) / 86_400_000
 
 
-def devices(database: Database, sites: frozenset[SiteId]) -> dict[TellerKey, Device]:
-    """What is announced today, of these sites (none named: of all)."""
+def devices(database: Database) -> dict[TellerKey, Device]:
+    """What is announced today."""
     with database.reading() as connection:
         found = (facts.device_of(row) for row in connection.execute(select(db.devices)))
-        return {
-            (one.site, one.edge, one.id): one
-            for one in found
-            if (not sites or one.site in sites) and (one.edge != own.ENGINE or one.kind == own.SITE)
-        }
+        return {(one.site, one.edge, one.id): one for one in found if one.edge != own.ENGINE or one.kind == own.SITE}
 
 
 def readings(store: Store, known: Mapping[TellerKey, Device], span: Span) -> Iterator[Past]:

@@ -28,7 +28,9 @@ def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
         return Facts(
             kinds,
             rules,
-            devices={(row.site, row.edge, row.device): device_of(row) for row in connection.execute(select(db.devices))},
+            devices={
+                (row.site, row.edge, row.device): device_of(row) for row in connection.execute(select(db.devices))
+            },
             edges={
                 (row.site, row.edge): Edge(row.online, row.since_ms, row.last_reading_at_ms)
                 for row in connection.execute(select(db.edges))

@@ -1,0 +1,222 @@
+"""Rules over the past: the same judgement as live, a changed rule beside the old one, and what the command says of it."""
+
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from collector.stores.base import Batch, Point
+from collector.stores.choose import open_store
+from messages.ids import DeviceId
+from messages.reading import Reading
+from rules.backtest import chart
+from rules.backtest.replay import Episode, Replay
+from rules.backtest.report import Course, days, difference
+from rules.commands import app
+from rules.engine.memory import Facts
+from rules.engine.work import Work
+from rules.language.calendar import CHINA
+from rules.store import facts
+from tests.rules.course import ALL_RULES, KINDS, T0, at, course, write_rules
+from tests.rules.room import EDGE, SITE, Room
+
+CLI = CliRunner()
+
+
+def episode(raised_s: float, cleared_s: float | None = None, *, device: str = "gas-1", **more: Any) -> Episode:
+    known: dict[str, Any] = {"kind": "gas_alarm", "rule": "leak", "level": "red", "grid": "g1", "model": "m"} | more
+    return Episode(
+        site=SITE,
+        device=DeviceId(device),
+        raised_at_ms=at(raised_s),
+        cleared_at_ms=None if cleared_s is None else at(cleared_s),
+        **known,
+    )
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def replayed(room: Room, readings: Iterable[Reading], until_s: float) -> list[Episode]:
+    known = Facts(KINDS, ALL_RULES, devices=dict(room.facts.devices))
+    past = ((SITE, EDGE, reading) for reading in sorted(readings, key=lambda one: one.at_ms))
+    return list(Replay(known).run(past, at(until_s)))
+
+
+def leaks(seed: int, hours: int) -> list[Reading]:
+    """A gas value each ten seconds: noise about a mean that now and then climbs over the threshold and falls again."""
+    chance, found, level = random.Random(seed), [], 1.0
+    for second in range(0, hours * 3600, 10):
+        if chance.random() < 0.003:
+            level = chance.choice((1.0, 8.0, 12.0, 25.0))
+        found.append((float(second), max(0.0, level + chance.gauss(0, 1.5))))
+    return course("gas_concentration", *found, device="gas-1")
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_past_is_judged_as_it_was_when_it_was_the_present(
+    seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    room = Room(tmp_path_factory.mktemp("room"))
+    room.announce("gas-1", "gas_alarm")
+    readings = leaks(seed, 1)
+    for reading in readings:
+        room.pass_time((reading.at_ms - 1 - T0) / 1000)
+        room.hear(reading)
+    room.pass_time(3600 + 600)
+    raised = [entry.at_ms for entry in room.desk.log_after(0) if entry.event == "alarm.raised"]
+    assert [one.raised_at_ms for one in replayed(room, readings, 3600 + 600)] == raised
+
+
+def test_an_episode_has_its_beginning_its_end_and_its_gravest_level(room: Room) -> None:
+    room.announce("gas-1", "gas_alarm")
+    readings = course(
+        "gas_concentration", *((s, 30.0 if 60 <= s < 120 else 1.0) for s in range(0, 900, 10)), device="gas-1"
+    )
+    readings += course("alarm_contact", (0, False), device="gas-1")
+    (found,) = replayed(room, readings, 900)
+    assert (found.raised_at_ms, found.cleared_at_ms, found.level) == (at(60), at(120 + 300), "red")
+
+
+def test_what_stands_at_the_end_has_no_end(room: Room) -> None:
+    room.announce("gas-1", "gas_alarm")
+    (found,) = replayed(room, course("gas_concentration", (0, 30.0), device="gas-1"), 60)
+    assert found.cleared_at_ms is None
+
+
+def test_a_delay_runs_out_though_no_more_readings_come(room: Room) -> None:
+    room.announce("door-1", "door_access")
+    (held, *_) = replayed(room, course("door_open", (0, False), (10, True), device="door-1"), 300)
+    assert (held.rule, held.raised_at_ms) == ("held_open", at(70))
+
+
+def test_readings_of_devices_that_nobody_announces_are_counted_and_not_judged(room: Room) -> None:
+    replay = Replay(Facts(KINDS, ALL_RULES, devices={}))
+    past = [(SITE, EDGE, reading) for reading in course("gas_concentration", (0, 99.0), (1, 99.0), device="gone")]
+    assert list(replay.run(past, at(60))) == []
+    assert (replay.readings, replay.unknown) == (0, 2)
+
+
+def test_the_neighbourhood_is_asked_as_by_the_engine(room: Room) -> None:
+    readings = []
+    for index in range(5):
+        room.announce(f"sewer-{index}", "sewer_level", lat=26.085, lon=119.3, depth=2.0)
+        readings += course("water_level", (index * 10, 0.1), (index * 10 + 60, 1.9), device=f"sewer-{index}")
+    assert "storm" in {one.rule for one in replayed(room, readings, 3600)}
+
+
+def test_two_courses_differ_by_what_is_gone_and_what_is_new() -> None:
+    found = difference([episode(0), episode(500), episode(5000)], [episode(10), episode(5030), episode(9000)])
+    assert ([one.raised_at_ms for one in found.gone], [one.raised_at_ms for one in found.new], found.same) == (
+        [at(500)],
+        [at(9000)],
+        2,
+    )
+
+
+def test_three_within_an_hour_flap_and_two_do_not() -> None:
+    three = [episode(s, s + 60) for s in (0, 1000, 3599)]
+    assert list(Course("x", three).flapping().values()) == [3]
+    assert Course("x", [episode(s) for s in (0, 1000, 3601)]).flapping() == {}
+
+
+def test_what_lasts_more_than_a_day_stands() -> None:
+    short, long, stands = episode(0, 86_399), episode(1, 90_000), episode(2)
+    assert Course("x", [short, long, stands]).standing(at(200_000)) == [stands, long]
+
+
+def test_days_are_those_of_the_site() -> None:
+    assert days(CHINA, at(0), at(86_400 * 2)) == ["2025-10-09", "2025-10-10", "2025-10-11"]
+    counts = Course("x", [episode(0), episode(12 * 3600)]).by_grid_and_day(CHINA)
+    assert counts == {(SITE, "g1"): {"2025-10-09": 1, "2025-10-10": 1}}
+
+
+def test_a_bar_is_as_long_as_its_share_and_never_invisible() -> None:
+    lines = chart.bars([Course("was", [episode(0)] * 300 + [episode(90_000)])], CHINA, days(CHINA, at(0), at(100_000)))
+    assert lines[0].count("█") == chart.BAR
+    assert "▏" in lines[1]
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Path:
+    """Three hours of a gas alarm that leaked once, with its alarm in the database; ends now."""
+    now_ms = time.time_ns() // 1_000_000
+    shift_ms = now_ms - 3 * 3600 * 1000 - T0
+    room = Room(tmp_path)
+    room.announce("gas-1", "gas_alarm")
+    values = [
+        (float(s), 12.0 if 3600 <= s < 3900 else 7.0 if 5000 <= s < 5100 else 1.0) for s in range(0, 3 * 3600, 10)
+    ]
+    readings = [
+        one._replace(at_ms=one.at_ms + shift_ms) for one in course("gas_concentration", *values, device="gas-1")
+    ]
+    work = Work(room.facts)
+    for reading in readings:
+        work.hear(SITE, EDGE, [reading], reading.at_ms)
+    facts.commit(room.database, work, now_ms)
+    store = open_store("sqlite:history.db", base=tmp_path)
+    points = [Point(reading=one, kind="gas_alarm", model="m", building="3") for one in readings]
+    store.write([Batch(site=SITE, edge=EDGE, points=points, packs=())])
+    store.close()
+    room.database.close()
+    path = tmp_path / "rules.toml"
+    path.write_text(
+        'name = "rules-1"\ndatabase = "sqlite:///rules.db"\nstore = "sqlite:history.db"\n'
+        '[broker]\nusername = "rules"\npassword = "x"\n'
+    )
+    return path
+
+
+STRICTER = """
+[rules.leak]
+level = "red"
+life_safety = true
+latch = true
+title = { zh = "燃气泄漏", en = "Gas leak" }
+raise = "gas_concentration >= 6"
+clear = "gas_concentration < 5"
+"""
+
+
+def test_the_command_shows_what_was_beside_what_would_be_by_the_changed_rule(plant: Path, tmp_path: Path) -> None:
+    changed = write_rules(tmp_path / "changed", "gas_alarm", STRICTER)
+    picture = tmp_path / "alarms.svg"
+    result = CLI.invoke(app, ["backtest", str(plant), "--since", "4h", "--rule", str(changed), "--chart", str(picture)])
+    assert result.exit_code == 0, result.output
+    assert "gas_alarm.leak          1          1          2" in result.output
+    assert "rules now -> changed: 1 the same, 0 gone, 1 new" in result.output
+    assert picture.read_text().startswith("<svg")
+
+
+def test_the_command_speaks_json_too(plant: Path) -> None:
+    result = CLI.invoke(app, ["backtest", str(plant), "--since", "4h", "--json"])
+    content = orjson.loads(result.stdout)
+    assert [(one["name"], one["by_rule"]) for one in content["courses"]] == [
+        ("was", {"gas_alarm.leak": 1}),
+        ("rules now", {"gas_alarm.leak": 1}),
+    ]
+    assert content["readings"] == 1080
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--site", "junmn"], "no device of `junmn` is known; did you mean `junmen`?"),
+        (["--since", "a month"], "--since: a duration such as"),
+        (["--since", "1h", "--until", "2h"], "ends before"),
+        (["--rule", "/nowhere/gas_alarm.toml"], "no such file"),
+    ],
+)
+def test_a_wrong_question_is_refused(plant: Path, arguments: list[str], why: str) -> None:
+    result = CLI.invoke(app, ["backtest", str(plant), *arguments])
+    assert why in str(result.exception)
