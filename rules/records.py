@@ -1,6 +1,6 @@
 """What is read back from the rules' database: alarms with their cases, the log, and how alive the engine is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Self
@@ -139,6 +139,19 @@ class Alarm:
     """The channels that its rule looks at, the leading one first."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """A line to draw for a channel that is compared with a number, in the channel's unit."""
+    guards: bool = False
+    """Lives hang on it: it can be neither shelved nor suppressed."""
+    overlays: Overlays = Overlays()  # noqa: RUF009 - frozen
+    occurrences: int = 1
+    """How often it has begun since it was opened."""
+    times: tuple[int, ...] = ()
+    """When, by the readings' time: the first, and the latest (`rules.alarms.chatter.MOST_TIMES`)."""
+    version: str = ""
+    """Of the rule that raised it."""
+    thresholds: Mapping[str, Value] = field(default_factory=dict)
+    """What the names in its rule stood for."""
+    before: Mapping[str, Sequence[tuple[int, Value]]] | None = None
+    """Some readings of its channels up to the raise, each with its time. None: the history was not yet asked."""
     case: Case | None = None
 
 
@@ -181,6 +194,8 @@ class EdgeState:
     """Since when it has been online or offline."""
     last_reading_at_ms: int | None
     devices: int
+    clock_trusted: bool = True
+    """By its own word; its devices' alarms are uncertain while it isn't."""
     silent: tuple[DeviceId, ...] = ()
     """Its devices that have said nothing for longer than they may (`rules.engine.memory.SILENT_INTERVALS`)."""
 
@@ -206,10 +221,11 @@ class Position:
 
 
 class ActionRefused(Exception):
-    """The case can't take this step now; the message is for the person who tried."""
+    """The case or the alarm can't take this step now; the message is for the person who tried."""
 
     def __init__(self, reason: str, case: Case | None) -> None:
         super().__init__(reason)
         self.reason = reason
-        """A word that pages translate: "taken", "not-accepted", "not-on-site", "still-active", "closed", "unknown"."""
+        """A word that pages translate: "taken", "not-accepted", "not-on-site", "still-active", "closed", "unknown",
+        "guards-lives", and those of `rules.alarms`."""
         self.case = case

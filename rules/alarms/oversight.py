@@ -29,7 +29,7 @@ from rules.alarms.standing import (
     Unsuppress,
 )
 
-STALE_MS = 24 * 3_600_000
+SWEEP_MS = STALE_MS = 24 * 3_600_000
 """Section 4 of the field notes."""
 
 REALARM_MS: Mapping[Level, int] = {
@@ -62,8 +62,9 @@ class Watched:
     """When it last began, by the readings' time."""
     flapped_at_ms: int
     """When its rule last raised or cleared it, by the server's."""
-    unfinished: bool
-    """It has a case, and that is not closed."""
+    case: str | None = None
+    unfinished: bool = False
+    """Its case is not closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Parent:
     """The rule's name, e.g. "storm"."""
     gathers: tuple[str, ...]
     """"kind.rule" of its children, or "kind.*"."""
+    case: str | None = None
 
     @property
     def cause(self) -> str:
@@ -151,9 +153,11 @@ def _causes(alarm: Watched, around: Around, now_ms: int) -> Iterator[str]:
 
 
 def parents_of(alarm: Watched, parents: Sequence[Parent]) -> Iterator[Parent]:
+    """Those that gather it. An alarm that has called somebody already keeps its own case, and rings on."""
     names = {f"{alarm.kind}.{alarm.rule}", f"{alarm.kind}.*"}
     for parent in parents:
-        if parent.site == alarm.site and parent.id != alarm.id and not names.isdisjoint(parent.gathers):
+        ours = parent.site == alarm.site and parent.id != alarm.id and not names.isdisjoint(parent.gathers)
+        if ours and alarm.case in (None, parent.case):
             yield parent
 
 

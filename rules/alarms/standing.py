@@ -136,6 +136,12 @@ class Standing:
         """The condition holds, as far as anybody knows."""
         return self.state in ACTIVE and not self.returned
 
+    @property
+    def calls(self) -> bool:
+        """It needs a case, and has none."""
+        concerns = self.state in ACTIVE or self.state in LATCHED
+        return concerns and self.overlays.annunciated and not self.called
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -152,12 +158,6 @@ class Moved:
 
     standing: Standing
     said: list[Said] = field(default_factory=list)
-
-    @property
-    def calls(self) -> bool:
-        """It needs a case, and has none."""
-        now = self.standing
-        return now.overlays.annunciated and not now.called and (now.state in ACTIVE or now.state in LATCHED)
 
 
 def happen(standing: Standing, event: Event, now_ms: int) -> Moved:

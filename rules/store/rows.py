@@ -9,9 +9,10 @@ from sqlalchemy.sql import Select
 
 from messages.announcement import Place
 from messages.settings import Text
-from rules.alarms import condition as machine
+from rules.alarms.condition import Condition
+from rules.alarms.standing import Standing
 from rules.cases.policy import Policy
-from rules.records import Alarm, AlarmState, Case, CaseState
+from rules.records import Alarm, AlarmState, Case, CaseState, Overlays, Pause
 from rules.store import database
 from rules.store import tables as db
 
@@ -54,13 +55,37 @@ def alarm_of(row: Row[Any]) -> Alarm:
         evidence=columns["evidence"],
         channels=tuple(columns["channels"]),
         limits=columns["limits"],
+        guards=columns["guards"],
+        overlays=overlays_of(columns["overlays"]),
+        occurrences=columns["occurrences"],
+        times=tuple(columns["times"]),
+        version=columns["version"],
+        thresholds=columns["thresholds"],
+        before=columns["before"],
         case=_case_of(columns),
     )
 
 
-def condition_of(row: Row[Any]) -> machine.Condition:
+def case_in(row: Row[Any]) -> Case | None:
+    """The case of an alarm, as `alarms_with_cases` has it."""
+    return _case_of(row._mapping)
+
+
+def standing_of(row: Row[Any]) -> Standing:
     columns = row._mapping
-    return machine.Condition(AlarmState(columns["state"]), columns["latch"], columns["changed_at_ms"])
+    return Standing(
+        Condition(AlarmState(columns["state"]), columns["latch"], columns["changed_at_ms"]),
+        guards=columns["guards"],
+        called=columns["case"] is not None,
+        overlays=overlays_of(columns["overlays"]),
+        returned=columns["returned"],
+    )
+
+
+def overlays_of(content: Mapping[str, Any]) -> Overlays:
+    tuples = {name: tuple(content.get(name, ())) for name in ("suppressed", "uncertain")}
+    pauses = {name: Pause(**content[name]) for name in ("shelved", "out_of_service") if content.get(name)}
+    return Overlays(**{**content, **tuples, **pauses})
 
 
 def is_open(state: AlarmState, case: Case | None) -> bool:
@@ -68,12 +93,17 @@ def is_open(state: AlarmState, case: Case | None) -> bool:
     return state is not AlarmState.NORM or (case is not None and case.state is not CaseState.CLOSED)
 
 
-def write_condition(
-    connection: Connection, alarm_id: str, condition: machine.Condition, case: Case | None, **more: Any
-) -> None:
-    changed = {"state": condition.state, "changed_at_ms": condition.changed_at_ms} | more
-    changed |= {"open": is_open(condition.state, case), "case": case.id if case else None}
-    connection.execute(update(db.alarms).where(db.alarms.c.id == alarm_id).values(changed))
+def write_standing(connection: Connection, alarm_id: str, standing: Standing, case: Case | None, **more: Any) -> None:
+    changed = {
+        "state": standing.state,
+        "changed_at_ms": standing.condition.changed_at_ms,
+        "overlays": asdict(standing.overlays),
+        "annunciated": standing.overlays.annunciated,
+        "returned": standing.returned,
+        "open": is_open(standing.state, case),
+        "case": case.id if case else None,
+    }
+    connection.execute(update(db.alarms).where(db.alarms.c.id == alarm_id).values(changed | more))
 
 
 def alarms_of(connection: Connection, case_id: str) -> list[Row[Any]]:

@@ -14,6 +14,7 @@ devices = Table(
     Column("model", String(80), nullable=False),
     Column("place", JSON, nullable=False),
     Column("settings", JSON, nullable=False),
+    Column("guards", Boolean, nullable=False),  # lives hang on it
 )
 
 silences = Table(  # from when a device has said nothing for too long, unless it says something first
@@ -33,6 +34,7 @@ edges = Table(
     Column("online", Boolean, nullable=False),
     Column("since_ms", BigInteger, nullable=False),
     Column("last_reading_at_ms", BigInteger),
+    Column("clock_trusted", Boolean, nullable=False),
 )
 
 streams = Table(
@@ -92,6 +94,18 @@ alarms = Table(
     Column("evidence", JSON, nullable=False),
     Column("channels", JSON, nullable=False),
     Column("limits", JSON, nullable=False),
+    Column("guards", Boolean, nullable=False),  # nothing may silence it
+    Column("annunciated", Boolean, nullable=False),  # nothing does
+    Column("overlays", JSON, nullable=False),
+    Column("returned", Boolean, nullable=False),  # the rule has seen it clear, and is not believed yet
+    Column("occurrences", Integer, nullable=False),
+    Column("times", JSON, nullable=False),  # of occurrences, by the readings' own time; bounded
+    Column("since_ms", BigInteger, nullable=False),  # the latest of them
+    Column("flapped_at_ms", BigInteger, nullable=False),  # when its rule last raised or cleared it
+    Column("version", String(16), nullable=False),  # of the rule
+    Column("thresholds", JSON, nullable=False),
+    Column("before", JSON(none_as_null=True)),  # readings up to the raise; null: the history was not asked yet
+    Column("gathers", JSON(none_as_null=True)),  # "kind.rule" of what it suppresses while it is active
     Column("case", String(40), ForeignKey("cases.id"), index=True),  # null: of the past, it rang nowhere
     Index("alarms_by_rule", "site", "device", "rule", "raised_at_ms"),
 )
@@ -103,6 +117,34 @@ Index(
     unique=True,
     sqlite_where=alarms.c.open,
     postgresql_where=alarms.c.open,
+)
+
+holds = Table(  # what people lay over alarms for a time: shelves, maintenance, work permits
+    "holds",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("what", String(10), nullable=False),
+    Column("site", String(63), nullable=False),
+    Column("device", String(63)),  # null: any, as in the next four
+    Column("rule", String(63)),
+    Column("grid", String(63)),
+    Column("building", String(40)),
+    Column("unit", String(40)),
+    Column("reason", String(200), nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("holder", String(200), nullable=False),
+    Column("one_shot", Boolean, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger, index=True),
+    Column("ended_by", String(80)),
+)
+
+floods = Table(  # sites with more new alarms than their operators can read
+    "floods",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("since_ms", BigInteger, nullable=False),
 )
 
 cases = Table(

@@ -44,7 +44,7 @@ def course(*events: Event, start: Standing | None = None) -> tuple[Standing, lis
     now, said = start or standing(), list[str]()
     for number, event in enumerate(events, 1):
         moved = happen(now, event, number)
-        now = replace(moved.standing, called=moved.standing.called or moved.calls)
+        now = replace(moved.standing, called=moved.standing.called or moved.standing.calls)
         said += [f"{one.event} {one.detail}".strip() for one in moved.said]
     return now, said
 
@@ -75,10 +75,10 @@ def test_what_came_back_by_itself_while_nobody_was_called_is_over_with_its_shelf
 def test_what_is_held_calls_somebody_when_the_permit_is_over() -> None:
     raised = happen(standing(latch=True), RAISED, 1).standing
     hidden = happen(raised, Suppress("permit p-1"), 1)
-    assert not hidden.calls
+    assert not hidden.standing.calls
     held = happen(hidden.standing, RETURNED, 2)
-    assert (held.standing.state, held.calls) == (S.LATCH_UNACK, False)
-    assert happen(held.standing, Unsuppress("permit p-1"), 3).calls
+    assert (held.standing.state, held.standing.calls) == (S.LATCH_UNACK, False)
+    assert happen(held.standing, Unsuppress("permit p-1"), 3).standing.calls
 
 
 def test_one_thing_that_hides_it_is_enough_and_it_rings_when_the_last_is_gone() -> None:
@@ -229,7 +229,7 @@ class WholeLife(RuleBasedStateMachine):
             return  # a running delay has no row and no line (rules.language.evaluation)
         before, self.at_ms = self.now, self.at_ms + 1
         moved = happen(before, event, self.at_ms)
-        self.now = replace(moved.standing, called=before.called or moved.calls)
+        self.now = replace(moved.standing, called=before.called or moved.standing.calls)
         if self.now.state is S.NORM:
             self.now = replace(self.now, called=False)
         changed = (before.state, before.overlays) != (self.now.state, self.now.overlays)

@@ -1,0 +1,76 @@
+"""What happens to an alarm, carried out: its events, its row, its lines, and its case if somebody must be called.
+
+Inside the caller's transaction, under the write lock. `rules.alarms.standing` and `rules.alarms.oversight` decide.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from messages.announcement import Place
+from messages.settings import Text
+from rules.alarms import holds, surroundings
+from rules.alarms.oversight import due
+from rules.alarms.standing import Event, Said, Standing, happen
+from rules.cases import case as cases
+from rules.cases.case import Situation
+from rules.records import AlarmState, Case
+from rules.store import rows
+from rules.store.rows import Line
+
+ACTOR = "rules"
+
+
+def carry(
+    connection: Connection, row: Row[Any], events: Iterable[Event], now_ms: int, *, look: bool = False, **more: Any
+) -> list[Line]:
+    """Let `events` happen to the alarm of `row` (as `alarms_with_cases` has it), one after the other.
+
+    `look`: and then what is around it, as when it is raised. `more`: further columns to write.
+    """
+    before = rows.standing_of(row)
+    now, said = _happened(before, events, now_ms)
+    case = rows.case_in(row)
+    if look and now.state is not AlarmState.NORM:
+        watched = surroundings.watched(row, now, **more)
+        around = surroundings.of_one(connection, watched, now_ms)
+        now, more_said = _happened(now, due(watched, around, now_ms), now_ms)
+        said += more_said
+        if case is None:
+            case = surroundings.parents_case(connection, now, around)
+    lines = [Line(one.event, row.id, case.id if case else None, one.actor, one.detail) for one in said]
+    if now.calls and case is None:
+        case = _called(connection, row, now_ms, **more)
+        lines = [Line(line.event, line.alarm, case.id, line.actor, line.detail) for line in lines]
+        lines.append(Line("case.registered", None, case.id, ACTOR))
+    rows.write_standing(connection, row.id, now, case, **more)
+    if before.overlays.shelved and now.overlays.shelved is None:
+        if before.overlays.shelved.one_shot or any(one.event == "alarm.unshelved" for one in said):
+            holds.end_shelf(connection, row, now_ms)
+    return lines
+
+
+def _happened(standing: Standing, events: Iterable[Event], now_ms: int) -> tuple[Standing, list[Said]]:
+    said: list[Said] = []
+    for event in events:
+        moved = happen(standing, event, now_ms)
+        standing = moved.standing
+        said += moved.said
+    return standing, said
+
+
+def _called(connection: Connection, row: Row[Any], now_ms: int, **more: Any) -> Case:
+    """A case of its own: somebody must go there."""
+    about = Situation(
+        site=row.site,
+        place=Place(**row.place),
+        kind=row.kind,
+        subject=row.device,
+        title=Text(**row.title),
+        level=more.get("level", row.level),
+        origin="alarm",
+    )
+    case = cases.opened(f"c-{row.id}", about, now_ms)
+    rows.insert_case(connection, case)
+    return case
