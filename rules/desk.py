@@ -1,6 +1,6 @@
 """What a person reads and does: the console's door to the rules' database, from a process of its own.
 
-An act reads the facts, lets `rules.cases.case` and `rules.alarms.condition` decide, and writes with its log lines in one
+An act reads the facts, lets `rules.cases.case` and `rules.alarms.standing` decide, and writes with its log lines in one
 transaction. The engine sees it in the log and tells the world. Calls block; they may come from any thread.
 """
 
@@ -12,8 +12,9 @@ from sqlalchemy import case as ranked
 from messages.alarm import Level
 from messages.announcement import OWN_MODEL
 from messages.ids import DeviceId
-from rules.alarms import condition as alarms
 from rules.alarms.condition import AlarmEvent
+from rules.alarms.moves import carry
+from rules.alarms.standing import Move
 from rules.cases import case as cases
 from rules.cases.case import Accept, Act, Arrive, Close
 from rules.records import ActionRefused, Alarm, Case, CaseState, EdgeState, LogEntry, Position, Pulse
@@ -163,19 +164,14 @@ class Desk:
             if (case := rows.case(connection, case_id)) is None:
                 raise ActionRefused("unknown", None)
             held = rows.alarms_of(connection, case_id)
-            active = any(rows.condition_of(row).state in alarms.ACTIVE for row in held)
+            active = any(rows.standing_of(row).active for row in held)
             done = cases.apply(case, act, at_ms, active=active)
             if done is case:
                 return done
             detail = act.outcome if isinstance(act, Close) else ""
             lines = [rows.Line(f"case.{done.state}", None, done.id, act.actor, detail)]
             rows.write_case(connection, done)
-            for row in held:
-                condition = rows.condition_of(row)
-                for event in _EVENTS[type(act)]:
-                    before, condition = condition, alarms.apply(condition, event, at_ms)
-                    if name := alarms.log_event(before, condition, event):
-                        lines.append(rows.Line(name, row.id, done.id, act.actor))
-                rows.write_condition(connection, row.id, condition, done)
+            for row in rows.alarms_of(connection, case_id):
+                lines += carry(connection, row, [Move(event, act.actor) for event in _EVENTS[type(act)]], at_ms)
             rows.append(connection, lines, at_ms)
             return done

@@ -141,7 +141,7 @@ class Alarm:
     """A line to draw for a channel that is compared with a number, in the channel's unit."""
     guards: bool = False
     """Lives hang on it: it can be neither shelved nor suppressed."""
-    overlays: Overlays = Overlays()  # noqa: RUF009 - frozen
+    overlays: Overlays = Overlays()
     occurrences: int = 1
     """How often it has begun since it was opened."""
     times: tuple[int, ...] = ()

@@ -1,19 +1,20 @@
 """What a finding does to its alarm: raise, clear, join, or go into history. Inside the transaction of its work.
 
 Only there, under the write lock, is it known how the alarm stands: a person may have acted a moment ago.
-`rules.alarms.condition` and `rules.cases.case` decide; this carries out.
+`rules.alarms.standing` and `rules.cases.case` decide; this carries out.
 """
 
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from messages.alarm import Level
 from messages.ids import DeviceId, SiteId
+from rules.alarms import chatter
 from rules.alarms import condition as alarms
-from rules.alarms.condition import AlarmEvent, Condition
+from rules.alarms.condition import AlarmEvent
+from rules.alarms.moves import carry
+from rules.alarms.standing import Abandon, Chatter, Event, Move
 from rules.cases import case as cases
-from rules.cases.case import Situation
 from rules.engine.work import Abandoned, Found
 from rules.language.evaluation import Cleared, Ended, Graver, Happened, Raised
 from rules.records import AlarmState
@@ -43,77 +44,122 @@ def abandon(connection: Connection, abandoned: Abandoned, now_ms: int) -> list[r
     query = rows.alarms_with_cases().where(*_of(abandoned.site, abandoned.device, abandoned.rule), db.alarms.c.open)
     if (row := connection.execute(query).one_or_none()) is None:
         return []
-    return _move(connection, row, AlarmEvent.RETURNED, now_ms, abandoned.why)
+    return carry(connection, row, [Abandon(abandoned.why)], now_ms)
 
 
 def _raise(connection: Connection, found: Found, change: Raised, now_ms: int) -> list[rows.Line]:
     if (row := _open_alarm(connection, found)) is not None:
         if change.late:
             return [_line("alarm.raised", row, f"late, again at {change.at_ms}")]
-        return _move(connection, row, AlarmEvent.RAISED, now_ms, "again", returned_at_ms=None)
+        return _again(connection, row, change.at_ms, now_ms)
     alarm_id = _id(found, change.at_ms)
     row = _alarm(connection, alarm_id)
     if row is None:
         return _new_alarm(connection, found, change, now_ms)
     if row.late and not change.late:  # it was thought to be over, and it still stands
-        return _stand(connection, alarm_id, found, row.level, now_ms)
+        return carry(connection, row, [Move(AlarmEvent.RAISED)], now_ms, look=True, late=False)
     return []  # an episode that is known from before
+
+
+def _again(connection: Connection, row: Row[Any], at_ms: int, now_ms: int) -> list[rows.Line]:
+    """Another occurrence of an open alarm."""
+    if rows.standing_of(row).active:
+        return []
+    times = chatter.noted(row.times, at_ms)
+    events: list[Event] = [Move(AlarmEvent.RAISED, detail="again")]
+    more = {"times": times, "occurrences": row.occurrences + 1, "since_ms": at_ms, "flapped_at_ms": now_ms}
+    chatters = chatter.chatters(times) and not rows.standing_of(row).overlays.chattering
+    if chatters:
+        seconds = (times[-1] - times[-chatter.TIMES]) // 1000
+        events.append(Chatter(f"{chatter.TIMES} times in {seconds} s"))
+    lines = carry(connection, row, events, now_ms, look=True, returned_at_ms=None, **more)
+    return lines + (_to_mend(connection, row, at_ms, now_ms) if chatters else [])
+
+
+def _to_mend(connection: Connection, chattering: Row[Any], at_ms: int, now_ms: int) -> list[rows.Line]:
+    """The device of a chattering alarm wants mending: an alarm of its own, one for each device."""
+    its = _of(chattering.site, chattering.device, chatter.RULE)
+    row = connection.execute(rows.alarms_with_cases().where(*its, db.alarms.c.open)).one_or_none()
+    if row is not None:
+        return _again(connection, row, at_ms, now_ms)
+    alarm_id = alarms.alarm_id(chattering.site, chattering.device, chatter.RULE, at_ms)
+    if _alarm(connection, alarm_id) is not None:
+        return []
+    same = ("site", "edge", "device", "kind", "place", "evidence", "channels")
+    connection.execute(
+        insert(db.alarms).values(
+            {name: chattering._mapping[name] for name in same}
+            | _fresh(alarm_id, at_ms, now_ms)
+            | {
+                "rule": chatter.RULE,
+                "level": chatter.level(guards=chattering.guards),
+                "title": chatter.TITLE.model_dump(),
+                "advice": chatter.ADVICE.model_dump(),
+            }
+        )
+    )
+    row = _alarm(connection, alarm_id)
+    assert row is not None
+    return carry(connection, row, [Move(AlarmEvent.RAISED)], now_ms, look=True, late=False)
 
 
 def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, now_ms: int) -> list[rows.Line]:
     alarm_id, device, rule = _id(found, change.at_ms), found.device, found.rule
-    level = change.level or rule.level
     title, advice = rule.told(change.evidence, device.place, device.id)
     connection.execute(
         insert(db.alarms).values(
-            id=alarm_id,
-            site=device.site,
-            edge=device.edge,
-            device=device.id,
-            kind=device.kind,
-            rule=rule.id,
-            level=level,
-            latch=rule.latch,
-            state=AlarmState.NORM,
-            open=False,
-            late=True,
-            raised_at_ms=change.at_ms,
-            changed_at_ms=now_ms,
-            known_at_ms=now_ms,
-            title=title.model_dump(),
-            advice=advice.model_dump() if advice else None,
-            place=device.place.model_dump(),
-            evidence=dict(change.evidence),
-            channels=list(rule.channels),
-            limits=rule.limits(),
+            _fresh(alarm_id, change.at_ms, now_ms)
+            | {
+                "site": device.site,
+                "edge": device.edge,
+                "device": device.id,
+                "kind": device.kind,
+                "rule": rule.id,
+                "level": change.level or rule.level,
+                "latch": rule.latch,
+                "title": title.model_dump(),
+                "advice": advice.model_dump() if advice else None,
+                "place": device.place.model_dump(),
+                "evidence": dict(change.evidence),
+                "channels": list(rule.channels),
+                "limits": rule.limits(),
+                "guards": rule.guards,
+                "version": rule.version,
+                "thresholds": dict(rule.settings),
+                "gathers": list(rule.gathers) or None,
+            }
         )
     )
     if change.late:
         return [rows.Line("alarm.raised", alarm_id, None, ACTOR, "late")]
-    return _stand(connection, alarm_id, found, level, now_ms)
+    row = _alarm(connection, alarm_id)
+    assert row is not None
+    return carry(connection, row, [Move(AlarmEvent.RAISED)], now_ms, look=True, late=False)
 
 
-def _stand(connection: Connection, alarm_id: str, found: Found, level: Level, now_ms: int) -> list[rows.Line]:
-    """An alarm that concerns somebody: it is active and has a case."""
-    device = found.device
-    about = Situation(
-        site=device.site,
-        place=device.place,
-        kind=device.kind,
-        subject=device.id,
-        title=found.rule.title,
-        level=level,
-        origin="alarm",
-    )
-    case = cases.opened(f"c-{alarm_id}", about, now_ms)
-    fresh = Condition(AlarmState.NORM, found.rule.latch, now_ms)
-    condition = alarms.apply(fresh, AlarmEvent.RAISED, now_ms)
-    rows.insert_case(connection, case)
-    rows.write_condition(connection, alarm_id, condition, case, late=False)
-    return [
-        rows.Line("alarm.raised", alarm_id, case.id, ACTOR),
-        rows.Line("case.registered", None, case.id, ACTOR),
-    ]
+def _fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
+    """What an alarm is before anything has happened to it."""
+    return {
+        "id": alarm_id,
+        "state": AlarmState.NORM,
+        "open": False,
+        "late": True,
+        "latch": False,
+        "raised_at_ms": at_ms,
+        "changed_at_ms": now_ms,
+        "known_at_ms": now_ms,
+        "limits": {},
+        "guards": False,
+        "annunciated": True,
+        "overlays": {},
+        "returned": False,
+        "occurrences": 1,
+        "times": [at_ms],
+        "since_ms": at_ms,
+        "flapped_at_ms": now_ms,
+        "version": "",
+        "thresholds": {},
+    }
 
 
 def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int) -> list[rows.Line]:
@@ -123,21 +169,19 @@ def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int) -
         if row is not None:  # of the past: only its level is written down
             connection.execute(update(db.alarms).where(db.alarms.c.id == row.id).values(level=change.level))
         return []
-    before = rows.condition_of(row)
-    after = alarms.apply(before, AlarmEvent.WORSENED, now_ms)
-    case = rows.alarm_of(row).case
-    worse = None if case is None else cases.tightened(case, change.level, now_ms)
     title, advice = found.rule.told(change.evidence, found.device.place, found.device.id)
-    told = {"title": title.model_dump(), "advice": advice.model_dump() if advice else None}
-    rows.write_condition(connection, row.id, after, worse, level=change.level, evidence=dict(change.evidence), **told)
-    if worse is not None and worse is not case:
+    more: dict[str, Any] = {"level": change.level, "evidence": dict(change.evidence), "title": title.model_dump()}
+    more["advice"] = advice.model_dump() if advice else None
+    if (case := rows.case_in(row)) and (worse := cases.tightened(case, change.level, now_ms)) is not case:
         rows.write_case(connection, worse)
-    return [_line("alarm.severity_changed", row, f"{row.level} -> {change.level}")]
+    words = f"{row.level} -> {change.level}"
+    return carry(connection, row, [Move(AlarmEvent.WORSENED, detail=words)], now_ms, look=True, **more)
 
 
 def _clear(connection: Connection, found: Found, change: Cleared, now_ms: int) -> list[rows.Line]:
     if (row := _open_alarm(connection, found)) is not None:
-        return _move(connection, row, AlarmEvent.RETURNED, now_ms, returned_at_ms=change.at_ms)
+        event = Move(AlarmEvent.RETURNED)
+        return carry(connection, row, [event], now_ms, look=True, returned_at_ms=change.at_ms, flapped_at_ms=now_ms)
     return _end(connection, found, change)
 
 
@@ -155,7 +199,7 @@ def _add_past(connection: Connection, found: Found, change: Happened, now_ms: in
     the present shows that it is over."""
     if (row := _open_alarm(connection, found)) is not None:
         if not change.over and row.returned_at_ms is not None and change.at_ms > row.returned_at_ms:
-            return _move(connection, row, AlarmEvent.RAISED, now_ms, "again", returned_at_ms=None)
+            return _again(connection, row, change.at_ms, now_ms)
         return [] if row.raised_at_ms <= change.at_ms else [_line("alarm.raised", row, f"late, also at {change.at_ms}")]
     ends = func.coalesce(db.alarms.c.returned_at_ms, db.alarms.c.raised_at_ms)
     covers = (db.alarms.c.raised_at_ms <= change.at_ms) & (ends >= change.at_ms)
@@ -163,20 +207,8 @@ def _add_past(connection: Connection, found: Found, change: Happened, now_ms: in
         return []
     lines = _new_alarm(connection, found, change, now_ms)
     if change.over and (row := _open_alarm(connection, found)) is not None:
-        lines += _move(connection, row, AlarmEvent.RETURNED, now_ms)
+        lines += carry(connection, row, [Move(AlarmEvent.RETURNED)], now_ms)
     return lines
-
-
-def _move(
-    connection: Connection, row: Row[Any], event: AlarmEvent, now_ms: int, detail: str = "", **more: Any
-) -> list[rows.Line]:
-    before = rows.condition_of(row)
-    after = alarms.apply(before, event, now_ms)
-    if after is before:
-        return []
-    rows.write_condition(connection, row.id, after, rows.alarm_of(row).case, **more)
-    name = alarms.log_event(before, after, event)
-    return [_line(name, row, detail)] if name else []
 
 
 def _open_alarm(connection: Connection, found: Found) -> Row[Any] | None:

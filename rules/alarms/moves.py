@@ -3,7 +3,7 @@
 Inside the caller's transaction, under the write lock. `rules.alarms.standing` and `rules.alarms.oversight` decide.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -15,7 +15,7 @@ from rules.alarms.oversight import due
 from rules.alarms.standing import Event, Said, Standing, happen
 from rules.cases import case as cases
 from rules.cases.case import Situation
-from rules.records import AlarmState, Case
+from rules.records import Case
 from rules.store import rows
 from rules.store.rows import Line
 
@@ -27,27 +27,36 @@ def carry(
 ) -> list[Line]:
     """Let `events` happen to the alarm of `row` (as `alarms_with_cases` has it), one after the other.
 
-    `look`: and then what is around it, as when it is raised. `more`: further columns to write.
+    `look`: and before and after them what is around it, so that no overlay is older or younger than the event. `more`:
+    further columns to write.
     """
     before = rows.standing_of(row)
-    now, said = _happened(before, events, now_ms)
+    now, said = before, list[Said]()
     case = rows.case_in(row)
-    if look and now.state is not AlarmState.NORM:
-        watched = surroundings.watched(row, now, **more)
-        around = surroundings.of_one(connection, watched, now_ms)
-        now, more_said = _happened(now, due(watched, around, now_ms), now_ms)
+    if look:
+        around = surroundings.of_one(connection, surroundings.watched(row, before, **more), now_ms)
+
+        def seen() -> list[Event]:
+            return due(surroundings.watched(row, now, **more), around, now_ms)
+
+        steps: tuple[Callable[[], Iterable[Event]], ...] = (seen, lambda: events, seen)
+    else:
+        steps = (lambda: events,)
+    for step in steps:
+        now, more_said = _happened(now, step(), now_ms)
         said += more_said
-        if case is None:
-            case = surroundings.parents_case(connection, now, around)
+    if look and case is None:
+        case = surroundings.parents_case(connection, now, around)
     lines = [Line(one.event, row.id, case.id if case else None, one.actor, one.detail) for one in said]
     if now.calls and case is None:
         case = _called(connection, row, now_ms, **more)
         lines = [Line(line.event, line.alarm, case.id, line.actor, line.detail) for line in lines]
         lines.append(Line("case.registered", None, case.id, ACTOR))
     rows.write_standing(connection, row.id, now, case, **more)
-    if before.overlays.shelved and now.overlays.shelved is None:
-        if before.overlays.shelved.one_shot or any(one.event == "alarm.unshelved" for one in said):
-            holds.end_shelf(connection, row, now_ms)
+    shelf = before.overlays.shelved
+    taken = any(one.event == "alarm.unshelved" for one in said)
+    if shelf and now.overlays.shelved is None and (shelf.one_shot or taken):
+        holds.end_shelf(connection, row, now_ms)
     return lines
 
 

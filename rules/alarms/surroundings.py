@@ -67,7 +67,9 @@ def _around(
     def where(*some: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
         return [one for one in some if one is not None]
 
-    edges = list(connection.execute(select(db.edges).where(*where(edge, ~(db.edges.c.online & db.edges.c.clock_trusted)))))
+    edges = list(
+        connection.execute(select(db.edges).where(*where(edge, ~(db.edges.c.online & db.edges.c.clock_trusted))))
+    )
     parents = select(db.alarms).where(
         *where(alarm, db.alarms.c.open, db.alarms.c.gathers.is_not(None), db.alarms.c.state.in_(ACTIVE))
     )
@@ -77,7 +79,9 @@ def _around(
     if edges or silent:  # else nobody asks who speaks of what
         alarmed = select(db.alarms.c.device).where(db.alarms.c.open)
         told = select(db.devices.c.site, db.devices.c.edge, db.devices.c.device)
-        for row in connection.execute(told.where(*where(device, db.devices.c.device.in_(alarmed) if device is None else None))):
+        for row in connection.execute(
+            told.where(*where(device, db.devices.c.device.in_(alarmed) if device is None else None))
+        ):
             tellers.setdefault((row.site, row.device), []).append(row.edge)
     return Around(
         holds=holds.lasting(connection, *where(hold)),
@@ -85,7 +89,9 @@ def _around(
         guessing={(row.site, row.edge) for row in edges if row.online},
         tellers=tellers,
         silent=silent,
-        parents=[Parent(row.id, row.site, row.rule, tuple(row.gathers), row.case) for row in connection.execute(parents)],
+        parents=[
+            Parent(row.id, row.site, row.rule, tuple(row.gathers), row.case) for row in connection.execute(parents)
+        ],
     )
 
 

@@ -103,7 +103,15 @@ def _take_status(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str
     guessed = found.at_ms is None or found.clock_trusted is False
     at_ms = now_ms if found.at_ms is None or guessed else max(0, min(found.at_ms, now_ms))
     by_edge = found.at_ms is not None
-    work.status(origin.site, origin.edge, online=found.online, at_ms=at_ms, now_ms=now_ms, by_edge=by_edge)
+    work.status(
+        origin.site,
+        origin.edge,
+        online=found.online,
+        at_ms=at_ms,
+        now_ms=now_ms,
+        by_edge=by_edge,
+        clock_trusted=found.clock_trusted is not False,
+    )
     if found.stream is None:
         return None
     return _said(work, (origin.site, origin.edge, found.stream), found.packs or 0, now_ms)

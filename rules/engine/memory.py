@@ -54,6 +54,7 @@ class Edge:
     online: bool
     since_ms: int
     last_reading_at_ms: int | None = None
+    clock_trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,15 +163,25 @@ class Work:
                 self._forget(site, device, rule, "there is no such rule for it any more")
 
     def status(
-        self, site: SiteId, edge: EdgeId, *, online: bool, at_ms: int, now_ms: int, by_edge: bool = True
+        self,
+        site: SiteId,
+        edge: EdgeId,
+        *,
+        online: bool,
+        at_ms: int,
+        now_ms: int,
+        by_edge: bool = True,
+        clock_trusted: bool = True,
     ) -> None:
         """An edge came, went, or said again that it is there. `by_edge`: in its own words, not in the broker's."""
         known = self._edge((site, edge))
         if known is None or known.online != online:
             last_ms = known.last_reading_at_ms if known else None
-            self.edges[site, edge] = Edge(online, at_ms, last_ms)
+            self.edges[site, edge] = Edge(online, at_ms, last_ms, clock_trusted)
             away = sum(not one.online for (of, _), one in {**self.facts.edges, **self.edges}.items() if of == site)
             self._own(site, own.site_device(site), own.site_announced(site), [own.site_said(site, away, now_ms)])
+        elif known.clock_trusted != clock_trusted:
+            self.edges[site, edge] = replace(known, clock_trusted=clock_trusted)
         link = self._device((site, own.ENGINE, own.link_of(edge)))
         said = own.link_said(edge, online=online, said_ms=at_ms if by_edge else None, now_ms=now_ms)
         self._own(site, own.link_of(edge), own.link_announced(edge, link.place if link else None), said)

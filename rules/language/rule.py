@@ -36,6 +36,8 @@ VERSION_BYTES = 6
 LEVELS: tuple[Level, ...] = ("red", "orange", "yellow", "blue")
 """From the gravest."""
 
+GATHERED = r"^[a-z0-9_]+\.([a-z0-9_]+|\*)$"
+
 _Name = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 
 
@@ -62,6 +64,10 @@ class Rule:
     """A Pi may carry it out by itself (docs/decisions/0023-reflexes-run-the-rules-own-step.md)."""
     shadow: bool
     """It is judged and written down, and calls nobody."""
+    guards: bool = False
+    """Lives hang on it, by itself or by its kind: nothing may silence its alarms (guarantee 9)."""
+    gathers: tuple[str, ...] = ()
+    """Other alarms of its site, "kind.rule" or "kind.*", that belong to it while it is active: they share its case."""
     raise_samples: int
     clear_samples: int
     """How many readings must say so, whatever the delay."""
@@ -172,6 +178,7 @@ class _RuleText(Settings):
     life_safety: bool = False
     reflex: bool = False
     shadow: bool = False
+    gathers: list[Annotated[str, StringConstraints(pattern=GATHERED)]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _grave_enough(self) -> Self:
@@ -374,6 +381,8 @@ def _made(
         life_safety=text.life_safety,
         reflex=text.reflex,
         shadow=text.shadow,
+        guards=text.life_safety or kind.guards_lives,
+        gathers=tuple(text.gathers),
         raise_samples=text.raise_samples,
         clear_samples=text.clear_samples,
         graver_when=tuple(graver_when),
@@ -384,7 +393,7 @@ def _made(
         keeps=tuple(keeps.values()),
         questions=tuple(questions.values()),
         plain=not any(one.timed for one in sentences) and text.raise_samples == text.clear_samples == 1,
-        written=_written(text, settings, kind.channels),
+        written=_written(text, settings, kind),
         **_bound(raise_when, clear_when, tuple(graver_when), values),
     )
 
@@ -409,15 +418,16 @@ def _digest(text: str, size: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
-def _written(text: _RuleText, settings: Mapping[str, Setting], channels: Mapping[str, Channel]) -> dict[str, Any]:
+def _written(text: _RuleText, settings: Mapping[str, Setting], kind: Kind) -> dict[str, Any]:
     """Plain data from which `rewritten` makes the same rule, when its file is long another."""
     return {
         "text": _as_toml(text.model_dump(mode="json", by_alias=True, exclude_unset=True)),
         "settings": {name: {"value": setting.value, "unit": setting.unit} for name, setting in settings.items()},
         "channels": {
             name: _as_toml(one.model_dump(mode="json", by_alias=True, exclude_unset=True))
-            for name, one in channels.items()
+            for name, one in kind.channels.items()
         },
+        "guards_lives": kind.guards_lives,
     }
 
 
@@ -436,7 +446,8 @@ def rewritten(
     text = _RuleText.model_validate(content["text"])
     channels = {key: Channel.model_validate(one) for key, one in content["channels"].items()}
     settings = {key: Setting(**one) for key, one in content["settings"].items()}
-    return _made(Kind(name=text.title, channels=channels), kind, name, text, settings, known, calendar)
+    of = Kind(name=text.title, guards_lives=content.get("guards_lives", False), channels=channels)
+    return _made(of, kind, name, text, settings, known, calendar)
 
 
 def mistake_at(

@@ -32,7 +32,7 @@ def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
                 (row.site, row.edge, row.device): device_of(row) for row in connection.execute(select(db.devices))
             },
             edges={
-                (row.site, row.edge): Edge(row.online, row.since_ms, row.last_reading_at_ms)
+                (row.site, row.edge): Edge(row.online, row.since_ms, row.last_reading_at_ms, row.clock_trusted)
                 for row in connection.execute(select(db.edges))
             },
             streams={
@@ -53,7 +53,9 @@ def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
 def commit(database: Database, work: Work, now_ms: int) -> None:
     """Write a work: all of it or nothing. Raises DatabaseAway."""
     with database.writing() as connection:
-        _replace(connection, db.devices, {key: _device_row(one) if one else None for key, one in work.devices.items()})
+        _replace(
+            connection, db.devices, {key: _device_row(one, work) if one else None for key, one in work.devices.items()}
+        )
         _replace(connection, db.silences, {key: _silence_row(key, ms) for key, ms in work.silent_from.items()})
         _replace(connection, db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()})
         _replace(
@@ -117,7 +119,7 @@ def device_of(row: Row[Any]) -> Device:
     )
 
 
-def _device_row(device: Device) -> dict[str, Any]:
+def _device_row(device: Device, work: Work) -> dict[str, Any]:
     return {
         "site": device.site,
         "device": device.id,
@@ -126,7 +128,13 @@ def _device_row(device: Device) -> dict[str, Any]:
         "model": device.model,
         "place": device.place.model_dump(),
         "settings": dict(device.settings),
+        "guards": _guards(device.kind, work.facts),
     }
+
+
+def _guards(kind: str, known: Facts) -> bool:
+    said = known.kinds.get(kind)
+    return (said is not None and said.guards_lives) or any(rule.guards for rule in known.rules.get(kind, ()))
 
 
 def _silence_row(key: TellerKey, from_ms: int | None) -> dict[str, Any] | None:
@@ -140,6 +148,7 @@ def _edge_row(key: tuple[str, str], edge: Edge) -> dict[str, Any]:
         "online": edge.online,
         "since_ms": edge.since_ms,
         "last_reading_at_ms": edge.last_reading_at_ms,
+        "clock_trusted": edge.clock_trusted,
     }
 
 

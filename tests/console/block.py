@@ -21,6 +21,8 @@ from messages.kind import load_kinds
 from messages.reading import Reading, Value
 from messages.settings import Text
 from rules.alarms import condition as machine
+from rules.alarms.moves import carry
+from rules.alarms.standing import Move
 from rules.cases.case import Situation, opened
 from rules.desk import Desk
 from rules.records import Alarm, AlarmState, EdgeState, Pulse
@@ -123,6 +125,16 @@ class Block:
             "evidence": found,
             "channels": list(found),
             "limits": limits or {},
+            "guards": kind == "gas_alarm",
+            "annunciated": True,
+            "overlays": {},
+            "returned": False,
+            "occurrences": 1,
+            "times": [at_ms],
+            "since_ms": at_ms,
+            "flapped_at_ms": at_ms,
+            "version": "",
+            "thresholds": {},
         }
         with self.database.writing() as connection:
             about = Situation(
@@ -151,12 +163,7 @@ class Block:
     def _apply(self, alarm: Alarm, event: machine.AlarmEvent) -> None:
         with self.database.writing() as connection:
             row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm.id)).one()
-            before = rows.condition_of(row)
-            after = machine.apply(before, event, self.now_ms)
-            rows.write_condition(connection, alarm.id, after, rows.alarm_of(row).case)
-            name = machine.log_event(before, after, event)
-            assert name
-            rows.append(connection, [rows.Line(name, alarm.id, None, "rules")], self.now_ms)
+            rows.append(connection, carry(connection, row, [Move(event)], self.now_ms), self.now_ms)
 
     def beat(self, *, last_reading_at_ms: int | None = None, hears: bool = True) -> None:
         """The engine's pulse, now."""
@@ -185,7 +192,8 @@ class Block:
         key = {"site": SITE, "edge": EdgeId(edge), "device": DeviceId(name)}
         with self.database.writing() as connection:
             connection.execute(
-                insert(db.devices), key | {"kind": "gas_alarm", "model": "m", "place": {}, "settings": {}}
+                insert(db.devices),
+                key | {"kind": "gas_alarm", "model": "m", "place": {}, "settings": {}, "guards": True},
             )
             connection.execute(insert(db.silences), key | {"from_ms": silent_from_ms})
 

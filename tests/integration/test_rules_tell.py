@@ -37,6 +37,7 @@ def database(tmp_path: Path) -> Database:
                 "model": "m",
                 "place": place,
                 "settings": {},
+                "guards": False,
             }
             connection.execute(insert(db.devices), row)
     return made
