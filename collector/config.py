@@ -9,12 +9,18 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from collector.intake.desk import Desk
+from collector.intake.devices import Devices
+from collector.quarantine.kept import Quarantine
 from collector.stores.base import Store
 from collector.stores.choose import check_address, open_store, without_password
 from messages.broker import Broker
 from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
 from messages.settings import Folder, Seconds, Settings, folders, read
+
+QUARANTINE = "quarantine.db"
+"""In the collector's folder."""
 
 
 class Web(Settings):
@@ -82,4 +88,15 @@ def load(path: Path) -> Configuration:
         group=written.group,
         web=written.web,
         broker=broker,
+    )
+
+
+def desk_of(configuration: Configuration) -> Desk:
+    """Its desk. Opens nothing."""
+    return Desk(
+        store=configuration.store,
+        quarantine=Quarantine(configuration.folder / QUARANTINE),
+        devices=Devices(configuration.folder / "devices.db"),
+        kinds=configuration.kinds,
+        retention_ms=configuration.retention_ms,
     )

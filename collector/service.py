@@ -20,14 +20,14 @@ from typing import TypeVar
 
 import structlog
 
-from collector.delivery import Announced, Delivery, Said, fates, receipts
-from collector.desk import Desk
-from collector.figures import Figures
-from collector.intake import Accepted, DeviceKey
-from collector.ledger import Ledger
-from collector.presence import Presence
+from collector.intake.delivery import Announced, Delivery, Said, fates, receipts
+from collector.intake.desk import Desk
+from collector.intake.judge import Accepted, DeviceKey
+from collector.intake.tally import Tally, tallied
 from collector.stores.base import StoreAway, StoreError
-from collector.tally import Tally, tallied
+from collector.watch.figures import Figures
+from collector.watch.ledger import Ledger
+from collector.watch.presence import Presence
 from messages import receipt, topics
 from messages.bus import Bus, Disconnected, Incoming, Refused
 from messages.receipt import Receipt
@@ -78,7 +78,9 @@ class Service:
         try:
             await self._done(self._desk_thread, self._desk.open)
             # it may have been killed with an announcement on disk, and what had waited for that still in quarantine
-            await self._done(self._desk_thread, partial(self._desk.take_again, list(self._desk.devices.known)))
+            await self._done(
+                self._desk_thread, partial(self._desk.take_again, list(self._desk.devices.known), self._clock_ms())
+            )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._forget_old(), name="retention")
                 while True:
@@ -182,9 +184,10 @@ class Service:
 
     async def _take_again(self, announced: Sequence[DeviceKey]) -> None:
         """What had waited in quarantine for these devices."""
-        found = await self._done(self._desk_thread, partial(self._desk.take_again, announced))
+        found = await self._done(self._desk_thread, partial(self._desk.take_again, announced, self._clock_ms()))
+        self.figures.taken_again(sum(fate.rejected is None for fate in found))
         for topic, one in receipts(found):
-            await self._receipt(topic, one)
+            await self._receipt(topic, one, retried=True)
 
     def _account(self, settled: Sequence[Delivery], tally: Tally) -> None:
         """Ledger and presence hear of it."""
@@ -203,15 +206,16 @@ class Service:
                 case Announced(device=device, announcement=None):
                     self.presence.forget(device)
 
-    async def _receipt(self, topic: str, one: Receipt) -> None:
-        """Until the broker has it, or won't.
+    async def _receipt(self, topic: str, one: Receipt, *, retried: bool = False) -> None:
+        """Until the broker has it, or won't. `retried`: the packs did not come again, we looked at them again.
 
         What the broker refuses, it refuses every time: that edge repeats its packs for as long as it lasts, and the
         others must not wait for it.
         """
         origin = topics.origin(topic)
         assert origin is not None
-        self.figures.doubled(self.ledger.settled((origin.site, origin.edge), one))
+        doubled = self.ledger.settled((origin.site, origin.edge), one, retried=retried)
+        self.figures.doubled(doubled)
         session = await self._outbox.up()
         while True:
             try:

@@ -1,11 +1,12 @@
-"""The collector's own pages, for programs and whoever looks after it: /metrics, /healthz, /readyz, /presence, /ledger.
+"""The collector's own pages, for programs and whoever looks after it: /metrics, /healthz, /readyz, /presence, /ledger,
+/quarantine.
 
 No reading and no secret is in them; all the same, `address` should stay on loopback or a network for monitoring.
 """
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from collector.stores.base import StoreError
 from messages.settings import ConfigError
 
 STOP_WITHIN_S = 1
@@ -32,6 +34,8 @@ class Windows:
     """Why the collector can't do its work now; empty if it can."""
     presence: Callable[[], Sequence[Mapping[str, object]]]
     ledger: Callable[[], Sequence[Mapping[str, object]]]
+    quarantine: Callable[[], Awaitable[Sequence[Mapping[str, object]]]]
+    """Counts by reason and device. Raises StoreError."""
 
 
 def app(windows: Windows) -> Starlette:
@@ -51,7 +55,13 @@ def app(windows: Windows) -> Starlette:
     async def ledger(_: Request) -> Response:
         return Response(orjson.dumps(windows.ledger()), media_type=JSON)
 
-    pages = (metrics, healthz, readyz, presence, ledger)
+    async def quarantine(_: Request) -> Response:
+        try:
+            return Response(orjson.dumps(await windows.quarantine()), media_type=JSON)
+        except StoreError as error:
+            return Response(f"{error}\n", 503, media_type="text/plain")
+
+    pages = (metrics, healthz, readyz, presence, ledger, quarantine)
     return Starlette(routes=[Route(f"/{page.__name__}", page) for page in pages])
 
 

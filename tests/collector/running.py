@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.config import load
-from collector.quarantine import Entry, Quarantine
+from collector.quarantine.kept import Entry, Quarantine
 from collector.stores.base import Store
 from messages import announcement as announcements
 from messages import pack, receipt, topics

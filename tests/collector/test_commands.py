@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from collector.commands import app, printable
+from collector.commands import app
 from collector.config import load
-from collector.delivery import Announced, Delivery
-from collector.devices import Devices
-from collector.intake import judge
-from collector.quarantine import Quarantine
+from collector.intake.delivery import Announced, Delivery
+from collector.intake.devices import Devices
+from collector.intake.judge import judge
+from collector.quarantine.commands import hex_rows, printable
+from collector.quarantine.kept import Quarantine
 from collector.stores.sqlite import SqliteStore
 from messages import topics
 from messages.settings import ConfigError
@@ -62,7 +63,13 @@ def test_check_says_what_the_configuration_means(config: Path) -> None:
 
 def test_the_list_has_every_message_with_its_reasons(config: Path) -> None:
     keep(config, packed(reading(), reading(at_ms=NOW_MS - 1)), b"\x1b[2Jno pack")
-    header, first, why, second, why_not = called("quarantine", "list", str(config)).output.splitlines()
+    lines = called("quarantine", "list", str(config)).output.splitlines()
+    counted, (header, first, why, second, why_not) = lines[:3], lines[4:]
+    assert [line.split() for line in counted] == [
+        ["MESSAGES", "RECORDS", "REASON", "DEVICE"],
+        ["1", "1", "malformed", "junmen/pi-1/?"],
+        ["1", "2", "unknown-device", "junmen/pi-1/gas-1"],
+    ]
     assert header.split() == ["ID", "ARRIVED", "(UTC)", "BYTES", "TOPIC"]
     assert first.split()[:2] == ["1", "2026-11-18T11:06:40Z"]
     assert first.endswith("gridcall/1/junmen/pi-1/readings")
@@ -78,7 +85,7 @@ def test_a_quarantine_without_messages_is_said_to_be_empty(config: Path) -> None
     assert called("quarantine", "list", str(config)).output == "the quarantine is empty\n"
 
 
-@pytest.mark.parametrize("words", [["list"], ["show", "1"], ["retry"]])
+@pytest.mark.parametrize("words", [["list"], ["show", "1"], ["retry"], ["drop", "1"]])
 def test_before_the_first_run_there_is_no_quarantine(config: Path, words: list[str]) -> None:
     command, *more = words
     result = called("quarantine", command, str(config), *more)
@@ -115,8 +122,56 @@ def test_retry_stores_what_is_good_by_now(config: Path) -> None:
     store.close()
 
 
+def test_the_list_can_be_of_one_reason_or_device(config: Path) -> None:
+    keep(config, packed(reading()), b"no pack")
+    listed = called("quarantine", "list", str(config), "--reason", "malformed").output
+    assert "unknown-device" not in listed
+    assert "malformed: not JSON" in listed
+    assert called("quarantine", "list", str(config), "--device", "gas-7").output == (
+        "nothing of that kind is in quarantine\n"
+    )
+
+
+def test_raw_bytes_come_as_they_came_and_what_is_no_text_is_shown_in_hexadecimal(config: Path) -> None:
+    payload = b"\x00\xffno text\n" + bytes(range(20))
+    keep(config, payload)
+    result = CliRunner().invoke(app, ["quarantine", "show", str(config), "1", "--raw"])
+    assert result.stdout_bytes == payload
+    shown = called("quarantine", "show", str(config), "1").output
+    assert "00000000  00 ff 6e 6f 20 74 65 78 74 0a 00 01 02 03 04 05  ..no text......." in shown
+    assert "bytes     30" in shown
+
+
+def test_a_hex_dump_says_every_byte() -> None:
+    payload = bytes(range(256)) + b"x"
+    rows = list(hex_rows(payload))
+    assert bytes.fromhex("".join(row[10:58] for row in rows)) == payload
+    assert [row[:8] for row in rows] == [f"{at:08x}" for at in range(0, 257, 16)]
+
+
+def test_messages_are_dropped_when_it_is_said_which(config: Path) -> None:
+    keep(config, packed(reading()), b"a", b"b", b"c")
+    for unclear in ([], ["--all", "2"]):
+        refused = called("quarantine", "drop", str(config), *unclear)
+        assert isinstance(refused.exception, ConfigError)
+        assert "which messages?" in str(refused.exception)
+    assert called("quarantine", "drop", str(config), "2", "3").output == "2 messages dropped\n"
+    assert called("quarantine", "drop", str(config), "--reason", "malformed").output == "1 messages dropped\n"
+    listed = CliRunner().invoke(app, ["quarantine", "list", str(config)])
+    assert listed.stdout.count("unknown-device: ") == 1
+    assert "3 were dropped by hand" in listed.stderr
+    assert called("quarantine", "drop", str(config), "--all").output == "1 messages dropped\n"
+
+
 def test_every_command_explains_itself() -> None:
-    for words in (["run"], ["check"], ["quarantine", "list"], ["quarantine", "show"], ["quarantine", "retry"]):
+    for words in (
+        ["run"],
+        ["check"],
+        ["quarantine", "list"],
+        ["quarantine", "show"],
+        ["quarantine", "retry"],
+        ["quarantine", "drop"],
+    ):
         assert "CONFIG" in called(*words, "--help").output
 
 

@@ -1,5 +1,5 @@
-from collector.delivery import Announced, Delivery, Fate, batches, fates, receipts
-from collector.intake import Accepted, PackId, Refused, judge, refused
+from collector.intake.delivery import Announced, Delivery, Fate, batches, fates, receipts
+from collector.intake.judge import Accepted, PackId, Refused, judge, refused
 from messages import topics
 from messages.ids import EdgeId, StreamId
 from messages.pack import Fault

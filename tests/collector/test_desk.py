@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.delivery import Fate, fates
-from collector.desk import ANNOUNCEMENT_LIMIT_BYTES, Desk, refusals
-from collector.devices import Devices
-from collector.intake import PackId
-from collector.quarantine import Quarantine
+from collector.intake.delivery import Announced, Fate, fates
+from collector.intake.desk import ANNOUNCEMENT_LIMIT_BYTES, Desk, refusals
+from collector.intake.devices import Devices
+from collector.intake.judge import FUTURE_LIMIT_MS, PackId
+from collector.quarantine.kept import Quarantine, Which
 from collector.stores.base import StoreRefused
 from collector.stores.sqlite import SqliteStore
 from messages import announcement as announcements
@@ -18,6 +18,7 @@ from messages.pack import Fault
 from tests.collector.block import BIN, EDGE, GAS, KINDS, NOW_MS, SITE, STREAM, announcement, faults, packed, reading
 
 READINGS = topics.readings(SITE, EDGE)
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
@@ -27,12 +28,13 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     opened.close()
 
 
-def at(folder: Path) -> Desk:
+def at(folder: Path, *, retention_ms: int | None = None) -> Desk:
     opened = Desk(
         store=SqliteStore(folder / "history.db"),
         quarantine=Quarantine(folder / "quarantine.db"),
         devices=Devices(folder / "devices.db"),
         kinds=KINDS,
+        retention_ms=retention_ms,
     )
     opened.open()
     return opened
@@ -71,7 +73,7 @@ def test_a_pack_that_came_before_its_announcement_is_stored_when_the_announcemen
     assert send(desk, READINGS, packed(reading(), reading("fill", 5.0, device=BIN), number=2)) == [fate(2)]
     assert stored(desk) == [BIN]
     announce(desk, GAS, announcement("gas_alarm"))
-    assert desk.take_again([(SITE, EDGE, GAS)]) == [fate(1), fate(2)]
+    assert desk.take_again([(SITE, EDGE, GAS)], NOW_MS) == [fate(1), fate(2)]
     assert stored(desk) == [BIN, GAS]
     assert [(pack.number, pack.readings) for pack in desk.store.packs(SITE, EDGE, STREAM, [(1, 2)])] == [(1, 1), (2, 2)]
     assert desk.quarantine.entries(0, 10) == []
@@ -83,7 +85,7 @@ def test_what_waits_survives_a_restart_between_announcement_and_taking_again(tmp
     announce(first, GAS, announcement("gas_alarm"))
     first.close()
     second = at(tmp_path)
-    assert second.take_again(list(second.devices.known)) == [fate(1)]
+    assert second.take_again(list(second.devices.known), NOW_MS) == [fate(1)]
     assert stored(second) == [GAS]
     second.close()
 
@@ -91,7 +93,7 @@ def test_what_waits_survives_a_restart_between_announcement_and_taking_again(tmp
 def test_a_pack_that_is_still_bad_stays_with_the_reasons_that_remain(desk: Desk) -> None:
     send(desk, READINGS, packed(reading(value=5000.0), reading("fill", 5.0, device=BIN)))
     announce(desk, GAS, announcement("gas_alarm"))
-    assert desk.take_again([(SITE, EDGE, GAS)]) == [fate(1, "out-of-range")]
+    assert desk.take_again([(SITE, EDGE, GAS)], NOW_MS) == [fate(1, "out-of-range")]
     (entry,) = desk.quarantine.entries(0, 10)
     assert faults(entry.reasons) == ["out-of-range", "unknown-device"]
 
@@ -100,7 +102,7 @@ def test_more_than_one_page_of_waiting_packs_is_taken_again(desk: Desk) -> None:
     for number in range(1, 251):
         send(desk, READINGS, packed(reading(at_ms=NOW_MS - number), number=number))
     announce(desk, GAS, announcement("gas_alarm"))
-    assert len(desk.take_again([(SITE, EDGE, GAS)])) == 250
+    assert len(desk.take_again([(SITE, EDGE, GAS)], NOW_MS)) == 250
     assert len(stored(desk)) == 250
 
 
@@ -116,9 +118,37 @@ def test_everything_can_be_taken_again_after_a_kind_was_corrected(desk: Desk, tm
         kinds={**KINDS, "gas_alarms": KINDS["gas_alarm"]},
     )
     corrected.open()
-    assert corrected.take_all_again() == [fate(1)]
+    assert corrected.take_all_again(NOW_MS) == [fate(1)]
     assert [entry.payload for entry in corrected.quarantine.entries(0, 10)] == [b"no pack at all"]
     corrected.close()
+
+
+def test_what_a_clock_that_ran_ahead_had_dated_is_taken_once_its_time_has_come(desk: Desk) -> None:
+    announce(desk, GAS, announcement("gas_alarm"))
+    ahead_ms = NOW_MS + 3_600_000
+    assert send(desk, READINGS, packed(reading(at_ms=ahead_ms), number=1)) == [fate(1, "in-the-future")]
+    assert desk.take_all_again(NOW_MS + 60_000) == [fate(1, "in-the-future")]
+    assert desk.take_all_again(ahead_ms - FUTURE_LIMIT_MS) == [fate(1)]
+    assert stored(desk) == [GAS]
+    assert desk.quarantine.entries(0, 10) == []
+
+
+def test_what_has_grown_too_old_in_quarantine_is_not_stored_for_a_moment(tmp_path: Path) -> None:
+    desk = at(tmp_path, retention_ms=DAY_MS)
+    send(desk, READINGS, packed(reading(at_ms=NOW_MS - DAY_MS + 1000)))
+    announce(desk, GAS, announcement("gas_alarm"))
+    assert desk.take_again([(SITE, EDGE, GAS)], NOW_MS + 2000) == [fate(1, "too-old")]
+    desk.close()
+
+
+def test_only_those_are_taken_again_that_are_asked_for(desk: Desk) -> None:
+    for number, device in ((1, GAS), (2, BIN)):
+        channel = "fill" if device == BIN else "gas_concentration"
+        send(desk, READINGS, packed(reading(channel, 5.0, device=device), number=number))
+    desk.devices.hear(Announced((SITE, EDGE, GAS), announcement("gas_alarm")))
+    desk.devices.hear(Announced((SITE, EDGE, BIN), announcement("waste_bin")))
+    assert desk.take_all_again(NOW_MS, Which(device=BIN)) == [fate(2)]
+    assert [entry.id for entry in desk.quarantine.entries(0, 10)] == [1]
 
 
 def test_a_withdrawn_device_is_unknown_and_keeps_its_history(desk: Desk) -> None:
@@ -157,7 +187,7 @@ def test_a_bad_announcement_lies_in_quarantine_and_changes_nothing(
 
 def test_an_old_announcement_in_quarantine_is_not_taken_again(desk: Desk) -> None:
     send(desk, topics.announcement(SITE, EDGE, GAS), b"no JSON")
-    desk.take_all_again()
+    desk.take_all_again(NOW_MS)
     assert len(desk.quarantine.entries(0, 10)) == 1
 
 
@@ -186,7 +216,7 @@ def test_a_mistake_of_ours_costs_one_message_and_is_kept_with_its_words(
     def broken(*_: object, **__: object) -> None:
         raise OverflowError("int too large to convert to float")
 
-    monkeypatch.setattr("collector.desk.judge", broken)
+    monkeypatch.setattr("collector.intake.desk.judge", broken)
     assert send(desk, READINGS, packed(reading())) == []
     (entry,) = desk.quarantine.entries(0, 10)
     assert entry.reasons[0].fault is Fault.MALFORMED

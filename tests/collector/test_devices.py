@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from collector import devices as devices_module
-from collector.delivery import Announced
-from collector.devices import Devices
+from collector.intake import devices as devices_module
+from collector.intake.delivery import Announced
+from collector.intake.devices import Devices
 from messages.ids import DeviceId
 from tests.collector.block import BIN, EDGE, GAS, OTHER_EDGE, SITE, announcement
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.intake import Accepted, PackId, Reason, Refused, grouped, judge
+from collector.intake.judge import Accepted, PackId, Reason, Refused, grouped, judge
 from collector.stores.base import PackRow
 from messages.ids import DeviceId, StreamId
 from messages.pack import LIMIT_BYTES, Fault

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ledger import GRACE_MS, MOST_GAPS, MOST_STREAMS, Account, Ledger, as_rows
+from collector.watch.ledger import GRACE_MS, MOST_GAPS, MOST_STREAMS, Account, Ledger, as_rows
 from messages import ranges
 from messages.ids import EdgeId, SiteId, StreamId
 from messages.receipt import Receipt, Rejected

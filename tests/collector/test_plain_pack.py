@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.delivery import Announced
-from collector.devices import Devices
-from collector.intake import Accepted, judge
-from collector.plain_pack import PlainPacks
+from collector.intake.delivery import Announced
+from collector.intake.devices import Devices
+from collector.intake.judge import Accepted, judge
+from collector.intake.plain_pack import PlainPacks
 from messages.ids import DeviceId
 from messages.pack import LIMIT_BYTES
 from messages.reading import Quality

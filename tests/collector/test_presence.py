@@ -1,7 +1,7 @@
 """Who is online, late, silent; whose clock is ahead."""
 
-from collector.presence import LATE_TIMES, SILENT_MS, SKEW_WINDOW_MS, Presence, as_rows
-from collector.tally import EdgeTally
+from collector.intake.tally import EdgeTally
+from collector.watch.presence import LATE_TIMES, SILENT_MS, SKEW_WINDOW_MS, Presence, as_rows
 from messages.ids import DeviceId, EdgeId, SiteId
 from tests.collector.block import KINDS, NOW_MS, announcement
 

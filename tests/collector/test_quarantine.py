@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.delivery import Delivery
-from collector.intake import Accepted, Reason, Refused
-from collector.quarantine import KEPT_BYTES, Quarantine
+from collector.intake.delivery import Delivery
+from collector.intake.judge import Accepted, Reason, Refused
+from collector.quarantine.kept import KEPT_BYTES, Quarantine, Which
 from collector.stores.base import StoreAway
 from messages import topics
 from messages.ids import EdgeId
@@ -83,6 +83,59 @@ def test_it_knows_what_waits_for_a_device_of_an_edge(tmp_path: Path) -> None:
     assert [entry.payload for entry in waiting] == [b"both", b"again"]
     assert [entry.payload for entry in quarantine.waiting((SITE, EDGE, GAS), waiting[0].id, 10)] == [b"again"]
     assert len(quarantine.waiting((SITE, EDGE, GAS), 0, 1)) == 1
+
+
+def mixed(path: Path) -> Quarantine:
+    quarantine = Quarantine(path / "quarantine.db")
+    quarantine.settle(
+        [
+            bad(b"1", unknown(GAS), unknown(BIN)),
+            bad(b"2", Reason(Fault.WRONG_UNIT, "ppm", GAS, records=7)),
+            bad(b"3", unknown(GAS), edge=OTHER_EDGE),
+            bad(b"4"),
+            bad(b"5", Reason(Fault.WRONG_UNIT, "ppm", BIN), unknown(GAS)),
+        ]
+    )
+    return quarantine
+
+
+@pytest.mark.parametrize(
+    ("which", "found"),
+    [
+        (Which(), [b"1", b"2", b"3", b"4", b"5"]),
+        (Which(ids=(2, 4, 99)), [b"2", b"4"]),
+        (Which(reason=Fault.UNKNOWN_DEVICE), [b"1", b"3", b"5"]),
+        (Which(device=GAS), [b"1", b"2", b"3", b"5"]),
+        (Which(device=GAS, reason=Fault.WRONG_UNIT), [b"2"]),
+        (Which(edge=OTHER_EDGE), [b"3"]),
+        (Which(edge=OTHER_EDGE, ids=(1, 2)), []),
+    ],
+)
+def test_entries_are_found_by_id_reason_edge_and_device_and_dropped_by_the_same(
+    tmp_path: Path, which: Which, found: list[bytes]
+) -> None:
+    quarantine = mixed(tmp_path)
+    assert [entry.payload for entry in quarantine.entries(0, 10, which)] == found
+    assert quarantine.drop(which) == len(found)
+    assert payloads(quarantine) == [each for each in (b"1", b"2", b"3", b"4", b"5") if each not in found]
+    assert quarantine.dropped_by_hand() == len(found)
+    assert quarantine.dropped() == 0
+    quarantine.close()
+
+
+def test_it_counts_messages_and_records_by_reason_and_device(tmp_path: Path) -> None:
+    quarantine = mixed(tmp_path)
+    counts = [(one.reason, one.edge, one.device, one.messages, one.records) for one in quarantine.counts()]
+    assert counts == [
+        (Fault.UNKNOWN_DEVICE, EDGE, GAS, 2, 2),
+        (Fault.MALFORMED, EDGE, None, 1, 1),
+        (Fault.UNKNOWN_DEVICE, EDGE, BIN, 1, 1),
+        (Fault.UNKNOWN_DEVICE, OTHER_EDGE, GAS, 1, 1),
+        (Fault.WRONG_UNIT, EDGE, BIN, 1, 1),
+        (Fault.WRONG_UNIT, EDGE, GAS, 1, 7),
+    ]
+    assert [one.messages for one in quarantine.counts(Which(edge=OTHER_EDGE))] == [1]
+    quarantine.close()
 
 
 def test_an_oversized_message_is_kept_in_part_with_its_true_size_and_waits_for_nothing(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """What a batch adds up to."""
 
-from collector.delivery import Announced, Delivery, Said
-from collector.intake import judge
-from collector.ledger import LATE_MS
-from collector.tally import tallied
+from collector.intake.delivery import Announced, Delivery, Said
+from collector.intake.judge import judge
+from collector.intake.tally import tallied
+from collector.watch.ledger import LATE_MS
 from messages import topics
 from messages.ids import DeviceId
 from messages.status import EdgeStatus

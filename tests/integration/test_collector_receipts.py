@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from collector.desk import Desk
-from collector.devices import Devices
-from collector.quarantine import Quarantine
+from collector.intake.desk import Desk
+from collector.intake.devices import Devices
+from collector.quarantine.kept import Quarantine
 from collector.service import SUBSCRIBE, Service
 from collector.stores.sqlite import SqliteStore
 from messages.bus import Bus

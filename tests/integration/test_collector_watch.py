@@ -12,13 +12,13 @@ from typing import Any
 import orjson
 import pytest
 
-from collector import own_device
-from collector.desk import Desk
-from collector.devices import Devices
-from collector.quarantine import Quarantine
+from collector.intake.desk import Desk
+from collector.intake.devices import Devices
+from collector.quarantine.kept import Quarantine
 from collector.service import SUBSCRIBE, Service
 from collector.stores.sqlite import SqliteStore
-from collector.watch import Watch
+from collector.watch import own_device
+from collector.watch.round import Watch
 from messages import pack, status, topics
 from messages.bus import Bus
 from messages.status import EdgeStatus, OutboxFigures

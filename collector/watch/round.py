@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import structlog
 
-from collector import own_device
-from collector.delivery import Announced
-from collector.desk import Desk
-from collector.ledger import Balance, EdgeKey
+from collector.intake.delivery import Announced
+from collector.intake.desk import Desk
 from collector.service import Service
 from collector.stores.base import StoreError
+from collector.watch import own_device
+from collector.watch.ledger import Balance, EdgeKey
 from messages import announcement as announcements
 from messages.announcement import Place
 from messages.ids import DeviceId
@@ -48,11 +48,13 @@ class Watch:
         self._service.figures.breaches.set(breaches)
         try:
             held_bytes, dropped = await self._service.on_desk(self._desk.quarantine.size)
+            counts = await self._service.on_desk(self._desk.quarantine.counts)
         except StoreError as error:
             log.warning("the quarantine can't be looked into", why=str(error))
         else:
             self._service.figures.quarantine_bytes.set(held_bytes)
             self._service.figures.quarantine_dropped.set(dropped)
+            self._service.figures.in_quarantine(counts)
 
     async def _balance(self, edge: EdgeKey) -> Balance:
         ledger = self._service.ledger

@@ -8,8 +8,8 @@ acknowledged.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from collector.delivery import Announced
-from collector.intake import DeviceKey
+from collector.intake.delivery import Announced
+from collector.intake.judge import DeviceKey
 from collector.stores.sqlite_file import SqliteFile
 from messages import announcement as announcements
 from messages.announcement import Announcement, AnnouncementError

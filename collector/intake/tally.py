@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from collector.delivery import Announced, Delivery, Said
-from collector.intake import Accepted, Refused
-from collector.ledger import LATE_MS, EdgeKey
+from collector.intake.delivery import Announced, Delivery, Said
+from collector.intake.judge import Accepted, Refused
+from collector.watch.ledger import LATE_MS, EdgeKey
 from messages.ids import DeviceId
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from collector.intake import Accepted, DeviceKey, PackId, Reason, Refused
+from collector.intake.judge import Accepted, DeviceKey, PackId, Reason, Refused
 from collector.stores.base import Batch, PackRow, Point
 from messages import topics
 from messages.announcement import Announcement

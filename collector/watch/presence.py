@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from collector.intake import DeviceKey, Known
-from collector.ledger import EdgeKey
-from collector.tally import EdgeTally
+from collector.intake.judge import DeviceKey, Known
+from collector.intake.tally import EdgeTally
+from collector.watch.ledger import EdgeKey
 from messages.kind import Kinds
 
 State = Literal["online", "late", "silent", "offline"]

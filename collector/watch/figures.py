@@ -3,6 +3,9 @@
 Counted per batch, not per reading, where that says the same.
 """
 
+from collections import Counter as Counts
+from collections.abc import Sequence
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -13,8 +16,10 @@ from prometheus_client import (
     generate_latest,
 )
 
-from collector.ledger import LATE_MS
-from collector.tally import Tally
+from collector.intake.tally import Tally
+from collector.quarantine.kept import Count
+from collector.watch.ledger import LATE_MS
+from messages.pack import Fault
 
 DELAYS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
@@ -34,6 +39,9 @@ class Figures:
         self._doubled = Counter(
             "gridcall_doubled_packs", "Packs that came again after they were settled", registry=registry
         )
+        self._taken_again = Counter(
+            "gridcall_taken_again_packs", "Packs that left the quarantine for the store", registry=registry
+        )
         self._late = Counter(
             "gridcall_late_readings", f"Readings older than {LATE_MS // 1000} s at their arrival", registry=registry
         )
@@ -48,6 +56,9 @@ class Figures:
         self.quarantine_bytes = Gauge("gridcall_quarantine_bytes", "What the quarantine holds", registry=registry)
         self.quarantine_dropped = Gauge(
             "gridcall_quarantine_dropped", "Messages that had to make room in quarantine", registry=registry
+        )
+        self._quarantine_records = Gauge(
+            "gridcall_quarantine_records", "Records that lie in quarantine", ["reason"], registry=registry
         )
         self.series = Gauge(
             "gridcall_series", "Channels of devices that were written since the start", registry=registry
@@ -94,6 +105,9 @@ class Figures:
     def doubled(self, packs: int) -> None:
         self._doubled.inc(packs)
 
+    def taken_again(self, packs: int) -> None:
+        self._taken_again.inc(packs)
+
     def receipt(self, answer: str) -> None:
         """ "taken" or "refused"."""
         self._receipts.labels(answer).inc()
@@ -103,6 +117,14 @@ class Figures:
 
     def store_failed(self) -> None:
         self._store_failures.inc()
+
+    def in_quarantine(self, counts: Sequence[Count]) -> None:
+        """What lies there now, by reason. The devices are on /quarantine: a label for each would have no bound."""
+        by_reason = Counts[str]()
+        for count in counts:
+            by_reason[count.reason.value] += count.records
+        for fault in Fault:
+            self._quarantine_records.labels(fault.value).set(by_reason[fault.value])
 
     def text(self) -> bytes:
         """As https://prometheus.io/docs/instrumenting/exposition_formats/ has it."""

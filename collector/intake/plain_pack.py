@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from collector.devices import Devices
-from collector.intake import FUTURE_LIMIT_MS, Accepted
+from collector.intake.devices import Devices
+from collector.intake.judge import FUTURE_LIMIT_MS, Accepted
 from collector.stores.base import PackRow, Point
 from messages import pack as packs
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId, is_identifier

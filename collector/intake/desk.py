@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from collector.delivery import Announced, Delivery, Fate, Said, batches, fates
-from collector.devices import Devices
-from collector.intake import (
+from collector.intake.delivery import Announced, Delivery, Fate, Said, batches, fates
+from collector.intake.devices import Devices
+from collector.intake.judge import (
     Accepted,
     DeviceKey,
     PackId,
@@ -22,8 +22,8 @@ from collector.intake import (
     refused,
     row,
 )
-from collector.plain_pack import PlainPacks
-from collector.quarantine import Entry, Quarantine
+from collector.intake.plain_pack import PlainPacks
+from collector.quarantine.kept import ALL, Entry, Quarantine, Which
 from collector.stores.base import Batch, PackRow, Point, Store, StoreRefused
 from messages import announcement as announcements
 from messages import status as statuses
@@ -97,25 +97,29 @@ class Desk:
         if bad := [delivery for delivery in settled if delivery.reasons]:
             self.quarantine.settle(bad)
 
-    def take_again(self, devices: Sequence[DeviceKey]) -> list[Fate]:
+    def take_again(self, devices: Sequence[DeviceKey], now_ms: int) -> list[Fate]:
         """What waited in quarantine for these devices to be announced. Raises StoreAway."""
         found: list[Fate] = []
         for device in devices:
-            found += self._take_again(partial(self.quarantine.waiting, device))
+            found += self._take_again(partial(self.quarantine.waiting, device), now_ms)
         return found
 
-    def take_all_again(self) -> list[Fate]:
-        """Every whole pack in quarantine, by today's kinds and devices. Raises StoreAway."""
-        return self._take_again(self.quarantine.entries)
+    def take_all_again(self, now_ms: int, which: Which = ALL) -> list[Fate]:
+        """Every whole pack among them, by the kinds, the devices and the time of now. Raises StoreAway.
 
-    def _take_again(self, entries_after: Callable[[int, int], list[Entry]]) -> list[Fate]:
+        By the time of now: what a clock that ran ahead had dated is taken once its time has come, and what has grown older
+        than the retention is too old.
+        """
+        return self._take_again(partial(self.quarantine.entries, which=which), now_ms)
+
+    def _take_again(self, entries_after: Callable[[int, int], list[Entry]], now_ms: int) -> list[Fate]:
         found: list[Fate] = []
         last = 0
         while entries := entries_after(last, TAKEN_AGAIN_AT_ONCE):
             last = entries[-1].id
             settled = self.store_all(
                 [
-                    self.judge(entry.topic, entry.payload, entry.received_at_ms)
+                    self.judge(entry.topic, entry.payload, now_ms)
                     for entry in entries
                     if entry.whole and _is_pack(entry.topic)  # an announcement that lay here is overtaken
                 ]

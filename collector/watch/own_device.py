@@ -3,7 +3,7 @@
 One device for each edge whose ledger it keeps. The collector is the "edge" of these devices: no edge may be called so.
 """
 
-from collector.ledger import Balance, EdgeKey
+from collector.watch.ledger import Balance, EdgeKey
 from messages import announcement, pack, topics
 from messages.announcement import OWN_MODEL, Announcement, Place
 from messages.ids import DeviceId, EdgeId

@@ -1,8 +1,8 @@
 """One pack, judged: which of its readings can be true, and why the others can't. Pure.
 
 A bad record costs itself, not its pack. A pack without one good reading is refused as a whole; so is one that can't
-be read, or that another edge signed. Judging is by the time of arrival, so that a pack that is judged again
-after a day in quarantine gets no other answer for having waited.
+be read, or that another edge signed. Judging is by the time that is given: of arrival, or of a retry, so that what a clock that
+ran ahead had dated can be taken once its time has come.
 
 Whether a store takes the good ones, and where the bad ones lie, is the desk's affair.
 """

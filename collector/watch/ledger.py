@@ -37,8 +37,8 @@ class Account:
     forgotten: int = 0
     """Packs below which nothing is looked for any more."""
 
-    def settled(self, receipt: Receipt) -> int:
-        """How many of its packs were settled before."""
+    def settled(self, receipt: Receipt, *, retried: bool = False) -> int:
+        """How many of its packs came again, having been settled before. `retried` ones did not come: we looked again."""
         again = 0
         for whole, parts in (
             (self.stored, receipt.stored),
@@ -49,6 +49,8 @@ class Account:
             while len(whole) > MOST_GAPS:
                 whole[:2] = [(whole[0][0], whole[1][1])]
                 self.forgotten = max(self.forgotten, whole[0][1])
+        if retried:
+            return 0
         self.doubled += again
         return again
 
@@ -83,9 +85,9 @@ class Ledger:
     def __init__(self) -> None:
         self.edges: dict[EdgeKey, EdgeAccount] = {}
 
-    def settled(self, edge: EdgeKey, receipt: Receipt) -> int:
-        """These packs have their fate; how many of them had it before."""
-        return self._stream(edge, receipt.stream).settled(receipt)
+    def settled(self, edge: EdgeKey, receipt: Receipt, *, retried: bool = False) -> int:
+        """These packs have their fate; how many of them had it before and came again."""
+        return self._stream(edge, receipt.stream).settled(receipt, retried=retried)
 
     def readings(self, edge: EdgeKey, *, stored: int, quarantined: int, late: int) -> None:
         account = self.edges.setdefault(edge, EdgeAccount())

@@ -1,19 +1,21 @@
 """What could not be stored, as it came, with the reasons: on disk before its receipt, bounded in bytes.
 
 One entry is one message; the same message again is the same entry. When the bound is reached the oldest go
-first, and their number is kept. A message above `KEPT_BYTES` is kept in part, which its true size shows.
+first, and their number is kept, as is the number of those that somebody dropped. A message above the limit of a pack is kept in
+part, which its true size shows.
 """
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.delivery import Delivery
-from collector.intake import DeviceKey, Reason
+from collector.intake.delivery import Delivery
+from collector.intake.judge import DeviceKey, Reason
 from collector.stores.sqlite_file import SqliteFile
-from messages.ids import DeviceId
+from messages.ids import DeviceId, EdgeId
 from messages.pack import LIMIT_BYTES, Fault
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -60,6 +62,49 @@ class Entry:
         return len(self.payload) == self.true_bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Entries by what they have in common; without anything, all. Reason and device must be those of one and the same reason."""
+
+    ids: Sequence[int] = ()
+    reason: Fault | None = None
+    edge: EdgeId | None = None
+    device: DeviceId | None = None
+
+    @property
+    def condition(self) -> tuple[str, tuple[object, ...]]:
+        """Of SQL, over `messages`, with its values."""
+        parts, values = ["1"], list[object]()
+        if self.ids:
+            parts.append("id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(self.ids)))
+        if self.edge is not None:
+            parts.append("edge = ?")
+            values.append(self.edge)
+        if self.reason is not None or self.device is not None:
+            parts.append(
+                "EXISTS (SELECT 1 FROM reasons WHERE message = messages.id"
+                " AND fault = coalesce(?, fault) AND device IS coalesce(?, device))"
+            )
+            values += [self.reason and self.reason.value, self.device]
+        return " AND ".join(parts), tuple(values)
+
+
+ALL = Which()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How much lies there for one reason, of one device of an edge; those are None where they could not be read."""
+
+    reason: Fault
+    site: str | None
+    edge: str | None
+    device: str | None
+    messages: int
+    records: int
+
+
 class Quarantine:
     """Every method raises StoreAway when the disk doesn't do what it should."""
 
@@ -87,12 +132,36 @@ class Quarantine:
             (Fault.UNKNOWN_DEVICE.value, name, site, edge, after, most),
         )
 
-    def entries(self, after: int, most: int) -> list[Entry]:
+    def entries(self, after: int, most: int, which: Which = ALL) -> list[Entry]:
         """The oldest first, those whose id is above `after`."""
-        return self._entries("SELECT * FROM messages WHERE id > ? ORDER BY id LIMIT ?", (after, most))
+        condition, values = which.condition
+        question = f"SELECT * FROM messages WHERE id > ? AND {condition} ORDER BY id LIMIT ?"  # noqa: S608 (ours alone)
+        return self._entries(question, (after, *values, most))
 
     def entry(self, number: int) -> Entry | None:
         return next(iter(self._entries("SELECT * FROM messages WHERE id = ?", (number,))), None)
+
+    def counts(self, which: Which = ALL) -> list[Count]:
+        """By reason and device, the most first. A message that is there for two reasons counts for both."""
+        condition, values = which.condition
+        question = (
+            "SELECT fault, site, edge, device, count(*), sum(records)"  # noqa: S608 (ours alone)
+            f" FROM reasons JOIN messages ON messages.id = reasons.message WHERE {condition}"
+            " GROUP BY fault, site, edge, device ORDER BY count(*) DESC, fault, site, edge, device"
+        )
+        with self._file.reading() as database:
+            return [
+                Count(reason=Fault(fault), site=site, edge=edge, device=device, messages=messages, records=records)
+                for fault, site, edge, device, messages, records in database.execute(question, values)
+            ]
+
+    def drop(self, which: Which) -> int:
+        """Forget them for good; how many there were."""
+        condition, values = which.condition
+        with self._file.writing() as database:
+            gone = database.execute(f"DELETE FROM messages WHERE {condition}", values).rowcount  # noqa: S608 (ours alone)
+            _add(database, "dropped by hand", gone)
+        return gone
 
     def size(self) -> tuple[int, int]:
         """Bytes that it holds, and messages that had to make room since it was made."""
@@ -102,8 +171,14 @@ class Quarantine:
 
     def dropped(self) -> int:
         """Messages that had to make room since the quarantine was made."""
+        return self._figure("dropped")
+
+    def dropped_by_hand(self) -> int:
+        return self._figure("dropped by hand")
+
+    def _figure(self, name: str) -> int:
         with self._file.reading() as database:
-            row = database.execute("SELECT value FROM figures WHERE name = 'dropped'").fetchone()
+            row = database.execute("SELECT value FROM figures WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
 
     def close(self) -> None:
@@ -134,9 +209,11 @@ class Quarantine:
             held -= cost_bytes
         if gone:
             database.executemany("DELETE FROM messages WHERE id = ?", gone)
-            database.execute(
-                "INSERT INTO figures VALUES ('dropped', ?1) ON CONFLICT DO UPDATE SET value = value + ?1", (len(gone),)
-            )
+            _add(database, "dropped", len(gone))
+
+
+def _add(database: sqlite3.Connection, figure: str, more: int) -> None:
+    database.execute("INSERT INTO figures VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = value + ?2", (figure, more))
 
 
 def _keep(database: sqlite3.Connection, delivery: Delivery) -> None:

@@ -1,0 +1,1 @@
+"""What the collector knows of itself and the edges: ledger, presence, figures."""
