@@ -22,6 +22,8 @@ AHEAD_MS = 60_000
 
 LIMIT_BYTES = 64 * 1024
 LONGEST_TEXT = 1000
+SHOWN = 40
+"""Characters of what a message says, in a complaint."""
 
 _ABSENT = object()
 
@@ -69,10 +71,17 @@ def read_channels(
             continue
         value = _value(found, channel, kind.channels[name].type)
         if value is None:
-            unread.append(f"{name}: {str(found)[:40]!r}")
+            unread.append(f"{name}: {shown(found)}")
         else:
             values[name] = value
     return values, unread
+
+
+def shown(found: object) -> str:
+    """What a message says, for a complaint. Of what has parts only that: it may be deeper than Python can print."""
+    if isinstance(found, dict | list):
+        return "an object" if isinstance(found, dict) else "an array"
+    return repr(str(found)[:SHOWN])
 
 
 def _at(content: Mapping[str, Any], path: str) -> Any:
@@ -89,6 +98,8 @@ def _at(content: Mapping[str, Any], path: str) -> Any:
 
 def _value(found: Any, channel: JsonChannel, wanted: str) -> Value | None:
     if channel.values is not None:
+        if isinstance(found, dict | list):
+            return None
         word = found if isinstance(found, str) else orjson.dumps(found).decode()
         return channel.values.get(word)
     if wanted == "boolean":

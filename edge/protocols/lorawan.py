@@ -15,7 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from edge.models.message import JsonChannel
-from edge.protocols.json_paths import AHEAD_MS, EARLIEST_MS, read_channels
+from edge.protocols.json_paths import AHEAD_MS, EARLIEST_MS, read_channels, shown
 from messages.kind import Kind
 from messages.reading import Value
 
@@ -125,9 +125,9 @@ def _optional_table(content: Mapping[str, Any], name: str) -> Mapping[str, Any] 
 
 
 def _eui(found: object) -> str:
-    text = str(found).lower()
+    text = found.lower() if isinstance(found, str) else ""
     if len(text) != 16 or any(digit not in "0123456789abcdef" for digit in text):
-        raise UplinkError(f"no DevEUI: {text[:40]!r}")
+        raise UplinkError(f"no DevEUI: {shown(found)}")
     return text
 
 
@@ -135,7 +135,7 @@ def _count(content: Mapping[str, Any], name: str) -> int:
     """A server leaves out what is 0."""
     found = content.get(name, 0)
     if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 2**32:
-        raise UplinkError(f"{name}: {str(found)[:40]!r} is no count")
+        raise UplinkError(f"{name}: {shown(found)} is no count")
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import quickjs
 
+from edge.protocols.json_paths import shown
 from edge.protocols.lorawan import CodecError
 
 TIME_LIMIT_S = 0.25
@@ -21,6 +22,8 @@ MEMORY_LIMIT_BYTES = 32 * 1024 * 1024
 STACK_LIMIT_BYTES = 256 * 1024
 RESULT_LIMIT = 64 * 1024
 """Characters."""
+MOST_ERRORS = 3
+"""Of those that a codec returns, as many are told."""
 
 _BEFORE = """
 "use strict";
@@ -86,7 +89,8 @@ def _content(answer: object) -> Mapping[str, Any]:
     if not isinstance(result, dict):
         raise CodecError("the codec returned no data")
     if errors := result.get("errors"):
-        raise CodecError(f"the codec says: {str(errors)[:200]}")
+        said = errors if isinstance(errors, list) else [errors]
+        raise CodecError(f"the codec says: {', '.join(map(shown, said[:MOST_ERRORS]))}")
     if not isinstance(data := result.get("data"), dict):
         raise CodecError("the codec returned no data")
     return data

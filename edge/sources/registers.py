@@ -61,7 +61,10 @@ def _value(channel: ModbusChannel, words: Sequence[int], wanted: str) -> Value |
     number = _number(channel, count)
     # as many digits as the registers hold, fewer than the noise of a product such as 3 * 0.1
     digits = 15 if channel.words > 2 else 12
-    return None if number is None else float(f"{number * channel.scale + channel.offset:.{digits}g}")
+    if number is None:
+        return None
+    scaled = float(f"{number * channel.scale + channel.offset:.{digits}g}")
+    return scaled if math.isfinite(scaled) else None
 
 
 def _number(channel: ModbusChannel, count: int) -> float | None:

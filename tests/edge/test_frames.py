@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.configuration.config import Device
-from edge.models.frame import FrameModel
+from edge.models.frame import LONGEST, FrameModel
 from edge.models.hj212 import Hj212Model
 from edge.models.product import load_models
 from edge.protocols import hj212
@@ -64,6 +64,41 @@ def test_whatever_comes_the_next_good_frame_is_read(pieces: list[bytes]) -> None
     for name, good in (("frame-bin-dfrobot-a02yyuw", bin_frame(600)), ("frame-level-maxbotix-mb7389", b"\rR1139\r")):
         values, _ = heard(name, *pieces, bytes(8), good)
         assert values[-1] == pytest.approx({"frame-bin-dfrobot-a02yyuw": 50.0}.get(name, 1.861))
+
+
+_CHANNELS = {"level": {"field": 0}, "spare": {"field": 1}}
+ANY_LINES = st.fixed_dictionaries(
+    {"terminator": st.sampled_from(["\r", "\n", "\r\n"])},
+    optional={
+        "prefix": st.sampled_from(["R", "$A,"]),
+        "separator": st.sampled_from([",", " "]),
+        "length": st.integers(1, 9),
+    },
+).map(lambda lines: {"lines": lines, "channels": _CHANNELS if "separator" in lines else {"level": {"field": 0}}})
+ANY_BYTES = st.builds(
+    lambda start, check, type_, order: {
+        "bytes": {"start": start, "length": 8, "check": check},
+        "channels": {"level": {"offset": 2, "type": type_, "byte_order": order, "scale": 0.1, "valid": [0, 9]}},
+    },
+    st.sampled_from(["FF", "42 4D", "00 00 00", "AA AA"]),
+    st.sampled_from(["sum8", "xor8", "sum16", "crc16-modbus", "none"]),
+    st.sampled_from(["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32"]),
+    st.sampled_from(["big", "little"]),
+)
+
+
+@given(ANY_LINES | ANY_BYTES, st.lists(st.binary(max_size=12) | st.sampled_from([b"R1,2\r\n", b"\xff" * 7, b"\0" * 9])))
+def test_whatever_a_product_file_says_of_frames_any_stream_is_read_to_its_end(
+    how: dict[str, object], pieces: list[bytes]
+) -> None:
+    model = FrameModel.model_validate({"protocol": "frame", "name": "", "source": "", "kind": "sewer_level", **how})
+    decoder = FrameDecoder(model)
+    decoder.begin()
+    for piece in pieces:
+        for measured in (each for frame in decoder.feed(piece) for each in frame):
+            assert measured.channel in model.channels
+            assert abs(measured.value) < float("inf")
+        assert len(decoder._held) <= LONGEST
 
 
 @pytest.mark.parametrize("text", ["+-5", "--5", "5e3", "1_0", "nan", "", ".", "+", "5.5.5", "٣", "1" * 17])
@@ -166,3 +201,41 @@ def test_whatever_comes_the_next_good_packet_is_read(pieces: list[bytes]) -> Non
     list(decoder.feed(bytes(1100)))
     assert [found.station for found in decoder.feed(REAL_TIME)] == [MN]
     assert len(decoder._held) < 8
+
+
+_FIELDS = [
+    "QN",
+    "ST",
+    "CN",
+    "PW",
+    "MN",
+    "Flag",
+    "PNUM",
+    "PNO",
+    "CP",
+    "DataTime",
+    "w00000-Rtd",
+    "w00000-Flag",
+    "w01018-Rtd",
+]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(_FIELDS),
+            st.text(st.characters(max_codepoint=126), max_size=24) | st.sampled_from([MN, "2011", "&&", "9" * 24]),
+        )
+        | st.just(("MN", MN)),
+        max_size=12,
+    ),
+    st.booleans(),
+)
+def test_whatever_a_sound_packet_says_it_is_read_or_counted(fields: list[tuple[str, str]], flagged: bool) -> None:
+    """A check that fits says nothing of what stands in it: whoever reaches the port can reckon one."""
+    listening = ear()
+    segment = ";".join(f"{name}={value}" for name, value in fields).replace("CP=", "CP=&&") + ";Flag=1" * flagged
+    readings, spoke, answers = listening.hear(packet(segment), NOW_MS)
+    assert all(reading.device == "outlet" and abs(float(reading.value)) < 1e20 for reading in readings)
+    assert bool(answers) <= bool(spoke)
+    assert len(list(Decoder().feed(answers))) == bool(answers), answers

@@ -1,8 +1,11 @@
 """What is shown to an installer, and what stands on the sheet."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.configuration.check import parse
 from edge.installer import sheet as sheets
@@ -65,6 +68,15 @@ def test_a_snapshot_survives_the_socket(plant: Plant) -> None:
     assert snapshots.load(snapshots.dump(now)) == now
     with pytest.raises(ValueError, match="not a snapshot"):
         snapshots.load(b'{"at_ms": 1}')
+
+
+@given(
+    st.binary(max_size=80)
+    | st.sampled_from(["lines", "devices", "at_ms"]).map(lambda name: b'{"%s": [1]}' % name.encode())
+)
+def test_whatever_comes_through_the_socket_is_a_snapshot_or_a_word(line: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        assert not snapshots.load(line).devices
 
 
 def test_the_table_shows_value_age_and_errors_in_both_languages(plant: Plant) -> None:

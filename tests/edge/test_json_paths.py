@@ -1,20 +1,24 @@
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.models.message import JsonModel
 from edge.models.product import load_models
+from edge.models.zigbee import ZigbeeModel
+from edge.protocols import zigbee2mqtt
 from edge.protocols.json_paths import AHEAD_MS, JsonError, Message, decode
 from messages.kind import load_kinds
 
 NOW_MS = 1_763_700_000_000
 KINDS = load_kinds()
+MODELS = load_models(KINDS)
 DOOR = KINDS["door_access"]
 BIN = KINDS["waste_bin"]
 
 
 def door() -> JsonModel:
-    model = load_models(KINDS)["json-door-controller"]
+    model = MODELS["json-door-controller"]
     assert isinstance(model, JsonModel)
     return model
 
@@ -90,3 +94,54 @@ def test_no_bytes_do_more_than_be_nonsense(payload: bytes) -> None:
         decode(payload, door(), DOOR, NOW_MS)
     except JsonError:
         pass
+
+
+@pytest.mark.parametrize("depth", [300, 1000, 100_000])
+@pytest.mark.parametrize("key", ["door", "forced", "ts"])
+def test_what_is_nested_too_deeply_to_be_printed_is_nonsense_like_any_other(depth: int, key: str) -> None:
+    payload = b'{"%s": %s%s}' % (
+        key.encode(),
+        b"[" * (depth // 2) + b'{"a":' * (depth // 2),
+        b"0" + b"}" * (depth // 2),
+    )
+    payload = payload[:-1] + b"]" * (depth // 2) + b"}"
+    try:
+        said = decode(payload, door(), DOOR, NOW_MS)
+    except JsonError:
+        assert depth > 1000
+    else:
+        assert (said.values, list(said.unread)) == ({}, [] if key == "ts" else [f"{_OF[key]}: an array"])
+
+
+_OF = {"door": "door_open", "forced": "forced"}
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("open"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["door", "forced", "tamper", "ts", "state", "data"]), JSON))
+def test_whatever_a_device_says_is_a_value_of_its_channel_or_named(content: dict[str, object]) -> None:
+    try:
+        payload = orjson.dumps(content)
+    except orjson.JSONEncodeError:
+        return
+    said = decode(payload, door(), DOOR, NOW_MS)
+    assert all(isinstance(value, bool) for value in said.values.values())
+    assert {name.partition(":")[0] for name in said.unread}.isdisjoint(said.values)
+    siren = MODELS["zigbee-switched-siren"]
+    assert isinstance(siren, ZigbeeModel)
+    assert set(decode(payload, siren, KINDS["siren"], NOW_MS).values) <= {"sounding"}
+
+
+@given(st.binary(max_size=100) | JSON.filter(lambda it: it == it).map(str).map(str.encode), st.booleans())
+def test_whatever_zigbee2mqtt_says_confirms_nothing_else(payload: bytes, on: bool) -> None:
+    siren = MODELS["zigbee-switched-siren"]
+    assert isinstance(siren, ZigbeeModel)
+    how = siren.commands["sound"]
+    wanted = zigbee2mqtt.wanted(how, on)
+    assert not zigbee2mqtt.says(payload, how.key, wanted)
+    assert not zigbee2mqtt.is_offline(payload) or payload == b"offline"
+    assert zigbee2mqtt.says(zigbee2mqtt.setting(how, wanted), how.key, wanted)

@@ -1,15 +1,23 @@
 """What network servers say that is no uplink, or nonsense; and what codecs may do, and may not."""
 
+import contextlib
+
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.protocols.lorawan import CodecError, Server, Uplink, UplinkError, topics, uplink
+from edge.models.lorawan import LorawanModel
+from edge.models.product import load_models
+from edge.protocols.lorawan import CodecError, Server, Uplink, UplinkError, channels, topics, uplink
 from edge.sources.codec import RESULT_LIMIT, decode
+from messages.kind import load_kinds
 
 NOW_MS = 1_763_700_002_000
 EUI = "24e124713b123456"
+KINDS = load_kinds()
+MODELS = load_models(KINDS)
+SERVERS: tuple[Server, ...] = ("chirpstack", "things-stack")
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,7 @@ def test_a_join_is_no_uplink(server: Server, message: dict[str, object]) -> None
     [
         (b"{", "not JSON"),
         (b"[]", "not a JSON object"),
+        (b'{"data": "", "deviceInfo": {"devEui": %s}}' % (b"[" * 1000 + b"]" * 1000), "no DevEUI: an array"),
         (b'{"data": ""}', "no deviceInfo"),
         (b'{"data": "", "deviceInfo": {"devEui": "x"}}', "no DevEUI: 'x'"),
         (b'{"data": "*", "deviceInfo": {"devEui": "24e124713b123456"}}', "no base64"),
@@ -142,6 +151,8 @@ def test_makers_codecs_of_every_form_run_as_they_are(form: str) -> None:
         (f"function decodeUplink(i) {{ return {{ data: 'x'.repeat({RESULT_LIMIT}) }} }}", "characters"),
         ("function decodeUplink(i) { return { errors: ['too short'] } }", "too short"),
         ("function decodeUplink(i) { return { data: { n: 10n } } }", "BigInt"),
+        ("function decodeUplink(i) { return { errors: ['too short', [[]]] } }", "an array"),
+        ("function decodeUplink(i) { return { errors: " + "[" * 200 + "]" * 200 + " } }", "an array"),
         ("function decodeUplink(i) { return null }", "no data"),
         ("function decodeUplink(i) { }", "returned nothing"),
         ("function decodeUplink(i) { return new Promise(() => {}) }", "no data"),
@@ -166,6 +177,26 @@ def test_what_is_no_number_is_nothing() -> None:
         "a": None,
         "c": 1,
     }
+
+
+def test_what_a_codec_nests_deeply_costs_its_channel() -> None:
+    nested = decode(
+        "function decodeUplink() { let a = 0; for (let n = 0; n < 1000; n++) a = [a]; return { data: { fill: a } } }",
+        b"",
+        1,
+        0,
+    )
+    model = MODELS["lorawan-bin-milesight-em310-udl"]
+    assert isinstance(model, LorawanModel)
+    said = channels({"distance": nested["fill"]}, model.channels, KINDS["waste_bin"])
+    assert (said.values, said.unread) == ({}, ("fill: an array",))
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_more_than_be_nonsense(message: bytes) -> None:
+    for server in SERVERS:
+        with contextlib.suppress(UplinkError):
+            uplink(message, server, NOW_MS)
 
 
 @settings(max_examples=50)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
 from edge.models.modbus import Table
-from edge.protocols.modbus import Fault, Garbled, Refused, Request, Values
+from edge.protocols.modbus import Fault, Garbled, Question, Refused, Request, Values, Write, Written
 from edge.protocols.modbus_rtu import Judge, Pace, encode
 
 REQUEST = Request(11, "holding", 0, 3)
@@ -19,7 +19,7 @@ def framed(body: bytes) -> bytes:
     return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
 
 
-def fed(request: Request, data: bytes, size: int) -> object:
+def fed(request: Question, data: bytes, size: int) -> object:
     judge = Judge(request)
     for start in range(0, len(data), size):
         if verdict := judge.feed(data[start : start + size]):
@@ -81,6 +81,24 @@ def test_whatever_comes_there_is_a_named_verdict(
     likely = bytes([unit, request.function, request.reply_pdu_bytes - 2, 0])[:head]  # else all noise ends at byte 1
     verdict = fed(request, likely + noise, size)
     assert verdict is None or isinstance(verdict, Values | Refused | Garbled)
+
+
+@given(
+    st.sampled_from(["coil", "holding"]),
+    st.integers(0, 0xFFFF),
+    st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=5),
+    st.booleans(),
+    st.integers(0, 8),
+    st.binary(max_size=20),
+)
+def test_nothing_but_its_own_confirmation_confirms_a_write(
+    table: Table, address: int, words: list[int], many: bool, head: int, noise: bytes
+) -> None:
+    write = Write(11, table, address, tuple(words if table == "holding" else [word & 1 for word in words]), many)
+    confirmation = framed(encode(write)[:6])
+    verdict = fed(write, confirmation[:head] + noise, 3)
+    assert verdict is None or isinstance(verdict, Written | Refused | Garbled)
+    assert isinstance(verdict, Written) == (confirmation[:head] + noise).startswith(confirmation)
 
 
 @given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=125))

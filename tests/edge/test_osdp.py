@@ -49,6 +49,16 @@ def test_inputs_and_tamper_are_contacts() -> None:
     assert said({"event": osdp.STATUS, "type": osdp.INPUTS, "report": b""}) == []
 
 
+@given(st.lists(st.tuples(st.binary(max_size=20), st.integers(0, 20_000)), max_size=20))
+def test_whatever_is_keyed_in_no_code_is_longer_than_a_code(presses: list[tuple[bytes, int]]) -> None:
+    keypad, at_ms = osdp.Keypad(), 0
+    for keys, later_ms in presses:
+        at_ms += later_ms
+        for keyed in keypad.press(keys, at_ms):
+            assert 0 < len(keyed) <= osdp.LONGEST_CODE
+            assert not {osdp.ENTER, osdp.CLEAR} & set(keyed)
+
+
 @given(
     st.dictionaries(st.sampled_from(["event", "type", "length"]), st.integers(0, 2**31)),
     st.binary(max_size=64),

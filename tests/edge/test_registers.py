@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.models.modbus import ModbusChannel
+from edge.models.modbus import WORDS, ModbusChannel
 from edge.sources import registers
 from messages.ids import DeviceId
 from messages.kind import Channel, Kind
@@ -84,6 +84,12 @@ def test_a_float_that_is_no_number_makes_no_reading(special: list[int]) -> None:
     assert value(special, type="float32") is None
 
 
+def test_a_number_that_scaling_makes_infinite_makes_no_reading() -> None:
+    largest = list(struct.unpack(">4H", struct.pack(">d", 1.7e308)))
+    assert value(largest, type="float64") == 1.7e308
+    assert value(largest, type="float64", scale=10.0) is None
+
+
 def test_a_value_that_the_device_cannot_measure_is_of_bad_quality() -> None:
     inside, outside = (read([raw], scale=0.1, valid=[0, 20]) for raw in (200, 201))
     assert inside
@@ -93,6 +99,22 @@ def test_a_value_that_the_device_cannot_measure_is_of_bad_quality() -> None:
 
 def test_a_channel_stands_where_its_address_is_in_the_reply() -> None:
     assert value([10, 11, 12], first=0x100, holding=0x102) == 12
+
+
+@given(
+    st.sampled_from([*WORDS, "bit", "text"]),
+    st.lists(st.integers(0, 0xFFFF), min_size=4, max_size=4),
+    st.sampled_from(["big", "little"]),
+    st.sampled_from(["big", "little"]),
+    st.floats(-1e300, 1e300, allow_nan=False).filter(bool),
+)
+def test_whatever_stands_in_the_registers_is_a_finite_value_or_none(
+    type_: str, raw: list[int], words: str, byte_order: str, scale: float
+) -> None:
+    more = {"bit": {"bit": 3}, "text": {"length": 4}}.get(type_, {})
+    wanted = {"bit": "boolean", "text": "text"}.get(type_, "number")
+    found = value(raw, wanted, type=type_, word_order=words, byte_order=byte_order, scale=scale, **more)
+    assert found is None or isinstance(found, bool | str) or math.isfinite(found)
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
