@@ -60,7 +60,7 @@ class Listener:
         async with self._bus as bus, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             async for message in bus.messages():
-                await self._deliver(self._heard(message), message.ack)
+                await self._deliver(self._safely_heard(message), message.ack)
         raise AssertionError("a bus never runs dry")
 
     async def act(self, device: DeviceId, command: str, value: Value | None) -> None:
@@ -85,6 +85,13 @@ class Listener:
             raise CannotAct(f"not confirmed in {CONFIRM_LIMIT_S:g} s; it may have been done") from error
         finally:
             waiting.remove((wanted, done))
+
+    def _safely_heard(self, message: Incoming) -> list[Reading]:
+        try:
+            return self._heard(message)
+        except Exception:  # left with the broker, it would come again for ever, and nothing after it
+            log.exception("a message fails by a mistake of ours, and is passed over", topic=message.topic)
+            return []
 
     def _heard(self, message: Incoming) -> list[Reading]:
         if device := self._publishers.get(message.topic):

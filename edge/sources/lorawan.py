@@ -59,7 +59,7 @@ class LorawanNetwork:
         async with self._bus as bus, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             async for message in bus.messages():
-                await self._deliver(await self._readings(message), message.ack)
+                await self._deliver(await self._safely_read(message), message.ack)
         raise AssertionError("a bus never runs dry")
 
     async def act(self, device: DeviceId, command: str, value: Value | None) -> None:
@@ -70,6 +70,13 @@ class LorawanNetwork:
         while True:
             session = await self._bus.up(session)
             self.vitals.is_open()
+
+    async def _safely_read(self, message: Incoming) -> list[Reading]:
+        try:
+            return await self._readings(message)
+        except Exception:  # left with the broker, it would come again for ever, and nothing after it
+            log.exception("a message fails by a mistake of ours, and is passed over", topic=message.topic)
+            return []
 
     async def _readings(self, message: Incoming) -> list[Reading]:
         now_ms = self._clock_ms()

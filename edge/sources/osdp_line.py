@@ -108,7 +108,7 @@ class OsdpLine:
         self._panel = panel = osdp_panel.panel(self._readers, port)
         panel.set_event_callback(self._happened)
         panel.set_command_completion_callback(self._completed)
-        online = 0
+        online, recall, loop = 0, osdp_panel.Recall(), asyncio.get_running_loop()
         while True:
             panel.refresh()
             port.check()
@@ -116,6 +116,7 @@ class OsdpLine:
                 self._say(online, now)
                 self._query(panel, now & ~online)
                 online = now
+            recall.look(panel, len(self._readers), online, loop.time())
             while self._events:
                 place, event = self._events.popleft()
                 await self._hear(place, event)

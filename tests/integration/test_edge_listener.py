@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import structlog
@@ -10,6 +11,8 @@ import structlog
 from edge.configuration.config import Device
 from edge.models.message import JsonModel
 from edge.models.product import load_models
+from edge.protocols import json_paths
+from edge.protocols.json_paths import Message
 from edge.sources.listener import Listener
 from messages.announcement import Announcement, Place
 from messages.bus import Bus
@@ -117,3 +120,30 @@ async def test_a_time_that_nobody_knows_makes_the_reading_uncertain(
                 await bus.publish(TOPIC, payload)
             (reading,), _ = await delivered.get()
             assert (reading.at_ms, reading.quality) == (NOW_MS, Quality.UNCERTAIN)
+
+
+@pytest.mark.parametrize("mistake", [False, True], ids=["nested too deeply", "a mistake of ours"])
+async def test_a_message_that_nobody_can_read_keeps_no_other_back(
+    mosquitto: MqttBroker, monkeypatch: pytest.MonkeyPatch, mistake: bool
+) -> None:
+    decode = json_paths.decode
+
+    def trips(payload: bytes, *more: Any) -> Message:
+        if b"[[" in payload:
+            raise IndexError("by a mistake of ours")
+        return decode(payload, *more)
+
+    if mistake:
+        monkeypatch.setattr("edge.protocols.json_paths.decode", trips)
+    async with device(mosquitto) as bus, listening(mosquitto) as delivered:
+        with structlog.testing.capture_logs() as said:
+            await bus.publish(TOPIC, b'{"door": ' + b"[" * 1000 + b"]" * 1000 + b"}")
+            await bus.publish(TOPIC, b'{"door": "open"}')
+            nothing, acknowledge = await delivered.get()
+            acknowledge()
+            readings, _ = await delivered.get()
+    assert (nothing, values(readings)) == ([], {"door_open": True})
+    expected = (
+        "a message fails by a mistake of ours, and is passed over" if mistake else "device sends what can't be read"
+    )
+    assert expected in [entry["event"] for entry in said]

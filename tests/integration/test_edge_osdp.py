@@ -45,6 +45,8 @@ class Reader:
         self._link = path
         self.told: list[dict[str, Any]] = []
         self._stopped = threading.Event()
+        self.spoil: list[Callable[[bytes], bytes]] = []
+        """What becomes of the next answers on the wire."""
         self._events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self.neighbours: list[Neighbour] = []
@@ -83,10 +85,10 @@ class Reader:
         return data
 
     def write(self, data: bytes) -> int:
-        try:
-            return os.write(self._near, data)
-        except OSError:
-            return len(data)
+        on_the_wire = self.spoil.pop()(data) if self.spoil else data
+        with contextlib.suppress(OSError):
+            os.write(self._near, on_the_wire)
+        return len(data)
 
     def flush(self) -> None:
         pass
@@ -306,6 +308,30 @@ async def test_readers_that_share_a_line_are_told_apart(port: Path) -> None:
         ]
     assert [command["command"] for command in second.told if command["command"] == osdp_sys.CMD_OUTPUT]
     assert not [command for command in first.told if command["command"] == osdp_sys.CMD_OUTPUT]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda frame: frame[:-1] + bytes([frame[-1] ^ 4]),
+        lambda frame: frame[:5] + bytes([frame[5] ^ 1]) + frame[6:],
+        lambda frame: b"",
+        lambda frame: bytes(range(40)),
+        lambda frame: frame[:-3],
+    ],
+    ids=["a bit of the check", "a bit of the number", "nothing", "noise", "a half"],
+)
+async def test_a_reader_whose_answer_was_damaged_is_back_in_seconds_and_keeps_its_cards(
+    port: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    with running(Reader(port, key=READERS_KEY)) as reader:
+        async with doors(port, door(READERS_KEY)) as heard:
+            await heard.online()
+            reader.spoil.append(damage)
+            while reader.spoil:
+                await asyncio.sleep(0.01)
+            reader.card(7)
+            await heard.until("card")
 
 
 async def provisioned(port: Path, *, key: bytes = READERS_KEY) -> Outcome:
