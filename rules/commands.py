@@ -42,9 +42,10 @@ app.add_typer(roster.app, name="roster")
 def run(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")]) -> None:
     """Watch the readings and raise alarms, until Ctrl-C.
 
-    Begins with whatever is there: a broker, a database or a history that is away is waited for.
+    Begins with whatever is there: a broker, a database or a history that is away is waited for. Rule files that change, or
+    SIGHUP, are read again; broken ones are refused, and the last good rules go on.
     """
-    configuration = load(config)
+    configuration = load(config, rules_may_fail=True)
     for note in configuration.notes:
         log.warning(note)
     asyncio.run(service.run(configuration, clock_ms=_clock_ms))

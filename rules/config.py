@@ -13,7 +13,8 @@ from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read, replacements
 from rules.language.calendar import Calendar, CalendarText
-from rules.language.rule import SHIPPED, Rules, load_rules, with_answers
+from rules.language.rule import SHIPPED, Rule, Rules
+from rules.rule_files import Look, RuleFiles
 from rules.store.database import located
 
 Retention = Annotated[Seconds, Field(gt=0)]
@@ -45,8 +46,11 @@ class Configuration:
     store: Store
     kinds: Kinds
     rules: Rules
-    rule_folders: tuple[Path, ...]
-    """Of the user's own rules."""
+    refused: str | None
+    """Why the rules can't be read; there are none then."""
+    files: RuleFiles
+    look: Look
+    """How the rule files lay there when they were read."""
     calendar: Calendar
     retention_s: float | None
     notes: tuple[str, ...]
@@ -58,8 +62,9 @@ class Configuration:
         return f"gridcall-{self.name}"
 
 
-def load(path: Path) -> Configuration:
-    """Reads the file, its kinds and its rules; opens nothing else. Raises ConfigError with file, line and field."""
+def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
+    """Reads the file, its kinds and its rules; opens nothing else. Raises ConfigError with file, line and field; of rules
+    that can't be read only if they may not fail: who runs may know better ones."""
     written, base = read(path, RulesFile), path.resolve().parent
     try:
         database = located(written.database, base)
@@ -73,15 +78,26 @@ def load(path: Path) -> Configuration:
     kinds = load_kinds(*folders(path, "kinds", written.kinds))
     own = folders(path, "rules", written.rules)
     calendar = written.calendar.calendar()
+    rule_files = RuleFiles(tuple(own), kinds, calendar)
+    look = rule_files.look()
+    rules, refused = dict[str, tuple[Rule, ...]](), None
+    try:
+        rules = rule_files.read()
+    except ConfigError as error:
+        if not rules_may_fail:
+            raise
+        refused = str(error)
     return Configuration(
         name=written.name,
         database=database,
         store=open_store(written.store, base=base),
         kinds=kinds,
-        rules=with_answers(load_rules(kinds, *own, calendar=calendar), kinds),
-        rule_folders=tuple(own),
+        rules=rules,
+        refused=refused,
+        files=rule_files,
+        look=look,
         calendar=calendar,
         retention_s=written.retention,
-        notes=tuple(replacements(SHIPPED, (file for folder in own for file in sorted(folder.glob("*.toml"))), "rules")),
+        notes=() if refused else tuple(replacements(SHIPPED, rule_files.own(), "rules")),
         broker=broker,
     )

@@ -6,6 +6,7 @@ while we were away comes before what became due.
 """
 
 import asyncio
+import signal
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -23,7 +24,9 @@ from rules.engine.intake import SUBSCRIPTIONS, Undecodable, take
 from rules.engine.memory import Facts, StreamKey
 from rules.engine.work import Work
 from rules.language.evaluation import Happened, Raised
-from rules.store import facts
+from rules.language.rule import Rules
+from rules.renewal import Renewal
+from rules.store import facts, versions
 from rules.store.clerk import Clerk
 from rules.store.database import Database, DatabaseDamaged, set_aside
 
@@ -49,9 +52,16 @@ async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
     clerk, reader = Clerk("rules-database"), Clerk("rules-history")
     try:
         database, known = await clerk.insist(lambda: _opened(config, clock_ms()))
-        log.info("ready", devices=len(known.devices), rules=sum(map(len, config.rules.values())))
+        if config.refused:
+            log.error("the rule files are refused; the rules that were good last are in force", why=config.refused)
+        log.info("ready", devices=len(known.devices), rules=sum(map(len, known.rules.values())))
         async with Bus(config.broker, config.client_id, subscribe=SUBSCRIPTIONS) as bus:
-            await Service(bus, database, known, config.store, clerk, reader, clock_ms).run()
+            service = Service(bus, database, known, config.store, clerk, reader, clock_ms)
+            changes = Renewal(config.files, config.look, service.adopt_rules)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changes.asked.set)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(service.run(), name="engine")
+                tasks.create_task(changes.run(known.rules), name="rule files")
     finally:
         reader.close()
         clerk.close()
@@ -71,7 +81,14 @@ def _opened(config: Configuration, now_ms: int) -> tuple[Database, Facts]:
 def _loaded(config: Configuration) -> tuple[Database, Facts]:
     database = Database(config.database)
     try:
-        return database, facts.load(database, config.kinds, config.rules)
+        rules: Rules = config.rules
+        if config.refused:
+            rules = config.files.answering(versions.last_good(database, config.kinds, config.calendar))
+            if not rules:
+                raise ConfigError(config.refused)
+        known = facts.load(database, config.kinds, rules, config.calendar)
+        versions.keep(database, rules)
+        return database, known
     except ValueError as error:
         raise ConfigError(f"database: {error}") from error
     except DatabaseDamaged:
@@ -109,19 +126,32 @@ class Service:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._look_for_lost_rules()
+        await self._renew()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat(), name="pulse")
             tasks.create_task(self._publisher.run(), name="publisher")
             tasks.create_task(self._catch_up(), name="catch-up")
             tasks.create_task(self._listen(), name="listener")
 
-    async def _look_for_lost_rules(self) -> None:
+    async def _renew(self) -> None:
+        """The rules may have changed while we were down."""
         async with self._turn:
             now_ms = self._clock_ms()
             work = Work(self._facts)
-            work.abandon_gone()
+            work.renew(now_ms)
             await self._write(work, now_ms)
+
+    async def adopt_rules(self, rules: Rules, said: str) -> None:
+        """Go by other rules from the next message on. What runs goes on by the rule that raised it."""
+        async with self._turn:
+            now_ms = self._clock_ms()
+            await self._clerk.insist(lambda: versions.keep(self._database, rules, said, now_ms))
+            self._facts.replace_rules(rules)
+            work = Work(self._facts)
+            work.renew(now_ms)
+            await self._write(work, now_ms)
+            running = sum(map(len, self._facts.bygone.values()))
+        log.info("the rules have changed", what=said, running_by_earlier_ones=running)
 
     async def _listen(self) -> None:
         try:

@@ -15,9 +15,9 @@ from messages.kind import Kinds
 from messages.reading import Reading, Value
 from rules.engine.neighbourhood import Counted, QuestionKey
 from rules.engine.stream import Stream
-from rules.language.evaluation import NEW, State
+from rules.language.evaluation import NEW, State, is_running
 from rules.language.neighbours import Whereabouts, whereabouts
-from rules.language.rule import Rule, Rules
+from rules.language.rule import Rule, Rules, with_answers
 
 if TYPE_CHECKING:
     from rules.engine.work import Work
@@ -65,6 +65,11 @@ class Watch:
     wake_at_ms: int | None = None
     edge: EdgeId | None = None
     """Who spoke last."""
+    version: str | None = None
+    """Of the rule that this is the state of."""
+
+
+NO_WATCHES: Mapping[StateKey, Watch] = {}
 
 
 @dataclass(slots=True)
@@ -73,6 +78,8 @@ class Facts:
 
     kinds: Kinds
     rules: Rules
+    earlier: Mapping[str, Rule] = field(default_factory=dict)
+    """Rules that were in force once, by their versions: what one of them raised it goes on judging until it is over."""
     devices: dict[TellerKey, Device] = field(default_factory=dict)
     edges: dict[EdgeKey, Edge] = field(default_factory=dict)
     streams: dict[StreamKey, Stream] = field(default_factory=dict)
@@ -87,6 +94,8 @@ class Facts:
     """Who has announced a device."""
     counted: dict[QuestionKey, Counted] = field(default_factory=dict)
     """Who counts for a question about the neighbourhood."""
+    bygone: dict[DeviceKey, dict[str, str]] = field(default_factory=dict)
+    """Which rules of a device still run in an earlier version, by their ids."""
     _timers: list[tuple[int, StateKey]] = field(default_factory=list)
     _bound: dict[TellerKey, tuple[Rule, ...]] = field(default_factory=dict)
 
@@ -98,6 +107,7 @@ class Facts:
             self.tellers.setdefault((site, device), set()).add(edge)
         self._timers = [(watch.wake_at_ms, key) for key, watch in self.watches.items() if watch.wake_at_ms is not None]
         heapq.heapify(self._timers)
+        self._note_bygone()
         for one in self.devices.values():
             for rule in self.rules_of(one) if self._answers(one.kind) else ():
                 watch = self.watches.get((one.site, one.id, rule.id))
@@ -108,7 +118,41 @@ class Facts:
     def _answers(self, kind: str) -> bool:
         return any(rule.answers for rule in self.rules.get(kind, ()))
 
-    def rules_of(self, device: Device) -> tuple[Rule, ...]:
+    def replace_rules(self, rules: Rules) -> None:
+        """Other rules are in force from now on. What runs stays as it was: `Work.renew` says what becomes of the rest."""
+        known = {rule.version: rule for some in self.rules.values() for rule in some if rule.written}
+        self.earlier = {**self.earlier, **known}
+        self.rules = rules
+        self._bound.clear()
+        self._note_bygone()
+
+    def _note_bygone(self) -> None:
+        current = {rule.version for some in self.rules.values() for rule in some}
+        self.bygone = {}
+        for (site, device, rule), watch in self.watches.items():
+            if watch.version is None or watch.version in current or watch.version not in self.earlier:
+                continue
+            if is_running(watch.state):
+                self.bygone.setdefault((site, device), {})[rule] = watch.version
+        needed = {version for versions in self.bygone.values() for version in versions.values()}
+        self.earlier = {version: rule for version, rule in self.earlier.items() if version in needed}
+        self.rules = with_answers(self.rules, self.kinds, self.earlier.values())
+
+    def rules_of(self, device: Device, fresh: Mapping[StateKey, Watch] = NO_WATCHES) -> tuple[Rule, ...]:
+        """The rules that judge it now, with its own settings: those of its kind, but for what runs in an earlier version.
+        `fresh`: what is newer than this memory."""
+        current = self.current_rules_of(device)
+        if not self.bygone or (versions := self.bygone.get((device.site, device.id))) is None:
+            return current
+        earlier = {}
+        for name, version in versions.items():
+            key = (device.site, device.id, name)
+            rule = self.earlier[version]
+            if rule.kind == device.kind and (fresh.get(key) or self.watches[key]).version == version:
+                earlier[name] = rule.for_device(device.settings)
+        return (*(earlier.pop(rule.id, rule) for rule in current), *earlier.values())
+
+    def current_rules_of(self, device: Device) -> tuple[Rule, ...]:
         """The rules of its kind, with its own settings."""
         key = (device.site, device.edge, device.id)
         if self.devices.get(key) is not device:
@@ -157,6 +201,10 @@ class Facts:
         for key, watch in work.watches.items():
             before = self.watches.get(key)
             self.watches[key] = watch
+            if self.bygone and (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != watch.version:
+                versions.pop(key[2], None)
+                if not versions:
+                    del self.bygone[key[:2]]
             if watch.wake_at_ms is not None and (before is None or before.wake_at_ms != watch.wake_at_ms):
                 heapq.heappush(self._timers, (watch.wake_at_ms, key))
         for teller in work.awaited:

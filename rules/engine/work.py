@@ -20,7 +20,7 @@ from rules.engine import stream as streams
 from rules.engine.memory import Device, Edge, EdgeKey, Facts, StateKey, StreamKey, TellerKey, Watch, where
 from rules.engine.neighbourhood import Counted, QuestionKey, around, largest
 from rules.engine.stream import Stream
-from rules.language.evaluation import NEW, NOBODY, Change, Timer, step
+from rules.language.evaluation import NEW, NOBODY, Change, Timer, is_running, renewed, step
 from rules.language.rule import Rule
 
 MOST_WAITING, MOST_WAITING_OF_EDGE = 10_000, 1_000
@@ -155,12 +155,26 @@ class Work:
             self.devices[teller] = self.silent_from[teller] = None
             self._abandon(before, f"{edge} has withdrawn the device")
 
-    def abandon_gone(self) -> None:
-        """After a start: rules that were taken away while we were down."""
-        for (site, device, rule), watch in self.facts.watches.items():
-            alive = any(known.id == rule for one in self._told(site, device) for known in self.facts.rules_of(one))
-            if watch.state != NEW and not alive:
-                self._forget(site, device, rule, "there is no such rule for it any more")
+    def renew(self, now_ms: int) -> None:
+        """After a start, or when other rules came into force: what runs goes on as it was, what doesn't is judged by the new
+        rules from now on, and what no rule is there for is given up."""
+        for (site, device, name), watch in self.facts.watches.items():
+            if watch.state is NEW or watch.state == NEW:
+                continue
+            known = (rule for one in self._told(site, device) for rule in self._rules_of(one) if rule.id == name)
+            if (rule := next(known, None)) is None:
+                self._forget(site, device, name, "there is no such rule for it any more")
+            elif watch.version != rule.version:
+                self.watches[site, device, name] = self._renewed(rule, watch, now_ms)
+
+    def _renewed(self, rule: Rule, watch: Watch, now_ms: int) -> Watch:
+        if watch.version is None or is_running(watch.state):  # what raised it is not known any more
+            return replace(watch, version=rule.version)
+        state = renewed(rule, watch.state, now_ms)
+        return Watch(state, state.live.look_at_ms, watch.edge, rule.version)
+
+    def _rules_of(self, device: Device) -> tuple[Rule, ...]:
+        return self.facts.rules_of(device, self.watches)
 
     def status(
         self,
@@ -197,7 +211,7 @@ class Work:
         if self._device(teller) != device:
             self.devices[teller] = device
         for reading in readings:
-            for rule in self.facts.rules_of(device):
+            for rule in self._rules_of(device):
                 self._step(device, rule, reading, reading.at_ms)
 
     def said(self, stream: StreamKey, number: int, now_ms: int) -> None:
@@ -236,7 +250,7 @@ class Work:
             newest[site, edge] = max(newest.get((site, edge), 0), at_ms)
             if reading.quality is not Quality.BAD:  # else a sensor that is broken would count as one that watches
                 spoke[teller] = max(spoke.get(teller, 0), at_ms)
-            for rule in self.facts.rules_of(device):
+            for rule in self._rules_of(device):
                 if reading.channel in rule.channels:
                     self._step(device, rule, reading, now_ms)
         for key, at_ms in newest.items():
@@ -253,7 +267,7 @@ class Work:
             site, device_id, rule_id = key
             watch = self._watch(key)
             told = sorted(self._told(site, device_id), key=lambda device: device.edge != watch.edge)
-            asked = ((device, rule) for device in told for rule in self.facts.rules_of(device) if rule.id == rule_id)
+            asked = ((device, rule) for device in told for rule in self._rules_of(device) if rule.id == rule_id)
             if (found := next(asked, None)) is None:  # the rule, or the device, is no longer what it was
                 self.watches[key] = Watch()
             elif found[1].silences and self._is_hidden(told):
@@ -273,7 +287,11 @@ class Work:
         answers = self._answers(device, rule) if rule.questions else NOBODY
         state, changes, wake_at_ms = step(rule, watch.state, event, now_ms, answers)
         if state is not watch.state or wake_at_ms != watch.wake_at_ms:
-            self.watches[key] = Watch(state, wake_at_ms, device.edge)
+            self.watches[key] = watch = Watch(state, wake_at_ms, device.edge, rule.version)
+            if rule.version in self.facts.earlier and not is_running(state):  # its time is over
+                current = (one for one in self.facts.current_rules_of(device) if one.id == rule.id)
+                successor = next(current, None)
+                self.watches[key] = self._renewed(successor, watch, now_ms) if successor else Watch()
         if rule.answers is not None:
             self._count(device, rule.answers, counts=state.live.raised_at_ms is not None)
         else:
@@ -295,7 +313,7 @@ class Work:
             known = self._counted(key)
             if device.id not in known:
                 continue
-            if any(rule.answers == key[1] for rule in self.facts.rules_of(device)):
+            if any(rule.answers == key[1] for rule in self._rules_of(device)):
                 self.counted[key] = {**known, device.id: where(device)}
             else:
                 self.counted[key] = {other: place for other, place in known.items() if other != device.id}
@@ -307,10 +325,11 @@ class Work:
         if not asked:
             return
         sites, questions = {site for site, _ in asked}, {question for _, question in asked}
-        asking = {
-            kind: [rule for rule in rules if any(one.key in questions for one in rule.questions)]
-            for kind, rules in self.facts.rules.items()
-        }
+        asking: dict[str, list[Rule]] = {}
+        for rules in (*self.facts.rules.values(), self.facts.earlier.values()):
+            for rule in rules:
+                if any(one.key in questions for one in rule.questions):
+                    asking.setdefault(rule.kind, []).append(rule)
         for site in sites if asking.get(own.SITE) else ():
             self._own(site, own.site_device(site), own.site_announced(site), ())
         for teller in {**self.facts.devices, **self.devices}:
@@ -318,7 +337,7 @@ class Work:
             if device is None or device.site not in sites or not asking.get(device.kind):
                 continue
             names = {rule.id for rule in asking[device.kind]}
-            for rule in self.facts.rules_of(device):
+            for rule in self._rules_of(device):
                 if rule.id in names:
                     self._step(device, rule, Timer(), now_ms)
 
@@ -372,9 +391,10 @@ class Work:
     def _abandon(self, before: Device, why: str) -> None:
         """The rules of what a device was, unless another edge still says that it is."""
         if all(device.kind != before.kind for device in self._told(before.site, before.id)):
-            for rule in self.facts.rules.get(before.kind, ()):
-                if self._watch((before.site, before.id, rule.id)).state != NEW:
-                    self._forget(before.site, before.id, rule.id, why)
+            current = (rule.id for rule in self.facts.rules.get(before.kind, ()))
+            for name in dict.fromkeys((*current, *self.facts.bygone.get((before.site, before.id), ()))):
+                if self._watch((before.site, before.id, name)).state != NEW:
+                    self._forget(before.site, before.id, name, why)
 
     def _forget(self, site: SiteId, device: DeviceId, rule: str, why: str) -> None:
         self.watches[site, device, rule] = Watch()

@@ -168,6 +168,19 @@ def step(
     return _open(rule, state._replace(past=past), changes), changes, _wake_at_ms(live)
 
 
+def is_running(state: State) -> bool:
+    """Something was raised, and is not over."""
+    return state.live.raised_at_ms is not None or state.open_since_ms is not None
+
+
+def renewed(rule: Rule, state: State, now_ms: int) -> State:
+    """What a rule knows that takes the place of one with another meaning: the last values, and of what was kept that which
+    it keeps too. It judges what stands now from now on, as soon as it is called with a Timer."""
+    seen = {channel: one for channel, one in state.live.seen.items() if channel in rule.channels}
+    kept = {keep.key: state.live.kept[keep.key] for keep in rule.keeps if keep.key in state.live.kept}
+    return State(Lane(seen, kept=kept, look_at_ms=now_ms)) if seen else NEW
+
+
 def _calm(rule: Rule, live: Lane, channel: str, newest: Seen, event: Reading) -> Lane | None:
     """The lane after one more good reading of a calm course, by far the commonest thing to happen; None: it turns."""
     at_ms, value = event.at_ms, event.value

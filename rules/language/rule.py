@@ -276,19 +276,22 @@ def _settings(content: _RuleFile) -> dict[str, Setting]:
     return {name: Setting(setting.value, setting.unit) for name, setting in content.settings.items()}
 
 
-def with_answers(rules: Rules, kinds: Kinds) -> dict[str, tuple[Rule, ...]]:
+def with_answers(rules: Rules, kinds: Kinds, more: Iterable[Rule] = ()) -> dict[str, tuple[Rule, ...]]:
     """The rules, and beside them what watches for the questions that some of them ask about the neighbourhood.
 
-    A device counts while its condition holds and for the window after it: that is a rule with an off-delay.
+    A device counts while its condition holds and for the window after it: that is a rule with an off-delay. `more`: rules
+    beside these that ask too.
     """
     every = dict(rules)
-    asked = {question.key: question for some in rules.values() for rule in some for question in rule.questions}
+    asking = (*(rule for some in rules.values() for rule in some), *more)
+    asked = {question.key: question for rule in asking for question in rule.questions}
     known = vocabulary(kinds, ()) if asked else {}
     for question in asked.values():
         for name in question.kinds:
             settings = {key: setting.value for key, setting in known[name].settings.items()}
             settings |= {key: value for rule in rules.get(name, ()) for key, value in rule.settings.items()}
-            every[name] = (*every.get(name, ()), _answer(question, name, kinds[name], settings))
+            if all(rule.answers != question.key for rule in every.get(name, ())):
+                every[name] = (*every.get(name, ()), _answer(question, name, kinds[name], settings))
     return every
 
 
@@ -405,7 +408,7 @@ def _version(
     meaning = {
         "kind": kind,
         "rule": name,
-        "text": text.model_dump(mode="json", by_alias=True, exclude={"title", "advice"}),
+        "text": text.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"title", "advice"}),
         "settings": {name: [setting.value, setting.unit] for name, setting in settings.items()},
         "channels": {
             name: [one.type, one.unit, one.event, one.interval_s, one.deadband] for name, one in channels.items()

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, InvalidatePoolError, Op
 from messages.settings import ConfigError
 from rules.store.tables import counters, metadata
 
-SCHEMA = 5
+SCHEMA = 6
 BUSY_TIMEOUT_MS = 5000
 """How long a writer waits for another one: far longer than any transaction of ours."""
 

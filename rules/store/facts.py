@@ -12,14 +12,15 @@ from rules.alarms import findings
 from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
 from rules.engine.stream import Stream
 from rules.engine.work import Work
+from rules.language.calendar import CHINA, Calendar
 from rules.language.evaluation import from_json, to_json
 from rules.language.rule import Rules
-from rules.store import rows
+from rules.store import rows, versions
 from rules.store import tables as db
 from rules.store.database import Database
 
 
-def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
+def load(database: Database, kinds: Kinds, rules: Rules, calendar: Calendar = CHINA) -> Facts:
     """Everything the engine knew when it last wrote."""
     with database.reading() as connection:
         waiting: dict[TellerKey, list[Reading]] = {}
@@ -28,6 +29,7 @@ def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
         return Facts(
             kinds,
             rules,
+            earlier=versions.earlier(connection, rules, kinds, calendar),
             devices={
                 (row.site, row.edge, row.device): device_of(row) for row in connection.execute(select(db.devices))
             },
@@ -40,7 +42,7 @@ def load(database: Database, kinds: Kinds, rules: Rules) -> Facts:
                 for row in connection.execute(select(db.streams))
             },
             watches={
-                (row.site, row.device, row.rule): Watch(from_json(row.state), row.wake_at_ms, row.edge)
+                (row.site, row.device, row.rule): Watch(from_json(row.state), row.wake_at_ms, row.edge, row.version)
                 for row in connection.execute(select(db.states))
             },
             waiting=waiting,
@@ -171,6 +173,7 @@ def _state_row(key: tuple[str, str, str], watch: Watch) -> dict[str, Any]:
         "state": to_json(watch.state),
         "wake_at_ms": watch.wake_at_ms,
         "edge": watch.edge,
+        "version": watch.version,
     }
 
 

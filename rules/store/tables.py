@@ -68,6 +68,18 @@ states = Table(
     Column("state", JSON, nullable=False),
     Column("wake_at_ms", BigInteger),  # the timer: when `step` wants to be called without a reading
     Column("edge", String(63)),  # who spoke last
+    Column("version", String(16)),  # of the rule that this is the state of
+)
+
+rule_versions = Table(  # the rules that are in force, and those that something still runs by
+    "rule_versions",
+    metadata,
+    Column("version", String(16), primary_key=True),
+    Column("kind", String(63), nullable=False),
+    Column("rule", String(63), nullable=False),
+    Column("position", Integer, nullable=False),  # in its file
+    Column("written", JSON, nullable=False),  # from which it can be made again
+    Column("in_force", Boolean, nullable=False),
 )
 
 alarms = Table(

@@ -279,7 +279,7 @@ def test_an_alarm_whose_rule_is_gone_returns_so_that_its_case_can_be_closed(room
         case _:
             room.facts = facts.load(room.database, KINDS, {})
             work = Work(room.facts)
-            work.abandon_gone()
+            work.renew(at(10))
             room.write(work, 10)
     assert room.the_alarm().state is AlarmState.LATCH_UNACK
     assert room.desk.log_of(room.the_alarm().id)[-1].detail
@@ -293,7 +293,7 @@ def test_a_start_with_the_same_rules_abandons_nothing(room: Room) -> None:
     room.hear(*tilt((0, 60.0)))
     room.start()
     work = Work(room.facts)
-    work.abandon_gone()
+    work.renew(at(10))
     assert work.empty
 
 

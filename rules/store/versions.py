@@ -1,0 +1,76 @@
+"""Rules in the database: those in force, and those that something still runs by though their file is another by now.
+
+So a restart judges a running alarm as the rule did that raised it, and an engine whose rule files are broken starts with the
+rules that were good last.
+"""
+
+from dataclasses import replace
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from messages.kind import Kinds
+from rules.language.calendar import CHINA, Calendar
+from rules.language.rule import Rule, Rules, rewritten, vocabulary
+from rules.store import rows
+from rules.store import tables as db
+from rules.store.database import Database
+
+ACTOR = "rules"
+
+
+def keep(database: Database, rules: Rules, said: str = "", now_ms: int = 0) -> None:
+    """These are in force. What nothing runs by any more goes. `said`: what is new in them, for the log. Raises DatabaseAway."""
+    entries = {
+        rule.version: {
+            "version": rule.version,
+            "kind": rule.kind,
+            "rule": rule.id,
+            "position": position,
+            "written": dict(rule.written),
+            "in_force": True,
+        }
+        for some in rules.values()
+        for position, rule in enumerate(some)
+        if rule.written
+    }
+    table = db.rule_versions
+    with database.writing() as connection:
+        running = select(db.states.c.version).where(db.states.c.version.is_not(None))
+        useless = table.c.version.not_in(running) & table.c.version.not_in(list(entries))
+        connection.execute(delete(table).where(or_(useless, table.c.version.in_(list(entries)))))
+        connection.execute(update(table).values(in_force=False))
+        if entries:
+            connection.execute(insert(table), list(entries.values()))
+        if said:
+            rows.append(connection, [rows.Line("rule.changed", None, None, ACTOR, said)], now_ms)
+
+
+def earlier(connection: Connection, rules: Rules, kinds: Kinds, calendar: Calendar = CHINA) -> dict[str, Rule]:
+    """Those that are kept and not among `rules`, by version. One that this software can't read any more is left out."""
+    current = {rule.version for some in rules.values() for rule in some}
+    return {rule.version: rule for rule in _kept(connection, kinds, calendar) if rule.version not in current}
+
+
+def last_good(database: Database, kinds: Kinds, calendar: Calendar = CHINA) -> dict[str, tuple[Rule, ...]]:
+    """The rules that were in force when the engine last ran, without the answers to their questions."""
+    with database.reading() as connection:
+        rules: dict[str, tuple[Rule, ...]] = {}
+        for rule in _kept(connection, kinds, calendar, in_force=True):
+            rules[rule.kind] = (*rules.get(rule.kind, ()), rule)
+        return rules
+
+
+def _kept(connection: Connection, kinds: Kinds, calendar: Calendar, *, in_force: bool = False) -> list[Rule]:
+    table = db.rule_versions
+    query = select(table).order_by(table.c.kind, table.c.position)
+    if in_force:
+        query = query.where(table.c.in_force)
+    known = vocabulary(kinds, ())
+    found = []
+    for row in connection.execute(query):
+        try:
+            rule = rewritten(row.kind, row.rule, row.written, known=known, calendar=calendar)
+            found.append(replace(rule, version=row.version))
+        except (ValueError, KeyError, TypeError):
+            continue  # its state is then judged by what is in force
+    return [rule for rule in found if rule.kind in kinds]
