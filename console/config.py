@@ -37,7 +37,7 @@ class Config(Settings):
     """One console. Paths are absolute, or relative to the file."""
 
     listen: Annotated[Listen, BeforeValidator(_listen)]
-    database: str
+    database: str = Field(repr=False)
     """The rules' database, as SQLAlchemy writes it."""
     store: Annotated[str, AfterValidator(check_address)]
     """The collector's history, as the collector writes it."""

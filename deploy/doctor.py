@@ -67,7 +67,13 @@ PACKAGES = {
     Role.DEMO: ("iotcore", "aiomqtt", "pymodbus", "fastapi", "sqlalchemy"),
     Role.DEV: ("pytest", "hypothesis", "mypy", "ruff", "playwright"),
 }
-PROGRAMS = {"mosquitto": "mosquitto", "influxd": "influxdb", "mbpoll": "mbpoll", "chromium": "chromium"}
+PROGRAMS = {
+    "mosquitto": "mosquitto",
+    "influxd": "influxdb",
+    "psql": "postgresql",
+    "mbpoll": "mbpoll",
+    "chromium": "chromium",
+}
 """Programs that only the tests and a server need, with their Debian packages."""
 
 

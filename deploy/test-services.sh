@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the real programs that the tests talk to: Debian's Mosquitto, InfluxDB, VictoriaMetrics, mbpoll, Chromium and a Chinese font.
+# Installs the real programs that the tests talk to: Debian's Mosquitto, InfluxDB, VictoriaMetrics, PostgreSQL, mbpoll, Chromium and a
+# Chinese font.
 # As root or with sudo that asks for no password; otherwise it says what is missing, and the tests say what they left out.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
@@ -7,6 +8,7 @@ wanted=""
 command -v mosquitto >/dev/null || wanted="$wanted mosquitto"
 command -v influxd >/dev/null || wanted="$wanted influxdb"
 command -v victoria-metrics >/dev/null || wanted="$wanted victoria-metrics"
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || wanted="$wanted postgresql"
 command -v mbpoll >/dev/null || wanted="$wanted mbpoll"
 command -v chromium >/dev/null || wanted="$wanted chromium"
 ldconfig -p | grep -q libatomic.so.1 || wanted="$wanted libatomic1" # Playwright's driver needs it

@@ -1,6 +1,6 @@
 """rules.toml: the settings of one rules engine. Relative paths in it start at its own folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +26,7 @@ class RulesFile(Settings):
     name: Identifier
     """Sets the MQTT client id, gridcall-<name>: one name per running engine, and always the same."""
     database: str
-    """Alarms, cases, the log: sqlite:///FILE."""
+    """Alarms, cases, the log: sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE."""
     store: Annotated[str, AfterValidator(check_address)]
     """The history that the collector writes, as the collector names it."""
     kinds: list[Folder] = Field(default_factory=list)
@@ -42,7 +42,8 @@ class Configuration:
     """What the engine runs by: absolute paths, rules that were checked, a store that has not connected yet."""
 
     name: str
-    database: str
+    database: str = field(repr=False)
+    """Its address, which may hold a password."""
     store: Store
     kinds: Kinds
     rules: Rules

@@ -28,7 +28,8 @@ from rules.language.rule import Rules
 from rules.renewal import Renewal
 from rules.store import facts, versions
 from rules.store.clerk import Clerk
-from rules.store.database import Database, DatabaseDamaged, set_aside
+from rules.store.database import Database, DatabaseDamaged
+from rules.store.sqlite import set_aside
 
 MESSAGES_AT_ONCE = 500
 BEAT_S = 1.0

@@ -37,3 +37,25 @@ def influxdb(tmp_path: Path) -> Iterator[services.Influx]:
 def victoria(tmp_path: Path) -> Iterator[services.Service]:
     with services.victoria(tmp_path / "victoria") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[services.PostgreSql]:
+    """One for all tests: it takes seconds to make."""
+    with services.postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql(postgresql_server: services.PostgreSql) -> Iterator[str]:
+    """The address of an empty database."""
+    with postgresql_server.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres", "initdb"))])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database of each sort that the rules write."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/rules.db"
+    return str(request.getfixturevalue("postgresql"))

@@ -2,16 +2,21 @@
 
 import contextlib
 import os
+import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import psycopg
 
 from messages.broker import Broker
 
@@ -20,14 +25,19 @@ PASSWORD = "a-password-for-tests"
 USERS = ("collector", "rules", "devices", "local", "junmen/pi-1", "junmen/pi-2")
 
 
+def _path() -> str:
+    """Debian keeps daemons in sbin, and PostgreSQL's programs in a folder for each version: off a user's PATH."""
+    versions = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    return ":".join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *versions))
+
+
 def missing_programs(wanted: tuple[str, ...]) -> list[str]:
-    """Those of `wanted` that this machine does not have. Debian keeps daemons in sbin, off a user's PATH."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
-    return [program for program in wanted if shutil.which(program, path=path) is None]
+    """Those of `wanted` that this machine does not have."""
+    return [program for program in wanted if shutil.which(program, path=_path()) is None]
 
 
 def program(name: str) -> str:
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    found = shutil.which(name, path=_path())
     assert found, f"{name} is not on this machine"
     return found
 
@@ -58,6 +68,7 @@ class Service:
     port: int
     log: Path
     environment: Mapping[str, str] | None = None
+    user: str | None = None
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -65,7 +76,7 @@ class Service:
             assert probe.connect_ex(("127.0.0.1", self.port)) != 0, f"port {self.port} is taken: a left-over answers"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, user=self.user
             )
         wait_for_port(self.port, self.process, self.log)
 
@@ -285,3 +296,79 @@ def victoria(folder: Path, *flags: str) -> Iterator[Service]:
         yield server
     finally:
         server.stop()
+
+
+@dataclass
+class PostgreSql(Service):
+    """Its superuser is `postgres`, with the password `PASSWORD`. SIGINT is its quick way to end; SIGTERM waits for clients."""
+
+    made: int = 0
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://postgres:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Until it lets clients in: it listens a little earlier."""
+        super().start()
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with contextlib.suppress(psycopg.OperationalError):
+                return self._run("SELECT 1")
+            time.sleep(0.02)
+        raise AssertionError(f"it lets nobody in: {self.log.read_text(errors='replace')[-2000:]}")
+
+    def stop(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """The address of a new, empty one, which goes with its connections afterwards."""
+        self.made += 1
+        name = f"test_{self.made}"
+        self._run(f"CREATE DATABASE {name}")
+        try:
+            yield self.url(name)
+        finally:
+            self._run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _run(self, statement: str) -> None:
+        with psycopg.connect(self.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[PostgreSql]:
+    """Debian's PostgreSQL, empty. It won't run as root, so root lends it to another user, who needs a folder outside root's own.
+
+    It doesn't wait for the disk: a test kills programs, not the machine.
+    """
+    user = ("postgres" if _exists("postgres") else "nobody") if os.getuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="gridcall-postgresql-") as name:
+        folder, port = Path(name), free_port()
+        (folder / "password").write_text(PASSWORD)
+        if user:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, user)
+        access = ("-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(folder / "password"))
+        texts = ("-E", "UTF8", "--locale", "C.UTF-8")
+        made = (program("initdb"), "--no-sync", *access, *texts, "-D", str(folder / "data"))
+        subprocess.run(made, check=True, capture_output=True, user=user, cwd=folder)
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+        command = [program("postgres"), "-D", str(folder / "data"), "-p", str(port), *words]
+        server = PostgreSql(command, port, folder / "postgresql.log", user=user)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True

@@ -1,4 +1,8 @@
-"""The tables of the rules' database. The types are SQLite's and PostgreSQL's alike. What the rows mean is the affair of who reads them."""
+"""The tables of the rules' database. The types are SQLite's and PostgreSQL's alike. What the rows mean is the affair of who reads them.
+
+Whoever changes a table here changes `migrations/versions/r0002.py` too, which brings older databases to it;
+`tests/rules/test_migration.py` fails while the two differ. Once 0002 is released, the next change begins 0003.
+"""
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
@@ -206,7 +210,7 @@ pulse = Table(
     Column("hears", Boolean, nullable=False),
 )
 
-counters = Table(  # "schema" of these tables; "life", random; last seq of the "log", and that which was "published"
+counters = Table(  # "life", random; last seq of the "log", and that which was "published"
     "counters",
     metadata,
     Column("name", String(20), primary_key=True),

@@ -17,7 +17,8 @@ from console.words import load_words
 from messages.kind import load_kinds
 from messages.settings import Text
 from rules.records import Position
-from rules.store.database import Database, set_aside
+from rules.store.database import Database
+from rules.store.sqlite import set_aside
 from tests.console.block import Block
 
 PATIENCE_S = 5

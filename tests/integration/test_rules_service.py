@@ -41,6 +41,7 @@ class Engine:
     """`gridcall rules run` in a folder of its own."""
 
     folder: Path
+    url: str
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,7 +68,7 @@ class Engine:
 
     @cached_property
     def database(self) -> Database:
-        return Database(f"sqlite:///{self.folder}/rules.db")
+        return Database(self.url)
 
     @property
     def desk(self) -> Desk:
@@ -76,11 +77,13 @@ class Engine:
 
 
 @contextlib.contextmanager
-def engine(broker: services.MqttBroker, folder: Path, more: str = "") -> Iterator[Engine]:
+def engine(broker: services.MqttBroker, folder: Path, more: str = "", url: str = "") -> Iterator[Engine]:
+    """`url`: its database, if not SQLite in `folder`."""
     folder.mkdir(exist_ok=True)
+    url = url or f"sqlite:///{folder}/rules.db"
     (folder / "rules.toml").write_text(
         f"""name = "rules-1"
-database = "sqlite:///rules.db"
+database = "{url}"
 store = "sqlite:history.db"
 {more}
 [broker]
@@ -89,7 +92,7 @@ username = "rules"
 password = "{services.PASSWORD}"
 """
     )
-    ours = Engine(folder)
+    ours = Engine(folder, url)
     try:
         yield ours
     finally:
@@ -228,11 +231,11 @@ async def _retained(broker: services.MqttBroker, ours: Engine) -> bytes:
 
 @pytest.mark.needs("mosquitto")
 async def test_killed_again_and_again_it_loses_no_alarm_and_doubles_none(
-    mosquitto: services.MqttBroker, tmp_path: Path
+    mosquitto: services.MqttBroker, database_url: str, tmp_path: Path
 ) -> None:
     count, kills = 60, 5
     devices = [f"gas-{number}" for number in range(count)]
-    with engine(mosquitto, tmp_path / "rules") as ours:
+    with engine(mosquitto, tmp_path / "rules", url=database_url) as ours:
         ours.start()
         await hearing(ours)
         async with edge(mosquitto) as bus:
@@ -391,6 +394,26 @@ async def test_it_waits_for_a_database_that_somebody_else_holds(mosquitto: servi
         await until(lambda: ours.desk.pulse(), "it goes on", ours)
         await until(lambda: "database is back" in ours.said() or None, "it says so", ours)
         assert ours.said().count("database is away") == 1
+
+
+@pytest.mark.needs("mosquitto", "postgres", "initdb")
+async def test_it_goes_on_when_a_database_server_that_died_is_back_and_nothing_was_lost(
+    mosquitto: services.MqttBroker, postgresql_server: services.PostgreSql, postgresql: str, tmp_path: Path
+) -> None:
+    with engine(mosquitto, tmp_path / "rules", url=postgresql) as ours:
+        ours.start()
+        await hearing(ours)
+        async with edge(mosquitto) as bus:
+            await announce(bus, "gas-1", "gas_alarm")
+            postgresql_server.kill()
+            try:
+                await send(bus, 1, reading("gas-1", "gas_concentration", 30.0, now_ms()))
+                await until(lambda: "database is away" in ours.said() or None, "it says so", ours)
+            finally:
+                postgresql_server.start()
+            await until(lambda: alarms(ours), "the alarm", ours)
+        await until(lambda: "database is back" in ours.said() or None, "it says so", ours)
+        assert services.PASSWORD not in ours.said()
 
 
 @pytest.mark.needs("mosquitto")

@@ -9,6 +9,7 @@ from messages.reading import Reading, Value
 from rules.desk import Desk
 from rules.engine.memory import Facts
 from rules.engine.work import Work
+from rules.language.rule import Rules
 from rules.records import Alarm
 from rules.store import facts
 from rules.store.database import Database
@@ -27,6 +28,9 @@ class Room:
     """`hear` and `wake` work as the service does: a work, a transaction, and the facts adopt it."""
 
     folder: Path
+    url: str = ""
+    """SQLite in `folder` unless told."""
+    rules: Rules = field(default_factory=lambda: ALL_RULES)
     database: Database = field(init=False)
     facts: Facts = field(init=False)
 
@@ -37,8 +41,8 @@ class Room:
         """As after a kill: nothing survives but the database."""
         if hasattr(self, "database"):
             self.database.close()
-        self.database = Database(f"sqlite:///{self.folder}/rules.db")
-        self.facts = facts.load(self.database, KINDS, ALL_RULES)
+        self.database = Database(self.url or f"sqlite:///{self.folder}/rules.db")
+        self.facts = facts.load(self.database, KINDS, self.rules)
 
     @property
     def desk(self) -> Desk:

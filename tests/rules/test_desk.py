@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,14 @@ from tests.rules.room import EDGE, PLACE, SITE, Room
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
-    room = Room(tmp_path)
+def room(database_url: str, tmp_path: Path) -> Iterator[Room]:
+    room = Room(tmp_path, database_url)
     room.announce("gas-1", "gas_alarm")
     room.announce("cover-1", "manhole_cover")
     room.announce("sewer-1", "sewer_level", depth=2.0)
     room.announce("door-1", "door_access")
-    return room
+    yield room
+    room.database.close()
 
 
 def leak(room: Room, at_s: float = 0) -> Case:
@@ -237,18 +239,19 @@ def test_an_empty_database_has_no_alarms_and_no_pulse(tmp_path: Path) -> None:
     )
 
 
-def test_of_many_who_accept_at_once_one_has_it_and_all_learn_who(room: Room, tmp_path: Path) -> None:
+def test_of_many_who_accept_at_once_one_has_it_and_all_learn_who(room: Room) -> None:
     case = leak(room)
     people = [f"worker-{number}" for number in range(8)]
     start, taken, refused = threading.Barrier(len(people)), list[Case](), list[ActionRefused]()
 
     def accept(actor: str) -> None:
-        desk = Desk(Database(f"sqlite:///{tmp_path}/rules.db"))  # a connection of one's own, as in another process
+        database = Database(room.url)  # a connection of one's own, as in another process
         start.wait()
         try:
-            taken.append(desk.accept(case.id, actor=actor, at_ms=at(5)))
+            taken.append(Desk(database).accept(case.id, actor=actor, at_ms=at(5)))
         except ActionRefused as refusal:
             refused.append(refusal)
+        database.close()
 
     threads = [threading.Thread(target=accept, args=(actor,)) for actor in people]
     for thread in threads:

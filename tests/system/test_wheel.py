@@ -80,3 +80,6 @@ def test_our_packages_come_from_our_wheel(pi: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in shipped.glob("*.toml")) == sorted(
         path.name for path in (ROOT / "edge/models").glob("*.toml")
     )
+    steps = "rules/store/migrations/versions"
+    installed = sorted(path.name for path in (shipped.parent.parent / steps).glob("*.py"))
+    assert installed == sorted(path.name for path in (ROOT / steps).glob("*.py"))

@@ -1,0 +1,69 @@
+"""Brings a database up to the tables of this software, by alembic, in the transaction of whoever opens it.
+
+The revisions are in `migrations/versions`, in a row. Several programs may open one database at once: the write lock of the
+transaction lets one of them do it, and the others find it done.
+"""
+
+import secrets
+import threading
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, insert, inspect, select, text
+
+from messages.settings import ConfigError
+from rules.store.tables import counters
+
+FOLDER = Path(__file__).parent / "migrations"
+FIRST, HEAD = "0001", "0002"
+
+FIRST_SCHEMA = 3
+"""What the software that knew no revisions wrote of the tables of revision 0001 into the counters."""
+
+_ALEMBIC = threading.Lock()
+"""Alembic's `op` and `context` are of the whole process."""
+
+
+def revision(connection: Connection) -> str | None:
+    """Of a database; None for an empty one. Raises ConfigError, which says of what age it is, if we can't begin with it."""
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        if found not in (FIRST, HEAD):
+            raise ConfigError(
+                f"database: a newer Gridcall wrote it (revision {found}); this one knows {HEAD} and none after"
+            )
+        return str(found)
+    if "counters" not in tables:
+        return None
+    schema = connection.scalar(select(counters.c.value).where(counters.c.name == "schema"))
+    if schema == FIRST_SCHEMA:
+        return FIRST
+    age = "too old" if schema is None or schema < FIRST_SCHEMA else "newer than this software"
+    raise ConfigError(f"database: it has schema {schema}, which is {age}: {FIRST_SCHEMA} can be brought up to date")
+
+
+def upgrade(connection: Connection, target: str = HEAD) -> None:
+    """Bring it from where it is to `target`; an empty one gets its tables and its first counters. Raises ConfigError."""
+    if (found := revision(connection)) == target:
+        return
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    with _ALEMBIC:
+        if found == FIRST:
+            command.stamp(config, FIRST)  # it may be from before there were revisions
+        command.upgrade(config, target)
+    if connection.dialect.name == "sqlite":  # where they are not enforced meanwhile
+        assert not connection.execute(text("PRAGMA foreign_key_check")).all(), "a migration has torn rows apart"
+    if found is None:
+        names = {"life": secrets.randbits(62), "log": 0, "published": 0}
+        connection.execute(insert(counters), [{"name": name, "value": value} for name, value in names.items()])
+
+
+def revisions() -> list[str]:
+    """All there are, oldest first."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    return [one.revision for one in ScriptDirectory.from_config(config).walk_revisions()][::-1]

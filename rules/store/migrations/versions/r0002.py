@@ -1,0 +1,149 @@
+"""From schema 3 to the tables of this release. Until it is out, whoever changes rules/store/tables.py changes this too.
+
+A new table: `op.create_table`, as r0001 does. A new column of an old table, which must say what rows from before have in it:
+
+    with op.batch_alter_table("alarms") as alarms:
+        alarms.add_column(sa.Column("shelved_until_ms", sa.BigInteger))
+        alarms.add_column(sa.Column("occurrences", sa.Integer, nullable=False, server_default="1"))
+
+`tests/rules/test_migration.py` compares the outcome with the tables, and tries it on rows from before, on SQLite and on PostgreSQL.
+No import of ours: what it does must not change with the software.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+POLICIES: dict[str, dict[str, int | None]] = {
+    "red": {"accept_s": 60, "arrive_s": 600},
+    "orange": {"accept_s": 180, "arrive_s": 1800},
+    "yellow": {"accept_s": 1800, "arrive_s": None},
+    "blue": {"accept_s": None, "arrive_s": None},
+}
+"""What 0001's software promised; it kept it in no row."""
+
+GUARDS = ("gas_alarm", "reflex")
+"""Kinds of 0001 on which lives hang: nothing may silence their alarms."""
+
+
+def upgrade() -> None:
+    counters = sa.table("counters", sa.column("name", sa.String))
+    op.execute(counters.delete().where(counters.c.name == "schema"))  # alembic keeps the revision
+    _cases_of_their_own()
+    _what_lies_over_alarms()
+    _rules_that_change()
+
+
+def _cases_of_their_own() -> None:
+    """A case says itself what it is about, and holds alarms; before, an alarm had a case."""
+    read = sa.text(
+        "SELECT cases.*, alarms.site, alarms.place, alarms.kind, alarms.device AS subject, alarms.title, alarms.level"
+        " FROM cases JOIN alarms ON alarms.id = cases.alarm"
+    ).columns(place=sa.JSON, title=sa.JSON)
+    known = [dict(row._mapping) for row in op.get_bind().execute(read)]
+    op.drop_table("cases")
+    cases = op.create_table(
+        "cases",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("place", sa.JSON, nullable=False),
+        sa.Column("kind", sa.String(63), nullable=False),
+        sa.Column("subject", sa.String(63), nullable=False),
+        sa.Column("title", sa.JSON, nullable=False),
+        sa.Column("level", sa.String(10), nullable=False),
+        sa.Column("origin", sa.String(10), nullable=False),
+        sa.Column("policy", sa.JSON, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("opened_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("accept_by_ms", sa.BigInteger),
+        sa.Column("arrive_by_ms", sa.BigInteger),
+        sa.Column("accepted_at_ms", sa.BigInteger),
+        sa.Column("accepted_by", sa.String(80)),
+        sa.Column("on_site_at_ms", sa.BigInteger),
+        sa.Column("on_site_by", sa.String(80)),
+        sa.Column("closed_at_ms", sa.BigInteger),
+        sa.Column("closed_by", sa.String(80)),
+        sa.Column("outcome", sa.String(40)),
+    )
+    with op.batch_alter_table("alarms") as alarms:
+        alarms.add_column(sa.Column("case", sa.String(40)))
+        alarms.create_foreign_key("alarms_case_fkey", "cases", ["case"], ["id"])
+        alarms.create_index("ix_alarms_case", ["case"])
+    op.create_index("ix_log_case", "log", ["case"])
+    held = sa.table("alarms", sa.column("id", sa.String), sa.column("case", sa.String))
+    for row in known:
+        alarm = row.pop("alarm")
+        new: dict[str, Any] = row | {"origin": "alarm", "policy": POLICIES[row["level"]]}
+        op.execute(cases.insert().values(new))
+        op.execute(held.update().where(held.c.id == alarm).values(case=row["id"]))
+
+
+def _what_lies_over_alarms() -> None:
+    no, nothing = sa.false(), sa.text("'{}'")
+    with op.batch_alter_table("alarms") as alarms:
+        for name in ("guards", "returned"):
+            alarms.add_column(sa.Column(name, sa.Boolean, nullable=False, server_default=no))
+        alarms.add_column(sa.Column("annunciated", sa.Boolean, nullable=False, server_default=sa.true()))
+        for name in ("overlays", "thresholds"):
+            alarms.add_column(sa.Column(name, sa.JSON, nullable=False, server_default=nothing))
+        alarms.add_column(sa.Column("occurrences", sa.Integer, nullable=False, server_default="1"))
+        alarms.add_column(sa.Column("times", sa.JSON, nullable=False, server_default=sa.text("'[]'")))
+        for name in ("since_ms", "flapped_at_ms"):
+            alarms.add_column(sa.Column(name, sa.BigInteger, nullable=False, server_default="0"))
+        alarms.add_column(sa.Column("version", sa.String(16), nullable=False, server_default=""))
+        for name in ("before", "gathers"):
+            alarms.add_column(sa.Column(name, sa.JSON(none_as_null=True)))
+    op.execute("UPDATE alarms SET since_ms = raised_at_ms, flapped_at_ms = changed_at_ms")
+    as_written = "'[' || raised_at_ms || ']'"
+    as_json = f"CAST({as_written} AS json)" if op.get_bind().dialect.name == "postgresql" else as_written
+    op.execute(f"UPDATE alarms SET times = {as_json}")
+    with op.batch_alter_table("devices") as devices:
+        devices.add_column(sa.Column("guards", sa.Boolean, nullable=False, server_default=no))
+    for table in ("alarms", "devices"):
+        some = sa.table(table, sa.column("kind", sa.String), sa.column("guards", sa.Boolean))
+        op.execute(some.update().where(some.c.kind.in_(GUARDS)).values(guards=True))
+    with op.batch_alter_table("edges") as edges:
+        edges.add_column(sa.Column("clock_trusted", sa.Boolean, nullable=False, server_default=sa.true()))
+    op.create_table(
+        "holds",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("what", sa.String(10), nullable=False),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("device", sa.String(63)),
+        sa.Column("rule", sa.String(63)),
+        sa.Column("grid", sa.String(63)),
+        sa.Column("building", sa.String(40)),
+        sa.Column("unit", sa.String(40)),
+        sa.Column("reason", sa.String(200), nullable=False),
+        sa.Column("actor", sa.String(80), nullable=False),
+        sa.Column("holder", sa.String(200), nullable=False),
+        sa.Column("one_shot", sa.Boolean, nullable=False),
+        sa.Column("from_ms", sa.BigInteger, nullable=False),
+        sa.Column("until_ms", sa.BigInteger, nullable=False),
+        sa.Column("ended_at_ms", sa.BigInteger),
+        sa.Column("ended_by", sa.String(80)),
+    )
+    op.create_index("ix_holds_ended_at_ms", "holds", ["ended_at_ms"])
+    op.create_table(
+        "floods",
+        sa.Column("site", sa.String(63), primary_key=True),
+        sa.Column("since_ms", sa.BigInteger, nullable=False),
+    )
+
+
+def _rules_that_change() -> None:
+    with op.batch_alter_table("states") as states:
+        states.add_column(sa.Column("version", sa.String(16)))
+    op.create_table(
+        "rule_versions",
+        sa.Column("version", sa.String(16), primary_key=True),
+        sa.Column("kind", sa.String(63), nullable=False),
+        sa.Column("rule", sa.String(63), nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("written", sa.JSON, nullable=False),
+        sa.Column("in_force", sa.Boolean, nullable=False),
+    )
