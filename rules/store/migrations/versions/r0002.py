@@ -98,9 +98,10 @@ def _what_lies_over_alarms() -> None:
         for name in ("before", "gathers"):
             alarms.add_column(sa.Column(name, sa.JSON(none_as_null=True)))
     op.execute("UPDATE alarms SET since_ms = raised_at_ms, flapped_at_ms = changed_at_ms")
-    as_written = "'[' || raised_at_ms || ']'"
-    as_json = f"CAST({as_written} AS json)" if op.get_bind().dialect.name == "postgresql" else as_written
-    op.execute(f"UPDATE alarms SET times = {as_json}")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("UPDATE alarms SET times = json_build_array(raised_at_ms)")
+    else:
+        op.execute("UPDATE alarms SET times = '[' || raised_at_ms || ']'")
     with op.batch_alter_table("devices") as devices:
         devices.add_column(sa.Column("guards", sa.Boolean, nullable=False, server_default=no))
     for table in ("alarms", "devices"):
