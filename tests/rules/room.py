@@ -30,7 +30,7 @@ class Room:
     folder: Path
     url: str = ""
     """SQLite in `folder` unless told."""
-    rules: Rules = field(default_factory=lambda: ALL_RULES)
+    known: Rules = field(default_factory=lambda: ALL_RULES)
     database: Database = field(init=False)
     facts: Facts = field(init=False)
 
@@ -42,7 +42,7 @@ class Room:
         if hasattr(self, "database"):
             self.database.close()
         self.database = Database(self.url or f"sqlite:///{self.folder}/rules.db")
-        self.facts = facts.load(self.database, KINDS, self.rules)
+        self.facts = facts.load(self.database, KINDS, self.known)
 
     @property
     def desk(self) -> Desk:
