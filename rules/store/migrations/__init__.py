@@ -1,0 +1,1 @@
+"""How a database of an older Gridcall becomes one of this."""
