@@ -31,6 +31,18 @@ class PublishedAlarm(BaseModel):
     place: Place
     values: dict[str, Value] = Field(default_factory=dict)
     """The channels' values that raised it."""
+    occurrences: int = 1
+    """How often it has begun since it was opened."""
+    shelved_until_ms: int | None = None
+    """A person keeps it from calling people until then."""
+    out_of_service_until_ms: int | None = None
+    """Its device is being worked on until then."""
+    suppressed_by: list[str] = Field(default_factory=list)
+    """What keeps it quiet by design: "permit …", "edge …", or an alarm that it belongs to, "storm …"."""
+    uncertain: list[str] = Field(default_factory=list)
+    """Why it can't be known whether it still holds: "edge" or "silent" (nothing is heard of its device), "clock"."""
+    chattering: bool = False
+    """It comes and goes faster than people can look."""
     case: str | None = None
     case_state: str | None = None
 

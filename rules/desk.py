@@ -13,6 +13,7 @@ from messages.alarm import Level
 from messages.announcement import OWN_MODEL
 from messages.ids import DeviceId
 from rules.alarms.condition import AlarmEvent
+from rules.alarms.desk import AlarmDesk
 from rules.alarms.moves import carry
 from rules.alarms.standing import Move
 from rules.cases import case as cases
@@ -20,7 +21,6 @@ from rules.cases.case import Accept, Act, Arrive, Close
 from rules.records import ActionRefused, Alarm, Case, CaseState, EdgeState, LogEntry, Position, Pulse
 from rules.store import rows
 from rules.store import tables as db
-from rules.store.database import Database
 
 _LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
 
@@ -34,11 +34,8 @@ _EVENTS: dict[type[Act], tuple[AlarmEvent, ...]] = {
 """What an act means for each alarm of the case: who works on it has seen it, and who closes has checked."""
 
 
-class Desk:
+class Desk(AlarmDesk):
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def alarms(self, *, open_only: bool = True, limit: int = 200) -> list[Alarm]:
         """Open alarms, red first, then those that nobody has accepted, then oldest first; after them, if wanted,

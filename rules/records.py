@@ -156,6 +156,17 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flood:
+    """More new alarms at a site than its operators can read (rules.alarms.flood)."""
+
+    site: SiteId
+    since_ms: int
+    reds: tuple[Alarm, ...]
+    rest: Mapping[tuple[str, str, Level], int]
+    """How many others are open, by kind, rule and level."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """One line of the append-only log. `seq` grows by one; whoever has seen n asks for what came after n."""
 

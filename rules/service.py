@@ -230,8 +230,14 @@ class Service:
 
     async def _beat(self) -> None:
         while True:
-            await self._clerk.insist(lambda: facts.beat(self._database, self._clock_ms(), hears=self._bus.connected))
+            if await self._clerk.insist(self._beat_once):
+                self._publisher.news.set()
             await asyncio.sleep(BEAT_S)
+
+    def _beat_once(self) -> bool:
+        """Devices that only seem silent because we were down, are heard first."""
+        hears, caught_up = self._bus.connected, self._caught_up.is_set()
+        return facts.beat(self._database, self._clock_ms(), hears=hears, looks=caught_up)
 
     async def _catch_up(self) -> None:
         unsettled = set(self._facts.streams)

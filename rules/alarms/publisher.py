@@ -93,6 +93,7 @@ class Publisher:
 
 
 def published(alarm: Alarm) -> PublishedAlarm:
+    over = alarm.overlays
     return PublishedAlarm(
         id=alarm.id,
         site=alarm.site,
@@ -106,6 +107,12 @@ def published(alarm: Alarm) -> PublishedAlarm:
         title=alarm.title,
         place=alarm.place,
         values=dict(alarm.evidence),
+        occurrences=alarm.occurrences,
+        shelved_until_ms=over.shelved.until_ms if over.shelved else None,
+        out_of_service_until_ms=over.out_of_service.until_ms if over.out_of_service else None,
+        suppressed_by=list(over.suppressed),
+        uncertain=list(over.uncertain),
+        chattering=over.chattering,
         case=alarm.case.id if alarm.case else None,
         case_state=alarm.case.state if alarm.case else None,
     )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, 
 from messages.announcement import Place
 from messages.kind import Kinds
 from messages.reading import Quality, Reading
-from rules.alarms import findings
+from rules.alarms import findings, upkeep
 from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
 from rules.engine.stream import Stream
 from rules.engine.work import Work
@@ -79,10 +79,14 @@ def commit(database: Database, work: Work, now_ms: int) -> None:
         _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
 
-def beat(database: Database, now_ms: int, *, hears: bool) -> None:
-    """Write down that the engine lives, and whether it hears the broker."""
+def beat(database: Database, now_ms: int, *, hears: bool, looks: bool = True) -> bool:
+    """Write down that the engine lives, and whether it hears the broker; and, if it `looks`, do to the open alarms what is
+    due. Whether that was anything."""
     with database.writing() as connection:
         _beat(connection, now_ms, hears=hears)
+        lines = upkeep.look(connection, now_ms) if looks else []
+        rows.append(connection, lines, now_ms)
+    return bool(lines)
 
 
 def _beat(

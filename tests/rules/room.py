@@ -80,6 +80,10 @@ class Room:
         work.wake(at(now_s))
         self.write(work, now_s)
 
+    def look(self, now_s: float) -> None:
+        """As the engine does each second: what is due to open alarms."""
+        facts.beat(self.database, at(now_s), hears=True)
+
     def write(self, work: Work, now_s: float) -> None:
         facts.commit(self.database, work, at(now_s))
         self.facts.adopt(work)

@@ -1,0 +1,129 @@
+"""The engine's look at every open alarm, once a second: what is due by time, by people's word, or by the plant.
+
+Inside one transaction. `rules.alarms.oversight`, `chatter` and `flood` decide. A restart loses nothing: what became due meanwhile is due
+at the first look.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+
+from messages.ids import SiteId
+from rules.alarms import chatter, flood, holds, surroundings
+from rules.alarms.condition import ACTIVE, AlarmEvent
+from rules.alarms.hold import Hold, What
+from rules.alarms.moves import carry
+from rules.alarms.oversight import due
+from rules.alarms.standing import Event, Move
+from rules.store import rows
+from rules.store import tables as db
+from rules.store.rows import Line
+
+ACTOR = "rules"
+
+_NARROW = [
+    db.alarms.c[name]
+    for name in (
+        "id",
+        "site",
+        "edge",
+        "device",
+        "kind",
+        "rule",
+        "level",
+        "place",
+        "state",
+        "latch",
+        "changed_at_ms",
+        "guards",
+        "overlays",
+        "returned",
+        "since_ms",
+        "flapped_at_ms",
+        "case",
+    )
+]
+"""What is asked of an open alarm; the rest is read of those to which something happens."""
+
+
+def look(connection: Connection, now_ms: int, operators: Mapping[SiteId, int] | None = None) -> list[Line]:
+    """Everything that is due, and the lines that tell it. `operators`: how many share a site's alarms, if not one."""
+    lines = _end_holds(connection, now_ms)
+    around = surroundings.of_open(connection, now_ms)
+    query = select(*_NARROW, db.cases.c.state.label("case_state")).outerjoin(
+        db.cases, db.cases.c.id == db.alarms.c.case
+    )
+    opened: list[Row[Any]] = list(
+        connection.execute(query.where(db.alarms.c.open).order_by(db.alarms.c.known_at_ms, db.alarms.c.id))
+    )
+    chattering = {(row.site, row.device) for row in opened if row.overlays.get("chattering")}
+    for row in opened:
+        events = due(surroundings.watched(row, rows.standing_of(row)), around, now_ms)
+        if row.rule == chatter.RULE and row.state in ACTIVE and (row.site, row.device) not in chattering:
+            events.append(Move(AlarmEvent.RETURNED, detail="quiet"))
+        if events:
+            lines += _carry(connection, row.id, events, now_ms)
+    return lines + _floods(connection, now_ms, operators or {})
+
+
+def _carry(connection: Connection, alarm_id: str, events: list[Event], now_ms: int) -> list[Line]:
+    row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm_id)).one()
+    return carry(connection, row, events, now_ms)
+
+
+def _end_holds(connection: Connection, now_ms: int) -> list[Line]:
+    lines = []
+    for hold in holds.lasting(connection, db.holds.c.until_ms <= now_ms):
+        holds.end(connection, hold.id, ACTOR, now_ms)
+        if line := ended(connection, hold, ACTOR, "over"):
+            lines.append(line)
+    return lines
+
+
+def ended(connection: Connection, hold: Hold, actor: str, why: str) -> Line | None:
+    """The line that a hold has of its own. A shelf over an open alarm has none: the alarm says it."""
+    match hold.what:
+        case What.PERMIT:
+            return Line("permit.closed", None, None, actor, f"{hold.id} {scope(hold)}: {why}")
+        case What.SERVICE:
+            return Line("device.returned_to_service", None, None, actor, f"{scope(hold)}: {why}")
+        case What.SHELF:
+            its = (db.alarms.c.site == hold.site, db.alarms.c.device == hold.device, db.alarms.c.rule == hold.rule)
+            if connection.scalar(select(db.alarms.c.id).where(*its, db.alarms.c.open)):
+                return None
+            return Line("alarm.unshelved", None, None, actor, f"{scope(hold)}: {why}")
+
+
+def scope(hold: Hold) -> str:
+    """What a hold lies over, e.g. "junmen/gas-1/leak", or "junmen grid g1 building 3"."""
+    if hold.device:
+        return "/".join(part for part in (hold.site, hold.device, hold.rule) if part)
+    places = (("grid", hold.grid), ("building", hold.building), ("unit", hold.unit))
+    return " ".join([hold.site, *(f"{name} {value}" for name, value in places if value)])
+
+
+def _floods(connection: Connection, now_ms: int, operators: Mapping[SiteId, int]) -> list[Line]:
+    fresh = _fresh(connection, now_ms)
+    before = {row.site: row.since_ms for row in connection.execute(select(db.floods))}
+    lines = []
+    for site in sorted({*fresh, *before}):
+        count = fresh.get(site, 0)
+        now = flood.floods(before=site in before, fresh=count, operators=operators.get(site, 1))
+        if now == (site in before):
+            continue
+        if now:
+            connection.execute(insert(db.floods).values(site=site, since_ms=now_ms))
+        else:
+            connection.execute(delete(db.floods).where(db.floods.c.site == site))
+        event = "alarm.flood_started" if now else "alarm.flood_ended"
+        lines.append(Line(event, None, None, ACTOR, f"{site}: {count} in 10 min"))
+    return lines
+
+
+def _fresh(connection: Connection, now_ms: int) -> dict[SiteId, int]:
+    """How many alarms began to call people within the window, by site."""
+    new = (db.alarms.c.known_at_ms > now_ms - flood.WINDOW_MS, ~db.alarms.c.late, db.alarms.c.annunciated)
+    query = select(db.alarms.c.site, func.count().label("fresh")).where(*new).group_by(db.alarms.c.site)
+    found: list[Row[Any]] = list(connection.execute(query))
+    return {row.site: row.fresh for row in found}
