@@ -15,6 +15,7 @@ from collector.intake.desk import Desk
 from collector.quarantine import commands as quarantine_commands
 from collector.service import SUBSCRIBE, WINDOW_BYTES, Service
 from collector.watch import ledger, presence
+from collector.watch.broker_check import BrokerCheck
 from collector.watch.round import Watch
 from collector.web import Windows, bound, serve
 from messages import topics
@@ -74,8 +75,11 @@ async def _serve(configuration: Configuration, desk: Desk) -> None:
         service = Service(inbox, outbox, desk, clock_ms=_clock_ms)
         tasks.create_task(service.run())
         tasks.create_task(Watch(service, desk, clock_ms=_clock_ms).run())
+        folder, shares = configuration.folder, configuration.group is not None
+        check = BrokerCheck(inbox, outbox, broker, name, folder, shares=shares)
+        tasks.create_task(check.run())
         if listening:
-            tasks.create_task(serve(_windows(service, desk), listening))
+            tasks.create_task(serve(_windows(service, desk, check), listening))
 
 
 def subscriptions(group: str | None) -> list[str]:
@@ -83,7 +87,7 @@ def subscriptions(group: str | None) -> list[str]:
     return [topics.shared(group, topic) if group and topic == topics.ALL_READINGS else topic for topic in SUBSCRIBE]
 
 
-def _windows(service: Service, desk: Desk) -> Windows:
+def _windows(service: Service, desk: Desk, check: BrokerCheck) -> Windows:
     def metrics() -> bytes:
         service.look()
         return service.figures.text()
@@ -94,6 +98,7 @@ def _windows(service: Service, desk: Desk) -> Windows:
     return Windows(
         metrics=metrics,
         troubles=lambda: service.troubles,
+        remarks=lambda: [f"the broker: {remark}" for remark in check.remarks],
         presence=lambda: presence.as_rows(service.presence, desk.devices.known, desk.kinds, _clock_ms()),
         ledger=lambda: ledger.as_rows(service.ledger, _clock_ms()),
         quarantine=quarantine,

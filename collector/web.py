@@ -32,6 +32,8 @@ class Windows:
     metrics: Callable[[], bytes]
     troubles: Callable[[], Sequence[str]]
     """Why the collector can't do its work now; empty if it can."""
+    remarks: Callable[[], Sequence[str]]
+    """What somebody should mend, though the collector works."""
     presence: Callable[[], Sequence[Mapping[str, object]]]
     ledger: Callable[[], Sequence[Mapping[str, object]]]
     quarantine: Callable[[], Awaitable[Sequence[Mapping[str, object]]]]
@@ -47,7 +49,8 @@ def app(windows: Windows) -> Starlette:
 
     async def readyz(_: Request) -> Response:
         troubles = windows.troubles()
-        return Response("\n".join(troubles or ["ready"]) + "\n", 503 if troubles else 200, media_type="text/plain")
+        words = [*(troubles or ["ready"]), *windows.remarks()]
+        return Response("\n".join(words) + "\n", 503 if troubles else 200, media_type="text/plain")
 
     async def presence(_: Request) -> Response:
         return Response(orjson.dumps(windows.presence()), media_type=JSON)

@@ -24,12 +24,13 @@ from typing import Self
 import structlog
 
 from messages.broker import Broker
-from messages.mqtt.link import Disconnected, Incoming, Link, Outgoing, Refused
+from messages.mqtt.link import SESSION_EXPIRY_S, Disconnected, Incoming, Link, Outgoing, Refused
 from messages.mqtt.v5 import V5Link
 from messages.mqtt.v311 import V311Link
+from messages.mqtt.welcome import Welcome
 from messages.settings import ConfigError
 
-__all__ = ["Bus", "Disconnected", "Incoming", "Outgoing", "Refused", "backoff_s"]
+__all__ = ["SESSION_EXPIRY_S", "Bus", "Disconnected", "Incoming", "Outgoing", "Refused", "Welcome", "backoff_s"]
 
 WINDOW_BYTES = 8 * 1024 * 1024
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
@@ -74,6 +75,11 @@ class Bus:
     @property
     def inbox_bytes(self) -> int:
         return self._inbox_bytes
+
+    @property
+    def welcome(self) -> Welcome | None:
+        """What the broker said when it let us in; None without a connection."""
+        return self._link.welcome if self._link and self.connected else None
 
     async def __aenter__(self) -> Self:
         self._broker.check()  # a ConfigError now, not a retry for ever

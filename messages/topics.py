@@ -44,6 +44,11 @@ def result(site: SiteId, edge: EdgeId, device: DeviceId) -> str:
     return f"{ROOT}/{site}/{edge}/results/{device}"
 
 
+def probe(name: str) -> str:
+    """Where a collector tries out how much the broker keeps; nobody else listens there."""
+    return f"{ROOT}/probes/{name}"
+
+
 def alarm(site: SiteId, alarm_id: str) -> str:
     return f"{ROOT}/{site}/alarms/{alarm_id}"
 

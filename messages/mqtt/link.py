@@ -8,10 +8,11 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from messages.broker import Broker
+from messages.mqtt.welcome import Welcome
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
 RECEIVE_MAXIMUM = 1000
@@ -82,6 +83,8 @@ class Link(ABC):
         self.over = asyncio.Event()
         """Lost, or to be left."""
         self.why = ""
+        self.welcome = Welcome(session_present=False)
+        """What the broker said when it let us in."""
         self._broker = broker
         self._receive = receive
         self._full = full
@@ -215,10 +218,14 @@ class Link(ABC):
         else:
             future.set_result(None)
 
-    def _limits(self, receive_maximum: int, packet_bytes: int) -> None:
-        """The broker's own, from its CONNACK. More than that unanswered, and it hangs up (MQTT 5 section 3.2.2.3)."""
-        self._turns = asyncio.Semaphore(min(RECEIVE_MAXIMUM, receive_maximum))
-        self._most_bytes = min(PUBLISH_LIMIT_BYTES, packet_bytes)
+    def _welcomed(self, welcome: Welcome) -> None:
+        """We are in. More messages unanswered than it says, or larger ones, and it hangs up (MQTT 5 section 3.2.2.3)."""
+        self.welcome = welcome
+        self._turns = asyncio.Semaphore(min(RECEIVE_MAXIMUM, welcome.receive_maximum))
+        self._most_bytes = min(PUBLISH_LIMIT_BYTES, welcome.packet_bytes or PUBLISH_LIMIT_BYTES)
+
+    def _granted(self, lowest_qos: int) -> None:
+        self.welcome = replace(self.welcome, granted_qos=lowest_qos)
 
     def _refused_login(self, words: str, *, login: bool) -> None:
         who = f"user `{self._broker.username}`" if self._broker.username else "us without a username"

@@ -16,7 +16,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from messages.dial import dial, peer_left, plain_words
-from messages.mqtt.link import BEAT_S, CLOSED, PUBLISH_LIMIT_BYTES, RECEIVE_MAXIMUM, Disconnected, Link, Outgoing
+from messages.mqtt.link import BEAT_S, CLOSED, Disconnected, Link, Outgoing
+from messages.mqtt.welcome import Welcome
 
 PACKETS_AT_ONCE = 64
 """Read in one go before the rest of the program has its turn."""
@@ -245,14 +246,14 @@ class V311Link(Link):
         self._loop.remove_writer(sock)
 
     def _on_connect(
-        self, _engine: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Properties | None
+        self, _engine: paho.Client, _data: Any, flags: Any, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if self._accepted.done():
             return
         if reason.is_failure:
             self._refused_login(str(reason), login=reason.value in _LOGIN_REFUSED)
             return
-        self._limits(RECEIVE_MAXIMUM, PUBLISH_LIMIT_BYTES)
+        self._welcomed(Welcome(session_present=bool(flags.session_present)))
         self._accepted.set_result(None)
         if self._full():
             self.pause()
@@ -277,4 +278,5 @@ class V311Link(Link):
     ) -> None:
         refused = [reason for reason in reasons if reason.is_failure]
         words = f"{self._broker.address}: it refuses our subscription: {refused[0]}" if refused else ""
+        self._granted(min((reason.value for reason in reasons), default=0))
         self._settle(mid, Disconnected(words) if refused else None)

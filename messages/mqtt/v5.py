@@ -19,7 +19,6 @@ from messages.mqtt.link import (
     BEAT_S,
     CLOSED,
     PACKET_LIMIT_BYTES,
-    PUBLISH_LIMIT_BYTES,
     RECEIVE_MAXIMUM,
     SESSION_EXPIRY_S,
     Disconnected,
@@ -27,6 +26,7 @@ from messages.mqtt.link import (
     Outgoing,
     Refused,
 )
+from messages.mqtt.welcome import Welcome
 
 READ_BYTES = 64 * 1024
 READS_AT_ONCE = 8
@@ -208,6 +208,7 @@ class V5Link(Link):
             case mqtt5.SubAckPacket():
                 refusals = [code for code in packet.reason_codes if int(code) >= _FAILURE]
                 words = f"{self._broker.address}: it refuses our subscription: "
+                self._granted(min(map(int, packet.reason_codes), default=0))
                 self._settle(packet.packet_id, Disconnected(words + _words(refusals[0])) if refusals else None)
             case mqtt5.ConnAckPacket():
                 self._let_in(packet)
@@ -222,7 +223,19 @@ class V5Link(Link):
         if int(packet.reason_code) >= _FAILURE:
             self._refused_login(_words(packet.reason_code), login=packet.reason_code in _LOGIN_REFUSED)
             return
-        self._limits(packet.receive_max, packet.max_packet_size or PUBLISH_LIMIT_BYTES)
+        self._welcomed(
+            Welcome(
+                session_present=packet.session_present,
+                session_expiry_s=packet.session_expiry_interval,
+                receive_maximum=packet.receive_max,
+                packet_bytes=packet.max_packet_size,
+                highest_qos=int(packet.max_qos),
+                retains=packet.retain_available,
+                wildcards=packet.wildcard_subscription_available,
+                shared_subscriptions=packet.shared_subscription_available,
+                topic_aliases=packet.topic_alias_max,
+            )
+        )
         if packet.server_keep_alive is not None:
             self._keepalive_s = packet.server_keep_alive
         self._accepted.set_result(None)
