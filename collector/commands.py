@@ -73,11 +73,11 @@ async def _serve(configuration: Configuration, desk: Desk) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         service = Service(inbox, outbox, desk, clock_ms=_clock_ms)
-        tasks.create_task(service.run())
-        tasks.create_task(Watch(service, desk, clock_ms=_clock_ms).run())
         folder, shares = configuration.folder, configuration.group is not None
         check = BrokerCheck(inbox, outbox, broker, name, folder, shares=shares)
-        tasks.create_task(check.run())
+        watch = Watch(service, desk, clock_ms=_clock_ms, name=configuration.name, remarks=lambda: check.remarks)
+        for task in (service.run(), check.run(), watch.run()):
+            tasks.create_task(task)
         if listening:
             tasks.create_task(serve(_windows(service, desk, check), listening))
 

@@ -24,7 +24,7 @@ from collector.intake.delivery import Announced, Delivery, Said, fates, receipts
 from collector.intake.desk import Desk
 from collector.intake.judge import Accepted, DeviceKey
 from collector.intake.tally import Tally, tallied
-from collector.stores.base import StoreAway, StoreError
+from collector.stores.base import StoreAway, StoreError, StoreLocked
 from collector.watch.figures import Figures
 from collector.watch.ledger import Ledger
 from collector.watch.presence import Presence
@@ -38,6 +38,8 @@ BATCH_MESSAGES, BATCH_BYTES = 500, 256 * 1024
 """Some five thousand readings: what a database likes to be sent at once."""
 LINGER_S, FEW_MESSAGES = 0.02, 100
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.5, 10.0
+LOCKED_S = 30.0
+"""Between two tries while the store doesn't let us in: a server may lock out for good who knocks too often."""
 RETENTION_EVERY_S = 3600.0
 SAID_LIMIT = 1000
 """Senders and faults that are remembered as said; past it everything is said once more."""
@@ -64,13 +66,19 @@ class Service:
         self._desk_thread = self._writers if writers == 1 else ThreadPoolExecutor(1, "desk")
         self._turns = asyncio.Semaphore(writers)
         self._in_flight_bytes = 0
-        self._away = ""
+        self.away = ""
+        """Why the store takes nothing; empty while it does."""
+        self.locked_out = False
+        """It takes nothing because it doesn't let us in."""
         self._said: set[tuple[str, str, str | None]] = set()
 
     @property
     def troubles(self) -> list[str]:
         """Why it can't do its work now."""
-        found = [f"the store is away: {self._away}"] if self._away else []
+        found = []
+        if self.away:
+            what = "the store does not let us in" if self.locked_out else "the store is away"
+            found.append(f"{what}: {self.away}")
         return found + [f"no broker for {name}" for name, bus in self._buses() if not bus.connected]
 
     async def run(self) -> None:
@@ -106,7 +114,8 @@ class Service:
         now_ms = self._clock_ms()
         self.figures.inbox_bytes.set(self._inbox.inbox_bytes)
         self.figures.in_flight_bytes.set(self._in_flight_bytes)
-        self.figures.store_away.set(bool(self._away))
+        self.figures.store_away.set(bool(self.away))
+        self.figures.locked_out.set(self.locked_out)
         states = [self.presence.edge_state(edge, now_ms) for edge in self.presence.edges]
         for state in ("online", "silent", "offline"):
             self.figures.edges.labels(state).set(states.count(state))
@@ -237,13 +246,16 @@ class Service:
             except StoreAway as error:
                 failures += 1
                 self.figures.store_failed()
-                if not self._away:
+                locked = isinstance(error, StoreLocked)
+                if locked and not self.locked_out:
+                    log.error("store does not let us in: nothing is taken until somebody mends it", why=str(error))
+                elif not locked and not self.away:
                     log.warning("store is away", why=str(error))
-                self._away = str(error)
-                await asyncio.sleep(max(backoff_s(failures), error.retry_after_s))
+                self.away, self.locked_out = str(error), locked
+                await asyncio.sleep(max(LOCKED_S if locked else backoff_s(failures), error.retry_after_s))
             else:
-                if failures and self._away:
-                    self._away = ""
+                if failures and self.away:
+                    self.away, self.locked_out = "", False
                     log.info("store is back", tries=failures)
                 return result
 

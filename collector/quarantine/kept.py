@@ -110,7 +110,7 @@ class Quarantine:
 
     def __init__(self, path: Path, *, most_bytes: int = MOST_BYTES) -> None:
         self._file = SqliteFile(path, _SCHEMA, replaceable=True)
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
 
     def settle(self, deliveries: Iterable[Delivery]) -> None:
         """Keep each that has reasons to be here, with these reasons; let go each that has none any more."""
@@ -203,7 +203,7 @@ class Quarantine:
         held = int(database.execute("SELECT coalesce(sum(cost_bytes), 0) FROM messages").fetchone()[0])
         gone = []
         for entry, cost_bytes in database.execute("SELECT id, cost_bytes FROM messages ORDER BY id"):
-            if held <= self._most_bytes:
+            if held <= self.most_bytes:
                 break
             gone.append((entry,))
             held -= cost_bytes

@@ -33,6 +33,10 @@ class StoreAway(StoreError):
         """How long the store itself asks us to wait (Retry-After, RFC 9110 section 10.2.3); 0 if it doesn't say."""
 
 
+class StoreLocked(StoreAway):
+    """The store doesn't let us in (401, 403): somebody must mend credentials or rights, and until then asking again is no use."""
+
+
 class StoreRefused(StoreError):
     """The store will never take this batch, or never understand this question. The message holds its words."""
 

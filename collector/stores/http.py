@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 import urllib3
 
-from collector.stores.base import WRITERS, StoreAway
+from collector.stores.base import WRITERS, StoreAway, StoreLocked
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
 GZIP_LEVEL = 1
 """docs/decisions/0026: 9 costs ten times the processor for a fifth less to send."""
 MOST_RETRY_AFTER_S = 300.0
 """A database that asks for more is asked again earlier."""
+
+NOT_LET_IN = (401, 403)
 
 
 class Answer(NamedTuple):
@@ -61,7 +63,7 @@ class Http:
 
     def away(self, answer: Answer, words: str) -> StoreAway:
         """The error for an answer that asks us to come again."""
-        return StoreAway(f"{self.url}: answers {answer.status}: {words}", retry_after_s=retry_after_s(answer.headers))
+        return away(answer.status, f"{self.url}: answers {answer.status}: {words}", answer.headers)
 
     def close(self) -> None:
         self._pool.clear()
@@ -72,6 +74,12 @@ class Http:
         except urllib3.exceptions.HTTPError as error:
             raise StoreAway(f"{self.url}: {error}") from error
         return Answer(answer.status, answer.data.decode(errors="replace"), answer.headers)
+
+
+def away(status: int, words: str, headers: Mapping[str, str]) -> StoreAway:
+    """The error for a status that is no fault of what was written."""
+    error = StoreLocked if status in NOT_LET_IN else StoreAway
+    return error(words, retry_after_s=retry_after_s(headers))
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:

@@ -24,7 +24,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 
 from collector.stores.base import WRITERS, Batch, PackRow, Sample, StoreAway, StoreError, StoreRefused
 from collector.stores.history import EARLIEST_MS, LATEST_MS, by_number, in_order, newest, stretch_ms, within
-from collector.stores.http import GZIP_LEVEL, retry_after_s
+from collector.stores.http import GZIP_LEVEL, away
 from collector.stores.line_protocol import PACKS, channel_of, field_of, quality_field_of, read_value, requests
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
@@ -148,9 +148,7 @@ class Influx2Store:
         status, words = error.response.status, _words(error.response.data)
         if status in CONTENT_REFUSED:
             return StoreRefused(f"{self._url}: {words}")
-        return StoreAway(
-            f"{self._url}: answers {status}: {words}", retry_after_s=retry_after_s(error.response.getheaders())
-        )
+        return away(status, f"{self._url}: answers {status}: {words}", error.response.getheaders())
 
 
 def _readings(rows: Sequence[_Row]) -> Iterator[Reading]:

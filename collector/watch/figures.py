@@ -64,6 +64,7 @@ class Figures:
             "gridcall_series", "Channels of devices that were written since the start", registry=registry
         )
         self.store_away = Gauge("gridcall_store_away", "1 while the store is away", registry=registry)
+        self.locked_out = Gauge("gridcall_store_locked", "1 while the store doesn't let us in", registry=registry)
         self.missing_packs = Gauge(
             "gridcall_missing_packs", "Packs that are nowhere", ["site", "edge"], registry=registry
         )

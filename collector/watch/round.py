@@ -1,8 +1,8 @@
-"""Every half minute: does every edge's ledger balance? The store is asked for what this collector hasn't seen, and what it
-finds is said: as a figure, in the log, and on the wire, where a rule makes an alarm of it."""
+"""Every half minute: are we well, and does every edge's ledger balance? The store is asked for what this collector hasn't seen, and
+what is found is said: as a figure, in the log, and on the wire, where a rule makes an alarm of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -12,9 +12,11 @@ from collector.service import Service
 from collector.stores.base import StoreError
 from collector.watch import own_device
 from collector.watch.ledger import Balance, EdgeKey
+from collector.watch.own_device import Message, State
 from messages import announcement as announcements
+from messages import topics
 from messages.announcement import Place
-from messages.ids import DeviceId
+from messages.ids import DeviceId, SiteId
 
 EVERY_S = 30.0
 SAY_AGAIN_S = 600.0
@@ -23,14 +25,26 @@ log = structlog.get_logger("ledger")
 
 
 class Watch:
-    """Beside a service, on its loop."""
+    """Beside a service, on its loop. `remarks`: what of the broker is too small."""
 
-    def __init__(self, service: Service, desk: Desk, *, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        desk: Desk,
+        *,
+        clock_ms: Callable[[], int],
+        name: str = "collector",
+        remarks: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._service = service
         self._desk = desk
         self._clock_ms = clock_ms
+        self._name = name
+        self._remarks = remarks
         self._said: dict[EdgeKey, tuple[str | None, int]] = {}
         """What was said last of each edge, and when."""
+        self._said_of_us: dict[SiteId, tuple[State, int]] = {}
+        """And of ourselves, in each site."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -39,6 +53,7 @@ class Watch:
             await self.look()
 
     async def look(self) -> None:
+        await self._say_how_we_are()
         breaches = 0
         for edge in list(self._service.ledger.edges):
             balance = await self._balance(edge)
@@ -46,15 +61,35 @@ class Watch:
             self._service.figures.missing_packs.labels(*edge).set(balance.missing_packs)
             await self._say(edge, balance)
         self._service.figures.breaches.set(breaches)
+
+    async def _say_how_we_are(self) -> None:
+        """On the wire of every site that we know."""
+        used = await self._quarantine_used()
+        state = State(self._service.away, self._service.locked_out, self._remarks(), used)
+        now_ms = self._clock_ms()
+        for site in sorted(
+            {device[0] for device in self._desk.devices.known} | {edge[0] for edge in self._service.ledger.edges}
+        ):
+            before, at_ms = self._said_of_us.get(site, (None, 0))
+            if before and before.grave == state.grave and now_ms - at_ms < SAY_AGAIN_S * 1000:
+                continue
+            self._said_of_us[site] = (state, now_ms)
+            announced = own_device.announced_itself(site, self._name)
+            await self._announce_and_say(site, announced, own_device.said_of_itself(site, self._name, state, now_ms))
+
+    async def _quarantine_used(self) -> float:
+        """Per cent of its bound; and the figures hear of it."""
+        figures = self._service.figures
         try:
             held_bytes, dropped = await self._service.on_desk(self._desk.quarantine.size)
             counts = await self._service.on_desk(self._desk.quarantine.counts)
         except StoreError as error:
             log.warning("the quarantine can't be looked into", why=str(error))
-        else:
-            self._service.figures.quarantine_bytes.set(held_bytes)
-            self._service.figures.quarantine_dropped.set(dropped)
-            self._service.figures.in_quarantine(counts)
+            return 0.0
+        figures.quarantine_bytes.set(held_bytes)
+        figures.quarantine_dropped.set(dropped)
+        figures.in_quarantine(counts)
+        return 100 * held_bytes / self._desk.quarantine.most_bytes
 
     async def _balance(self, edge: EdgeKey) -> Balance:
         ledger = self._service.ledger
@@ -83,13 +118,18 @@ class Watch:
                 log.info("ledger balances again", edge="/".join(edge))
         self._said[edge] = (balance.breach, now_ms)
         place = self._place(edge) or Place(grid="unknown", text=edge[1])
-        topic, payload, retain = own_device.announced(edge, place)
+        announced = own_device.announced(edge, place)
+        await self._announce_and_say(edge[0], announced, own_device.said(edge, balance, now_ms))
+
+    async def _announce_and_say(self, site: SiteId, announced: Message, said: Message) -> None:
+        origin = topics.origin(announced[0])
+        assert origin is not None
+        assert origin.device is not None
         # known here at once: the broker's echo of it may come after the readings
-        self._desk.devices.hear(
-            Announced((edge[0], own_device.COLLECTOR, own_device.device_of(edge)), announcements.decode(payload))
-        )
-        for topic_, payload_, retain_ in ((topic, payload, retain), own_device.said(edge, balance, now_ms)):
-            await self._service.publish(topic_, payload_, retain=retain_)
+        device = (site, own_device.COLLECTOR, origin.device)
+        self._desk.devices.hear(Announced(device, announcements.decode(announced[1])))
+        for topic, payload, retain in (announced, said):
+            await self._service.publish(topic, payload, retain=retain)
 
     def _place(self, edge: EdgeKey) -> Place | None:
         """Of the edge itself, or of any of its devices."""

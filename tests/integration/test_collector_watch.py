@@ -5,7 +5,7 @@ import contextlib
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from collector.intake.desk import Desk
 from collector.intake.devices import Devices
 from collector.quarantine.kept import Quarantine
 from collector.service import SUBSCRIBE, Service
+from collector.stores.base import Batch, StoreLocked
 from collector.stores.sqlite import SqliteStore
 from collector.watch import own_device
 from collector.watch.round import Watch
@@ -106,9 +107,11 @@ def test_a_port_that_is_taken_ends_it_with_one_line(tmp_path: Path, mosquitto: s
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, broker: services.MqttBroker, now_ms: list[int]) -> AsyncIterator[Watch]:
+async def serving(
+    folder: Path, broker: services.MqttBroker, now_ms: list[int], store: SqliteStore | None = None
+) -> AsyncIterator[Watch]:
     desk = Desk(
-        store=SqliteStore(folder / "history.db"),
+        store=store or SqliteStore(folder / "history.db"),
         quarantine=Quarantine(folder / "quarantine.db"),
         devices=Devices(folder / "devices.db"),
         kinds=KINDS,
@@ -121,7 +124,7 @@ async def serving(folder: Path, broker: services.MqttBroker, now_ms: list[int]) 
         running = asyncio.create_task(service.run())
         await inbox.up()
         try:
-            yield Watch(service, desk, clock_ms=lambda: now_ms[0])
+            yield Watch(service, desk, clock_ms=lambda: now_ms[0], name="collector-1")
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -136,7 +139,8 @@ async def test_a_ledger_that_does_not_balance_is_said_on_the_wire_and_stored_and
     async def hear(bus: Bus) -> None:
         async for message in bus.messages():
             values = {each.channel: each.value for each in pack.decode(message.payload).readings}
-            heard.append({**values, "topic": message.topic})
+            if "balanced" in values:  # it speaks of itself too
+                heard.append(values)
             message.ack()
 
     topic = topics.readings(SITE, own_device.COLLECTOR)
@@ -173,6 +177,54 @@ async def test_a_ledger_that_does_not_balance_is_said_on_the_wire_and_stored_and
         await watch.look()
         await asyncio.sleep(0.2)
         assert len(heard) == 2, "what has not changed is not said again at once"
+        hearing.cancel()
+
+
+class LockableStore(SqliteStore):
+    """One whose server may come to refuse our password."""
+
+    shut = False
+
+    def write(self, batches: Sequence[Batch]) -> None:
+        if self.shut:
+            raise StoreLocked("answers 401: no such user")
+        super().write(batches)
+
+
+async def test_a_collector_that_is_locked_out_says_so_on_the_wire_where_a_rule_hears_it(
+    tmp_path: Path, mosquitto: services.MqttBroker
+) -> None:
+    store = LockableStore(tmp_path / "history.db")
+    heard: list[dict[str, Any]] = []
+
+    async def hear(bus: Bus) -> None:
+        async for message in bus.messages():
+            values = {each.channel: each.value for each in pack.decode(message.payload).readings}
+            if "locked_out" in values:
+                heard.append(values)
+            message.ack()
+
+    async with (
+        serving(tmp_path, mosquitto, [NOW_MS], store) as watch,
+        an_edge(mosquitto, EDGE) as edge,
+        Bus(mosquitto.settings("rules"), "rules", subscribe=[topics.readings(SITE, own_device.COLLECTOR)]) as rules,
+    ):
+        await rules.up()
+        hearing = asyncio.create_task(hear(rules))
+        await edge.announce(GAS, announcement("gas_alarm"))
+        await edge.send(1, reading(at_ms=NOW_MS))
+        await edge.receipted(1)
+        await watch.look()
+        await until(lambda: len(heard) == 1)
+        assert (heard[0]["store_takes"], heard[0]["locked_out"], heard[0]["broker_fits"]) == (True, False, True)
+        store.shut = True
+        await edge.send(2, reading(at_ms=NOW_MS + 1))
+        await until(lambda: watch._service.locked_out)
+        assert watch._service.troubles == ["the store does not let us in: answers 401: no such user"]
+        await watch.look()
+        await until(lambda: len(heard) == 2)
+        assert (heard[1]["store_takes"], heard[1]["locked_out"]) == (False, True)
+        assert heard[1]["why"] == "answers 401: no such user"
         hearing.cancel()
 
 
