@@ -13,21 +13,20 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from console.rights import EVERYWHERE, ROLES, Role, Scope, User
 from console.throttle import FORGET_S, PAIR, Failures, counters, failed, wait_s
 from messages.settings import ConfigError
 
-Role = Literal["operator", "worker"]
-"""An operator sits at a desk that others pass; a worker carries the phone and is not asked to log in every day."""
-
 HOUR_MS = 3_600_000
-IDLE_MS = {"operator": 12 * HOUR_MS, "worker": 30 * 24 * HOUR_MS}
+DAY_MS = 24 * HOUR_MS
+IDLE_MS: dict[Role, int] = dict.fromkeys(ROLES, 12 * HOUR_MS) | {"worker": 30 * DAY_MS}
 """A session ends when it was unused for so long. An open feed uses it, so that a wall screen stays."""
-LIFE_MS = {"operator": 7 * 24 * HOUR_MS, "worker": 90 * 24 * HOUR_MS}
+LIFE_MS: dict[Role, int] = dict.fromkeys(ROLES, 7 * DAY_MS) | {"worker": 90 * DAY_MS}
+"""A worker carries the phone and is not asked to log in every day."""
 SEEN_EVERY_MS = 60_000
 """How often the use of a session is written down."""
 SEEN_WAIT_S = 0.1
@@ -41,7 +40,9 @@ _NOBODYS_HASH = _HASHER.hash(secrets.token_hex())
 """Verified for unknown names, so that they take as long as known ones."""
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, role TEXT NOT NULL, password TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS users (
+    name TEXT PRIMARY KEY, role TEXT NOT NULL, password TEXT NOT NULL,
+    sites TEXT NOT NULL DEFAULT '', grids TEXT NOT NULL DEFAULT '', person TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sessions (
     token TEXT PRIMARY KEY, name TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
     began_at_ms INTEGER NOT NULL, seen_at_ms INTEGER NOT NULL) WITHOUT ROWID;
@@ -52,12 +53,6 @@ CREATE TABLE IF NOT EXISTS failures (
 
 class AccountError(ValueError):
     """The name or the password can't be taken; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    name: str
-    role: Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +83,15 @@ class Accounts:
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"accounts: {path}: {error}") from error
 
-    def add(self, name: str, password: str, role: Role = "operator") -> None:
-        """Make the account, or give it a new password and role, which ends its sessions. Raises AccountError."""
+    def add(
+        self,
+        name: str,
+        password: str,
+        role: Role = "operator",
+        scope: Scope = EVERYWHERE,
+        person: str | None = None,
+    ) -> None:
+        """Make the account, or give it a new password, role and scope, which ends its sessions. Raises AccountError."""
         if not 0 < len(name) <= MOST_NAME or not name.isprintable() or name != name.strip():
             raise AccountError(f"a name has 1 to {MOST_NAME} printable characters and no blank at either end: {name!r}")
         if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
@@ -97,13 +99,17 @@ class Accounts:
         with self._open() as database:
             database.execute("DELETE FROM sessions WHERE name = ?", (name,))
             database.execute(
-                "INSERT INTO users VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET role = ?2, password = ?3",
-                (name, role, _HASHER.hash(password)),
+                "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name)"
+                " DO UPDATE SET role = ?2, password = ?3, sites = ?4, grids = ?5, person = ?6",
+                (name, role, _HASHER.hash(password), " ".join(scope.sites), " ".join(scope.grids), person),
             )
 
     def users(self) -> list[User]:
         with self._open() as database:
-            return [User(*row) for row in database.execute("SELECT name, role FROM users ORDER BY name")]
+            return [
+                _user(*row)
+                for row in database.execute("SELECT name, role, sites, grids, person FROM users ORDER BY name")
+            ]
 
     def remove(self, name: str) -> bool:
         """End the account and its sessions. False if there is none of that name."""
@@ -117,7 +123,9 @@ class Accounts:
             known = {key: _failures(database, key) for key in keys}
             if wait := max(wait_s(limit, known[key], now_ms) for key, limit in keys.items()):
                 return TooSoon(wait)
-            row = database.execute("SELECT password, role FROM users WHERE name = ?", (name,)).fetchone()
+            row = database.execute(
+                "SELECT password, name, role, sites, grids, person FROM users WHERE name = ?", (name,)
+            ).fetchone()
         right = _matches(row[0] if row else _NOBODYS_HASH, password) and row is not None
         with self._open() as database:
             if not right:
@@ -133,25 +141,26 @@ class Accounts:
             self._forget_the_old(database, now_ms)
             token = secrets.token_urlsafe(32)
             database.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (_hashed(token), name, now_ms, now_ms))
-        return Session(token, User(name, row[1]))
+        return Session(token, _user(*row[1:]))
 
     def session(self, token: str, now_ms: int) -> Session | None:
         """Who is logged in with `token`; counts as use of the session."""
         with self._open() as database:
             row = database.execute(
-                "SELECT name, role, began_at_ms, seen_at_ms FROM sessions JOIN users USING (name) WHERE token = ?",
+                "SELECT began_at_ms, seen_at_ms, name, role, sites, grids, person"
+                " FROM sessions JOIN users USING (name) WHERE token = ?",
                 (_hashed(token),),
             ).fetchone()
             if row is None:
                 return None
-            name, role, began_at_ms, seen_at_ms = row
-            if now_ms - seen_at_ms > IDLE_MS[role] or now_ms - began_at_ms > LIFE_MS[role]:
+            began_at_ms, seen_at_ms, user = row[0], row[1], _user(*row[2:])
+            if now_ms - seen_at_ms > IDLE_MS[user.role] or now_ms - began_at_ms > LIFE_MS[user.role]:
                 return None
         if now_ms - seen_at_ms > SEEN_EVERY_MS:
             # A full disk, or another one who writes, must not keep a person from the alarms.
             with suppress(sqlite3.OperationalError), self._open(wait_s=SEEN_WAIT_S) as database:
                 database.execute("UPDATE sessions SET seen_at_ms = ? WHERE token = ?", (now_ms, _hashed(token)))
-        return Session(token, User(name, role))
+        return Session(token, user)
 
     def log_out(self, token: str) -> None:
         with self._open() as database:
@@ -177,6 +186,10 @@ class Accounts:
 def form_token(secret: str) -> str:
     """What a form must carry to be believed: bound to the cookie's secret, of no use for finding it."""
     return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
+
+
+def _user(name: str, role: Role, sites: str, grids: str, person: str | None) -> User:
+    return User(name, role, Scope(tuple(sites.split()), tuple(grids.split())), person)
 
 
 def _hashed(token: str) -> str:

@@ -20,7 +20,7 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
-from console.visit import NotLoggedIn, NotOurForm, Parts, Visit, elsewhere, visit, visit_as, wants_json
+from console.visit import NotAllowed, NotLoggedIn, NotOurForm, Parts, Visit, elsewhere, visit, visit_as, wants_json
 from console.words import load_words
 from messages.kind import Kinds
 from rules.desk import Desk
@@ -62,6 +62,7 @@ def build(
     app.mount("/static", StaticFiles(directory=Path(str(files("console"))) / "static"), name="static")
     app.add_middleware(_Guard)
     app.add_exception_handler(NotLoggedIn, _to_login)
+    app.add_exception_handler(NotAllowed, lambda request, _: _sorry(request, 403, "error.not_allowed"))
     app.add_exception_handler(NotOurForm, lambda request, _: _sorry(request, 403))
     app.add_exception_handler(routes.NoSuchAlarm, lambda request, _: _sorry(request, 404, "alarm.not_found"))
     app.add_exception_handler(RequestValidationError, lambda request, _: _sorry(request, 400))

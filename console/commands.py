@@ -9,10 +9,12 @@ import structlog
 import typer
 
 from collector.stores.choose import open_store
-from console.accounts import AccountError, Accounts, Role
+from console.accounts import AccountError, Accounts
 from console.app import build
 from console.config import Config, load
+from console.rights import ROLES, Role, Scope
 from console.server import bound, serve
+from messages.ids import is_identifier
 from messages.kind import load_kinds
 from messages.settings import ConfigError
 from rules.desk import Desk
@@ -58,18 +60,27 @@ def run(config: ConfigFile) -> None:
 def add(
     config: ConfigFile,
     name: Name,
-    role: Annotated[str, typer.Option(help="operator (a desk) or worker (a phone, stays logged in)")] = "operator",
+    role: Annotated[
+        str, typer.Option(help="worker (a phone, stays logged in), operator, supervisor, engineer or auditor")
+    ] = ("operator"),
+    site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated.")] = None,
+    grid: Annotated[list[str] | None, typer.Option(help="Only this grid; may be repeated.")] = None,
+    person: Annotated[str | None, typer.Option(help="Who it is in the roster, if not called alike there.")] = None,
     password_file: Annotated[
         Path | None, typer.Option(help="A file whose first line is the password. Without it you are asked.")
     ] = None,
 ) -> None:
     """Make an account, or give it a new password and role. Its logins end."""
     settings = load(config)
-    known: dict[str, Role] = {"operator": "operator", "worker": "worker"}
+    known: dict[str, Role] = {one: one for one in ROLES}
     if role not in known:
-        raise ConfigError(f"--role: operator or worker is wanted, not {role!r}")
+        raise ConfigError(f"--role: one of {', '.join(known)} is wanted, not {role!r}")
+    for name_of in (*(site or ()), *(part for one in grid or () for part in one.split("/"))):
+        if not is_identifier(name_of):
+            raise ConfigError(f"--site, --grid: {name_of!r} is no name of a site or grid")
     try:
-        Accounts(settings.accounts).add(name, _password(password_file), known[role])
+        scope = Scope(tuple(site or ()), tuple(grid or ()))
+        Accounts(settings.accounts).add(name, _password(password_file), known[role], scope, person)
     except AccountError as error:
         raise ConfigError(str(error)) from error
     typer.echo(f"{name} may log in as {role}")
@@ -79,7 +90,8 @@ def add(
 def list_users(config: ConfigFile) -> None:
     """Who may log in, one a line."""
     for account in Accounts(load(config).accounts).users():
-        typer.echo(f"{account.name}\t{account.role}")
+        where = " ".join((*account.scope.sites, *account.scope.grids)) or "everywhere"
+        typer.echo(f"{account.name}\t{account.role}\t{where}")
 
 
 @user.command("remove")

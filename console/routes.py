@@ -125,6 +125,7 @@ def _act(visit: Visit, request: Request, alarm_id: str, back: str, act: Callable
     """Do it, and go back to where the button was; a refusal comes along in words."""
     assert visit.session
     found, reason = _known(visit, alarm_id), ""
+    visit.need("work", found.site, found.place.grid)
     try:
         if found.case is None:
             raise ActionRefused("unknown", None)
@@ -148,6 +149,7 @@ def _complaint(visit: Visit, reason: str, about: Alarm | None) -> str:
 
 
 def _known(visit: Visit, alarm_id: str) -> Alarm:
-    if (found := visit.parts.desk.alarm(alarm_id)) is None:
+    found = visit.parts.desk.alarm(alarm_id)
+    if found is None or not visit.user.may_at("see", found.site, found.place.grid):
         raise NoSuchAlarm
     return found

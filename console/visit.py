@@ -9,7 +9,7 @@ import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -19,6 +19,7 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
+from console.rights import Right, User
 from console.words import LANGUAGES, Language, Words, preferred
 from rules.desk import Desk
 
@@ -28,6 +29,10 @@ YEAR_S = 365 * 24 * 3600
 
 class NotLoggedIn(Exception):
     """The page needs a login. Answered with the way to it."""
+
+
+class NotAllowed(Exception):
+    """Whoever is logged in may not do this, or not there."""
 
 
 class NotOurForm(Exception):
@@ -59,6 +64,17 @@ class Visit:
     secure: bool
     secret: str
     session: Session | None
+
+    @property
+    def user(self) -> User:
+        """Who is logged in; only behind `logged_in`."""
+        assert self.session
+        return self.session.user
+
+    def need(self, right: Right, site: str | None = None, grid: str | None = None) -> None:
+        """Raises NotAllowed. Without a site: somewhere is enough."""
+        if not (self.user.may(right) if site is None else self.user.may_at(right, site, grid)):
+            raise NotAllowed
 
     @property
     def words(self) -> Words:
@@ -137,6 +153,15 @@ def our_form(any_visit: AnyVisit, request: Request, token: Annotated[str, Form()
 
 
 OurForm = Depends(our_form)
+
+
+def needs(right: Right) -> Any:
+    """A dependency of routes: only who has the right comes in. Where the thing lies is asked with `Visit.need`."""
+
+    def check(visit: LoggedIn) -> None:
+        visit.need(right)
+
+    return Depends(check)
 
 
 def wants_json(request: Request) -> bool:

@@ -16,9 +16,9 @@ from console.accounts import (
     Accounts,
     Session,
     TooSoon,
-    User,
     form_token,
 )
+from console.rights import Scope, User
 from messages.settings import ConfigError
 from tests.console.block import NOON_MS, PASSWORD
 
@@ -161,3 +161,12 @@ def test_a_session_holds_while_its_use_can_not_be_written_down(accounts: Account
     assert accounts.session(session.token, NOON_MS + SEEN_EVERY_MS + 1) == session
     with closing(sqlite3.connect(tmp_path / "console.db")) as other:
         assert other.execute("SELECT seen_at_ms FROM sessions").fetchone() == (NOON_MS + SEEN_EVERY_MS + 1,)
+
+
+def test_an_account_is_confined_to_its_sites_and_grids_and_is_somebody_in_the_roster(accounts: Accounts) -> None:
+    accounts.add("wang", PASSWORD, "worker", Scope(("junmen",), ("grid-1", "grid-2")), "wang-xiuying")
+    user = logged_in(accounts, "wang").user
+    assert user == User("wang", "worker", Scope(("junmen",), ("grid-1", "grid-2")), "wang-xiuying")
+    assert user.person_id == "wang-xiuying"
+    accounts.add("wang", PASSWORD, "worker")
+    assert logged_in(accounts, "wang").user.scope == Scope()
