@@ -13,14 +13,16 @@ import typer
 from messages import topics
 from messages.bus import Bus
 from messages.command import Command, Outcome
-from messages.kind import load_kinds
+from messages.kind import Kinds, load_kinds
 from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words, replacements
 from rules import service, telling
 from rules.backtest.commands import backtest
+from rules.checking.report import examine
 from rules.config import Configuration, load
 from rules.duty import commands as roster
-from rules.language.rule import SHIPPED, Rule, load_file
+from rules.language.calendar import CHINA
+from rules.language.rule import SHIPPED, Rule
 from rules.store.database import Database, DatabaseAway
 from rules.telling import Told
 
@@ -46,7 +48,8 @@ def run(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engin
     SIGHUP, are read again; broken ones are refused, and the last good rules go on.
     """
     configuration = load(config, rules_may_fail=True)
-    for note in configuration.notes:
+    year = configuration.calendar.local(_clock_ms()).year
+    for note in (*configuration.notes, *configuration.files.remarks(year)):
         log.warning(note)
     asyncio.run(service.run(configuration, clock_ms=_clock_ms))
 
@@ -57,25 +60,49 @@ def check(
         list[Path] | None, typer.Argument(metavar="[PATHS]...", help="Rule files, or folders of them, of your own.")
     ] = None,
     kinds: Annotated[list[Path] | None, typer.Option(help="A folder with further kinds; may be repeated.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The engine's TOML file: its kinds, rules, calendar and retention.")
+    ] = None,
+    retention: Annotated[str | None, typer.Option(help="How long readings are kept, e.g. 365d.")] = None,
 ) -> None:
-    """Read the shipped rules and yours, and list them by kind, each with when it raises and when it clears.
+    """Read the shipped rules and yours, list them by kind, each with when it raises and when it clears, and look for faults.
 
-    A mistake ends with its file, line and field.
+    Every mistake is named with its file, line, column and field, and what would mend it. A fault is a rule that can be read and
+    can't be meant so: one that never raises or never clears, a clear that contradicts its raise, a window longer than
+    readings are kept, two rules that ring for one thing.
+
+    Exit code 2: something can't be read, and an engine refuses it. 1: a fault that is an error. 0: none, or warnings only.
     """
-    known = load_kinds(*(kinds or ()))
     own: list[Path] = []
     for path in paths or ():
         if not path.exists():
             raise ConfigError(f"{path}: no such file or folder")
         own += sorted(path.glob("*.toml")) if path.is_dir() else (path,)
-    files = {file.stem: file for file in (*sorted(SHIPPED.glob("*.toml")), *own)}
-    for file in files.values():
-        rules = load_file(file, known)
+    known: Kinds = load_kinds(*(kinds or ()))
+    calendar, kept_s = CHINA, None
+    if config is not None:
+        engine = load(config, rules_may_fail=True)
+        known, calendar, kept_s = {**known, **engine.kinds}, engine.calendar, engine.retention_s
+        own = [*engine.files.own(), *own]
+    if retention is not None:
+        try:
+            kept_s = duration_s(retention)
+        except ValueError as error:
+            raise ConfigError(f"--retention: {error}") from error
+    year = calendar.local(_clock_ms()).year
+    report = examine(own, known, calendar=calendar, retention_s=kept_s, year=year)
+    for file, rules in report.rules.items():
         print(f"{file.stem}, {'shipped' if file.parent == SHIPPED else file}")
         for rule in rules:
             print("\n".join(_lines(rule)))
-    for note in replacements(SHIPPED, own, "rules"):
+    for note in replacements(SHIPPED, own, "rules") if not report.mistakes else ():
         print(f"note: {note}")
+    for remark in report.remarks:
+        print(f"{remark.grade}: {remark.words}")
+    if report.mistakes:
+        raise ConfigError("\n".join(report.mistakes))
+    if any(remark.grade == "error" for remark in report.remarks):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -79,7 +79,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
     kinds = load_kinds(*folders(path, "kinds", written.kinds))
     own = folders(path, "rules", written.rules)
     calendar = written.calendar.calendar()
-    rule_files = RuleFiles(tuple(own), kinds, calendar)
+    rule_files = RuleFiles(tuple(own), kinds, calendar, written.retention)
     look = rule_files.look()
     rules, refused = dict[str, tuple[Rule, ...]](), None
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from messages.kind import Kinds
+from rules.checking.report import examine
 from rules.language.calendar import Calendar
 from rules.language.rule import SHIPPED, Rule, Rules, load_rules, with_answers
 
@@ -19,6 +20,7 @@ class RuleFiles:
     folders: tuple[Path, ...]
     kinds: Kinds
     calendar: Calendar
+    retention_s: float | None = None
 
     def own(self) -> Iterator[Path]:
         return (file for folder in self.folders for file in sorted(folder.glob("*.toml")))
@@ -37,6 +39,12 @@ class RuleFiles:
     def read(self) -> dict[str, tuple[Rule, ...]]:
         """Raises ConfigError."""
         return self.answering(load_rules(self.kinds, *self.folders, calendar=self.calendar))
+
+    def remarks(self, year: int) -> list[str]:
+        """On the user's rules, where they can be read and can't be meant so."""
+        own = {str(file) for file in self.own()}
+        report = examine(self.own(), self.kinds, calendar=self.calendar, retention_s=self.retention_s, year=year)
+        return [remark.line for remark in report.remarks if remark.file in own]
 
     def answering(self, rules: Rules) -> dict[str, tuple[Rule, ...]]:
         return with_answers(rules, self.kinds)

@@ -135,6 +135,8 @@ class _Reader:
         self.timed = False
         self.unbounded_silence = 0
         self._source = source
+        self._wrapped = f"(\n{source}\n)" if "\n" in source else source
+        """Of several lines: to Python they are one in brackets."""
         self._channels = channels
         self._settings = settings
         self._calendar = calendar
@@ -144,11 +146,11 @@ class _Reader:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # Python only warns of `1or 2` and of "\d": no rule needs them
-                tree = ast.parse(self._source, mode="eval")
+                tree = ast.parse(self._wrapped, mode="eval")
         except SyntaxError as error:
             if habit := _habit(self._source):
                 raise habit from error
-            raise SentenceError(error.lineno or 1, error.offset or 1, error.msg) from error
+            raise SentenceError(self._line(error.lineno or 1), error.offset or 1, error.msg) from error
         except (ValueError, RecursionError, MemoryError, Warning) as error:
             raise SentenceError(1, 1, f"can't be read: {str(error) or type(error).__name__}") from error
         return self._term(tree.body, 0)
@@ -294,8 +296,13 @@ class _Reader:
             self.unbounded_silence -= 1
 
     def _error(self, node: ast.expr, why: str) -> SentenceError:
-        line = self._source.encode().splitlines()[node.lineno - 1]  # Python counts columns in bytes
-        return SentenceError(node.lineno, len(line[: node.col_offset].decode()) + 1, why)
+        line = self._wrapped.encode().splitlines()[node.lineno - 1]  # Python counts columns in bytes
+        return SentenceError(self._line(node.lineno), len(line[: node.col_offset].decode()) + 1, why)
+
+    def _line(self, of_wrapped: int) -> int:
+        if self._wrapped is self._source:
+            return of_wrapped
+        return min(max(of_wrapped - 1, 1), self._source.count("\n") + 1)
 
 
 _ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}

@@ -280,7 +280,7 @@ def _made_unit(sign: str, left: str | None, right: str | None) -> str | None:
 
 def _common_unit(left: Term, right: Term, deed: str) -> str | None:
     if left.unit and right.unit and left.unit != right.unit:
-        raise Misfit(f"{left.unit} can't be {deed} {right.unit}")
+        raise Misfit(f"{left.unit} can't be {deed} {right.unit}: give both in one unit")
     return left.unit or right.unit
 
 
