@@ -14,6 +14,8 @@ from collector.config import Configuration, desk_of, load
 from collector.intake.desk import Desk
 from collector.quarantine import commands as quarantine_commands
 from collector.service import SUBSCRIBE, WINDOW_BYTES, Service
+from collector.stores.base import SETTLED_MS, StoreError
+from collector.stores.bounded import Bounded
 from collector.watch import ledger, presence
 from collector.watch.broker_check import BrokerCheck
 from collector.watch.round import Watch
@@ -60,8 +62,27 @@ def check(config: ConfigPath) -> None:
     print(f"{config}: good")
     print(f"  broker   {configuration.broker.address}, as {configuration.client_id}")
     print(f"  store    {configuration.store_words}, kept {kept}")
+    print(f"  series   {configuration.store.most} at most")
     print(f"  folder   {configuration.folder}")
     print(f"  kinds    {', '.join(sorted(configuration.kinds))}")
+
+
+@app.command()
+def setup(config: ConfigPath) -> None:
+    """Make what the store needs, and say what was done: database or bucket, retention, the coarse ranges of the charts.
+
+    May be repeated, and is to be after a change of the retention.
+    """
+    configuration = load(config)
+    try:
+        configuration.folder.mkdir(parents=True, exist_ok=True)
+        said = configuration.store.setup(configuration.retention_ms)
+        configuration.store.condense(_clock_ms() - SETTLED_MS)
+    except (StoreError, OSError) as error:
+        raise ConfigError(str(error)) from error
+    finally:
+        configuration.store.close()
+    print("\n".join(said))
 
 
 async def _serve(configuration: Configuration, desk: Desk) -> None:
@@ -90,6 +111,9 @@ def subscriptions(group: str | None) -> list[str]:
 def _windows(service: Service, desk: Desk, check: BrokerCheck) -> Windows:
     def metrics() -> bytes:
         service.look()
+        if isinstance(desk.store, Bounded):
+            service.figures.series.set(desk.store.held)
+            service.figures.most_series.set(desk.store.most)
         return service.figures.text()
 
     async def quarantine() -> Sequence[Mapping[str, object]]:

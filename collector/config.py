@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from collector.intake.desk import Desk
 from collector.intake.devices import Devices
 from collector.quarantine.kept import Quarantine
-from collector.stores.base import Store
+from collector.stores.bounded import Bounded
 from collector.stores.choose import check_address, open_store, without_password
 from messages.broker import Broker
 from messages.ids import Identifier
@@ -21,6 +21,7 @@ from messages.settings import Folder, Seconds, Settings, folders, read
 
 QUARANTINE = "quarantine.db"
 """In the collector's folder."""
+SERIES = "series.db"
 
 
 class Web(Settings):
@@ -41,6 +42,8 @@ class CollectorFile(Settings):
     kinds: list[Folder] = Field(default_factory=list)
     retention_s: Annotated[Seconds, Field(gt=0)] | None = Field(default=None, alias="retention")
     """How long readings are kept; older ones are refused. For ever if absent."""
+    most_series: Annotated[int, Field(ge=1)] = 100_000
+    """Channels of devices that this collector writes; readings of one more go to quarantine."""
     group: Identifier | None = None
     """Collectors of one group share the work, by a shared subscription; each has a name and a folder of its own."""
     web: Web | None = None
@@ -52,7 +55,7 @@ class Configuration:
     """What the collector runs by: absolute paths, loaded kinds, a store that has not connected yet."""
 
     name: str
-    store: Store
+    store: Bounded
     store_words: str
     """The store's address without its password, for people."""
     folder: Path
@@ -78,13 +81,19 @@ def load(path: Path) -> Configuration:
     }
     broker = written.broker.model_copy(update=files)
     broker.secret()
+    retention_ms = None if written.retention_s is None else round(written.retention_s * 1000)
     return Configuration(
         name=written.name,
-        store=open_store(written.store, base=base),
+        store=Bounded(
+            open_store(written.store, base=base),
+            base / written.folder / SERIES,
+            most=written.most_series,
+            kept_ms=retention_ms,
+        ),
         store_words=without_password(written.store),
         folder=base / written.folder,
         kinds=load_kinds(*folders(path, "kinds", written.kinds)),
-        retention_ms=None if written.retention_s is None else round(written.retention_s * 1000),
+        retention_ms=retention_ms,
         group=written.group,
         web=written.web,
         broker=broker,

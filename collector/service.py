@@ -24,7 +24,7 @@ from collector.intake.delivery import Announced, Delivery, Said, fates, receipts
 from collector.intake.desk import Desk
 from collector.intake.judge import Accepted, DeviceKey
 from collector.intake.tally import Tally, tallied
-from collector.stores.base import StoreAway, StoreError, StoreLocked
+from collector.stores.base import CONDENSE_EVERY_MS, SETTLED_MS, StoreAway, StoreError, StoreLocked
 from collector.watch.figures import Figures
 from collector.watch.ledger import Ledger
 from collector.watch.presence import Presence
@@ -40,7 +40,6 @@ LINGER_S, FEW_MESSAGES = 0.02, 100
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.5, 10.0
 LOCKED_S = 30.0
 """Between two tries while the store doesn't let us in: a server may lock out for good who knocks too often."""
-RETENTION_EVERY_S = 3600.0
 SAID_LIMIT = 1000
 """Senders and faults that are remembered as said; past it everything is said once more."""
 
@@ -90,7 +89,7 @@ class Service:
                 self._desk_thread, partial(self._desk.take_again, list(self._desk.devices.known), self._clock_ms())
             )
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._forget_old(), name="retention")
+                tasks.create_task(self._tend(), name="tend")
                 while True:
                     await self._turns.acquire()
                     messages = await self._next()
@@ -259,15 +258,18 @@ class Service:
                     log.info("store is back", tries=failures)
                 return result
 
-    async def _forget_old(self) -> None:
-        """Retention, once an hour. A store that is away now is asked again an hour later."""
-        while self._desk.retention_ms is not None:
-            before_ms = self._clock_ms() - self._desk.retention_ms
+    async def _tend(self) -> None:
+        """Coarse ranges and retention, once an hour. A store that is away now is asked again an hour later."""
+        store = self._desk.store
+        while True:
+            now_ms = self._clock_ms()
             try:
-                await self.on_desk(partial(self._desk.store.delete_before, before_ms))
+                await self.on_desk(partial(store.condense, now_ms - SETTLED_MS))
+                if self._desk.retention_ms is not None:
+                    await self.on_desk(partial(store.delete_before, now_ms - self._desk.retention_ms))
             except StoreError as error:
-                log.warning("what is older than the retention stays for now", why=str(error))
-            await asyncio.sleep(RETENTION_EVERY_S)
+                log.warning("coarse ranges and retention wait", why=str(error))
+            await asyncio.sleep(CONDENSE_EVERY_MS / 1000)
 
     def _say(self, topic: str, fault: str, why: str, device: str | None = None) -> None:
         """Each fault of each sender once: the quarantine has them all, and a loose wire would fill the log."""

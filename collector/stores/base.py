@@ -17,6 +17,12 @@ WRITERS = 3
 """Writes at the same time to a database on the network: one is judged by it while the next travels."""
 
 
+COARSE_MS = 900_000
+"""Length of a coarse range: of a channel's numbers in it, count, sum, lowest and highest are kept."""
+SETTLED_MS, CONDENSE_EVERY_MS = 7_200_000, 3_600_000
+"""What is younger is drawn from the readings themselves, so that what comes late to it costs nothing."""
+
+
 class StoreError(Exception):
     """Base of the errors below."""
 
@@ -83,8 +89,9 @@ class Sample:
 class Store(Protocol):
     """One history of readings. Every method raises StoreAway or StoreRefused."""
 
-    writers: int
-    """How many threads may call `write` at the same time."""
+    @property
+    def writers(self) -> int:
+        """How many threads may call `write` at the same time."""
 
     def write(self, batches: Sequence[Batch]) -> None:
         """Returns when everything is durable: a receipt may follow. Makes the store if there is none, even for nothing.
@@ -103,12 +110,24 @@ class Store(Protocol):
     ) -> list[Sample]:
         """One channel's course, both ends included. Where a number has more than `most` values they are
         averaged over at most `most` equal stretches of time, with their extremes; booleans and texts come as they are, the latest
-        `most` of them."""
+        `most` of them. Stretches of COARSE_MS and more begin at a multiple of it, the first of them before `from_ms`."""
 
     def latest(self, site: SiteId, device: DeviceId) -> list[Reading]:
         """The newest reading of each channel of a device."""
 
     def delete_before(self, at_ms: int) -> None:
-        """Retention: forget readings and pack rows older than `at_ms`."""
+        """Retention: forget readings and pack rows older than `at_ms`. A database that forgets by a period of its own
+        alone does nothing here; `setup` has set that period, or said what it must be."""
+
+    def condense(self, before_ms: int) -> None:
+        """Bring the coarse ranges, from which `series` draws long spans, up to `before_ms`, with what came late.
+
+        For whoever writes, at its start and every CONDENSE_EVERY_MS, with the time SETTLED_MS ago. A database that reads
+        a year in a glance has none, and does nothing.
+        """
+
+    def setup(self, retention_ms: int | None) -> list[str]:
+        """Make what is missing: database or bucket, retention, coarse ranges. Each line says what was done, or
+        was so already. May be repeated. What it can't set itself and isn't as it must be is StoreAway."""
 
     def close(self) -> None: ...

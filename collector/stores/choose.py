@@ -4,6 +4,7 @@
     influxdb://host:8086/gridcall                           InfluxDB 1.x
     influxdb://user:password@host:8086/gridcall
     influxdb2://TOKEN@host:8086/org/bucket                  InfluxDB 2.x
+    influxdb3://TOKEN@host:8181/gridcall                    InfluxDB 3 Core; influxdb3://host:8181/… where it asks for no token
     victoria://host:8428                                    VictoriaMetrics, single node, with -dedup.minScrapeInterval=1ms
     victoria://user:password@host:8428
     influxdb+https://…  influxdb2+https://…  …              the same over TLS
@@ -19,7 +20,7 @@ from collector.stores.base import Store
 from collector.stores.sqlite import SqliteStore
 from messages.settings import ConfigError
 
-DEFAULT_PORTS = {"influxdb": 8086, "influxdb2": 8086, "victoria": 8428}
+DEFAULT_PORTS = {"influxdb": 8086, "influxdb2": 8086, "influxdb3": 8181, "victoria": 8428}
 ESCAPES = "; @ : / # in a password are written %40 %3A %2F %23"
 
 
@@ -56,7 +57,8 @@ def _store(address: str, base: Path) -> Store:
         except ValueError as error:
             raise ValueError(f"{error}{ESCAPES if '@' in rest else ''}") from error
     raise ValueError(
-        '"sqlite:FILE", "influxdb://[USER:PASSWORD@]HOST[:PORT]/DATABASE", "influxdb2://TOKEN@HOST[:PORT]/ORG/BUCKET"'
+        '"sqlite:FILE", "influxdb://[USER:PASSWORD@]HOST[:PORT]/DATABASE", "influxdb2://TOKEN@HOST[:PORT]/ORG/BUCKET",'
+        ' "influxdb3://[TOKEN@]HOST[:PORT]/DATABASE"'
         f' or "victoria://[USER:PASSWORD@]HOST[:PORT]" is wanted{ESCAPES if "@" in rest else ""}'
     )
 
@@ -101,6 +103,15 @@ def _influx2(parts: SplitResult, url: str, packed: bool) -> Store:
     return Influx2Store(url, token=unquote(parts.username), org=names[0], bucket=names[1], packed=packed)
 
 
+def _influx3(parts: SplitResult, url: str, packed: bool) -> Store:
+    from collector.stores.influx3 import Influx3Store
+
+    database = unquote(parts.path.strip("/"))
+    if not database or "/" in database or parts.password:
+        raise ValueError("a token and one database are wanted: influxdb3://TOKEN@host:8181/gridcall")
+    return Influx3Store(url, database, token=unquote(parts.username) if parts.username else None, packed=packed)
+
+
 def _victoria(parts: SplitResult, url: str, packed: bool) -> Store:
     from collector.stores.victoria.store import VictoriaStore
 
@@ -114,4 +125,4 @@ def _victoria(parts: SplitResult, url: str, packed: bool) -> Store:
     )
 
 
-_STORES = {"influxdb": _influx1, "influxdb2": _influx2, "victoria": _victoria}
+_STORES = {"influxdb": _influx1, "influxdb2": _influx2, "influxdb3": _influx3, "victoria": _victoria}

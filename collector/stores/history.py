@@ -1,8 +1,9 @@
 """What the stores share when they read back: one order, one value per key, one way to thin a long series. Pure."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from collector.stores.base import PackRow
+from collector.stores.base import COARSE_MS, PackRow, Sample
 from messages.reading import Reading
 
 EARLIEST_MS, LATEST_MS = 0, 9_223_372_036_853
@@ -17,6 +18,45 @@ def within(from_ms: int, to_ms: int) -> tuple[int, int]:
 def stretch_ms(from_ms: int, to_ms: int, most: int) -> int:
     """Length of the equal stretches, at most `most` of them, that cover the span, both ends included."""
     return max(-(-(to_ms - from_ms + 1) // most), 1)
+
+
+class Stretch(NamedTuple):
+    """The numbers of a channel from `start_ms` on, over a length that both sides know."""
+
+    start_ms: int
+    samples: int
+    total: float
+    low: float
+    high: float
+
+
+def coarse_grid(from_ms: int, to_ms: int, most: int) -> tuple[int, int] | None:
+    """Where the first stretch begins and how long each is, if coarse ranges are fine enough to draw this; else None."""
+    step_ms = stretch_ms(from_ms, to_ms, most)
+    if step_ms < COARSE_MS:
+        return None
+    first_ms = from_ms // COARSE_MS * COARSE_MS
+    step_ms = stretch_ms(first_ms, to_ms, most)
+    return first_ms, -(-step_ms // COARSE_MS) * COARSE_MS
+
+
+def averaged(stretches: Iterable[Stretch], from_ms: int, step_ms: int) -> list[Sample]:
+    """Over equal stretches from `from_ms` on, each of which holds whole ones of those given."""
+    found: dict[int, Stretch] = {}
+    for one in stretches:
+        start_ms = from_ms + (one.start_ms - from_ms) // step_ms * step_ms
+        of = found.get(start_ms)
+        found[start_ms] = (
+            one._replace(start_ms=start_ms)
+            if of is None
+            else Stretch(
+                start_ms, of.samples + one.samples, of.total + one.total, min(of.low, one.low), max(of.high, one.high)
+            )
+        )
+    return [
+        Sample(at_ms, found[at_ms].total / found[at_ms].samples, found[at_ms].low, found[at_ms].high)
+        for at_ms in sorted(found)
+    ]
 
 
 def in_order(readings: Iterable[Reading]) -> list[Reading]:

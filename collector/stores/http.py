@@ -1,6 +1,7 @@
 """HTTP as the stores need it: connections that are kept, errors in the store's words, gzip where the line is slow."""
 
 import gzip
+import json
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -52,6 +53,10 @@ class Http:
     def post(self, path: str, body: bytes, content_type: str) -> Answer:
         """Raises StoreAway if nobody answers."""
         return self._ask("POST", path, body, {"Content-Type": content_type})
+
+    def json(self, path: str, content: object) -> Answer:
+        """Raises StoreAway if nobody answers."""
+        return self.post(path, json.dumps(content).encode(), "application/json")
 
     def write(self, path: str, body: bytes) -> Answer:
         """Line protocol, packed if that is wished for. Raises StoreAway if nobody answers."""

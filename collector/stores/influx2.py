@@ -4,8 +4,9 @@ NOT TESTED against a real InfluxDB 2.x: none can be had where Gridcall is built.
 the documented API (paths, query parameters, headers, bodies) with an HTTP server of their own, and feed it answers in
 the documented annotated CSV; that a real server understands these Flux sentences as we do is read, not seen.
 
-The bucket must be there: making one needs rights and a retention that are the operator's to give. Writes are
-SYNCHRONOUS: the client's batching mode drops what it can't send and tells nobody.
+The bucket must be there: `setup` makes it, with its retention, and beside it a bucket `<bucket>_coarse` and a task that fills it
+each hour with the coarse ranges of the last COARSE_BACK hours. What comes later than that is missing in charts of long spans
+until it is asked for in a shorter one; in every other answer it is there. Writes are SYNCHRONOUS: the client's batching mode drops what it can't send and tells nobody.
 
 https://docs.influxdata.com/influxdb/v2/api/v2/
 """
@@ -21,9 +22,23 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.flux_csv_parser import FluxCsvParserException, FluxQueryException
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
+from influxdb_client.domain.task_create_request import TaskCreateRequest
+from influxdb_client.service.write_service import WriteService
 
-from collector.stores.base import WRITERS, Batch, PackRow, Sample, StoreAway, StoreError, StoreRefused
-from collector.stores.history import EARLIEST_MS, LATEST_MS, by_number, in_order, newest, stretch_ms, within
+from collector.stores.base import COARSE_MS, WRITERS, Batch, PackRow, Sample, StoreAway, StoreError, StoreRefused
+from collector.stores.history import (
+    EARLIEST_MS,
+    LATEST_MS,
+    Stretch,
+    averaged,
+    by_number,
+    coarse_grid,
+    in_order,
+    newest,
+    stretch_ms,
+    within,
+)
 from collector.stores.http import GZIP_LEVEL, away
 from collector.stores.line_protocol import PACKS, channel_of, field_of, quality_field_of, read_value, requests
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
@@ -32,9 +47,18 @@ from messages.reading import Quality, Reading
 
 CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS = 5_000, 30_000
 CONTENT_REFUSED = (400, 413, 422)
+NOT_FOUND = 404
+COARSE, COARSE_BACK = "_coarse", "26h"
+FIGURES = ("count", "sum", "min", "max")
+SHORTEST_RETENTION_S = 3600
+"""InfluxDB takes no shorter one."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Row = dict[str, Any]
+
+
+class NoSuchBucket(StoreAway):
+    """Bucket or organisation are not there."""
 
 
 class Influx2Store:
@@ -44,6 +68,7 @@ class Influx2Store:
 
     def __init__(self, url: str, *, token: str, org: str, bucket: str, packed: bool = False) -> None:
         self._url = url
+        self._org = org
         self._bucket = bucket
         self._packed = packed
         self._client = InfluxDBClient(
@@ -60,7 +85,8 @@ class Influx2Store:
             for body in requests(batches):
                 if self._packed:  # the client's own gzip knows level 9 only
                     packed = gzip.compress(body.encode(), GZIP_LEVEL)
-                    self._writer.write(bucket=self._bucket, record=packed, content_encoding="gzip")
+                    service = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
+                    service.post_write(self._org, self._bucket, packed, precision="ns", content_encoding="gzip")  # type: ignore[no-untyped-call]
                 else:
                     self._writer.write(bucket=self._bucket, record=body)
         except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
@@ -94,12 +120,24 @@ class Influx2Store:
         self, site: SiteId, device: DeviceId, channel: str, from_ms: int, to_ms: int, *, most: int
     ) -> list[Sample]:
         from_ms, to_ms = within(from_ms, to_ms)
-        source = self._source(from_ms, to_ms, site=site, device=device, _field=field_of(channel))
+        field = field_of(channel)
+        source = self._source(from_ms, to_ms, site=site, device=device, _field=field)
         source += ' |> group(columns: ["_measurement"])'
         rows = self._ask(f'{source} |> sort(columns: ["_time"], desc: true) |> limit(n: {most + 1})')
         raw = {_at_ms(row): _value(row) for row in rows}
         if len(raw) <= most or not isinstance(raw[max(raw)], float):
             return [Sample(at_ms, raw[at_ms]) for at_ms in sorted(raw)][-most:]
+        if grid := coarse_grid(from_ms, to_ms, most):
+            coarse = self._coarse(site, device, field, grid[0], to_ms)
+            if coarse:
+                rest_ms = max(one.start_ms for one in coarse) + COARSE_MS
+                rest = (
+                    self._ask(self._source(rest_ms, to_ms, site=site, device=device, _field=field))
+                    if rest_ms <= to_ms
+                    else []
+                )
+                numbers = ((_at_ms(row), float(row["_value"])) for row in rest)
+                return averaged([*coarse, *(Stretch(at_ms, 1, one, one, one) for at_ms, one in numbers)], *grid)
         step_ms = stretch_ms(from_ms, to_ms, most)
         window = f'every: {step_ms}ms, offset: {from_ms % step_ms}ms, createEmpty: false, timeSrc: "_start"'
         mean, low, high = (
@@ -120,14 +158,75 @@ class Influx2Store:
         except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
             raise self._in_our_words(error) from error
 
+    def condense(self, before_ms: int) -> None:
+        """Nothing: the task that `setup` makes does it."""
+
+    def setup(self, retention_ms: int | None) -> list[str]:
+        try:
+            said = [self._bucket_there(name, retention_ms) for name in (self._bucket, self._bucket + COARSE)]
+            return [*said, self._task_there()]
+        except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
+            raise self._in_our_words(error) from error
+
+    def _bucket_there(self, name: str, retention_ms: int | None) -> str:
+        """https://docs.influxdata.com/influxdb/v2/api/v2/#operation/PostBuckets; a rule of 0 s keeps for ever."""
+        every_s = 0 if retention_ms is None else max(retention_ms // 1000, SHORTEST_RETENTION_S)
+        kept = "for ever" if retention_ms is None else f"{every_s / 86_400:g} days"
+        rule = BucketRetentionRules(type="expire", every_seconds=every_s)  # type: ignore[no-untyped-call]
+        buckets = self._client.buckets_api()
+        bucket = buckets.find_bucket_by_name(name)  # type: ignore[no-untyped-call]
+        if bucket is None:
+            buckets.create_bucket(bucket_name=name, retention_rules=[rule], org=self._org)
+            return f"{self._url}: bucket {name} made, retention: {kept}"
+        before = [one.every_seconds for one in bucket.retention_rules] or [0]
+        if before == [every_s]:
+            return f"{self._url}: bucket {name} is there, retention: {kept}, as it was"
+        bucket.retention_rules = [rule]
+        buckets.update_bucket(bucket)
+        return f"{self._url}: bucket {name} is there, retention: {kept}, changed"
+
+    def _task_there(self) -> str:
+        """https://docs.influxdata.com/influxdb/v2/api/v2/#operation/PostTasks."""
+        name = f"gridcall coarse ranges of {self._bucket}"
+        tasks = self._client.tasks_api()
+        flux = coarse_task(name, self._bucket)
+        found = tasks.find_tasks(name=name)  # type: ignore[no-untyped-call]
+        if found:
+            if found[0].flux == flux:
+                return f"task {name!r}: as it was"
+            found[0].flux = flux
+            tasks.update_task(found[0])
+            return f"task {name!r}: changed"
+        wish = TaskCreateRequest(org=self._org, flux=flux, status="active")  # type: ignore[no-untyped-call]
+        tasks.create_task(task_create_request=wish)
+        return f"task {name!r}: made"
+
+    def _coarse(self, site: SiteId, device: DeviceId, field: str, from_ms: int, to_ms: int) -> list[Stretch]:
+        """None if nobody has set the bucket up."""
+        fields = " or ".join(f"r._field == {_quoted(f'{fn}_{field}')}" for fn in FIGURES)
+        flux = self._source(from_ms, to_ms, bucket=self._bucket + COARSE, site=site, device=device)
+        try:
+            rows = self._ask(f"{flux} |> filter(fn: (r) => {fields})")
+        except NoSuchBucket:
+            return []
+        found: dict[tuple[Any, ...], dict[str, float]] = {}
+        for row in rows:
+            key = (*_series(row), _at_ms(row))
+            found.setdefault(key, {})[row["_field"].removesuffix(f"_{field}")] = float(row["_value"])
+        return [
+            Stretch(key[-1], int(of["count"]), of["sum"], of["min"], of["max"])
+            for key, of in found.items()
+            if len(of) == len(FIGURES)
+        ]
+
     def close(self) -> None:
         self._client.close()  # type: ignore[no-untyped-call]
 
-    def _source(self, from_ms: int, to_ms: int, **equal: str) -> str:
+    def _source(self, from_ms: int, to_ms: int, bucket: str = "", **equal: str) -> str:
         """Flux for the rows of a span, both ends included, whose columns are what `equal` says."""
         where = " and ".join(f"r.{column} == {_quoted(value)}" for column, value in equal.items())
         return (
-            f"from(bucket: {_quoted(self._bucket)})"
+            f"from(bucket: {_quoted(bucket or self._bucket)})"
             f" |> range(start: {_instant(from_ms)}, stop: {_instant(to_ms + 1)})"
             f" |> filter(fn: (r) => {where})"
         )
@@ -148,7 +247,32 @@ class Influx2Store:
         status, words = error.response.status, _words(error.response.data)
         if status in CONTENT_REFUSED:
             return StoreRefused(f"{self._url}: {words}")
-        return away(status, f"{self._url}: answers {status}: {words}", error.response.getheaders())
+        text = f"{self._url}: answers {status}: {words}"
+        if status == NOT_FOUND:
+            return NoSuchBucket(text)
+        return away(status, text, error.response.getheaders())
+
+
+def coarse_task(name: str, bucket: str) -> str:
+    """The task's Flux: of every number count, sum, lowest and highest over each COARSE_MS."""
+    every = f"{COARSE_MS // 60_000}m"
+    lines = [
+        'import "date"',
+        'import "types"',
+        f"option task = {{name: {_quoted(name)}, every: 1h, offset: 5m}}",
+        "numbers = () =>",
+        f"    from(bucket: {_quoted(bucket)})",
+        f"        |> range(start: date.truncate(t: -{COARSE_BACK}, unit: 1h), stop: date.truncate(t: now(), unit: 1h))",
+        '        |> filter(fn: (r) => exists r.device and types.isType(v: r._value, type: "float"))',
+    ]
+    for fn in FIGURES:
+        lines += [
+            "numbers()",
+            f'    |> aggregateWindow(every: {every}, fn: {fn}, createEmpty: false, timeSrc: "_start")',
+            f'    |> map(fn: (r) => ({{r with _field: "{fn}_" + r._field, _value: float(v: r._value)}}))',
+            f"    |> to(bucket: {_quoted(bucket + COARSE)})",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def _readings(rows: Sequence[_Row]) -> Iterator[Reading]:

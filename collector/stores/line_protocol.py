@@ -12,10 +12,10 @@ and a slash. What a reading itself consists of comes back exactly.
 https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from collector.stores.base import Batch, PackRow
+from collector.stores.base import COARSE_MS, Batch, PackRow
 from messages.reading import Quality, Value
 
 PACKS = "gridcall_packs"
@@ -35,15 +35,23 @@ _TAKEN = frozenset({"time", *_TAGS})
 _VALUE = ".value"
 
 
-def requests(batches: Sequence[Batch]) -> list[str]:
+def requests(batches: Sequence[Batch], *, absent: str = "") -> list[str]:
     """The bodies of two writes, or fewer: all readings, and when they are accepted all packs.
 
     Not one: of a write with a line that it can't take InfluxDB keeps the others, and a pack must never be there
-    without its readings.
+    without its readings. `absent`: what stands in a tag without a value, for a database that wants all of them each time.
     """
-    readings = "\n".join(line for batch in batches for line in _reading_lines(batch))
+    readings = "\n".join(line for batch in batches for line in _reading_lines(batch, absent))
     packs = "\n".join(line for batch in batches for line in _pack_lines(batch))
     return [body for body in (readings, packs) if body]
+
+
+def late_lines(batch: Batch, before_ms: int, numbers: Iterator[int]) -> Iterator[str]:
+    """Marks on the coarse ranges that readings older than `before_ms` change. Each has a time of its own within its range."""
+    late = {point.reading.at_ms // COARSE_MS * COARSE_MS for point in batch.points if point.reading.at_ms < before_ms}
+    tags = f"edge={batch.edge.translate(KEY)},site={batch.site.translate(KEY)}"
+    for start_ms in sorted(late):
+        yield f"gridcall_late,{tags} start_ms={start_ms}i {(start_ms + next(numbers) % COARSE_MS) * _NS_PER_MS}"
 
 
 def field_of(channel: str) -> str:
@@ -69,19 +77,17 @@ def pack_time_ns(pack: PackRow) -> int:
     return pack.last_at_ms * _NS_PER_MS + pack.number % _NS_PER_MS
 
 
-def _reading_lines(batch: Batch) -> Iterable[str]:
+def _reading_lines(batch: Batch, absent: str) -> Iterable[str]:
     site, edge = batch.site, batch.edge
     for reading, kind, model, building in batch.points:
         device, channel, at_ms, value, unit, quality = reading
-        head = _head(kind, channel, building, device, edge, model, site, unit)
+        head = _head(kind, channel, building or absent, device, edge, model or absent, site, unit or absent)
         doubt = "" if quality is Quality.GOOD else f",{quality_field_of(channel).translate(KEY)}={_text(quality.value)}"
         yield f"{head}{_text(value)}{doubt} {at_ms}{_NS_OF_A_MS}"
 
 
 @lru_cache(maxsize=HEADS)
-def _head(
-    kind: str, channel: str, building: str, device: str, edge: str, model: str, site: str, unit: str | None
-) -> str:
+def _head(kind: str, channel: str, building: str, device: str, edge: str, model: str, site: str, unit: str) -> str:
     """A line up to its value: what all readings of a channel have in common."""
     values = (building, device, edge, model, site, unit)
     tags = "".join(f",{tag}={value.translate(KEY)}" for tag, value in zip(_TAGS, values, strict=True) if value)

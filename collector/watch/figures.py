@@ -60,8 +60,9 @@ class Figures:
         self._quarantine_records = Gauge(
             "gridcall_quarantine_records", "Records that lie in quarantine", ["reason"], registry=registry
         )
-        self.series = Gauge(
-            "gridcall_series", "Channels of devices that were written since the start", registry=registry
+        self.series = Gauge("gridcall_series", "Channels of devices that this collector has written", registry=registry)
+        self.most_series = Gauge(
+            "gridcall_series_limit", "most_series: beyond it new ones go to quarantine", registry=registry
         )
         self.store_away = Gauge("gridcall_store_away", "1 while the store is away", registry=registry)
         self.locked_out = Gauge("gridcall_store_locked", "1 while the store doesn't let us in", registry=registry)

@@ -29,7 +29,8 @@ def test_paths_start_at_the_file_and_nothing_is_opened(tmp_path: Path) -> None:
     assert configuration.folder == tmp_path / "state"
     assert configuration.retention_ms == 365 * 86_400_000
     assert configuration.broker.secret() == "s3cret"
-    assert isinstance(configuration.store, SqliteStore)
+    assert isinstance(configuration.store.inner, SqliteStore)
+    assert configuration.store.most == 100_000
     assert "gas_alarm" in configuration.kinds
     assert sorted(path.name for path in tmp_path.iterdir()) == ["collector.toml", "secret"]
 

@@ -1,11 +1,12 @@
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from collector.stores.base import Batch, Point, StoreAway, StoreRefused
+from collector.stores.base import COARSE_MS, Batch, Point, StoreAway, StoreRefused
 from collector.stores.sqlite import SqliteStore
 from tests.collector.block import EDGE, GAS, NOW_MS, SITE, reading
 
@@ -126,3 +127,53 @@ def test_every_commit_is_on_the_disk(store: SqliteStore) -> None:
     with store._file.reading() as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_long_span_is_drawn_from_coarse_ranges_and_what_came_late_from_its_readings(store: SqliteStore) -> None:
+    first_ms, quarter_ms = NOW_MS // COARSE_MS * COARSE_MS - 1000 * COARSE_MS, COARSE_MS // 2
+    for step in range(0, 2000, 100):
+        points = [batch(first_ms + n * quarter_ms).points[0] for n in range(step, step + 100)]
+        store.write([Batch(site=SITE, edge=EDGE, points=points, packs=[])])
+    store.condense(NOW_MS - 10 * COARSE_MS)
+    with store._file.writing() as database:  # so that what is drawn from where can be seen
+        database.execute("UPDATE coarse SET total = 1000 * count, low = 1000, high = 1000")
+    late_ms = first_ms + 500 * COARSE_MS + 1
+    store.write([batch(late_ms)])
+    value = batch().points[0].reading.value
+    found = store.series(SITE, GAS, "gas_concentration", first_ms, NOW_MS, most=1000)
+    by_time = {one.at_ms: one.value for one in found}
+    step_ms = found[1].at_ms - found[0].at_ms
+    assert by_time[first_ms] == 1000
+    assert by_time[found[-1].at_ms] == value
+    around = by_time[first_ms + (late_ms - first_ms) // step_ms * step_ms]
+    assert around != 1000  # the range that the late one lies in is counted from its readings
+    store.condense(NOW_MS - 10 * COARSE_MS)
+    with store._file.reading() as database:
+        assert database.execute("SELECT count(*) FROM stale").fetchone() == (0,)
+        row = database.execute("SELECT count FROM coarse WHERE start_ms = ?", (late_ms // COARSE_MS * COARSE_MS,))
+        assert row.fetchone() == (3,)
+
+
+def test_retention_forgets_coarse_ranges_with_their_readings(store: SqliteStore) -> None:
+    store.write([batch(NOW_MS - 10 * COARSE_MS), batch(NOW_MS)])
+    store.condense(NOW_MS + COARSE_MS)
+    store.delete_before(NOW_MS - 5 * COARSE_MS)
+    with store._file.reading() as database:
+        assert database.execute("SELECT count(*) FROM coarse").fetchone() == (1,)
+
+
+def test_a_year_of_a_channel_is_drawn_in_a_glance(store: SqliteStore) -> None:
+    """The page waits 1.5 s for its charts. A reading a minute here, for the sake of the test's time."""
+    year_ms, minute_ms = 365 * 86_400_000, 60_000
+    store.write([batch(NOW_MS - year_ms)])
+    with store._file.writing() as database:
+        database.execute(
+            "WITH RECURSIVE minutes(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM minutes WHERE n < ?)"
+            " INSERT INTO readings SELECT 1, ? + n * ?, n % 100 / 7.0, NULL FROM minutes",
+            (year_ms // minute_ms - 1, NOW_MS - year_ms, minute_ms),
+        )
+    store.condense(NOW_MS)
+    began_s = time.perf_counter()
+    found = store.series(SITE, GAS, "gas_concentration", NOW_MS - year_ms, NOW_MS, most=600)
+    assert time.perf_counter() - began_s < 0.5
+    assert 500 < len(found) <= 600

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -198,6 +198,73 @@ def test_a_stretch_without_values_is_left_out_and_a_peak_is_not(store: Store) ->
     store.write([batch(*(point("tilt", value, T + step) for step, value in values.items()))])
     found = store.series(SITE, GAS, "tilt", T, T + 999, most=4)
     assert [(one.at_ms - T, one.low, one.high) for one in found] == [(0, 1.0, 99.0), (750, 1.0, 2.0)]
+
+
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+MONTH_MS = 30 * DAY_MS
+
+
+def month(first_ms: int, every_ms: int, *, lifted: float = 0.0) -> dict[int, float]:
+    return {at_ms: (at_ms // MINUTE_MS) % 997 / 4 + lifted for at_ms in range(first_ms, first_ms + MONTH_MS, every_ms)}
+
+
+def drawn(values: dict[int, float], samples: list[Sample]) -> list[Sample]:
+    """What the samples should be: those values over the stretches where they begin."""
+    starts = [one.at_ms for one in samples]
+    step_ms = min(after - before for before, after in pairwise(starts))
+    found = []
+    for start_ms in starts:
+        inside = [value for at_ms, value in values.items() if start_ms <= at_ms < start_ms + step_ms]
+        mean: float = pytest.approx(sum(inside) / len(inside))  # type: ignore[assignment]
+        found.append(Sample(start_ms, mean, min(inside), max(inside)))
+    assert starts[0] <= min(values)
+    assert max(values) < starts[-1] + step_ms
+    return found
+
+
+def test_a_month_looks_alike_from_readings_and_from_coarse_ranges_whatever_came_late(
+    store: Store, address: str, tmp_path: Path
+) -> None:
+    first_ms = T - MONTH_MS + 7
+    values = month(first_ms, 5 * MINUTE_MS)
+    gap = range(first_ms + 10 * DAY_MS, first_ms + 11 * DAY_MS)
+    early = {at_ms: value for at_ms, value in values.items() if at_ms not in gap}
+    points = [point("tilt", value, at_ms) for at_ms, value in early.items()]
+    store.write(
+        [batch(*points, point("open", True, first_ms), point("fill", 1.0, first_ms, device=BIN, kind="waste_bin"))]
+    )
+    reader = open_store(address, base=tmp_path)
+
+    def course(most: int = 150) -> list[Sample]:
+        return reader.series(SITE, GAS, "tilt", first_ms, first_ms + MONTH_MS - 1, most=most)
+
+    assert course() == drawn(early, course())
+    store.condense(T - 2 * DAY_MS)
+    assert course() == drawn(early, course())
+    late = {at_ms: value for at_ms, value in values.items() if at_ms in gap}
+    store.write([batch(*(point("tilt", value, at_ms, building="moved") for at_ms, value in late.items()))])
+    store.write([batch(point("tilt", 999.0, first_ms + 1))])
+    store.condense(T - DAY_MS)
+    values[first_ms + 1] = 999.0
+    assert len(course()) in range(140, 151)
+    assert course() == drawn(values, course())
+    store.condense(T - DAY_MS)
+    assert course() == drawn(values, course())
+    reader.close()
+
+
+def test_setting_up_says_what_it_did_and_twice_is_once(address: str, tmp_path: Path) -> None:
+    fresh = open_store(address, base=tmp_path)
+    first = fresh.setup(50 * 365 * DAY_MS)
+    again = fresh.setup(50 * 365 * DAY_MS)
+    assert len(first) == len(again)
+    assert any("retention" in line for line in again)
+    if not isinstance(fresh, VictoriaStore):
+        assert "made" in first[0]
+        assert "is there" in again[0]
+    fresh.write([batch(point("tilt", 1.0))])
+    assert [one.value for one in fresh.latest(SITE, GAS)] == [1.0]
+    fresh.close()
 
 
 @pytest.mark.parametrize("values", [[True, False] * 5, [f"text {step}" for step in range(10)]])

@@ -6,11 +6,7 @@ understands the Flux.
 """
 
 import json
-import threading
-import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,58 +15,17 @@ from collector.stores.base import Batch, PackRow, Point, Sample, Store, StoreAwa
 from collector.stores.choose import open_store
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.reading import Quality, Reading
+from tests.documented import Server, documented
 
 SITE, EDGE, GAS, STREAM = SiteId("junmen"), EdgeId("pi-1"), DeviceId("gas-1"), StreamId("s-1")
 T = 1_795_000_000_123
 INSTANT = "2026-11-18T11:06:40.123Z"
 
 
-@dataclass
-class Asked:
-    path: str
-    query: dict[str, list[str]]
-    headers: dict[str, str]
-    body: str
-
-
-@dataclass
-class Server:
-    """Remembers what it was asked, and answers what it is told to, in this order."""
-
-    port: int
-    asked: list[Asked] = field(default_factory=list)
-    answers: list[tuple[int, str]] = field(default_factory=list)
-
-    @property
-    def flux(self) -> str:
-        return str(json.loads(self.asked[-1].body)["query"])
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            parts = urllib.parse.urlsplit(self.path)
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            it.asked.append(Asked(parts.path, urllib.parse.parse_qs(parts.query), dict(self.headers), body))
-            status, answer = it.answers.pop(0) if it.answers else (204, "")
-            self.send_response(status)
-            self.send_header("Content-Type", "text/csv" if status == 200 else "application/json")
-            self.send_header("Content-Length", str(len(answer.encode())))
-            self.end_headers()
-            self.wfile.write(answer.encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    it = Server(http.server_address[1])
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield it
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with documented() as it:
+        yield it
 
 
 @pytest.fixture
@@ -244,3 +199,102 @@ def test_an_error_in_the_middle_of_an_answer_is_one(server: Server, store: Store
     server.answers.append((200, "<html>a proxy's page</html>\r\n"))
     with pytest.raises(StoreAway, match="no annotated CSV"):
         store.latest(SITE, GAS)
+
+
+ORGS = (200, json.dumps({"orgs": [{"id": "0123456789abcdef", "name": "wang ge"}]}))
+
+MADE = (201, json.dumps({"id": "b", "name": "grid call", "retentionRules": []}))
+TASK = json.dumps({"id": "t", "orgID": "o", "name": "n", "flux": ""})
+
+
+def buckets(*found: tuple[str, int]) -> tuple[int, str]:
+    """docs.influxdata.com/influxdb/v2/api/v2/#operation/GetBuckets."""
+    rows = [
+        {"id": f"b{index}", "name": name, "retentionRules": [{"type": "expire", "everySeconds": every_s}]}
+        for index, (name, every_s) in enumerate(found)
+    ]
+    return 200, json.dumps({"buckets": rows})
+
+
+def test_setting_up_makes_two_buckets_with_their_retention_and_a_task(server: Server, store: Store) -> None:
+    server.answers += [buckets(), ORGS, MADE, buckets(), ORGS, MADE, (200, '{"tasks": []}'), (201, TASK)]
+    said = store.setup(365 * 86_400_000)
+    assert ["made" in line for line in said] == [True] * 3
+    made = [(one.path, json.loads(one.body)) for one in server.asked if one.method == "POST"]
+    for (path, body), name in zip(made, ("grid call", "grid call_coarse"), strict=False):
+        assert path == "/api/v2/buckets"
+        assert (body["name"], body["orgID"]) == (name, "0123456789abcdef")
+        assert body["retentionRules"] == [{"type": "expire", "everySeconds": 31_536_000}]
+    path, body = made[-1]
+    assert (path, body["org"], body["status"]) == ("/api/v2/tasks", "wang ge", "active")
+    assert 'option task = {name: "gridcall coarse ranges of grid call", every: 1h, offset: 5m}' in body["flux"]
+    for fn in ("count", "sum", "min", "max"):
+        assert f'aggregateWindow(every: 15m, fn: {fn}, createEmpty: false, timeSrc: "_start")' in body["flux"]
+    assert body["flux"].count('|> to(bucket: "grid call_coarse")') == 4
+
+
+def test_setting_up_again_changes_only_what_has_changed(server: Server, store: Store) -> None:
+    server.answers += [buckets(), ORGS, MADE, buckets(), ORGS, MADE, (200, '{"tasks": []}'), (201, TASK)]
+    store.setup(None)
+    flux = json.loads(server.asked[-1].body)["flux"]
+    task = (200, json.dumps({"tasks": [{"id": "t1", "orgID": "o", "name": "n", "flux": flux}]}))
+    server.answers += [buckets(("grid call", 0)), buckets(("grid call_coarse", 3600)), MADE, task]
+    server.asked.clear()
+    said = store.setup(None)
+    assert [one.method for one in server.asked] == ["GET", "GET", "PATCH", "GET"]
+    assert [line.rpartition(" ")[2] for line in said] == ["was", "changed", "was"]
+
+
+def test_a_long_span_is_drawn_from_the_coarse_bucket_and_its_end_from_the_readings(
+    server: Server, store: Store
+) -> None:
+    start = "2026-11-01T00:00:00Z"
+    start_ms = 1_793_491_200_000
+    columns, types = "_time,_value,_field,_measurement,device", f"{_TIMES},double,string,string,string"
+    raw = [f"2026-11-02T00:0{digit}:00Z,{digit}.5,tilt,gas_alarm,gas-1" for digit in range(4, 0, -1)]
+    coarse = [f"{start},{value},{fn}_tilt,gas_alarm,gas-1" for fn, value in
+              (("count", 10), ("sum", 25.0), ("min", 1.0), ("max", 9.0))]  # fmt: skip
+    for rows in (raw, coarse, raw[:1]):
+        server.answers.append((200, csv(*rows, columns=columns, types=types)))
+    found = store.series(SITE, GAS, "tilt", start_ms, start_ms + 3 * 86_400_000 - 1, most=3)
+    assert found == [Sample(start_ms, 2.5, 1.0, 9.0), Sample(start_ms + 86_400_000, 4.5, 4.5, 4.5)]
+    asked = [json.loads(one.body)["query"] for one in server.asked]
+    assert asked[1].startswith('from(bucket: "grid call_coarse") |> range(start: 2026-11-01T00:00:00.000Z')
+    assert 'r._field == "sum_tilt"' in asked[1]
+    assert asked[2].startswith('from(bucket: "grid call") |> range(start: 2026-11-01T00:15:00.000Z')
+
+
+def test_without_the_coarse_bucket_a_long_span_is_drawn_from_the_readings(server: Server, store: Store) -> None:
+    rows = [f"2026-11-02T00:0{digit}:00Z,{digit}.5,tilt,gas_alarm,gas-1,deg" for digit in range(4, 0, -1)]
+    server.answers.append((200, values(*rows, type_of_value="double")))
+    server.answers.append((404, '{"code":"not found","message":"bucket not found"}'))
+    for value in ("4.0", "3.5", "5.5"):
+        answer = values(f"2026-11-01T00:00:00Z,{value},tilt,gas_alarm,gas-1,deg", type_of_value="double")
+        server.answers.append((200, answer))
+    start_ms = 1_793_491_200_000
+    assert store.series(SITE, GAS, "tilt", start_ms, start_ms + 3 * 86_400_000 - 1, most=3) == [
+        Sample(start_ms, 4.0, 3.5, 5.5)
+    ]
+
+
+def test_a_database_that_asks_for_time_is_given_it(server: Server, store: Store) -> None:
+    point = Point(reading=Reading(device=GAS, channel="a", at_ms=T, value=1.0), kind="k", model="", building="")
+    for status, headers, wait_s in (
+        (429, {"Retry-After": "7"}, 7.0),
+        (503, {}, 0.0),
+        (503, {"Retry-After": "99999"}, 300.0),
+    ):
+        server.answers.append((status, "", headers))
+        with pytest.raises(StoreAway) as caught:
+            store.write([Batch(site=SITE, edge=EDGE, points=[point], packs=[])])
+        assert caught.value.retry_after_s == wait_s
+
+
+def test_packed_writes_say_so_and_hold_the_same_lines(server: Server) -> None:
+    store = open_store(f"influxdb2://t@127.0.0.1:{server.port}/org/bucket?gzip", base=Path())
+    point = Point(reading=Reading(device=GAS, channel="a", at_ms=T, value=1.0), kind="k", model="", building="3号楼")
+    store.write([Batch(site=SITE, edge=EDGE, points=[point], packs=[])])
+    (asked,) = server.asked
+    assert asked.headers["Content-Encoding"] == "gzip"
+    assert asked.body == f"k,building=3号楼,device=gas-1,edge=pi-1,site=junmen a=1.0 {T}000000"
+    store.close()

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from collector.stores.base import WRITERS, Batch, PackRow, Sample, StoreAway, StoreRefused
-from collector.stores.history import by_number, in_order, newest, stretch_ms, within
+from collector.stores.history import Stretch, averaged, by_number, in_order, newest, stretch_ms, within
 from collector.stores.http import Answer, Http
 from collector.stores.victoria.commits import Commits
 from collector.stores.victoria.lines import (
@@ -26,13 +26,14 @@ from collector.stores.victoria.lines import (
     readings,
     readings_body,
 )
-from collector.stores.victoria.server import FUTURE_MS, Server, of_metrics
+from collector.stores.victoria.server import FUTURE_MS, RETENTION, Server, of_metrics
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
 from messages.reading import Reading
 
 WRITE = "/api/v2/write?precision=ns"
 """Not /write: that one adds a label `db`, and the same reading written both ways would be two series."""
+FOR_EVER_MS = 50 * 365 * 86_400_000
 MARK = "gridcall_store"
 WORDS = 200
 FINEST_MS = 120_000
@@ -113,7 +114,8 @@ class VictoriaStore:
         found = in_order(readings(self._export(match, from_ms, to_ms)))
         if len(found) <= most or not isinstance(found[-1].value, float):
             return [Sample(one.at_ms, one.value) for one in found[-most:]]
-        return averaged(found, from_ms, step_ms)
+        numbers = [(one.at_ms, one.value) for one in found if not isinstance(one.value, bool | str)]
+        return averaged((Stretch(at_ms, 1, value, value, value) for at_ms, value in numbers), from_ms, step_ms)
 
     def latest(self, site: SiteId, device: DeviceId) -> list[Reading]:
         match = _match(None, site=site, device=device)
@@ -124,7 +126,28 @@ class VictoriaStore:
         return newest(found)
 
     def delete_before(self, at_ms: int) -> None:
-        """Nothing: see the module's first lines. `setup` says whether the server's own period suits."""
+        """Nothing: see the module's first lines."""
+
+    def condense(self, before_ms: int) -> None:
+        """Nothing: it counts a year of a channel in a glance."""
+
+    def setup(self, retention_ms: int | None) -> list[str]:
+        self._make()
+        server, _ = self._server()
+        kept_ms = server.retention_ms or 0
+        kept = f"-{RETENTION}={server.flags.get(RETENTION)}"
+        if retention_ms is None and kept_ms < FOR_EVER_MS:
+            raise StoreAway(f"{self._http.url}: runs with {kept}; to keep all for ever start it with -{RETENTION}=100y")
+        if retention_ms is not None and kept_ms < retention_ms:
+            days = -(-retention_ms // 86_400_000)
+            raise StoreAway(
+                f"{self._http.url}: runs with {kept}, less than the configured retention; start it with -{RETENTION}={days}d"
+            )
+        return [
+            f"{self._http.url}: runs with -dedup.minScrapeInterval=1ms, as it must",
+            f"retention: it forgets by its own {kept}",
+            "coarse ranges: it needs none",
+        ]
 
     def close(self) -> None:
         self._http.close()
@@ -257,18 +280,6 @@ class VictoriaStore:
         if answer.status in (400, 413, 422):
             raise StoreRefused(f"{self._http.url}: {words}")
         raise self._http.away(answer, words)
-
-
-def averaged(found: Sequence[Reading], from_ms: int, step_ms: int) -> list[Sample]:
-    """Numbers, over equal stretches from `from_ms` on; a stretch without any is left out."""
-    stretches: dict[int, list[float]] = {}
-    for one in found:
-        if not isinstance(one.value, bool | str):
-            stretches.setdefault((one.at_ms - from_ms) // step_ms, []).append(one.value)
-    return [
-        Sample(from_ms + index * step_ms, sum(values) / len(values), min(values), max(values))
-        for index, values in sorted(stretches.items())
-    ]
 
 
 def _reading_times(batch: Batch) -> Iterator[int]:
