@@ -148,7 +148,7 @@ class Desk:
         if len(payload) > ANNOUNCEMENT_LIMIT_BYTES:
             return refused(Fault.OVERSIZED, f"{len(payload)} bytes, more than {ANNOUNCEMENT_LIMIT_BYTES}")
         if not self.devices.room_for(device):
-            return refused(Fault.OVERSIZED, f"{device[1]} has announced too many devices already")
+            return refused(Fault.OVERSIZED, "too many devices are announced already")
         try:
             return Announced(device, announcements.decode(payload))
         except AnnouncementError as error:

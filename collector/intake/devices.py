@@ -17,6 +17,8 @@ from messages.ids import DeviceId, EdgeId, SiteId
 
 DEVICES_PER_EDGE = 10_000
 """An edge that announces more is broken; it must not fill our memory."""
+MOST_EDGES = 10_000
+"""Nor must one that announces itself under ever new names, where a broker lets it."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS devices (
@@ -53,7 +55,10 @@ class Devices:
                 continue
 
     def room_for(self, device: DeviceKey) -> bool:
-        return device in self._known or self._of_edge.get(device[:2], 0) < DEVICES_PER_EDGE
+        edge = device[:2]
+        if edge not in self._of_edge and len(self._of_edge) >= MOST_EDGES:
+            return False
+        return device in self._known or self._of_edge.get(edge, 0) < DEVICES_PER_EDGE
 
     def hear(self, announced: Announced) -> None:
         """From now on the device is what it was announced as."""
@@ -64,7 +69,9 @@ class Devices:
         else:
             self._known[announced.device] = announced.announcement
         edge = announced.device[:2]
-        self._of_edge[edge] = self._of_edge.get(edge, 0) + (announced.device in self._known) - before
+        held = self._of_edge.pop(edge, 0) + (announced.device in self._known) - before
+        if held:
+            self._of_edge[edge] = held
 
     def save(self, changes: Sequence[Announced]) -> None:
         """Durable when it returns. Raises StoreAway."""

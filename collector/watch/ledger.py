@@ -22,6 +22,8 @@ GRACE_MS = 30_000
 """What a status says must have had time to arrive before anything of it is called missing."""
 MOST_STREAMS, MOST_GAPS = 8, 500
 """Per edge, and per stream: beyond them the oldest are forgotten."""
+MOST_EDGES = 10_000
+"""Whoever comes after them is stored and not accounted for: a broker without access rules must not fill our memory."""
 ASKED_AT_ONCE = 10_000
 """Packs that the store is asked for in one look."""
 
@@ -90,13 +92,13 @@ class Ledger:
         return self._stream(edge, receipt.stream).settled(receipt, retried=retried)
 
     def readings(self, edge: EdgeKey, *, stored: int, quarantined: int, late: int) -> None:
-        account = self.edges.setdefault(edge, EdgeAccount())
+        account = self._account(edge)
         account.readings_stored += stored
         account.readings_quarantined += quarantined
         account.readings_late += late
 
     def said(self, edge: EdgeKey, status: EdgeStatus, at_ms: int) -> None:
-        account = self.edges.setdefault(edge, EdgeAccount())
+        account = self._account(edge)
         account.status, account.status_at_ms = status, at_ms
 
     def unknown(self, edge: EdgeKey, now_ms: int) -> tuple[StreamId, list[Range]] | None:
@@ -128,8 +130,14 @@ class Ledger:
             missing_packs = sum(last - first + 1 for first, last in asked[1])
         return Balance(missing_packs=missing_packs, breach=_breach(account.status, missing_packs))
 
+    def _account(self, edge: EdgeKey) -> EdgeAccount:
+        """Its own, or for one too many one that is forgotten at once."""
+        if len(self.edges) >= MOST_EDGES:
+            return self.edges.get(edge) or EdgeAccount()
+        return self.edges.setdefault(edge, EdgeAccount())
+
     def _stream(self, edge: EdgeKey, stream: StreamId) -> Account:
-        streams = self.edges.setdefault(edge, EdgeAccount()).streams
+        streams = self._account(edge).streams
         if stream not in streams:
             while len(streams) >= MOST_STREAMS:
                 del streams[next(iter(streams))]

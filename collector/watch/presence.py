@@ -9,7 +9,7 @@ from typing import Literal
 
 from collector.intake.judge import DeviceKey, Known
 from collector.intake.tally import EdgeTally
-from collector.watch.ledger import EdgeKey
+from collector.watch.ledger import MOST_EDGES, EdgeKey
 from messages.kind import Kinds
 
 State = Literal["online", "late", "silent", "offline"]
@@ -55,7 +55,7 @@ class Presence:
         """The time of each device's newest reading."""
 
     def said(self, edge: EdgeKey, online: bool, clock_trusted: bool, now_ms: int) -> None:
-        heard = self.edges.setdefault(edge, Heard())
+        heard = self._heard(edge)
         heard.online, heard.clock_trusted = online, clock_trusted
         if online:  # a last will is the broker's word, not the edge's
             heard.at_ms = now_ms
@@ -64,13 +64,18 @@ class Presence:
         """Packs of it came, or something that wanted to be one."""
         if tally.least_lag_ms is None:
             return
-        heard = self.edges.setdefault(edge, Heard())
+        heard = self._heard(edge)
         heard.at_ms = tally.received_at_ms
         for device, at_ms in tally.newest.items():
             key = (*edge, device)
             if self.devices.get(key, 0) < at_ms:
                 self.devices[key] = at_ms
         heard.lagged(tally.least_lag_ms, tally.received_at_ms)
+
+    def _heard(self, edge: EdgeKey) -> Heard:
+        if len(self.edges) >= MOST_EDGES:
+            return self.edges.get(edge) or Heard()
+        return self.edges.setdefault(edge, Heard())
 
     def forget(self, device: DeviceKey) -> None:
         self.devices.pop(device, None)

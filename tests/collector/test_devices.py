@@ -6,7 +6,7 @@ import pytest
 from collector.intake import devices as devices_module
 from collector.intake.delivery import Announced
 from collector.intake.devices import Devices
-from messages.ids import DeviceId
+from messages.ids import DeviceId, EdgeId
 from tests.collector.block import BIN, EDGE, GAS, OTHER_EDGE, SITE, announcement
 
 
@@ -62,3 +62,15 @@ def test_an_announcement_that_can_t_be_read_any_more_costs_only_itself(tmp_path:
         database.execute("INSERT INTO devices VALUES ('junmen', 'pi-1', 'bin-1', '{}')")
     database.close()
     assert set(loaded(path).known) == {(SITE, EDGE, GAS)}
+
+
+def test_edges_without_end_can_t_announce_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices_module, "MOST_EDGES", 2)
+    devices = Devices(tmp_path / "devices.db")
+    keys = [(SITE, EdgeId(f"pi-{number}"), GAS) for number in range(3)]
+    for key in keys[:2]:
+        assert devices.room_for(key)
+        devices.hear(Announced(key, announcement("gas_alarm")))
+    assert not devices.room_for(keys[2])
+    devices.hear(Announced(keys[0], None))
+    assert devices.room_for(keys[2]), "who has nothing left counts no more"

@@ -1,5 +1,6 @@
 """Every pack has its fate, or somebody hears of it."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,17 @@ def test_memory_is_bounded_however_torn_a_stream_is_and_however_many_there_are()
     for number in range(3 * MOST_STREAMS):
         ledger.settled(EDGE, Receipt(stream=StreamId(f"s-{number}"), stored=[(1, 1)]))
     assert len(ledger.edges[EDGE].streams) == MOST_STREAMS
+
+
+def test_edges_beyond_the_bound_are_not_accounted_for_and_the_others_still_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.watch.ledger.MOST_EDGES", 2)
+    ledger = Ledger()
+    for name in ("pi-1", "pi-2", "pi-3", "pi-1"):
+        edge = (EDGE[0], EdgeId(name))
+        ledger.readings(edge, stored=1, quarantined=0, late=0)
+        ledger.said(edge, status(1), NOW_MS)
+        ledger.settled(edge, receipt((1, 1)))
+    assert {edge[1]: account.readings_stored for edge, account in ledger.edges.items()} == {"pi-1": 2, "pi-2": 1}
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 8)), max_size=40))
