@@ -84,18 +84,23 @@ def finished(load: subprocess.Popen[bytes]) -> float:
 @contextlib.contextmanager
 def running(folder: Path, *, collectors: int = 1, store: str | None = None) -> Iterator[Ingest]:
     """With its devices announced. `store`: another address than that of the InfluxDB which runs."""
-    with (
-        services.mosquitto(folder / "broker") as broker,
-        services.influxdb(folder / "influx") as influx,
-        contextlib.ExitStack() as stack,
-    ):
+    with services.mosquitto(folder / "broker") as broker, services.influxdb(folder / "influx") as influx:
+        store = store or f"influxdb://127.0.0.1:{influx.port}/{DATABASE}"
+        with at_work(folder, broker, influx, store, collectors=collectors) as ingest:
+            yield ingest
+
+
+@contextlib.contextmanager
+def at_work(
+    folder: Path, broker: MqttBroker, influx: Influx, store: str, *, collectors: int = 1, by_port: int | None = None
+) -> Iterator[Ingest]:
+    """Collectors between a broker and a database that run already. `by_port`: where they find the broker, if not at its own."""
+    with contextlib.ExitStack() as stack:
         asyncio.run(announce(broker))
         ingest = Ingest(folder, broker, influx, [])
         ingest.base_ms = time.time_ns() // 1_000_000 - 3_600_000
         for number in range(collectors):
-            config = configure(
-                folder, broker, store or f"influxdb://127.0.0.1:{influx.port}/{DATABASE}", number, group=collectors > 1
-            )
+            config = configure(folder, by_port or broker.port, store, number, group=collectors > 1)
             ingest.collectors.append(start(folder, config))
             stack.callback(lambda number: stop(ingest.collectors[number]), number)
             subscribed(folder, number)
@@ -105,7 +110,7 @@ def running(folder: Path, *, collectors: int = 1, store: str | None = None) -> I
         yield ingest
 
 
-def configure(folder: Path, broker: MqttBroker, store: str, number: int = 0, *, group: bool = False) -> Path:
+def configure(folder: Path, port: int, store: str, number: int = 0, *, group: bool = False) -> Path:
     config = folder / f"collector-{number}.toml"
     config.write_text(
         f"""name = "collector-{number}"
@@ -114,7 +119,7 @@ folder = "state-{number}"
 {'group = "collectors"' if group else ""}
 retention = "30d"
 [broker]
-port = {broker.port}
+port = {port}
 username = "collector"
 password = "{services.PASSWORD}"
 """
