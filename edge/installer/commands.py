@@ -141,7 +141,7 @@ def accept(
         sheet.write_text(render(written), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--sheet: {sheet}: {error.strerror or error}") from error
-    print(f"{sheet}: " + ", ".join(f"{count} {verdict}" for verdict, count in written.count.items()))
+    print(f"{sheet}: {written.summary(spoken)}")
     if written.count[Verdict.FAILED]:
         raise typer.Exit(1)
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from edge.agent import sources
 from edge.configuration.config import Config
 from edge.installer import tap
-from edge.installer.snapshot import Latest, Snapshot, taken
+from edge.installer.snapshot import Latest, Snapshot, aged, taken
 from edge.sources.port import LinkError
 from messages.reading import Reading
 
 EVERY_S, PATIENCE_S = 1.0, 10.0
+AWAY = "网关程序没有应答 the agent is away"
+"""Why no line is open."""
 
 
 @asynccontextmanager
@@ -44,16 +46,23 @@ async def looking(config: Config, clock_ms: Callable[[], int]) -> AsyncIterator[
 
 
 async def _lasting(first: Snapshot, rest: AsyncIterator[Snapshot], folder: Path) -> AsyncIterator[Snapshot]:
-    """Also past a reload of the agent, or a restart that is over soon. Raises LinkError when it is not."""
+    """Also past a reload of the agent, or a restart that is over soon. Raises LinkError when it is not.
+
+    Meanwhile what was seen last grows old, and no line is open: nobody shall take it for the present.
+    """
     yield first
-    failures = 0
+    last, failures = first, 0
     while failures * EVERY_S < PATIENCE_S:
         try:
             async for snapshot in rest:
                 failures = 0
+                last = snapshot
                 yield snapshot
         except OSError:
             failures += 1
+            if failures > 1:  # a reload takes less
+                last = aged(last, round(1000 * EVERY_S), AWAY)
+                yield last
             await asyncio.sleep(EVERY_S)
             rest = tap.snapshots(folder)
     raise LinkError("the agent has ended")

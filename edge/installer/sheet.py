@@ -20,11 +20,8 @@ from messages.reading import Quality, Value
 
 CHINA = timezone(timedelta(hours=8), "UTC+8")
 
-_VERDICTS = {
-    Verdict.PASSED: "合格 passed",
-    Verdict.FAILED: "不合格 failed",
-    Verdict.SKIPPED: "未验收 skipped",
-}
+_CHINESE = {Verdict.PASSED: "合格", Verdict.FAILED: "不合格", Verdict.SKIPPED: "未验收"}
+_VERDICTS = {verdict: f"{chinese} {verdict}" for verdict, chinese in _CHINESE.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +40,13 @@ class Sheet:
     @property
     def count(self) -> dict[Verdict, int]:
         return {verdict: sum(entry.verdict is verdict for entry in self.entries) for verdict in Verdict}
+
+    def summary(self, language: words.Language) -> str:
+        """ "2 passed, 1 failed, 0 skipped"."""
+        return ", ".join(
+            f"{_CHINESE[verdict]} {count}" if language == "zh" else f"{count} {verdict}"
+            for verdict, count in self.count.items()
+        )
 
 
 Cells = tuple[str, ...]
@@ -165,7 +169,7 @@ def _value(value: Value, channel: Channel) -> str:
 def _range(seen: SeenChannel, channel: Channel) -> str:
     if seen.low is None or seen.high is None:
         return "–"
-    return f"{seen.low:g} … {seen.high:g} {channel.unit or ''}".rstrip()
+    return f"{seen.low:g} … {seen.high:g} {words.unit(channel)}".rstrip()
 
 
 def _changes(seen: SeenChannel, channel: Channel) -> str:

@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
+from unicodedata import normalize
 
 from rich.console import Console
+from rich.control import Control
 from rich.live import Live
 from rich.progress import Progress
 
@@ -106,9 +108,9 @@ async def monitor(config: Config, shown: list[Device[Model]], spoken: Language, 
     live = sys.stdout.isatty() and not once
     async with looking(config, clock_ms) as (from_agent, snapshots):
         if not from_agent:
-            print("no agent is running here: reading the devices myself; nothing is stored", file=sys.stderr)
+            _tell_no_agent(spoken)
         with Live(auto_refresh=False, screen=False) if live else nullcontext() as screen:
-            async for now in _until_it_ends(snapshots):
+            async for now in _until_it_ends(snapshots, spoken):
                 rows = [row for row in table.rows(shown, now, spoken) if row.bad or not bad]
                 if isinstance(screen, Live):
                     screen.update(table.table(rows, now, spoken), refresh=True)
@@ -118,12 +120,17 @@ async def monitor(config: Config, shown: list[Device[Model]], spoken: Language, 
                         return
 
 
-async def _until_it_ends(snapshots: AsyncIterator[Snapshot]) -> AsyncIterator[Snapshot]:
+def _tell_no_agent(spoken: Language) -> None:
+    english = "no agent is running here: reading the devices myself; nothing is stored"
+    print("网关程序没有运行：直接读取设备，不保存数据" if spoken == "zh" else english, file=sys.stderr)
+
+
+async def _until_it_ends(snapshots: AsyncIterator[Snapshot], spoken: Language) -> AsyncIterator[Snapshot]:
     try:
         async for now in snapshots:
             yield now
     except LinkError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError("网关程序已停止" if spoken == "zh" else str(error)) from error
 
 
 def _all_tried(now: Snapshot) -> bool:
@@ -138,11 +145,14 @@ async def accept(
     entries: list[Entry] = []
     walk = _Walk(devices, spoken)
     try:
-        async with looking(config, clock_ms) as (_, snapshots):
+        async with looking(config, clock_ms) as (from_agent, snapshots):
+            if not from_agent:
+                _tell_no_agent(spoken)
             walk.looker = asyncio.create_task(walk.look_on(snapshots))
             try:
                 if watch_s is None:
-                    for device in devices:
+                    for number, device in enumerate(devices, 1):
+                        print(f"\n[{number}/{len(devices)}] ", end="")
                         entries.append(await walk.ask(device))
                 else:
                     await walk.watch(watch_s)
@@ -153,7 +163,11 @@ async def accept(
     except (asyncio.CancelledError, _InputEnded):  # Ctrl-C, or the terminal has gone
         print("\n中止" if spoken == "zh" else "\nbroken off")
     except LinkError as error:
-        raise ConfigError(f"{error}; what was seen before does not count: begin again") from error
+        english, chinese = (
+            f"{error}; what was seen before does not count: begin again",
+            "网关程序已停止，之前看到的不算数，请重新验收",
+        )
+        raise ConfigError(chinese if spoken == "zh" else english) from error
     done = {entry.device for entry in entries}
     entries += [Entry(device.id, SeenDevice(), Verdict.SKIPPED) for device in devices if device.id not in done]
     return Sheet(
@@ -201,13 +215,14 @@ class _Walk:
     async def ask(self, device: Device[Model]) -> Entry:
         """What the installer says of a device, while it is shown as it moves."""
         zh = self._spoken == "zh"
-        print(f"\n{device.id}  {device.announcement.place.text}  ({device.model.name})")
+        print(f"{device.id}  {device.announcement.place.text}  ({device.model.name})")
         question = "[回车] 合格  [f] 不合格  [s] 跳过" if zh else "[Enter] passed  [f] failed  [s] skip"
         # only this device's course counts on the sheet, from now on
         self._seen[device.id] = SeenDevice()
         print("让它动作，看下面的数值。" if zh else "Make it move, and watch:", question)
         while True:
-            word = (await self._answered(device)).lower()
+            # an input method for Chinese may say ｆ
+            word = normalize("NFKC", await self._answered(device)).strip().lower()
             entry = self.judged(device)
             if word in ("f", "s"):
                 verdict = Verdict.FAILED if word == "f" else Verdict.SKIPPED
@@ -217,12 +232,14 @@ class _Walk:
                 return entry
             if word == "":
                 print(self._why_not(device, entry.seen))
+            else:
+                print(f"不明白“{word}”" if zh else f"{word!r} is no answer")
             print(question)
 
     def _why_not(self, device: Device[Model], seen: SeenDevice) -> str:
         zh, wanted = self._spoken == "zh", device.model.channels
         if unheard := missing(seen, wanted):
-            before, names = "还没有收到：" if zh else "not heard yet: ", unheard
+            before, names = "轮到它之后还没有收到：" if zh else "not heard since its turn began: ", unheard
         else:
             before, names = "数值不可信：" if zh else "in bad quality: ", bad_channels(seen, wanted)
         return before + ", ".join(said(device.kind.channels[name].name, self._spoken) for name in names)
@@ -238,6 +255,8 @@ class _Walk:
                         rows = table.rows([device], self._now, self._spoken)
                         screen.update(table.table(rows, self._now, self._spoken), refresh=True)
                     await asyncio.wait([answer], timeout=0.5)
+                if sys.stdin.isatty() and screen.console.is_terminal:
+                    screen.console.control(Control.move(0, -1))  # the Enter that was typed has moved the table up
             return answer.result()
         finally:
             answer.cancel()

@@ -8,6 +8,9 @@ from messages.settings import Text
 
 Language = Literal["zh", "en"]
 
+_SIGNS = {"Cel": "°C", "deg": "°", "%EL": "%", "%RH": "%", "m3": "m³", "/": "", "count": ""}
+"""How a meter's own display writes a unit."""
+
 
 def said(text: Text, language: Language) -> str:
     return text.zh if language == "zh" else text.en
@@ -30,9 +33,13 @@ def value(found: Value, channel: Channel, quality: Quality, language: Language) 
         case str():
             text = found
         case _:
-            text = f"{found:g} {channel.unit or ''}".rstrip()
+            text = f"{found:g} {unit(channel)}".rstrip()
     marks = {Quality.GOOD: "", Quality.UNCERTAIN: " ?", Quality.BAD: " !"}
     return text + marks[quality]
+
+
+def unit(channel: Channel) -> str:
+    return _SIGNS.get(channel.unit or "", channel.unit or "")
 
 
 def percent(part: int, whole: int) -> str:
