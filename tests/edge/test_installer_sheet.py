@@ -18,6 +18,7 @@ from edge.installer.sheet import Sheet
 from edge.installer.snapshot import Latest, Snapshot, taken
 from edge.vitals import PATIENCE, Vitals
 from messages.ids import DeviceId
+from messages.kind import Channel
 from messages.reading import Quality, Reading, Value
 from tests.edge.test_config import GOOD
 
@@ -68,6 +69,23 @@ def test_a_snapshot_survives_the_socket(plant: Plant) -> None:
     assert snapshots.load(snapshots.dump(now)) == now
     with pytest.raises(ValueError, match="not a snapshot"):
         snapshots.load(b'{"at_ms": 1}')
+
+
+def test_what_nobody_sees_any_more_grows_old(plant: Plant) -> None:
+    now = plant.hear(NOW_MS, gas_concentration=1.5)
+    later = snapshots.aged(snapshots.aged(now, 1000, "away"), 1000, "away")
+    assert (later.at_ms, [(line.open, line.why) for line in later.lines]) == (NOW_MS + 2000, [(False, "away")])
+    (row, *_) = table.rows([plant.gas], later, "en")
+    assert (row.value, row.age) == ("1.5 %LEL", "2 s")
+    assert table.lines(later, "zh") == ["rs485-1: 断开 (away)"]
+
+
+def test_units_are_written_as_a_meter_writes_them(plant: Plant) -> None:
+    battery = Channel.model_validate(
+        {"name": {"zh": "电量", "en": "Battery"}, "meaning": "", "type": "number", "unit": "%EL", "interval": "1h"}
+    )
+    assert words.value(90.0, battery, Quality.GOOD, "en") == "90 %"
+    assert words.value(-5.5, battery.model_copy(update={"unit": "Cel"}), Quality.BAD, "zh") == "-5.5 °C !"
 
 
 @given(
