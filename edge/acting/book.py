@@ -2,7 +2,8 @@
 
 One SQLite file beside the outbox. A command's id is in it before its device is told, so that neither a broker that
 delivers twice nor a power cut carries it out twice. Ids are forgotten a day after their command expired. A damaged file is
-set aside and a new one begun: it says so, since an old command might then be taken for new.
+set aside and a new one begun, whenever it shows: it says so, since an old command might then be taken for new. A book that
+could not be opened is tried again whenever it is wanted.
 
 Its methods block, so they run on a thread of its own, one at a time and in order: `await book.do(Book.entry, id)`. They
 raise sqlite3.Error or OSError where the disk refuses, also for want of an open file: the edge runs on without a book.
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS commands (
 CREATE TABLE IF NOT EXISTS announced (device TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reflexes (id TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 """
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,7 +82,9 @@ class Book:
         self._thread.shutdown()
 
     async def do(self, call: Callable[Concatenate["Book", P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(self, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: self._on_thread(lambda: call(self, *args, **kwargs))
+        )
 
     def fail_interrupted(self) -> None:
         """Commands that were under way when the edge stopped, or turned to another configuration, have failed."""
@@ -99,13 +103,28 @@ class Book:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            aside = self._path.with_name(f"{FILE}.damaged-{self._clock_ms()}")
-            for part in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    self._path.with_name(FILE + part).rename(aside.with_name(aside.name + part))
-            log.error("book of commands is damaged, set aside; a repeated command would be new", aside=aside.name)
+            self._set_aside(error)
             self._db = self._opened()
         self.fail_interrupted()
+
+    def _on_thread(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except sqlite3.DatabaseError as error:
+            if self._db is None or getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                raise
+            self.close()
+            self._set_aside(error)
+            return call()
+
+    def _set_aside(self, why: sqlite3.DatabaseError) -> None:
+        aside = self._path.with_name(f"{FILE}.damaged-{self._clock_ms()}")
+        for part in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self._path.with_name(FILE + part).rename(aside.with_name(aside.name + part))
+        log.error(
+            "book of commands is damaged, set aside; a repeated command would be new", why=str(why), aside=aside.name
+        )
 
     def close(self) -> None:
         if self._db:
@@ -172,7 +191,9 @@ class Book:
     @property
     def _open_db(self) -> sqlite3.Connection:
         if self._db is None:
-            raise sqlite3.OperationalError("it could not be opened")
+            self.open()
+            log.info("a book of commands is kept again")
+        assert self._db
         return self._db
 
     def _opened(self) -> sqlite3.Connection:

@@ -1,6 +1,8 @@
 """Commands through a real Mosquitto to a device, and back as results; and what a kill, a full disk and a double delivery do."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -190,6 +192,31 @@ async def test_a_damaged_book_is_set_aside(tmp_path: Path) -> None:
     async with Book(tmp_path, lambda: NOW_MS) as book:
         assert await book.do(Book.unsent) == []
     assert [path.name for path in tmp_path.glob("*.damaged-*")] == [f"{FILE}.damaged-{NOW_MS}"]
+
+
+async def test_a_book_that_is_damaged_later_costs_no_command_and_one_that_was_away_is_opened_again(
+    tmp_path: Path,
+) -> None:
+    command = close()
+    word = Result(id=command.id, outcome=Outcome.ACCEPTED, at_ms=NOW_MS, detail="")
+    (tmp_path / FILE).mkdir()
+    async with Book(tmp_path, lambda: NOW_MS) as book:
+        with pytest.raises(sqlite3.OperationalError):
+            await book.do(Book.write, VALVE, command, word)
+        (tmp_path / FILE).rmdir()
+        await book.do(Book.write, VALVE, command, word)
+    async with Book(tmp_path, lambda: NOW_MS) as book:
+        assert await book.do(Book.entry, command.id)
+        with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as other:
+            other.execute("INSERT INTO announced VALUES ('a')")
+            other.commit()
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with (tmp_path / FILE).open("r+b") as file:
+            file.seek(200)
+            file.write(b"\xa5" * (tmp_path / FILE).stat().st_size)
+        await book.do(Book.write, VALVE, command, word)
+        assert await book.do(Book.entry, command.id)
+    assert (tmp_path / f"{FILE}.damaged-{NOW_MS}").exists()
 
 
 KINDS = load_kinds()
