@@ -4,6 +4,7 @@ One TOML file per product in this folder or in a folder of the user's; the file'
 agent reads by it, the simulator answers by it. What data can't say does not belong here.
 """
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +19,12 @@ from edge.models.message import JsonModel
 from edge.models.modbus import ModbusModel
 from edge.models.osdp import OsdpModel
 from edge.models.zigbee import ZigbeeModel
+from messages.announcement import OWN_MODEL
 from messages.kind import Kinds
 from messages.settings import ConfigError, line_of, read, suggest
+
+NAME = r"\w[\w.-]{0,79}"
+"""Of a model, and of its file. "gridcall" is what Gridcall calls its own parts, which pages don't count as sensors."""
 
 SHIPPED = Path(str(files("edge"))) / "models"
 
@@ -40,6 +45,10 @@ def load_models(kinds: Kinds, *folders: Path) -> dict[str, Model]:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder of models")
         for path in sorted(folder.glob("*.toml")):
+            if path.stem == OWN_MODEL or not re.fullmatch(NAME, path.stem):
+                raise ConfigError(
+                    f"{path}: a model's name is its file's: letters, digits and ._- are wanted, and not {OWN_MODEL}"
+                )
             models[path.stem] = _checked(read(path, _Product).root.located(path.parent), kinds, path)
     return models
 

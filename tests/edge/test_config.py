@@ -8,6 +8,7 @@ from edge.commands import app, load, summary, warnings
 from edge.configuration.check import parse
 from edge.configuration.config import Config, of
 from edge.models.modbus import ModbusModel
+from edge.models.product import SHIPPED
 from messages.settings import ConfigError
 
 GOOD = """\
@@ -259,6 +260,20 @@ def test_a_model_in_the_place_of_a_shipped_one_is_noted(tmp_path: Path) -> None:
     assert config.notes == (f"{file} replaces the shipped one; gone: sensor_fault",)
     said = CliRunner().invoke(app, ["check", str(tmp_path / "edge.toml")]).output
     assert f"note: {file} replaces the shipped one" in said
+
+
+@pytest.mark.parametrize("name", ["pi-1", "pi-1-rs485-1", "pi-1-local", "gas-1-link"])
+def test_no_device_takes_a_name_that_the_edge_has_for_its_own_parts(tmp_path: Path, name: str) -> None:
+    said = complaint(tmp_path, ('id = "door-1"', f'id = "{name}"'))
+    assert said == f"edge.toml:27: devices.2.id: `{name}` is what the edge calls a part of itself"
+
+
+@pytest.mark.parametrize("name", ["gridcall", "a door", "d" * 81, "-x"])
+def test_no_product_file_takes_a_name_that_is_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / f"{name}.toml").write_bytes((SHIPPED / "json-door-controller.toml").read_bytes())
+    said = complaint(tmp_path, ('folder = "state"', 'folder = "state"\nmodels = ["own"]'))
+    assert said.startswith(f"own/{name}.toml: a model's name is its file's: ")
 
 
 def test_one_device_is_one_device(tmp_path: Path) -> None:
