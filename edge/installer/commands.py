@@ -54,12 +54,13 @@ def scan(
     config: Annotated[
         Path | None, typer.Option(help="Compare with this configuration, at the speed that it has for the port.")
     ] = None,
+    wanted: In = "",
 ) -> None:
     """Find the Modbus devices on a serial line: their addresses, speed and parity, and what is wrong with the line.
 
     Stop the agent first: a port has one user.
     """
-    parsed = parse(config) if config else None
+    parsed, spoken = parse(config) if config else None, language(wanted)
     line = (
         next((line for line in parsed.lines.values() if line.port and same_port(line.port, port)), None)
         if parsed
@@ -80,10 +81,10 @@ def scan(
     asked = _numbers("--units", units, UNITS[0], UNITS[-1])
     from edge.installer import terminal
 
-    answered = asyncio.run(terminal.scan(port, tried, asked, timeout_s, everything=everything, stub=not line))
+    answered = asyncio.run(terminal.scan(port, tried, asked, timeout_s, spoken, everything=everything, stub=not line))
     good = bool(answered)
     if parsed and line:
-        good = asyncio.run(terminal.compare(parsed, line, asked, answered)) and good
+        good = asyncio.run(terminal.compare(parsed, line, asked, answered, spoken)) and good
     if not good:
         raise typer.Exit(1)
 
@@ -147,25 +148,27 @@ def accept(
 
 
 def provision(
-    file: File, device: Annotated[str, typer.Argument(metavar="DEVICE", help="An OSDP reader that has a key_file.")]
+    file: File,
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="An OSDP reader that has a key_file.")],
+    wanted: In = "",
 ) -> None:
     """Put an OSDP reader's own key into it, so that it is spoken to over the secure channel alone.
 
     Set the reader to its installation mode first (its manual says how), and stop the agent: a port has one user.
     """
-    config = parse(file)
+    config, spoken = parse(file), language(wanted)
     (found,) = _chosen(config, [device])
     readers = of(OsdpModel, [found])
     if not readers or not readers[0].key:
         raise ConfigError(f"{device} is no OSDP reader with a key_file; a key is made by `openssl rand -hex 16`")
-    from edge.installer.provision import Outcome
+    from edge.installer.provision import CHINESE, Outcome
     from edge.installer.provision import provision as give
 
     try:
         outcome = asyncio.run(give(config.lines[readers[0].line], readers[0]))
     except LinkError as error:
         raise ConfigError(f"line {readers[0].line}: {error}; is the agent stopped?") from error
-    print(f"{device}: {outcome}")
+    print(f"{device}: {CHINESE[outcome] if spoken == 'zh' else outcome}")
     if outcome not in (Outcome.GIVEN, Outcome.HAS_IT):
         raise typer.Exit(1)
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from edge.configuration.config import Device
+from edge.installer.words import Language
 from edge.models.modbus import ModbusChannel, ModbusModel
 from edge.sources import registers
 from edge.sources.schedule import Poll
@@ -19,16 +20,23 @@ TINY = 1e-6
 _OTHER = {"big": "little", "little": "big"}
 
 
-def strangers(found: Collection[int], asked: Collection[int], slaves: Sequence[Device[ModbusModel]]) -> Iterator[str]:
+def strangers(
+    found: Collection[int], asked: Collection[int], slaves: Sequence[Device[ModbusModel]], language: Language = "en"
+) -> Iterator[str]:
     """Units of those that were asked which are on one side only."""
-    known = {slave.unit: slave.id for slave in slaves}
+    known, zh = {slave.unit: slave.id for slave in slaves}, language == "zh"
     for unit in sorted(known.keys() & set(asked) - set(found)):
-        yield f"unit {unit}, {known[unit]} in the configuration, does not answer"
+        device = known[unit]
+        yield (
+            f"地址 {unit}，配置中的 {device}，没有应答"
+            if zh
+            else f"unit {unit}, {device} in the configuration, does not answer"
+        )
     for unit in sorted(set(found) - known.keys()):
-        yield f"unit {unit} is not in the configuration"
+        yield f"地址 {unit} 不在配置中" if zh else f"unit {unit} is not in the configuration"
 
 
-def suspects(slave: Device[ModbusModel], poll: Poll, raw: Sequence[int]) -> Iterator[str]:
+def suspects(slave: Device[ModbusModel], poll: Poll, raw: Sequence[int], language: Language = "en") -> Iterator[str]:
     """Channels whose value can't be true as the product file reads them, and could be if its words or bytes were swapped."""
     for name, channel in poll.channels.items():
         kind = slave.kind.channels[name]
@@ -42,8 +50,13 @@ def suspects(slave: Device[ModbusModel], poll: Poll, raw: Sequence[int]) -> Iter
             value = _value(slave.kind, name, other, poll, raw)
             if value is not None and _likely(value, channel, kind) and (channel.words > 1 or "word_order" not in swap):
                 lines = " and ".join(f'{field} = "{getattr(other, field)}"' for field in swap)
-                shown = "no number" if said is None else f"{said:g}"
-                yield f"{name} is {shown}, which can't be; with {lines} in {slave.announcement.model} it is {value:g}"
+                model, zh = slave.announcement.model, language == "zh"
+                shown = ("不是数" if zh else "no number") if said is None else f"{said:g}"
+                yield (
+                    f"{name} 为 {shown}，不可能；在 {model} 中写 {lines} 则为 {value:g}"
+                    if zh
+                    else f"{name} is {shown}, which can't be; with {lines} in {model} it is {value:g}"
+                )
                 break
 
 

@@ -8,6 +8,7 @@ from edge.configuration.config import Device
 from edge.configuration.tables import LineSettings
 from edge.installer import compare, scan
 from edge.installer.scan import Found, Heard, Speed, Trial
+from edge.installer.words import Language
 from edge.models.modbus import ModbusModel
 from edge.protocols import modbus_rtu
 from edge.protocols.modbus import Request, Values, Verdict
@@ -31,7 +32,7 @@ class Report:
 
 
 async def probe(
-    port: str, speeds: Sequence[Speed], units: Sequence[int], timeout_s: float
+    port: str, speeds: Sequence[Speed], units: Sequence[int], timeout_s: float, language: Language = "en"
 ) -> AsyncIterator[Trial | Report]:
     """Every trial as it is made, and after each speed its report. Raises LinkError if the port is away."""
     for speed in speeds:
@@ -43,24 +44,29 @@ async def probe(
             idle = await _hear(opened, IDLE_S)
             trials: dict[int, list[Trial]] = {}
             for unit in units:
-                trial = await _ask(opened, unit, speed, timeout_s)
+                trial = await _ask(opened, unit, speed, timeout_s, language)
                 trials[unit] = [trial]
                 yield trial
             for unit, made in trials.items():
                 if made[0].heard not in (Heard.NOTHING, Heard.ECHO):
-                    made += [await _ask(opened, unit, speed, timeout_s) for _ in range(scan.REPEATS - 1)]
-            found = tuple(one for made in trials.values() if (one := scan.found(made)))
+                    made += [await _ask(opened, unit, speed, timeout_s, language) for _ in range(scan.REPEATS - 1)]
+            found = tuple(one for made in trials.values() if (one := scan.found(made, language)))
             first = [made[0] for made in trials.values()]
-            yield Report(speed, found, tuple(scan.of_line(first, idle)))
+            yield Report(speed, found, tuple(scan.of_line(first, idle, language)))
         finally:
             await opened.close()
 
 
 async def compared(
-    line: LineSettings, slaves: Sequence[Device[ModbusModel]], asked: Collection[int], found: Collection[int]
+    line: LineSettings,
+    slaves: Sequence[Device[ModbusModel]],
+    asked: Collection[int],
+    found: Collection[int],
+    language: Language = "en",
 ) -> list[str]:
     """What speaks against the configuration, after a scan of the units `asked` found some. Raises LinkError."""
-    said = list(compare.strangers(found, asked, slaves))
+    said, zh = list(compare.strangers(found, asked, slaves, language)), language == "zh"
+    unit = "地址" if zh else "unit"
     opened = await open_port(line)
     try:
         for slave in slaves:
@@ -68,13 +74,14 @@ async def compared(
                 verdict = await _read(opened, poll.request, line)
                 if isinstance(verdict, Values):
                     said += [
-                        f"unit {slave.unit}, {slave.id}: {why}" for why in compare.suspects(slave, poll, verdict.raw)
+                        f"{unit} {slave.unit}, {slave.id}: {why}"
+                        for why in compare.suspects(slave, poll, verdict.raw, language)
                     ]
                 else:
                     where = f"{poll.request.table} 0x{poll.request.address:04X}, {', '.join(poll.channels)}"
-                    said.append(
-                        f"unit {slave.unit}, {slave.id}: {where}: {verdict or 'no answer'}; the right product file?"
-                    )
+                    what = str(verdict or ("没有应答" if zh else "no answer"))
+                    question = "产品文件选对了吗？" if zh else "the right product file?"
+                    said.append(f"{unit} {slave.unit}, {slave.id}: {where}: {what}; {question}")
     finally:
         await opened.close()
     return said
@@ -91,14 +98,14 @@ async def _read(port: Port, request: Request, line: LineSettings) -> Verdict | N
     return (judge.feed(came) or judge.time_is_over()) if came else None
 
 
-async def _ask(port: Port, unit: int, speed: Speed, timeout_s: float) -> Trial:
+async def _ask(port: Port, unit: int, speed: Speed, timeout_s: float, language: Language) -> Trial:
     asked = scan.question(unit)
     port.discard()
     port.write(asked)
     on_the_wire_s = QUESTION_AND_ANSWER * BITS_PER_CHARACTER / speed.baudrate
     came = await _hear(port, timeout_s + on_the_wire_s, quiet_s=max(0.02, 40 / speed.baudrate))
     await asyncio.sleep(4 * BITS_PER_CHARACTER / speed.baudrate)
-    return scan.judge(unit, asked, came)
+    return scan.judge(unit, asked, came, language)
 
 
 async def _hear(port: Port, limit_s: float, quiet_s: float | None = None) -> bytes:

@@ -31,6 +31,14 @@ class Outcome(StrEnum):
     SILENT = "no answer: address, speed, wiring?"
 
 
+CHINESE = {
+    Outcome.GIVEN: "读卡器已换用自己的密钥",
+    Outcome.HAS_IT: "读卡器已有此密钥",
+    Outcome.CLEAR: "读卡器只用明文应答：没有进入安装模式，或已有别的密钥",
+    Outcome.SILENT: "没有应答：检查地址、波特率、接线",
+}
+
+
 async def provision(line: LineSettings, reader: Device[OsdpModel]) -> Outcome:
     """Put the reader's key into it, and see that it works. Raises LinkError if the port is away or somebody has it."""
     osdp_sys.set_loglevel(osdp_sys.LOG_EMERG)

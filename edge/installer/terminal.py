@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from unicodedata import normalize
 
 from rich.console import Console
@@ -35,7 +36,11 @@ from gridcall import software
 from messages.settings import ConfigError
 
 BUSY, NOT_TAKEN = os.strerror(errno.EAGAIN), os.strerror(errno.EINVAL)
-IN_USE = "; another program has the port, perhaps the agent: stop it first"
+IN_USE = {
+    "zh": "；串口被别的程序占用，可能是网关程序：请先停止它",
+    "en": "; another program has the port, perhaps the agent: stop it first",
+}
+BY_ID = Path("/dev/serial/by-id")
 
 
 def clock_ms() -> int:
@@ -43,65 +48,90 @@ def clock_ms() -> int:
 
 
 async def scan(
-    port: str, wanted: Sequence[Speed], units: list[int], timeout_s: float, *, everything: bool, stub: bool = True
+    port: str,
+    wanted: Sequence[Speed],
+    units: list[int],
+    timeout_s: float,
+    spoken: Language,
+    *,
+    everything: bool,
+    stub: bool = True,
 ) -> set[int]:
     """The units that answered. `stub`: say what would stand in the configuration. Raises ConfigError if the port can't be opened."""
-    console = Console(stderr=True)
+    console, zh = Console(stderr=True), spoken == "zh"
     answered: set[int] = set()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for speed in wanted:
             task = progress.add_task(str(speed), total=len(units))
             try:
-                async for step in probe(port, [speed], units, timeout_s):
+                async for step in probe(port, [speed], units, timeout_s, spoken):
                     if isinstance(step, Report):
-                        _tell(step, port if stub else None)
+                        _tell(step, port if stub else None, spoken)
                         answered |= {found.unit for found in step.found}
                     else:
                         progress.advance(task)
             except LinkError as error:
                 if str(error) != NOT_TAKEN:
-                    raise ConfigError(f"{port}: {error}{IN_USE if str(error) == BUSY else ''}") from error
-                print(f"{speed}: this port can't speak so")
+                    raise ConfigError(f"{port}: {error}{IN_USE[spoken] if str(error) == BUSY else ''}") from error
+                print(f"{speed}: " + ("这个串口不支持" if zh else "this port can't speak so"))
             progress.remove_task(task)
             if answered and not everything:
                 break
     if not answered:
         print(
-            "Nobody answered. Is the supply on, are A and B the right way round, is the adapter the right one?"
+            f"没有设备应答。电源接通了吗？A、B 接反了吗？转换器选对了吗？慢的设备要更长的 --timeout（现为 {timeout_s * 1000:.0f}ms）。"
+            if zh
+            else "Nobody answered. Is the supply on, are A and B the right way round, is the adapter the right one?"
             f" A slow device wants more than --timeout {timeout_s * 1000:.0f}ms."
         )
     return answered
 
 
-async def compare(config: Config, line: LineSettings, asked: list[int], answered: set[int]) -> bool:
+async def compare(config: Config, line: LineSettings, asked: list[int], answered: set[int], spoken: Language) -> bool:
     """Whether all is as the configuration says. Raises ConfigError if the port can't be opened."""
     try:
-        against = await compared(line, of(ModbusModel, config.on_line(line.name)), asked, answered)
+        against = await compared(line, of(ModbusModel, config.on_line(line.name)), asked, answered, spoken)
     except LinkError as error:
         raise ConfigError(f"{line.where}: {error}") from error
-    print(f"\nAgainst the configuration of line {line.name}:")
+    zh = spoken == "zh"
+    print(f"\n与线路 {line.name} 的配置对照：" if zh else f"\nAgainst the configuration of line {line.name}:")
     for why in against:
         print(f"  ! {why}")
     if not against:
-        print("  all is as it says")
+        print("  完全一致" if zh else "  all is as it says")
     return not against
 
 
-def _tell(report: Report, port: str | None) -> None:
+def _tell(report: Report, port: str | None, spoken: Language) -> None:
+    zh = spoken == "zh"
     for suspicion in report.suspicions:
         print(f"{report.speed}: {suspicion}")
     if not report.found:
         return
-    print(f"{report.speed}: {len(report.found)} device{'s' * (len(report.found) != 1)}")
+    count = len(report.found)
+    print(f"{report.speed}: " + (f"{count} 台设备" if zh else f"{count} device{'s' * (count != 1)}"))
     for found in report.found:
-        print(f"  unit {found.unit}: {found.detail}, {found.answered} of {found.asked} answers")
+        print(
+            f"  地址 {found.unit}: {found.detail}, 询问 {found.asked} 次, 应答 {found.answered} 次"
+            if zh
+            else f"  unit {found.unit}: {found.detail}, {found.answered} of {found.asked} answers"
+        )
         for suspicion in found.suspicions:
             print(f"    ! {suspicion}")
     if port is None:
         return
     speed = report.speed
     parity = f'\nparity = "{speed.parity}"' if speed.parity != "N" else ""
-    print(f'\nFor edge.toml:\n[[lines]]\nname = "rs485-1"\nport = "{port}"\nbaudrate = {speed.baudrate}{parity}')
+    print("\n写入 edge.toml：" if zh else "\nFor edge.toml:")
+    print(f'[[lines]]\nname = "rs485-1"\nport = "{lasting_name(port)}"\nbaudrate = {speed.baudrate}{parity}')
+
+
+def lasting_name(port: str, by_id: Path = BY_ID) -> str:
+    """The name of a port that survives replugging, if it has one; at least one that means the same in every folder."""
+    if "://" in port:
+        return port
+    same = (link for link in sorted(by_id.glob("*")) if os.path.realpath(link) == os.path.realpath(port))
+    return str(next(same, os.path.abspath(port)))
 
 
 async def monitor(config: Config, shown: list[Device[Model]], spoken: Language, *, bad: bool, once: bool) -> None:

@@ -1,11 +1,14 @@
 """What a scan makes of what it hears."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
 from edge.installer.scan import REPEATS, Heard, Trial, found, judge, of_line, question, speeds
+from edge.installer.terminal import lasting_name
 
 
 def framed(*body: int) -> bytes:
@@ -36,7 +39,7 @@ def test_the_question_is_the_one_of_the_standard() -> None:
     ],
 )
 def test_what_comes_back_is_told_apart(came: bytes, heard: Heard, detail: str) -> None:
-    assert judge(11, ASKED, came) == Trial(11, heard, detail)
+    assert judge(11, ASKED, came) == Trial(11, heard, detail, refused=detail.startswith("exception"))
 
 
 @given(st.binary(max_size=300))
@@ -60,7 +63,7 @@ def trials(**counts: int) -> list[Trial]:
         (trials(answer=17, nothing=1, garbled=2), "termination"),
         (trials(answer=8, garbled=12), "two devices with this address"),
         (trials(answer=19, other=1), "slower than the time-out"),
-        ([*trials(answer=10), *[Trial(11, Heard.ANSWER, "holding register 0 is 1")] * 10], "two devices"),
+        ([*trials(answer=10), *[Trial(11, Heard.ANSWER, "exception 2", refused=True)] * 10], "two devices"),
     ],
 )
 def test_a_suspicion_names_what_to_look_at(made: list[Trial], suspicion: str | None) -> None:
@@ -92,3 +95,19 @@ def test_speeds_are_tried_most_common_first() -> None:
         "19200 Bd 8N1",
         "19200 Bd 8E1",
     ]
+
+
+def test_an_installer_reads_it_in_his_language() -> None:
+    assert judge(11, ASKED, bytes.fromhex("0b 83 02 e0 f3"), "zh").detail == "异常 2, 没有寄存器 0"
+    mixed = found([*trials(answer=10), *[Trial(11, Heard.ANSWER, "异常 2", refused=True)] * 10], "zh")
+    assert mixed
+    assert mixed.suspicions == ("时而回数值，时而回异常：两台设备用同一个地址？",)
+    assert "A、B 接反" in of_line(trials(garbled=200, nothing=47), b"", "zh")[0]
+
+
+def test_a_port_is_written_down_by_a_name_that_lasts(tmp_path: Path) -> None:
+    (tmp_path / "usb-1a86-if00").symlink_to("/dev/null")
+    assert lasting_name("/dev/null", tmp_path) == f"{tmp_path}/usb-1a86-if00"
+    assert lasting_name("/dev/zero", tmp_path) == "/dev/zero"
+    assert lasting_name("ttyUSB0", tmp_path) == str(Path.cwd() / "ttyUSB0")
+    assert lasting_name("socket://gateway:4000", tmp_path) == "socket://gateway:4000"
