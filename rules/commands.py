@@ -23,6 +23,7 @@ from rules.config import Configuration, load
 from rules.duty import commands as roster
 from rules.language.calendar import CHINA
 from rules.language.rule import SHIPPED, Rule
+from rules.quality.commands import audit, quality
 from rules.store.database import Database, DatabaseAway
 from rules.telling import Told
 
@@ -37,6 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(backtest)
+app.command()(quality)
+app.command()(audit)
 app.add_typer(roster.app, name="roster")
 
 

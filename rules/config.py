@@ -1,5 +1,6 @@
 """rules.toml: the settings of one rules engine. Relative paths in it start at its own folder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, Field
 from collector.stores.base import Store
 from collector.stores.choose import check_address, open_store
 from messages.broker import Broker
-from messages.ids import Identifier
+from messages.ids import Identifier, SiteId
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read, replacements
 from rules.language.calendar import Calendar, CalendarText
@@ -31,6 +32,8 @@ class RulesFile(Settings):
     """The history that the collector writes, as the collector names it."""
     kinds: list[Folder] = Field(default_factory=list)
     rules: list[Folder] = Field(default_factory=list)
+    operators: dict[Identifier, Annotated[int, Field(ge=1, le=1000)]] = Field(default_factory=dict)
+    """How many share the alarms of a site, if not one: what is a flood to one is none to five."""
     retention: Retention | None = None
     """For how long the collector keeps readings, as its own file says; None: for ever."""
     calendar: CalendarText = Field(default_factory=CalendarText)
@@ -47,6 +50,7 @@ class Configuration:
     store: Store
     kinds: Kinds
     rules: Rules
+    operators: Mapping[SiteId, int]
     refused: str | None
     """Why the rules can't be read; there are none then."""
     files: RuleFiles
@@ -94,6 +98,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         store=open_store(written.store, base=base),
         kinds=kinds,
         rules=rules,
+        operators={SiteId(site): count for site, count in written.operators.items()},
         refused=refused,
         files=rule_files,
         look=look,

@@ -7,13 +7,14 @@ while we were away comes before what became due.
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
 
 from collector.stores.base import Store, StoreError
 from messages.bus import Bus, Incoming
+from messages.ids import SiteId
 from messages.ranges import Range
 from messages.settings import ConfigError
 from rules.alarms.publisher import Publisher
@@ -57,7 +58,7 @@ async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
             log.error("the rule files are refused; the rules that were good last are in force", why=config.refused)
         log.info("ready", devices=len(known.devices), rules=sum(map(len, known.rules.values())))
         async with Bus(config.broker, config.client_id, subscribe=SUBSCRIPTIONS) as bus:
-            service = Service(bus, database, known, config.store, clerk, reader, clock_ms)
+            service = Service(bus, database, known, config.store, clerk, reader, clock_ms, operators=config.operators)
             changes = Renewal(config.files, config.look, service.adopt_rules)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changes.asked.set)
             async with asyncio.TaskGroup() as tasks:
@@ -109,8 +110,11 @@ class Service:
         clerk: Clerk,
         reader: Clerk,
         clock_ms: Callable[[], int],
+        *,
+        operators: Mapping[SiteId, int],
     ) -> None:
         self._bus = bus
+        self._operators = operators
         self._database = database
         self._facts = known
         self._store = store
@@ -237,7 +241,8 @@ class Service:
     def _beat_once(self) -> bool:
         """Devices that only seem silent because we were down, are heard first."""
         hears, caught_up = self._bus.connected, self._caught_up.is_set()
-        return facts.beat(self._database, self._clock_ms(), hears=hears, looks=caught_up)
+        at_ms, operators = self._clock_ms(), self._operators
+        return facts.beat(self._database, at_ms, hears=hears, looks=caught_up, operators=operators)
 
     async def _catch_up(self) -> None:
         unsettled = set(self._facts.streams)

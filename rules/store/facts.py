@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, select, tuple_, update
 
 from messages.announcement import Place
+from messages.ids import SiteId
 from messages.kind import Kinds
 from messages.reading import Quality, Reading
 from rules.alarms import findings, upkeep
@@ -79,12 +80,19 @@ def commit(database: Database, work: Work, now_ms: int) -> None:
         _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
 
-def beat(database: Database, now_ms: int, *, hears: bool, looks: bool = True) -> bool:
+def beat(
+    database: Database,
+    now_ms: int,
+    *,
+    hears: bool,
+    looks: bool = True,
+    operators: Mapping[SiteId, int] | None = None,
+) -> bool:
     """Write down that the engine lives, and whether it hears the broker; and, if it `looks`, do to the open alarms what is
     due. Whether that was anything."""
     with database.writing() as connection:
         _beat(connection, now_ms, hears=hears)
-        lines = upkeep.look(connection, now_ms) if looks else []
+        lines = upkeep.look(connection, now_ms, operators) if looks else []
         rows.append(connection, lines, now_ms)
     return bool(lines)
 

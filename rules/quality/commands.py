@@ -1,0 +1,80 @@
+"""`gridcall rules quality` and `gridcall rules audit`."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from messages.ids import SiteId
+from messages.settings import ConfigError, duration_s
+from rules.config import Configuration, load
+from rules.quality import gathering, report
+from rules.store.database import Database, DatabaseAway
+
+MOST_TOLD = 50
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")]
+
+
+def quality(
+    config: Config,
+    since: Annotated[str, typer.Option(help="How far back to begin, e.g. 30d.")] = "30d",
+    site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How good the alarms are, by ISA-18.2: rates, floods, what repeats, stands or was false, and how long people took.
+
+    Read from the rules' database alone; nothing is written.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        from_ms = now_ms - round(duration_s(since) * 1000)
+    except ValueError as error:
+        raise ConfigError(f"--since: {error}") from error
+    with _opened(config) as (configuration, database):
+        only = [SiteId(one) for one in site or ()]
+        found = gathering.qualities(database, from_ms, now_ms, operators=configuration.operators, only=only)
+    for missing in set(only) - {one.site for one in found}:
+        raise ConfigError(f"--site: nothing is known of `{missing}`")
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps({"sites": [report.as_json(one) for one in found]}) + b"\n")
+    else:
+        print("\n".join(line for one in found for line in report.page(one)) or "no site is known yet")
+
+
+def audit(config: Config, as_json: AsJson = False) -> None:
+    """Rebuild every alarm from the log alone, and compare with the tables. Exit code 1 when they differ."""
+    with _opened(config) as (_, database):
+        lines, alarms, found = gathering.audited(database)
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps({"lines": lines, "alarms": alarms, "differences": found}) + b"\n")
+    else:
+        for words in found[:MOST_TOLD]:
+            print(words)
+        if len(found) > MOST_TOLD:
+            print(f"and {len(found) - MOST_TOLD} more")
+        print(f"{lines} lines, {alarms} alarms: {f'{len(found)} differences' if found else 'log and tables agree'}")
+    if found:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _opened(config: Path) -> Iterator[tuple[Configuration, Database]]:
+    """Raises ConfigError if the database is away."""
+    configuration = load(config, rules_may_fail=True)
+    try:
+        database = Database(configuration.database)
+        try:
+            yield configuration, database
+        finally:
+            database.close()
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
+    finally:
+        configuration.store.close()
