@@ -12,11 +12,12 @@ from functools import partial
 
 import structlog
 
-from collector.stores.base import Store, StoreError
+from collector.stores.base import Store, StoreError, StoreRefused
 from messages.bus import Bus, Incoming
 from messages.ids import SiteId
 from messages.ranges import Range
 from messages.settings import ConfigError
+from rules.alarms import evidence
 from rules.alarms.publisher import Publisher
 from rules.config import Configuration
 from rules.engine import catchup
@@ -42,6 +43,8 @@ SETTLE_MS = 1_500
 
 PATIENCE_MS = 1_000
 """A timer waits for unread messages, but no longer than this."""
+
+EVIDENCE_EVERY_S, EVIDENCE_LATER_S = 1.0, 30.0
 
 COMPLAINTS = 1_000
 """Topics whose fault is remembered, so that it is said once."""
@@ -136,6 +139,7 @@ class Service:
             tasks.create_task(self._beat(), name="pulse")
             tasks.create_task(self._publisher.run(), name="publisher")
             tasks.create_task(self._catch_up(), name="catch-up")
+            tasks.create_task(self._keep_evidence(), name="evidence")
             tasks.create_task(self._listen(), name="listener")
 
     async def _renew(self) -> None:
@@ -243,6 +247,23 @@ class Service:
         hears, caught_up = self._bus.connected, self._caught_up.is_set()
         at_ms, operators = self._clock_ms(), self._operators
         return facts.beat(self._database, at_ms, hears=hears, looks=caught_up, operators=operators)
+
+    async def _keep_evidence(self) -> None:
+        """What was said before an alarm is kept with it; a history that is away is asked again later."""
+        await self._caught_up.wait()
+        wait_s = EVIDENCE_EVERY_S
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = EVIDENCE_EVERY_S
+            for alarm in await self._clerk.insist(lambda: evidence.wanting(self._database, self._clock_ms())):
+                try:
+                    found = await self._reader.call(partial(evidence.course, self._store, alarm))
+                except StoreRefused:
+                    found = {}
+                except StoreError:  # the catch-up says so
+                    wait_s = EVIDENCE_LATER_S
+                    break
+                await self._clerk.insist(partial(evidence.keep, self._database, alarm.id, found))
 
     async def _catch_up(self) -> None:
         unsettled = set(self._facts.streams)

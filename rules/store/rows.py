@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.sql import Select
 
 from messages.announcement import Place
+from messages.reading import Value
 from messages.settings import Text
 from rules.alarms.condition import Condition
 from rules.alarms.standing import Standing
@@ -61,9 +62,15 @@ def alarm_of(row: Row[Any]) -> Alarm:
         times=tuple(columns["times"]),
         version=columns["version"],
         thresholds=columns["thresholds"],
-        before=columns["before"],
+        before=_course(columns["before"]),
         case=_case_of(columns),
     )
+
+
+def _course(content: Mapping[str, Any] | None) -> dict[str, list[tuple[int, Value]]] | None:
+    if content is None:
+        return None
+    return {channel: [(at_ms, value) for at_ms, value in some] for channel, some in content.items()}
 
 
 def case_in(row: Row[Any]) -> Case | None:

@@ -296,6 +296,8 @@ async def test_what_a_wiped_broker_forgot_while_the_engine_was_down_is_read_from
                 await until(lambda: _heard_all(ours, 4), "the fourth pack", ours)
             assert [alarm.id for alarm in alarms(ours)] == [alarm.id]
             assert [entry.event for entry in ours.desk.log_after(0)].count("alarm.raised") == 1
+            course = await until(lambda: alarms(ours)[0].before, "the course before it", ours)
+            assert course["gas_concentration"] == [(calm.at_ms, 1.0), (leak, 30.0)]
 
 
 def _point(ours: Engine, broker: services.MqttBroker) -> None:
