@@ -55,8 +55,16 @@ def promise(alarm: Alarm) -> Promise | None:
 
 
 def calls_out(alarm: Alarm) -> bool:
-    """Whether the page rings for it: red, and nobody has taken it."""
-    return alarm.level == "red" and alarm.case is not None and alarm.case.state is CaseState.REGISTERED
+    """Whether the page rings for it: red, not kept quiet, and nobody has taken it."""
+    rings = alarm.level == "red" and alarm.overlays.annunciated
+    return rings and alarm.case is not None and alarm.case.state is CaseState.REGISTERED
+
+
+def marks(alarm: Alarm) -> list[str]:
+    """What lies over its state, as words of the texts' `overlay`."""
+    over = alarm.overlays
+    names = ("shelved", "out_of_service", "suppressed", "uncertain", "chattering", "stale")
+    return [name for name in names if getattr(over, name)]
 
 
 def calling(alarms: Iterable[Alarm]) -> dict[str, int]:

@@ -42,6 +42,7 @@ class Fragments:
             "next_step": card.next_step,
             "promise": card.promise,
             "calls_out": card.calls_out,
+            "marks": card.marks,
             "calling": card.calling,
             "order": card.order,
             "countdown": countdown,

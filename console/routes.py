@@ -15,12 +15,13 @@ from console import detail
 from console.feed import MOST_ROWS, Full
 from console.freshness import Vitals, judge
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
+from rules.alarms import desk as alarms
 from rules.cases.case import OUTCOMES
 from rules.records import ActionRefused, Alarm, Case, Position
 
 router = APIRouter(dependencies=[Depends(logged_in)])
 
-REASONS = ("taken", "not-accepted", "not-on-site", "still-active", "closed", "unknown")
+REASONS = ("taken", "not-accepted", "not-on-site", "still-active", "closed", "unknown", *alarms.REASONS)
 
 
 class NoSuchAlarm(Exception):

@@ -1,8 +1,7 @@
 """What a person does to alarms and to what keeps them quiet: a part of the desk (rules.desk).
 
-Each act is one transaction with its actor in the log. A refusal is `ActionRefused` with a reason that pages translate:
-"unknown", "over" (the alarm is), "acknowledged-already", "guards-lives", "not-shelved", "ended-already", "no-reason", "no-holder",
-"no-place", "too-long", "too-many-words", "over-already" (the end is past).
+Each act is one transaction with its actor in the log. A refusal is `ActionRefused` with "unknown" or one of REASONS, which
+pages translate.
 """
 
 import secrets
@@ -24,6 +23,20 @@ from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
 from rules.store.rows import Line
+
+REASONS = (
+    "over",  # the alarm is
+    "acknowledged-already",
+    "guards-lives",
+    "not-shelved",
+    "ended-already",
+    "no-reason",
+    "no-holder",
+    "no-place",
+    "too-long",
+    "too-many-words",
+    "over-already",  # the end that was asked for is past
+)
 
 
 class AlarmDesk:

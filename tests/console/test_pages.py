@@ -66,6 +66,17 @@ async def test_a_row_says_level_place_values_and_the_time_left(desk: httpx.Async
         assert text in page
 
 
+async def test_a_row_says_what_keeps_its_alarm_quiet_and_does_not_ring(desk: httpx.AsyncClient, junmen: Block) -> None:
+    cover = junmen.raise_alarm("cover-1", kind="manhole_cover", rule="open")
+    assert "row red calls" in (await desk.get("/")).text
+    until_ms = junmen.now_ms + 3_600_000
+    junmen.desk.shelve(cover.id, until_ms=until_ms, reason="r", actor="li", at_ms=junmen.now_ms)
+    page = await desk.get("/")
+    assert "row red calls" not in page.text
+    assert "已搁置" in seen(page)
+    assert "已搁置" in seen(await desk.get(f"/alarms/{cover.id}"))
+
+
 async def test_a_promise_that_is_broken_says_for_how_long(desk: httpx.AsyncClient, junmen: Block) -> None:
     junmen.raise_alarm(ago_ms=125_000)
     assert "接单超时 1:05" in seen(await desk.get("/"))
