@@ -177,3 +177,19 @@ def test_every_command_explains_itself() -> None:
 
 def test_printable_keeps_letters_of_every_script_and_no_control() -> None:
     assert printable("3号楼\n\x9b31m\u202e") == "3号楼\n\\x9b31m\\x202e"
+
+
+def test_setup_makes_the_store_and_says_what_it_did_and_again(config: Path) -> None:
+    config.write_text(config.read_text().replace("folder =", 'retention = "365d"\nmost_series = 7\nfolder ='))
+    first, again = called("setup", str(config)), called("setup", str(config))
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert "history.db: made" in first.output
+    assert "history.db: is there" in again.output
+    for words in ("retention: 365 days", "coarse ranges of 15 min", "0 of at most 7"):
+        assert words in again.output
+
+
+def test_setup_of_a_database_that_is_away_is_one_line(config: Path) -> None:
+    config.write_text(config.read_text().replace("sqlite:history.db", "influxdb://127.0.0.1:1/gridcall"))
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:1"):
+        raise called("setup", str(config)).exception or AssertionError

@@ -388,7 +388,7 @@ def test_influxdb_gives_back_exactly_what_it_got(points: list[Point], influxdb: 
 
 
 @pytest.mark.needs("victoria-metrics")
-@settings(max_examples=40, **_settings)  # type: ignore[arg-type]
+@settings(max_examples=15, **_settings)  # type: ignore[arg-type]
 @given(points=st.lists(_points(T + 3), max_size=8))
 def test_victoriametrics_gives_back_exactly_what_it_got(points: list[Point], victoria: services.Service) -> None:
     store = open_store(f"victoria://127.0.0.1:{victoria.port}", base=Path())
