@@ -78,6 +78,7 @@ class Uplink:
         self._some_cried = asyncio.Event()
         self._unanswered_bytes = 0
         self._refused = False
+        self._rejected_for: set[str] = set()
         self._bus = Bus(
             broker,
             f"gridcall-edge-{site}-{edge}",
@@ -260,10 +261,19 @@ class Uplink:
                 self._watchdog.heard(self._now_s)
             for read in receipts:
                 rejected = [(part.first, part.last) for part in read.rejected]
-                if read.rejected:
-                    log.warning("collector rejects packs", packs=rejected, why=read.rejected[0].reason)
+                self._say_rejected(read)
                 self._window.settled(read.stream, [*read.stored, *rejected], self._now_s)
             self._wake.set()
+
+    def _say_rejected(self, read: Receipt) -> None:
+        """Once for each reason, until packs are taken again; how many there were is in the ledger."""
+        new = {part.reason: (part.first, part.last) for part in read.rejected if part.reason not in self._rejected_for}
+        for reason, first in new.items():
+            log.warning("collector rejects packs", first=first, why=reason)
+        self._rejected_for |= new.keys()
+        if self._rejected_for and read.stored and not read.rejected:
+            log.info("collector takes packs again", after=sorted(self._rejected_for))
+            self._rejected_for.clear()
 
     async def _beat(self) -> None:
         while True:

@@ -94,6 +94,10 @@ def collector(folder: Path, broker: services.MqttBroker) -> Iterator[Path]:
         process.wait()
 
 
+OUR_READINGS = "series JOIN readings ON series = id WHERE kind = 'bench_probe'"
+"""In the collector's database; beside them the collector stores readings of its own."""
+
+
 def ask(database: Path, question: str) -> list[tuple[Any, ...]]:
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as opened:
         return opened.execute(question).fetchall()

@@ -96,9 +96,7 @@ async def _publish(bus: Bus) -> None:
 
 
 def _stored(database: Path) -> int:
-    ((count,),) = _block.ask(
-        database, "SELECT count(*) FROM series JOIN readings ON series = id WHERE kind = 'bench_probe'"
-    )
+    ((count,),) = _block.ask(database, f"SELECT count(*) FROM {_block.OUR_READINGS}")
     assert isinstance(count, int)
     return count
 

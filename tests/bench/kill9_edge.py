@@ -87,7 +87,7 @@ def _judge(truth: Path, killed_ms: list[int], database: Path) -> Iterator[Figure
     for line in truth.read_text().splitlines():
         word, number, at_ms = line.split()
         said[word][int(number)] = int(at_ms)
-    rows = [int(value) for (value,) in _block.ask(database, "SELECT value FROM readings")]
+    rows = [int(value) for (value,) in _block.ask(database, f"SELECT value FROM {_block.OUR_READINGS}")]
     stored = set(rows)
 
     def before_kill_ms(number: int, at_ms: int) -> int:

@@ -120,7 +120,7 @@ class _Outage:
         assert figures.dropped == 0
         assert figures.rejected_for == {}
         assert figures.produced == figures.receipted
-        ((stored,),) = _block.ask(database, "SELECT count(*) FROM readings")
+        ((stored,),) = _block.ask(database, f"SELECT count(*) FROM {_block.OUR_READINGS}")
         assert stored == figures.produced, f"{stored} stored of {figures.produced}"
         return [
             Figure("drain_rate", backlog / drained_s, "readings/s"),

@@ -161,6 +161,23 @@ async def test_a_receipt_empties_the_outbox_and_nothing_else_does(mosquitto: Mqt
         assert (await sending.disk.ledger()).figures.rejected_for == {"wrong-unit": 1}
 
 
+async def test_rejected_packs_are_said_once_for_each_reason_until_packs_are_taken_again(
+    mosquitto: MqttBroker, tmp_path: Path
+) -> None:
+    with structlog.testing.capture_logs() as said:
+        async with collector(mosquitto) as heard, edge(mosquitto, tmp_path) as sending:
+            for value in range(5):
+                await sending.add(some(float(value)))
+            first, *_ = [await heard.pack() for _ in range(5)]
+            for number in (1, 2, 3):
+                await heard.say(first, rejected=[Rejected(first=number, last=number, reason="in-the-future")])
+            await heard.say(first, stored=[(4, 4)])
+            await heard.say(first, rejected=[Rejected(first=5, last=5, reason="in-the-future")])
+            await sending.until(lambda found: found[2] == 0)
+    words = [entry["event"] for entry in said if entry["event"].startswith("collector")]
+    assert words == ["collector rejects packs", "collector takes packs again", "collector rejects packs"]
+
+
 async def test_a_pack_without_receipt_is_sent_again_byte_for_byte(
     mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
