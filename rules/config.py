@@ -37,6 +37,8 @@ class RulesFile(Settings):
     retention: Retention | None = None
     """For how long the collector keeps readings, as its own file says; None: for ever."""
     calendar: CalendarText = Field(default_factory=CalendarText)
+    sites: Annotated[list[SiteId], Field(min_length=1)] | None = None
+    """The sites that it may own; without it, any. Engines on one database share them."""
     broker: Broker
 
 
@@ -58,6 +60,7 @@ class Configuration:
     """How the rule files lay there when they were read."""
     calendar: Calendar
     retention_s: float | None
+    sites: tuple[SiteId, ...] | None
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
     broker: Broker
@@ -104,6 +107,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         look=look,
         calendar=calendar,
         retention_s=written.retention,
+        sites=None if written.sites is None else tuple(dict.fromkeys(written.sites)),
         notes=() if refused else tuple(replacements(SHIPPED, rule_files.own(), "rules")),
         broker=broker,
     )

@@ -6,13 +6,15 @@ while we were away comes before what became due.
 """
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import structlog
 
-from collector.stores.base import Store, StoreError, StoreRefused
+from collector.stores.base import StoreError, StoreRefused
+from messages import topics
 from messages.bus import Bus, Incoming
 from messages.ids import SiteId
 from messages.ranges import Range
@@ -22,19 +24,22 @@ from rules.alarms.publisher import Publisher
 from rules.config import Configuration
 from rules.engine import catchup
 from rules.engine.catchup import Gap, Portion
-from rules.engine.intake import SUBSCRIPTIONS, Undecodable, take
+from rules.engine.intake import Undecodable, subscriptions, take
 from rules.engine.memory import Facts, StreamKey
+from rules.engine.share import BEAT_S, LEAD
+from rules.engine.tail import Tail
 from rules.engine.work import Work
 from rules.language.evaluation import Happened, Raised
 from rules.language.rule import Rules
 from rules.renewal import Renewal
 from rules.store import facts, versions
 from rules.store.clerk import Clerk
-from rules.store.database import Database, DatabaseDamaged
+from rules.store.database import Database, DatabaseAway, DatabaseDamaged
+from rules.store.leases import Holder, LeaseLost, Superseded
 from rules.store.sqlite import set_aside
+from rules.tenure import Tenure
 
 MESSAGES_AT_ONCE = 500
-BEAT_S = 1.0
 LOOK_S = 0.5
 """The longest sleep of the main loop, and how often gaps are looked at: another loop may have set a timer."""
 
@@ -55,35 +60,49 @@ log = structlog.get_logger("rules")
 async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
     """Run the engine until cancelled."""
     clerk, reader = Clerk("rules-database"), Clerk("rules-history")
+    tenure: Tenure | None = None
     try:
-        database, known = await clerk.insist(lambda: _opened(config, clock_ms()))
+        holder = Holder(config.name, config.sites)
+        clock_s = asyncio.get_running_loop().time
+        ours, known = await clerk.insist(lambda: _opened(config, holder, clock_s, clock_ms()))
+        tenure = ours
         if config.refused:
             log.error("the rule files are refused; the rules that were good last are in force", why=config.refused)
         log.info("ready", devices=len(known.devices), rules=sum(map(len, known.rules.values())))
-        async with Bus(config.broker, config.client_id, subscribe=SUBSCRIPTIONS) as bus:
-            service = Service(bus, database, known, config.store, clerk, reader, clock_ms, operators=config.operators)
+        async with Bus(config.broker, config.client_id, subscribe=subscriptions(config.sites)) as bus:
+            service = Service(bus, ours, known, config, clerk, reader, clock_ms)
             changes = Renewal(config.files, config.look, service.adopt_rules)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changes.asked.set)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run(), name="engine")
                 tasks.create_task(changes.run(known.rules), name="rule files")
+    except* Superseded as errors:
+        raise ConfigError(str(_first(errors))) from errors
     finally:
+        if tenure is not None:
+            with contextlib.suppress(DatabaseAway):
+                await clerk.call(tenure.leave)
         reader.close()
         clerk.close()
         config.store.close()
 
 
-def _opened(config: Configuration, now_ms: int) -> tuple[Database, Facts]:
-    """The database and what it holds. A damaged one is set aside: no alarm must wait for somebody to mend it."""
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _opened(config: Configuration, holder: Holder, clock_s: Callable[[], float], now_ms: int) -> tuple[Tenure, Facts]:
+    """The sites that are ours in the database, and what it holds of them. A damaged one is set aside: no alarm must wait for
+    somebody to mend it."""
     try:
-        return _loaded(config)
+        return _loaded(config, holder, clock_s)
     except DatabaseDamaged as error:
         aside = set_aside(config.database, now_ms)
         log.error("the database is damaged: begun anew, without its open cases", why=str(error), kept=str(aside))
-    return _loaded(config)
+    return _loaded(config, holder, clock_s)
 
 
-def _loaded(config: Configuration) -> tuple[Database, Facts]:
+def _loaded(config: Configuration, holder: Holder, clock_s: Callable[[], float]) -> tuple[Tenure, Facts]:
     database = Database(config.database)
     try:
         rules: Rules = config.rules
@@ -91,9 +110,11 @@ def _loaded(config: Configuration) -> tuple[Database, Facts]:
             rules = config.files.answering(versions.last_good(database, config.kinds, config.calendar))
             if not rules:
                 raise ConfigError(config.refused)
-        known = facts.load(database, config.kinds, rules, config.calendar)
+        tenure = Tenure(database, holder, clock_s)
+        tenure.mine |= tenure.enter()
+        known = facts.load(database, config.kinds, rules, config.calendar, tenure.mine)
         versions.keep(database, rules)
-        return database, known
+        return tenure, known
     except ValueError as error:
         raise ConfigError(f"database: {error}") from error
     except DatabaseDamaged:
@@ -107,25 +128,28 @@ class Service:
     def __init__(
         self,
         bus: Bus,
-        database: Database,
+        tenure: Tenure,
         known: Facts,
-        store: Store,
+        config: Configuration,
         clerk: Clerk,
         reader: Clerk,
         clock_ms: Callable[[], int],
-        *,
-        operators: Mapping[SiteId, int],
     ) -> None:
         self._bus = bus
-        self._operators = operators
-        self._database = database
+        self._database = tenure.database
+        self._tenure = tenure
+        self._config = config
         self._facts = known
-        self._store = store
+        self._store = config.store
         self._clerk = clerk
         self._reader = reader
         self._clock_ms = clock_ms
-        self._publisher = Publisher(bus, database, clerk)
+        self._publisher = Publisher(bus, tenure.database, clerk, lambda: tenure.leads)
         self._turn = asyncio.Lock()
+        self._tail = Tail()
+        self._undecided: list[tuple[SiteId, Incoming]] = []
+        """Messages of sites that nobody is known to own: the broker keeps them until somebody does."""
+        self._unsettled: set[StreamKey] = set(known.streams)
         self._caught_up = asyncio.Event()
         self._history_away = False
         self._gave_up = False
@@ -137,6 +161,7 @@ class Service:
         await self._renew()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat(), name="pulse")
+            tasks.create_task(self._keep_tenure(), name="tenure")
             tasks.create_task(self._publisher.run(), name="publisher")
             tasks.create_task(self._catch_up(), name="catch-up")
             tasks.create_task(self._keep_evidence(), name="evidence")
@@ -145,10 +170,62 @@ class Service:
     async def _renew(self) -> None:
         """The rules may have changed while we were down."""
         async with self._turn:
-            now_ms = self._clock_ms()
-            work = Work(self._facts)
-            work.renew(now_ms)
-            await self._write(work, now_ms)
+            await self._work(lambda work, now_ms: work.renew(now_ms))
+
+    async def _keep_tenure(self) -> None:
+        while True:
+            self._tenure.news.clear()
+            turn = await self._clerk.insist(self._tenure.look)
+            async with self._turn:
+                self._lose(turn.lost)
+                if turn.plan.give_up:  # nothing of them is half done: it is our turn
+                    self._lose(turn.plan.give_up)
+                    await self._clerk.insist(partial(self._tenure.give_up, turn.plan.give_up))
+                if turn.plan.take:
+                    await self._gain(turn.plan.take)
+            undecided, self._undecided = self._undecided, []
+            for site, message in undecided:
+                self._pass_over(site, message)
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._tenure.news.wait()
+            except TimeoutError:
+                pass
+
+    def _lose(self, sites: Collection[SiteId]) -> None:
+        if sites := self._tenure.mine & set(sites):
+            log.warning("other engines own these sites now", sites=sorted(sites))
+            self._tenure.mine -= sites
+            self._facts.leave(sites)
+
+    async def _gain(self, sites: Sequence[SiteId]) -> None:
+        """Know what is known of them, hear what was said of them of late, and ask the history for the rest."""
+        rules, config = self._facts.rules, self._config
+        load = partial(facts.load, self._database, config.kinds, rules, config.calendar, sites)
+        self._facts.take_over(await self._clerk.insist(load))
+        self._tenure.mine |= set(sites)
+        log.info("these sites are ours now", sites=sorted(set(sites) - {LEAD}))
+        words = [word for site in sites for word in self._tail.of(site)]
+
+        def hear(work: Work, now_ms: int) -> None:
+            work.renew(now_ms, sites)
+            for word in (word for word in words if word.site in self._tenure.mine):
+                self._take(work, word.topic, word.payload, now_ms)
+            work.settle(now_ms)
+
+        await self._work(hear)
+        gained = {key for key in self._facts.streams if key[0] in sites}
+        if gained:
+            self._unsettled |= gained
+            self._timers_from_ms = self._clock_ms() + SETTLE_MS
+        self._publisher.news.set()
+
+    def _pass_over(self, site: SiteId, message: Incoming) -> None:
+        """A message of a site that is not ours, or was not when it came."""
+        if site in self._tenure.mine or self._tenure.hear_of(site):
+            message.ack()
+        else:
+            self._undecided.append((site, message))
 
     async def adopt_rules(self, rules: Rules, said: str) -> None:
         """Go by other rules from the next message on. What runs goes on by the rule that raised it."""
@@ -156,9 +233,7 @@ class Service:
             now_ms = self._clock_ms()
             await self._clerk.insist(lambda: versions.keep(self._database, rules, said, now_ms))
             self._facts.replace_rules(rules)
-            work = Work(self._facts)
-            work.renew(now_ms)
-            await self._write(work, now_ms)
+            await self._work(lambda work, now_ms: work.renew(now_ms))
             running = sum(map(len, self._facts.bygone.values()))
         log.info("the rules have changed", what=said, running_by_earlier_ones=running)
 
@@ -171,22 +246,46 @@ class Service:
         while True:
             messages = await self._arrived()
             async with self._turn:
-                now_ms = self._clock_ms()
-                work = Work(self._facts)
+                await self._work(partial(self._hear, messages))
                 for message in messages:
-                    self._take(work, message, now_ms)
-                work.settle(now_ms)
-                if self._timers_may_fire(now_ms, idle=not messages):
-                    work.wake(now_ms)
-                await self._write(work, now_ms)
-            for message in messages:
-                message.ack()
+                    site = self._site(message)
+                    if site is None or site in self._tenure.mine:
+                        message.ack()
+                    else:
+                        self._tail.keep(site, message.topic, message.payload, self._clock_ms())
+                        self._pass_over(site, message)
 
-    def _take(self, work: Work, message: Incoming, now_ms: int) -> None:
+    def _hear(self, messages: Sequence[Incoming], work: Work, now_ms: int) -> None:
+        for message in messages:
+            site = self._site(message)
+            if site is None or site in self._tenure.mine:
+                self._take(work, message.topic, message.payload, now_ms)
+        work.settle(now_ms)
+        if self._timers_may_fire(now_ms, idle=not messages):
+            work.wake(now_ms)
+
+    @staticmethod
+    def _site(message: Incoming) -> SiteId | None:
+        """None: of no site, and for the log to complain about."""
+        origin = topics.origin(message.topic)
+        return origin.site if origin else None
+
+    def _take(self, work: Work, topic: str, payload: bytes, now_ms: int) -> None:
         try:
-            self._complain(message.topic, take(work, message.topic, message.payload, now_ms))
+            self._complain(topic, take(work, topic, payload, now_ms))
         except Undecodable:
-            log.exception("a message that our decoder fails at; it is left out", topic=message.topic)
+            log.exception("a message that our decoder fails at; it is left out", topic=topic)
+
+    async def _work(self, fill: Callable[[Work, int], None]) -> None:
+        """Write what `fill` makes of our facts; if some of our sites have been taken meanwhile, of those that remain."""
+        while True:
+            now_ms = self._clock_ms()
+            work = Work(self._facts)
+            fill(work, now_ms)
+            try:
+                return await self._write(work, now_ms)
+            except LeaseLost as lost:
+                self._lose(lost.sites)
 
     async def _arrived(self) -> Sequence[Incoming]:
         """What has come, or nothing when a timer is due first."""
@@ -209,7 +308,7 @@ class Service:
     async def _write(self, work: Work, now_ms: int) -> None:
         if work.empty:
             return
-        await self._clerk.insist(lambda: facts.commit(self._database, work, now_ms))
+        await self._clerk.insist(lambda: facts.commit(self._database, work, now_ms, self._tenure.holder))
         self._facts.adopt(work)
         if work.found or work.abandoned:
             self._publisher.news.set()
@@ -244,9 +343,14 @@ class Service:
 
     def _beat_once(self) -> bool:
         """Devices that only seem silent because we were down, are heard first."""
-        hears, caught_up = self._bus.connected, self._caught_up.is_set()
-        at_ms, operators = self._clock_ms(), self._operators
-        return facts.beat(self._database, at_ms, hears=hears, looks=caught_up, operators=operators)
+        hears, looks = self._bus.connected, self._caught_up.is_set() and self._tenure.leads
+        holder, operators = self._tenure.holder, self._config.operators
+        try:
+            return facts.beat(
+                self._database, self._clock_ms(), hears=hears, looks=looks, operators=operators, holder=holder
+            )
+        except LeaseLost:
+            return False  # the next look at the tenure says so
 
     async def _keep_evidence(self) -> None:
         """What was said before an alarm is kept with it; a history that is away is asked again later."""
@@ -255,6 +359,8 @@ class Service:
         while True:
             await asyncio.sleep(wait_s)
             wait_s = EVIDENCE_EVERY_S
+            if not self._tenure.leads:
+                continue
             for alarm in await self._clerk.insist(lambda: evidence.wanting(self._database, self._clock_ms())):
                 try:
                     found = await self._reader.call(partial(evidence.course, self._store, alarm))
@@ -266,17 +372,15 @@ class Service:
                 await self._clerk.insist(partial(evidence.keep, self._database, alarm.id, found))
 
     async def _catch_up(self) -> None:
-        unsettled = set(self._facts.streams)
-        while unsettled:
-            for key in list(unsettled):
-                if await self._settle(key):
-                    unsettled.discard(key)
-            self._caught_up.set()
-            if unsettled:
-                await asyncio.sleep(catchup.GRACE_MS / 1000)
-        self._caught_up.set()
         gaps: dict[StreamKey, Gap] = {}
+        ask_at_ms = 0
         while True:
+            if self._unsettled and self._clock_ms() >= ask_at_ms:
+                for key in list(self._unsettled):
+                    if await self._settle(key):
+                        self._unsettled.discard(key)
+                ask_at_ms = self._clock_ms() + catchup.GRACE_MS
+            self._caught_up.set()
             await asyncio.sleep(LOOK_S)
             gaps = catchup.gaps(self._facts.streams, gaps, self._clock_ms())
             for key, gap in gaps.items():
@@ -311,16 +415,18 @@ class Service:
 
     async def _feed(self, key: StreamKey, portion: Portion) -> int:
         site, edge, _ = key
-        async with self._turn:
-            now_ms = self._clock_ms()
-            work = Work(self._facts)
-            unheard = [number for number in portion.packs if not work.is_heard(key, number)]
-            if unheard:
+        unheard: list[int] = []
+
+        def hear(work: Work, now_ms: int) -> None:
+            unheard[:] = [number for number in portion.packs if not work.is_heard(key, number)]
+            if site in self._tenure.mine and unheard:
                 work.hear(site, edge, portion.readings, now_ms)
                 for number in unheard if portion.last else ():
                     work.heard(key, number, now_ms)
-                await self._write(work, now_ms)
-        if not unheard or not portion.last:
+
+        async with self._turn:
+            await self._work(hear)
+        if not unheard or not portion.last or site not in self._tenure.mine:
             return 0
         log.info("missed packs, read from the history", site=site, edge=edge, packs=len(unheard))
         return len(unheard)

@@ -22,7 +22,17 @@ from messages.broker import Broker
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "a-password-for-tests"
-USERS = ("collector", "rules", "devices", "local", "junmen/pi-1", "junmen/pi-2")
+USERS = (
+    "collector",
+    "rules",
+    "devices",
+    "local",
+    "junmen/pi-1",
+    "junmen/pi-2",
+    "xinmin/pi-1",
+    "hehua/pi-1",
+    "dongjie/pi-1",
+)
 
 
 def _path() -> str:

@@ -6,6 +6,7 @@ since a broker may have forgotten them.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -31,12 +32,14 @@ log = structlog.get_logger("rules")
 class Publisher:
     """One per engine. `run` once; `news` is set when the log has grown."""
 
-    def __init__(self, bus: Bus, database: Database, clerk: Clerk) -> None:
+    def __init__(self, bus: Bus, database: Database, clerk: Clerk, leads: Callable[[], bool]) -> None:
+        """`leads`: whether it is this one of several engines that tells."""
         self.news = asyncio.Event()
         self._bus = bus
         self._database = database
         self._desk = Desk(database)
         self._clerk = clerk
+        self._leads = leads
         self._refused = False
 
     async def run(self) -> None:
@@ -45,10 +48,13 @@ class Publisher:
         while True:
             try:
                 session = await self._bus.up()
-                if session != told:
+                if not self._leads():
+                    told = 0
+                elif session != told:
                     await self._tell_open()
                     told = session
-                await self._tell_news()
+                if told:
+                    await self._tell_news()
                 fails = False
             except Disconnected as error:
                 if not fails:
@@ -71,6 +77,8 @@ class Publisher:
             last_seq, alarms = news
             for alarm in alarms:
                 await self._tell(alarm)
+            if not self._leads():
+                return
             await self._clerk.insist(partial(database.set_counter, self._database, "published", last_seq))
 
     def _news(self) -> tuple[int, list[Alarm]] | None:
@@ -81,6 +89,8 @@ class Publisher:
         return lines[-1].seq, self._desk.alarms_in(lines)
 
     async def _tell(self, alarm: Alarm) -> None:
+        if not self._leads():  # another one tells by now; what we know may be old
+            return
         payload = encode(published(alarm)) if is_open(alarm.state, alarm.case) else b""
         try:
             await self._bus.publish(topics.alarm(alarm.site, alarm.id), payload, retain=True)

@@ -4,10 +4,11 @@ A message that can't be read is somebody else's to judge (the collector keeps it
 nothing, and the reason is handed back for the log.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from messages import announcement, pack, receipt, status, topics
+from messages.ids import SiteId
 from messages.topics import Origin
 from rules.engine.memory import StreamKey
 from rules.engine.work import Work
@@ -16,6 +17,13 @@ T = TypeVar("T")
 
 SUBSCRIPTIONS = (topics.ALL_DEVICES, topics.ALL_STATUS, topics.ALL_RECEIPTS, topics.ALL_READINGS)
 """In this order, so that a broker that keeps it tells of a device before its readings come."""
+
+
+def subscriptions(sites: Collection[SiteId] | None) -> tuple[str, ...]:
+    """Of these sites alone; None: of all."""
+    if sites is None:
+        return SUBSCRIPTIONS
+    return tuple(every.replace("/+/", f"/{site}/", 1) for every in SUBSCRIPTIONS for site in sites)
 
 
 LIMITS_BYTES = {"status": 16 * 1024, "devices": 16 * 1024, "receipts": 64 * 1024}

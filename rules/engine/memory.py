@@ -5,9 +5,9 @@ Changed by `adopt` alone, when a work has been written (rules.engine.work): this
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
@@ -212,6 +212,45 @@ class Facts:
         for teller, readings in work.stranded.items():
             self.waiting.setdefault(teller, []).extend(readings)
         self.waiting_of = work.waiting_of
+
+    def take_over(self, other: "Facts") -> None:
+        """Know of further sites what `other`, made for the same rules, knows of them."""
+        self.devices |= other.devices
+        self.edges |= other.edges
+        self.streams |= other.streams
+        self.watches |= other.watches
+        self.waiting |= other.waiting
+        self.silent_from |= other.silent_from
+        self.waiting_of += other.waiting_of
+        self.devices_of += other.devices_of
+        self.tellers |= other.tellers
+        self.counted |= other.counted
+        self.earlier = {**self.earlier, **other.earlier}
+        self._timers += other._timers
+        heapq.heapify(self._timers)
+        self._note_bygone()
+
+    def leave(self, sites: Collection[SiteId]) -> None:
+        """Forget these sites: they are another worker's."""
+        parts: tuple[dict[Any, Any], ...] = (
+            self.devices,
+            self.edges,
+            self.streams,
+            self.watches,
+            self.waiting,
+            self.silent_from,
+            self.waiting_of,
+            self.devices_of,
+            self.tellers,
+            self.counted,
+            self.bygone,
+            self._bound,
+        )
+        for part in parts:
+            for key in [key for key in part if key[0] in sites]:
+                del part[key]
+        self._timers = [(at_ms, key) for at_ms, key in self._timers if key[0] not in sites]
+        heapq.heapify(self._timers)
 
     def _adopt_device(self, teller: TellerKey, device: Device | None) -> None:
         site, edge, device_id = teller

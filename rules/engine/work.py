@@ -8,7 +8,7 @@ edge that did. The state of a rule belongs to the device, whoever speaks of it.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from messages.announcement import Announcement
@@ -104,6 +104,21 @@ class Work:
             self.devices or self.edges or self.streams or self.watches or self.stranded or self.readings or self.counted
         )
 
+    @property
+    def sites(self) -> set[SiteId]:
+        """Whose rows it writes."""
+        by_site: tuple[Collection[tuple[str, ...]], ...] = (
+            self.devices,
+            self.silent_from,
+            self.edges,
+            self.streams,
+            self.watches,
+            self.stranded,
+            self.awaited,
+        )
+        sites = {SiteId(key[0]) for keys in by_site for key in keys}
+        return sites | {found.device.site for found in self.found} | {gone.site for gone in self.abandoned}
+
     def collect(self, site: SiteId, edge: EdgeId, readings: Iterable[Reading]) -> None:
         """Readings of a message of this batch; they are heard when it is settled."""
         self._pending += [(site, edge, reading) for reading in readings]
@@ -155,11 +170,11 @@ class Work:
             self.devices[teller] = self.silent_from[teller] = None
             self._abandon(before, f"{edge} has withdrawn the device")
 
-    def renew(self, now_ms: int) -> None:
+    def renew(self, now_ms: int, sites: Collection[SiteId] | None = None) -> None:
         """After a start, or when other rules came into force: what runs goes on as it was, what doesn't is judged by the new
-        rules from now on, and what no rule is there for is given up."""
+        rules from now on, and what no rule is there for is given up. `sites`: of these alone."""
         for (site, device, name), watch in self.facts.watches.items():
-            if watch.state is NEW or watch.state == NEW:
+            if watch.state is NEW or watch.state == NEW or (sites is not None and site not in sites):
                 continue
             known = (rule for one in self._told(site, device) for rule in self._rules_of(one) if rule.id == name)
             if (rule := next(known, None)) is None:

@@ -1,9 +1,10 @@
 """The engine's facts in the database: read at start, and a work written in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy.sql import Select
 
 from messages.announcement import Place
 from messages.ids import SiteId
@@ -11,73 +12,92 @@ from messages.kind import Kinds
 from messages.reading import Quality, Reading
 from rules.alarms import findings, upkeep
 from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
+from rules.engine.share import LEAD
 from rules.engine.stream import Stream
 from rules.engine.work import Work
 from rules.language.calendar import CHINA, Calendar
 from rules.language.evaluation import from_json, to_json
 from rules.language.rule import Rules
-from rules.store import rows, versions
+from rules.store import leases, rows, versions
 from rules.store import tables as db
 from rules.store.database import Database
+from rules.store.leases import Holder
 
 
-def load(database: Database, kinds: Kinds, rules: Rules, calendar: Calendar = CHINA) -> Facts:
-    """Everything the engine knew when it last wrote."""
+def load(
+    database: Database,
+    kinds: Kinds,
+    rules: Rules,
+    calendar: Calendar = CHINA,
+    sites: Collection[SiteId] | None = None,
+) -> Facts:
+    """Everything that was known of `sites` (None: of all) when it was last written."""
+
+    def of(table: Table) -> Select[Any]:
+        query = select(table)
+        return query if sites is None else query.where(table.c.site.in_(list(sites)))
+
     with database.reading() as connection:
         waiting: dict[TellerKey, list[Reading]] = {}
-        for row in connection.execute(select(db.waiting).order_by(db.waiting.c.id)):
+        for row in connection.execute(of(db.waiting).order_by(db.waiting.c.id)):
             waiting.setdefault((row.site, row.edge, row.device), []).append(_reading(row))
         return Facts(
             kinds,
             rules,
             earlier=versions.earlier(connection, rules, kinds, calendar),
-            devices={
-                (row.site, row.edge, row.device): device_of(row) for row in connection.execute(select(db.devices))
-            },
+            devices={(row.site, row.edge, row.device): device_of(row) for row in connection.execute(of(db.devices))},
             edges={
                 (row.site, row.edge): Edge(row.online, row.since_ms, row.last_reading_at_ms, row.clock_trusted)
-                for row in connection.execute(select(db.edges))
+                for row in connection.execute(of(db.edges))
             },
             streams={
                 (row.site, row.edge, row.stream): Stream(tuple((a, b) for a, b in row.heard), row.said, row.used_at_ms)
-                for row in connection.execute(select(db.streams))
+                for row in connection.execute(of(db.streams))
             },
             watches={
                 (row.site, row.device, row.rule): Watch(from_json(row.state), row.wake_at_ms, row.edge, row.version)
-                for row in connection.execute(select(db.states))
+                for row in connection.execute(of(db.states))
             },
             waiting=waiting,
-            silent_from={
-                (row.site, row.edge, row.device): row.from_ms for row in connection.execute(select(db.silences))
-            },
+            silent_from={(row.site, row.edge, row.device): row.from_ms for row in connection.execute(of(db.silences))},
         )
 
 
-def commit(database: Database, work: Work, now_ms: int) -> None:
-    """Write a work: all of it or nothing. Raises DatabaseAway."""
+def commit(database: Database, work: Work, now_ms: int, holder: Holder | None = None) -> None:
+    """Write a work: all of it or nothing. Raises DatabaseAway, and LeaseLost if `holder` doesn't own all its sites any more.
+
+    Called again for a work that it has written, it does nothing: the answer to a commit may get lost on its way.
+    """
     with database.writing() as connection:
-        _replace(
-            connection, db.devices, {key: _device_row(one, work) if one else None for key, one in work.devices.items()}
-        )
-        _replace(connection, db.silences, {key: _silence_row(key, ms) for key, ms in work.silent_from.items()})
-        _replace(connection, db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()})
-        _replace(
-            connection, db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()}
-        )
-        _replace(connection, db.states, {key: _state_row(key, one) for key, one in work.watches.items()})
-        for site, edge, device in work.awaited:
-            of_it = tuple_(db.waiting.c.site, db.waiting.c.edge, db.waiting.c.device) == (site, edge, device)
-            connection.execute(delete(db.waiting).where(of_it))
-        stranded = [_waiting_row(*teller, reading) for teller, some in work.stranded.items() for reading in some]
-        if stranded:
-            connection.execute(insert(db.waiting), stranded)
-        lines: list[rows.Line] = []
-        for found in work.found:
-            lines += findings.carry_out(connection, found, now_ms)
-        for abandoned in work.abandoned:
-            lines += findings.abandon(connection, abandoned, now_ms)
-        rows.append(connection, lines, now_ms)
-        _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
+        if holder is None or not leases.is_written(connection, holder):
+            if holder is not None:
+                leases.fence(connection, holder, work.sites)
+            _write(connection, work, now_ms)
+    if holder is not None:
+        holder.works += 1
+
+
+def _write(connection: Connection, work: Work, now_ms: int) -> None:
+    _replace(
+        connection, db.devices, {key: _device_row(one, work) if one else None for key, one in work.devices.items()}
+    )
+    _replace(connection, db.silences, {key: _silence_row(key, ms) for key, ms in work.silent_from.items()})
+    _replace(connection, db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()})
+    _replace(connection, db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()})
+    _replace(connection, db.states, {key: _state_row(key, one) for key, one in work.watches.items()})
+    for site, edge, device in work.awaited:
+        of_it = tuple_(db.waiting.c.site, db.waiting.c.edge, db.waiting.c.device) == (site, edge, device)
+        connection.execute(delete(db.waiting).where(of_it))
+    stranded = [_waiting_row(*teller, reading) for teller, some in work.stranded.items() for reading in some]
+    if stranded:
+        connection.execute(insert(db.waiting), stranded)
+    lines: list[rows.Line] = []
+    for found in work.found:
+        lines += findings.carry_out(connection, found, now_ms)
+    for abandoned in work.abandoned:
+        lines += findings.abandon(connection, abandoned, now_ms)
+    rows.append(connection, lines, now_ms)
+    _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
 
 def beat(
@@ -87,10 +107,13 @@ def beat(
     hears: bool,
     looks: bool = True,
     operators: Mapping[SiteId, int] | None = None,
+    holder: Holder | None = None,
 ) -> bool:
     """Write down that the engine lives, and whether it hears the broker; and, if it `looks`, do to the open alarms what is
-    due. Whether that was anything."""
+    due. Whether that was anything. Raises LeaseLost if it looks, and `holder` is not the one to look any more."""
     with database.writing() as connection:
+        if looks and holder is not None:
+            leases.fence(connection, holder, {LEAD})
         _beat(connection, now_ms, hears=hears)
         lines = upkeep.look(connection, now_ms, operators) if looks else []
         rows.append(connection, lines, now_ms)

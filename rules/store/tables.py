@@ -210,6 +210,24 @@ pulse = Table(
     Column("hears", Boolean, nullable=False),
 )
 
+workers = Table(  # the engines on this database
+    "workers",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("token", BigInteger, nullable=False),  # of its present life
+    Column("beat", BigInteger, nullable=False),  # moves while it lives
+    Column("works", BigInteger, nullable=False),  # how many it has written
+    Column("sites", JSON(none_as_null=True)),  # those it may own; null: any
+)
+
+leases = Table(  # which engine owns which site
+    "leases",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("worker", String(63), nullable=False),
+    Column("token", BigInteger, nullable=False),
+)
+
 counters = Table(  # "life", random; last seq of the "log", and that which was "published"
     "counters",
     metadata,

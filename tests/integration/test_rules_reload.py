@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import services
-from tests.integration.test_rules_service import (
+from tests.integration.rules_engine import (
     Engine,
     alarms,
     announce,

@@ -36,6 +36,7 @@ def upgrade() -> None:
     _cases_of_their_own()
     _what_lies_over_alarms()
     _rules_that_change()
+    _workers()
 
 
 def _cases_of_their_own() -> None:
@@ -147,4 +148,21 @@ def _rules_that_change() -> None:
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("written", sa.JSON, nullable=False),
         sa.Column("in_force", sa.Boolean, nullable=False),
+    )
+
+
+def _workers() -> None:
+    op.create_table(
+        "workers",
+        sa.Column("name", sa.String(63), primary_key=True),
+        sa.Column("token", sa.BigInteger, nullable=False),
+        sa.Column("beat", sa.BigInteger, nullable=False),
+        sa.Column("works", sa.BigInteger, nullable=False),
+        sa.Column("sites", sa.JSON(none_as_null=True)),
+    )
+    op.create_table(
+        "leases",
+        sa.Column("site", sa.String(63), primary_key=True),
+        sa.Column("worker", sa.String(63), nullable=False),
+        sa.Column("token", sa.BigInteger, nullable=False),
     )
