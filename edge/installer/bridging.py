@@ -40,10 +40,9 @@ def bridging(devices: Iterable[Device[Model]], limit_bytes: int) -> Bridging:
 
 def words(found: Bridging) -> str:
     """ "9d4h until the first loss if every channel moves at every reading, 80d if none does"."""
-    return (
-        f"bridges an outage of {_rounded(found.busy_s)} if every channel moves at every reading, "
-        f"of {_rounded(found.quiet_s)} if none does; after that the oldest periodic readings go, alarms last"
-    )
+    busy, quiet = _rounded(found.busy_s), _rounded(found.quiet_s)
+    how_long = busy if busy == quiet else f"{busy} if every channel moves at every reading, of {quiet} if none does"
+    return f"bridges an outage of {how_long}; after that the oldest periodic readings go, alarms last"
 
 
 def _rounded(seconds: float) -> str:

@@ -5,6 +5,7 @@ The terminal's own packages are imported by a command that needs them: an agent 
 
 import asyncio
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -164,6 +165,10 @@ def provision(
     from edge.installer.provision import CHINESE, Outcome
     from edge.installer.provision import provision as give
 
+    print(
+        "正在与读卡器通信，最长约二十秒" if spoken == "zh" else "talking to the reader: up to twenty seconds",
+        file=sys.stderr,
+    )
     try:
         outcome = asyncio.run(give(config.lines[readers[0].line], readers[0]))
     except LinkError as error:

@@ -12,7 +12,7 @@ from edge.installer import sheet as sheets
 from edge.installer import snapshot as snapshots
 from edge.installer import table, words
 from edge.installer.acceptance import Entry, SeenDevice, Verdict, look, missing
-from edge.installer.bridging import BYTES_PER_READING, bridging
+from edge.installer.bridging import BYTES_PER_READING, Bridging, bridging
 from edge.installer.bridging import words as bridged
 from edge.installer.sheet import Sheet
 from edge.installer.snapshot import Latest, Snapshot, taken
@@ -164,3 +164,4 @@ def test_an_outage_is_bridged_by_what_the_outbox_holds(plant: Plant) -> None:
     assert found.busy_s == pytest.approx(1e6 / per_second)
     assert found.quiet_s > found.busy_s
     assert bridged(found).startswith("bridges an outage of 3d20h if every channel moves")
+    assert bridged(Bridging(90_000, 90_000)).startswith("bridges an outage of 1d1h; after that")
