@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 
+import gridcall
 from edge.systemd import ServiceManager
 
 
@@ -36,3 +37,9 @@ def test_without_systemd_nothing_happens() -> None:
 
 def test_a_watchdog_of_another_process_is_none_of_ours() -> None:
     assert ServiceManager.of({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}).watchdog_s is None
+
+
+def test_a_stop_is_no_failure_and_a_wrong_setting_no_reason_to_start_again() -> None:
+    unit = (Path(gridcall.__file__).parent / "deploy/systemd/gridcall@.service").read_text()
+    assert f"\nSuccessExitStatus={gridcall.INTERRUPTED}\n" in unit
+    assert f"\nRestartPreventExitStatus={gridcall.WRONG_SETTING}\n" in unit
