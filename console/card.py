@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from messages.alarm import Level
-from rules.records import Alarm, AlarmState, Case, CaseState
+from rules.records import TAKEN, WAITING, Alarm, AlarmState, Case, CaseState
 
-Step = Literal["accept", "arrive", "close"]
+Step = Literal["accept", "arrive", "finish", "verify"]
 
 NUMERALS: dict[Level, str] = {"red": "I", "orange": "II", "yellow": "III", "blue": "IV"}
 """处置等级 I to IV, red first: a level is told by colour, by shape, by number and by word."""
@@ -18,9 +18,12 @@ RETURNED = frozenset(
 """States in which the condition is not true any more."""
 
 _STEPS: dict[CaseState, Step] = {
-    CaseState.REGISTERED: "accept",
+    **dict.fromkeys(WAITING, "accept"),
     CaseState.ACCEPTED: "arrive",
-    CaseState.ON_SITE: "close",
+    CaseState.ON_SITE: "finish",
+    CaseState.HANDLING: "finish",
+    CaseState.FEEDBACK: "verify",
+    CaseState.VERIFYING: "verify",
 }
 
 
@@ -35,7 +38,7 @@ class Promise:
 def order(alarm: Alarm) -> str:
     """Sorts as the feed does: red first, then what nobody has accepted, then oldest first. Plain text, so that the
     page's module can compare it."""
-    accepted = alarm.case is None or alarm.case.state is not CaseState.REGISTERED
+    accepted = alarm.case is None or alarm.case.state not in WAITING
     return f"{list(NUMERALS).index(alarm.level)} {accepted:d} {alarm.raised_at_ms:015d} {alarm.id}"
 
 
@@ -47,17 +50,19 @@ def next_step(alarm: Alarm) -> Step | None:
 def promise(alarm: Alarm) -> Promise | None:
     """The promise that runs now. None when none was made, or everything promised is done."""
     match alarm.case:
-        case Case(state=CaseState.REGISTERED, accept_by_ms=int(by_ms)):
+        case Case(state=state, accept_by_ms=int(by_ms)) if state in WAITING:
             return Promise(CaseState.ACCEPTED, by_ms)
         case Case(state=CaseState.ACCEPTED, arrive_by_ms=int(by_ms)):
             return Promise(CaseState.ON_SITE, by_ms)
+        case Case(state=state, handle_by_ms=int(by_ms)) if state in WAITING | TAKEN:
+            return Promise(CaseState.FEEDBACK, by_ms)
     return None
 
 
 def calls_out(alarm: Alarm) -> bool:
     """Whether the page rings for it: red, not kept quiet, and nobody has taken it."""
     rings = alarm.level == "red" and alarm.overlays.annunciated
-    return rings and alarm.case is not None and alarm.case.state is CaseState.REGISTERED
+    return rings and alarm.case is not None and alarm.case.state in WAITING
 
 
 def marks(alarm: Alarm) -> list[str]:

@@ -12,7 +12,7 @@ from console.history import Wish
 from console.visit import Parts
 from console.words import Words
 from messages.kind import Channel
-from rules.records import Alarm, CaseState, LogEntry
+from rules.records import OVER, Alarm, LogEntry
 
 BEFORE_MS = 30 * 60_000
 AFTER_MS = 10 * 60_000
@@ -75,7 +75,7 @@ def charts(alarm: Alarm, entries: Sequence[LogEntry], parts: Parts, words: Words
 
 def span(alarm: Alarm, now_ms: int) -> tuple[int, int]:
     """The stretch of time worth looking at."""
-    over = alarm.state in RETURNED and (alarm.case is None or alarm.case.state is CaseState.CLOSED)
+    over = alarm.state in RETURNED and (alarm.case is None or alarm.case.state in OVER)
     to_ms = min(now_ms, alarm.changed_at_ms + AFTER_MS) if over else now_ms
     return alarm.raised_at_ms - BEFORE_MS, max(to_ms, alarm.raised_at_ms + 60_000)
 

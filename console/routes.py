@@ -1,4 +1,4 @@
-"""The routes behind the login: the live feed, one alarm, and the three buttons.
+"""The routes behind the login: the live feed, one alarm, and the buttons of its case.
 
 Reading works without scripts, and so do the buttons: a plain form, and a redirect back. Our own modules ask with
 `Accept: application/json` and get a short answer instead.
@@ -16,12 +16,12 @@ from console.feed import MOST_ROWS, Full
 from console.freshness import Vitals, judge
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
 from rules.alarms import desk as alarms
-from rules.cases.case import OUTCOMES
-from rules.records import ActionRefused, Alarm, Case, Position
+from rules.cases.steps import OUTCOMES
+from rules.records import REFUSALS, ActionRefused, Alarm, Case, Position
 
 router = APIRouter(dependencies=[Depends(logged_in)])
 
-REASONS = ("taken", "not-accepted", "not-on-site", "still-active", "closed", "unknown", *alarms.REASONS)
+REASONS = (*REFUSALS, *alarms.REASONS)
 
 
 class NoSuchAlarm(Exception):
@@ -100,8 +100,8 @@ def arrive(visit: LoggedIn, request: Request, alarm_id: str, back: Annotated[str
     return _act(visit, request, alarm_id, back, lambda case, who: desk.arrive(case, actor=who, at_ms=visit.now_ms))
 
 
-@router.post("/alarms/{alarm_id}/close", dependencies=[OurForm])
-def close(
+@router.post("/alarms/{alarm_id}/finish", dependencies=[OurForm])
+def finish(
     visit: LoggedIn,
     request: Request,
     alarm_id: str,
@@ -118,7 +118,26 @@ def close(
         request,
         alarm_id,
         back,
-        lambda case, who: desk.close(case, actor=who, at_ms=visit.now_ms, outcome=outcome),
+        lambda case, who: desk.finish(case, actor=who, at_ms=visit.now_ms, outcome=outcome),
+    )
+
+
+@router.post("/alarms/{alarm_id}/verify", dependencies=[OurForm])
+def verify(
+    visit: LoggedIn,
+    request: Request,
+    alarm_id: str,
+    passed: Annotated[bool, Form()] = False,
+    reason: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    desk = visit.parts.desk
+    return _act(
+        visit,
+        request,
+        alarm_id,
+        back,
+        lambda case, who: desk.verify(case, actor=who, at_ms=visit.now_ms, passed=passed, reason=reason),
     )
 
 

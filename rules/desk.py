@@ -1,7 +1,7 @@
 """What a person reads and does: the console's door to the rules' database, from a process of its own.
 
-An act reads the facts, lets `rules.cases.case` and `rules.alarms.standing` decide, and writes with its log lines in one
-transaction. The engine sees it in the log and tells the world. Calls block; they may come from any thread.
+Acts on cases are in `rules.cases.casework`. The engine sees them in the log and tells the world. Calls block; they may come from any
+thread.
 """
 
 from collections.abc import Sequence
@@ -11,30 +11,19 @@ from sqlalchemy import case as ranked
 
 from messages.alarm import Level
 from messages.announcement import OWN_MODEL
-from messages.ids import DeviceId
-from rules.alarms.condition import AlarmEvent
+from messages.ids import DeviceId, SiteId
 from rules.alarms.desk import AlarmDesk
-from rules.alarms.moves import carry
-from rules.alarms.standing import Move
-from rules.cases import case as cases
-from rules.cases.case import Accept, Act, Arrive, Close
-from rules.records import ActionRefused, Alarm, Case, CaseState, EdgeState, LogEntry, Position, Pulse
+from rules.cases.casework import Casework
+from rules.records import OVER, WAITING, Alarm, Case, EdgeState, LogEntry, Position, Pulse
 from rules.store import rows
 from rules.store import tables as db
 
 _LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
 
-_ACCEPTED_LAST = ranked((db.cases.c.state == CaseState.REGISTERED, 0), else_=1)
-
-_EVENTS: dict[type[Act], tuple[AlarmEvent, ...]] = {
-    Accept: (AlarmEvent.ACKNOWLEDGED,),
-    Arrive: (AlarmEvent.ACKNOWLEDGED,),
-    Close: (AlarmEvent.ACKNOWLEDGED, AlarmEvent.RESET),
-}
-"""What an act means for each alarm of the case: who works on it has seen it, and who closes has checked."""
+_ACCEPTED_LAST = ranked((db.cases.c.state.in_(WAITING), 0), else_=1)
 
 
-class Desk(AlarmDesk):
+class Desk(Casework, AlarmDesk):
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
 
     def alarms(self, *, open_only: bool = True, limit: int = 200) -> list[Alarm]:
@@ -68,6 +57,12 @@ class Desk(AlarmDesk):
     def case(self, case_id: str) -> Case | None:
         with self._database.reading() as connection:
             return rows.case(connection, case_id)
+
+    def cases(self, site: SiteId | None = None, *, open_only: bool = True, limit: int = 500) -> list[Case]:
+        """Cases, the oldest first; also those that hold no alarm."""
+        its = (*([db.cases.c.state.not_in(OVER)] if open_only else ()), *([db.cases.c.site == site] if site else ()))
+        with self._database.reading() as connection:
+            return rows.cases_where(connection, *its, limit=limit)
 
     def alarms_of(self, case_id: str) -> list[Alarm]:
         """What a case holds, in the order in which it was found."""
@@ -140,35 +135,3 @@ class Desk(AlarmDesk):
                 EdgeState(**row._mapping, silent=tuple(silent.get((row.site, row.edge), ())))
                 for row in connection.execute(query)
             ]
-
-    def accept(self, case_id: str, *, actor: str, at_ms: int) -> Case:
-        """`actor` takes the case. Who owns it has seen it: the alarm is acknowledged too. Raises ActionRefused."""
-        return self._act(case_id, Accept(actor), at_ms)
-
-    def arrive(self, case_id: str, *, actor: str, at_ms: int) -> Case:
-        """`actor` is on the spot. Raises ActionRefused."""
-        return self._act(case_id, Arrive(actor), at_ms)
-
-    def close(self, case_id: str, *, actor: str, at_ms: int, outcome: str) -> Case:
-        """The work is done, and a held alarm is reset by it. `outcome`: one of `rules.cases.case.OUTCOMES`, else ValueError.
-
-        Raises ActionRefused, "still-active" as long as the condition holds.
-        """
-        return self._act(case_id, Close(actor, outcome), at_ms)
-
-    def _act(self, case_id: str, act: Act, at_ms: int) -> Case:
-        with self._database.writing() as connection:
-            if (case := rows.case(connection, case_id)) is None:
-                raise ActionRefused("unknown", None)
-            held = rows.alarms_of(connection, case_id)
-            active = any(rows.standing_of(row).active for row in held)
-            done = cases.apply(case, act, at_ms, active=active)
-            if done is case:
-                return done
-            detail = act.outcome if isinstance(act, Close) else ""
-            lines = [rows.Line(f"case.{done.state}", None, done.id, act.actor, detail)]
-            rows.write_case(connection, done)
-            for row in rows.alarms_of(connection, case_id):
-                lines += carry(connection, row, [Move(event, act.actor) for event in _EVENTS[type(act)]], at_ms)
-            rows.append(connection, lines, at_ms)
-            return done

@@ -67,16 +67,59 @@ class Overlays:
 
 
 class CaseState(StrEnum):
-    """The legs of a case 工单 that exist so far."""
+    """The legs of a case 工单, and what may become of it beside them."""
 
+    REPORTED = "reported"  # 上报
     REGISTERED = "registered"  # 受理
+    DISPATCHED = "dispatched"  # 派遣
     ACCEPTED = "accepted"  # 接单
     ON_SITE = "on_site"  # 到场
+    HANDLING = "handling"  # 处置
+    FEEDBACK = "feedback"  # 反馈: done, and to be checked
+    VERIFYING = "verifying"  # 核查
     CLOSED = "closed"  # 办结
+    ARCHIVED = "archived"  # 归档
+    REJECTED = "rejected"  # 退单: whoever had it gave it back
+    REOPENED = "reopened"  # 返工
+    SUSPENDED = "suspended"  # 挂账: it can't be done now
+    CANCELLED = "cancelled"  # 误报, 注销
+    MERGED = "merged"  # 并案: another case goes on with it
+
+
+WAITING = frozenset(
+    {
+        CaseState.REPORTED,
+        CaseState.REGISTERED,
+        CaseState.DISPATCHED,
+        CaseState.REJECTED,
+        CaseState.REOPENED,
+    }
+)
+"""Nobody has accepted it."""
+TAKEN = frozenset({CaseState.ACCEPTED, CaseState.ON_SITE, CaseState.HANDLING})
+"""Somebody works on it."""
+DONE = frozenset({CaseState.FEEDBACK, CaseState.VERIFYING})
+"""Said to be done, not checked."""
+OVER = frozenset({CaseState.CLOSED, CaseState.ARCHIVED, CaseState.CANCELLED, CaseState.MERGED})
+"""There is nothing left to do."""
 
 
 Origin = Literal["alarm", "report", "ticket"]
 """Who brought it up: a sensor, a person on the spot, or another system."""
+
+
+Presence = Literal["geofence", "code", "manual"]
+"""How it is known that somebody is on the spot: where the phone is, the code on the asset, or his word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A picture that is kept as a file (rules.cases.photos); its name there is its hash."""
+
+    sha256: str
+    size: int
+    media: str
+    """"image/jpeg" …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +141,55 @@ class Case:
     """What is promised and who is called, frozen at the opening: later settings change no running case."""
     state: CaseState
     opened_at_ms: int
-    accept_by_ms: int | None
-    arrive_by_ms: int | None
+    clock_from_ms: int
+    """From when the calls for somebody to accept count: the opening, a reopening, a rise of its level, an escalation by hand."""
+    lat: float | None = None
+    lon: float | None = None
+    owner: str = ""
+    """权属单位: whose asset it is."""
+    situation: str = ""
+    """The word by which rules make several alarms one case."""
+    accept_by_ms: int | None = None
+    arrive_by_ms: int | None = None
+    handle_by_ms: int | None = None
+    first_rung: int = 1
+    """Where the calls begin: 1 grid, 2 street, 3 department."""
+    rung: int = 1
+    """How far up they have come."""
+    escalated_at_ms: int | None = None
+    dispatched_at_ms: int | None = None
+    dispatched_to: str | None = None
     accepted_at_ms: int | None = None
     accepted_by: str | None = None
+    checked_in_at_ms: int | None = None
+    """报到: a department that was called is there."""
+    checked_in_by: str | None = None
     on_site_at_ms: int | None = None
     on_site_by: str | None = None
+    on_site_how: Presence | None = None
+    handling_at_ms: int | None = None
+    feedback_at_ms: int | None = None
+    feedback_by: str | None = None
+    outcome: str | None = None
+    """One of `rules.cases.steps.OUTCOMES`, or of its CANCELLATIONS."""
+    photo: Photo | None = None
+    verified_by: str | None = None
+    """Who checks, or has checked. "rules" where a sensor has shown it."""
     closed_at_ms: int | None = None
     closed_by: str | None = None
-    outcome: str | None = None
-    """One of `rules.cases.case.OUTCOMES` when closed."""
+    archived_at_ms: int | None = None
+    extension_until_ms: int | None = None
+    """Until when somebody asks for more time 延期; None: nobody does."""
+    extension_by: str | None = None
+    extension_at_ms: int | None = None
+    suspended_until_ms: int | None = None
+    """When it is to be looked at again."""
+    reason: str = ""
+    """Why it was last given back, suspended, escalated, cancelled or reopened."""
+    reopened: int = 0
+    """How often."""
+    parent: str | None = None
+    """The case that it was merged into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +235,8 @@ class Alarm:
     before: Mapping[str, Sequence[tuple[int, Value]]] | None = None
     """Some readings of its channels up to the raise, each with its time. None: the history was not yet asked."""
     case: Case | None = None
+    open: bool = True
+    """There is something to do: it is not over, or the work on it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +263,12 @@ class LogEntry:
     actor: str
     """A login name, or "rules" for what the engine did by itself."""
     detail: str = ""
+    number: int | None = None
+    """Of the lines of its case: 1, 2, 3 … without a gap."""
+    device_at_ms: int | None = None
+    """When the actor did it, by the clock of the phone; `at_ms` is when it was heard of."""
+    key: str | None = None
+    """Of the act, from whoever did it: the same act sent twice is one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +327,31 @@ class ActionRefused(Exception):
     def __init__(self, reason: str, case: Case | None) -> None:
         super().__init__(reason)
         self.reason = reason
-        """A word that pages translate: "taken", "not-accepted", "not-on-site", "still-active", "closed", "unknown",
-        "guards-lives", and those of `rules.alarms`."""
+        """A word that pages translate: one of REFUSALS, or of `rules.alarms`."""
         self.case = case
+
+
+REFUSALS = (
+    "unknown",
+    "taken",
+    "not-accepted",
+    "not-on-site",
+    "not-done",
+    "done",
+    "still-active",
+    "closed",
+    "merged",
+    "suspended",
+    "not-suspended",
+    "own-work",
+    "own-wish",
+    "reason-missing",
+    "not-yours",
+    "top-rung",
+    "not-called",
+    "not-asked",
+    "asked-already",
+    "too-early",
+    "key-used",
+)
+"""Why an act on a case is refused."""

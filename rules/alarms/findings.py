@@ -12,9 +12,11 @@ from messages.ids import DeviceId, SiteId
 from rules.alarms import chatter
 from rules.alarms import condition as alarms
 from rules.alarms.condition import AlarmEvent
-from rules.alarms.moves import carry
 from rules.alarms.standing import Abandon, Chatter, Event, Move
-from rules.cases import case as cases
+from rules.cases import docket
+from rules.cases.acting import carried
+from rules.cases.practice import PLAIN, Practice
+from rules.engine.memory import where
 from rules.engine.work import Abandoned, Found
 from rules.language.evaluation import Cleared, Ended, Graver, Happened, Raised
 from rules.records import AlarmState
@@ -24,44 +26,44 @@ from rules.store import tables as db
 ACTOR = "rules"
 
 
-def carry_out(connection: Connection, found: Found, now_ms: int) -> list[rows.Line]:
+def carry_out(connection: Connection, found: Found, now_ms: int, practice: Practice = PLAIN) -> list[rows.Line]:
     """What a finding does to its alarm, and the lines that tell it."""
     match found.change:
         case Raised():
-            return _raise(connection, found, found.change, now_ms)
+            return _raise(connection, found, found.change, now_ms, practice)
         case Graver():
-            return _worsen(connection, found, found.change, now_ms)
+            return _worsen(connection, found, found.change, now_ms, practice)
         case Cleared():
-            return _clear(connection, found, found.change, now_ms)
+            return _clear(connection, found, found.change, now_ms, practice)
         case Happened():
-            return _add_past(connection, found, found.change, now_ms)
+            return _add_past(connection, found, found.change, now_ms, practice)
         case Ended():
             return _end(connection, found, found.change)
 
 
-def abandon(connection: Connection, abandoned: Abandoned, now_ms: int) -> list[rows.Line]:
+def abandon(connection: Connection, abandoned: Abandoned, now_ms: int, practice: Practice = PLAIN) -> list[rows.Line]:
     """Nothing will ever say that the alarm is over: it returns now, so that a person can check and close its case."""
     query = rows.alarms_with_cases().where(*_of(abandoned.site, abandoned.device, abandoned.rule), db.alarms.c.open)
     if (row := connection.execute(query).one_or_none()) is None:
         return []
-    return carry(connection, row, [Abandon(abandoned.why)], now_ms)
+    return carried(connection, row, [Abandon(abandoned.why)], now_ms, practice)
 
 
-def _raise(connection: Connection, found: Found, change: Raised, now_ms: int) -> list[rows.Line]:
+def _raise(connection: Connection, found: Found, change: Raised, now_ms: int, practice: Practice) -> list[rows.Line]:
     if (row := _open_alarm(connection, found)) is not None:
         if change.late:
             return [_line("alarm.raised", row, f"late, again at {change.at_ms}")]
-        return _again(connection, row, change.at_ms, now_ms)
+        return _again(connection, row, change.at_ms, now_ms, practice)
     alarm_id = _id(found, change.at_ms)
     row = _alarm(connection, alarm_id)
     if row is None:
-        return _new_alarm(connection, found, change, now_ms)
+        return _new_alarm(connection, found, change, now_ms, practice)
     if row.late and not change.late:  # it was thought to be over, and it still stands
-        return carry(connection, row, [Move(AlarmEvent.RAISED)], now_ms, look=True, late=False)
+        return carried(connection, row, [Move(AlarmEvent.RAISED)], now_ms, practice, look=True, late=False)
     return []  # an episode that is known from before
 
 
-def _again(connection: Connection, row: Row[Any], at_ms: int, now_ms: int) -> list[rows.Line]:
+def _again(connection: Connection, row: Row[Any], at_ms: int, now_ms: int, practice: Practice) -> list[rows.Line]:
     """Another occurrence of an open alarm."""
     if rows.standing_of(row).active:
         return []
@@ -72,20 +74,22 @@ def _again(connection: Connection, row: Row[Any], at_ms: int, now_ms: int) -> li
     if chatters:
         seconds = (times[-1] - times[-chatter.TIMES]) // 1000
         events.append(Chatter(f"{chatter.TIMES} times in {seconds} s"))
-    lines = carry(connection, row, events, now_ms, look=True, returned_at_ms=None, **more)
-    return lines + (_to_mend(connection, row, at_ms, now_ms) if chatters else [])
+    lines = carried(connection, row, events, now_ms, practice, look=True, returned_at_ms=None, **more)
+    return lines + (_to_mend(connection, row, at_ms, now_ms, practice) if chatters else [])
 
 
-def _to_mend(connection: Connection, chattering: Row[Any], at_ms: int, now_ms: int) -> list[rows.Line]:
+def _to_mend(
+    connection: Connection, chattering: Row[Any], at_ms: int, now_ms: int, practice: Practice
+) -> list[rows.Line]:
     """The device of a chattering alarm wants mending: an alarm of its own, one for each device."""
     its = _of(chattering.site, chattering.device, chatter.RULE)
     row = connection.execute(rows.alarms_with_cases().where(*its, db.alarms.c.open)).one_or_none()
     if row is not None:
-        return _again(connection, row, at_ms, now_ms)
+        return _again(connection, row, at_ms, now_ms, practice)
     alarm_id = alarms.alarm_id(chattering.site, chattering.device, chatter.RULE, at_ms)
     if _alarm(connection, alarm_id) is not None:
         return []
-    same = ("site", "edge", "device", "kind", "place", "evidence", "channels")
+    same = ("site", "edge", "device", "kind", "place", "evidence", "channels", "owner", "lat", "lon")
     connection.execute(
         insert(db.alarms).values(
             {name: chattering._mapping[name] for name in same}
@@ -100,12 +104,15 @@ def _to_mend(connection: Connection, chattering: Row[Any], at_ms: int, now_ms: i
     )
     row = _alarm(connection, alarm_id)
     assert row is not None
-    return carry(connection, row, [Move(AlarmEvent.RAISED)], now_ms, look=True, late=False)
+    return carried(connection, row, [Move(AlarmEvent.RAISED)], now_ms, practice, look=True, late=False)
 
 
-def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, now_ms: int) -> list[rows.Line]:
+def _new_alarm(
+    connection: Connection, found: Found, change: Raised | Happened, now_ms: int, practice: Practice
+) -> list[rows.Line]:
     alarm_id, device, rule = _id(found, change.at_ms), found.device, found.rule
     title, advice = rule.told(change.evidence, device.place, device.id)
+    here = where(device)
     connection.execute(
         insert(db.alarms).values(
             _fresh(alarm_id, change.at_ms, now_ms)
@@ -127,6 +134,10 @@ def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, 
                 "version": rule.version,
                 "thresholds": dict(rule.settings),
                 "gathers": list(rule.gathers) or None,
+                "situation": rule.situation,
+                "owner": str(device.settings.get("owner", ""))[:63],
+                "lat": here.lat,
+                "lon": here.lon,
             }
         )
     )
@@ -134,7 +145,7 @@ def _new_alarm(connection: Connection, found: Found, change: Raised | Happened, 
         return [rows.Line("alarm.raised", alarm_id, None, ACTOR, "late")]
     row = _alarm(connection, alarm_id)
     assert row is not None
-    return carry(connection, row, [Move(AlarmEvent.RAISED)], now_ms, look=True, late=False)
+    return carried(connection, row, [Move(AlarmEvent.RAISED)], now_ms, practice, look=True, late=False)
 
 
 def _fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
@@ -159,10 +170,11 @@ def _fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
         "flapped_at_ms": now_ms,
         "version": "",
         "thresholds": {},
+        "situation": "",
     }
 
 
-def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int) -> list[rows.Line]:
+def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int, practice: Practice) -> list[rows.Line]:
     """It became graver: it counts as not looked at, and what was promised of its case is tightened."""
     if (row := _open_alarm(connection, found)) is None:
         row = _alarm(connection, _id(found, change.raised_at_ms))
@@ -172,16 +184,17 @@ def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int) -
     title, advice = found.rule.told(change.evidence, found.device.place, found.device.id)
     more: dict[str, Any] = {"level": change.level, "evidence": dict(change.evidence), "title": title.model_dump()}
     more["advice"] = advice.model_dump() if advice else None
-    if (case := rows.case_in(row)) and (worse := cases.tightened(case, change.level, now_ms)) is not case:
-        rows.write_case(connection, worse)
     words = f"{row.level} -> {change.level}"
-    return carry(connection, row, [Move(AlarmEvent.WORSENED, detail=words)], now_ms, look=True, **more)
+    lines = carried(connection, row, [Move(AlarmEvent.WORSENED, detail=words)], now_ms, practice, look=True, **more)
+    return lines + docket.worsened(connection, row.case_id, change.level, now_ms, practice)
 
 
-def _clear(connection: Connection, found: Found, change: Cleared, now_ms: int) -> list[rows.Line]:
+def _clear(connection: Connection, found: Found, change: Cleared, now_ms: int, practice: Practice) -> list[rows.Line]:
     if (row := _open_alarm(connection, found)) is not None:
         event = Move(AlarmEvent.RETURNED)
-        return carry(connection, row, [event], now_ms, look=True, returned_at_ms=change.at_ms, flapped_at_ms=now_ms)
+        return carried(
+            connection, row, [event], now_ms, practice, look=True, returned_at_ms=change.at_ms, flapped_at_ms=now_ms
+        )
     return _end(connection, found, change)
 
 
@@ -194,20 +207,22 @@ def _end(connection: Connection, found: Found, change: Cleared | Ended) -> list[
     return [_line("alarm.cleared", row, "late")] if row.late else []
 
 
-def _add_past(connection: Connection, found: Found, change: Happened, now_ms: int) -> list[rows.Line]:
+def _add_past(
+    connection: Connection, found: Found, change: Happened, now_ms: int, practice: Practice
+) -> list[rows.Line]:
     """An episode that came to light later. Known ones are left alone; life safety rings once, and stays active until
     the present shows that it is over."""
     if (row := _open_alarm(connection, found)) is not None:
         if not change.over and row.returned_at_ms is not None and change.at_ms > row.returned_at_ms:
-            return _again(connection, row, change.at_ms, now_ms)
+            return _again(connection, row, change.at_ms, now_ms, practice)
         return [] if row.raised_at_ms <= change.at_ms else [_line("alarm.raised", row, f"late, also at {change.at_ms}")]
     ends = func.coalesce(db.alarms.c.returned_at_ms, db.alarms.c.raised_at_ms)
     covers = (db.alarms.c.raised_at_ms <= change.at_ms) & (ends >= change.at_ms)
     if connection.execute(select(db.alarms.c.id).where(*_same_rule(found), covers).limit(1)).one_or_none():
         return []
-    lines = _new_alarm(connection, found, change, now_ms)
+    lines = _new_alarm(connection, found, change, now_ms, practice)
     if change.over and (row := _open_alarm(connection, found)) is not None:
-        lines += carry(connection, row, [Move(AlarmEvent.RETURNED)], now_ms)
+        lines += carried(connection, row, [Move(AlarmEvent.RETURNED)], now_ms, practice)
     return lines
 
 

@@ -13,17 +13,23 @@ from messages.settings import Text
 from rules.alarms import holds, surroundings
 from rules.alarms.oversight import due
 from rules.alarms.standing import Event, Said, Standing, happen
-from rules.cases import case as cases
+from rules.cases import docket
 from rules.cases.case import Situation
+from rules.cases.practice import PLAIN, Practice
 from rules.records import Case
 from rules.store import rows
 from rules.store.rows import Line
 
-ACTOR = "rules"
-
 
 def carry(
-    connection: Connection, row: Row[Any], events: Iterable[Event], now_ms: int, *, look: bool = False, **more: Any
+    connection: Connection,
+    row: Row[Any],
+    events: Iterable[Event],
+    now_ms: int,
+    practice: Practice = PLAIN,
+    *,
+    look: bool = False,
+    **more: Any,
 ) -> list[Line]:
     """Let `events` happen to the alarm of `row` (as `alarms_with_cases` has it), one after the other.
 
@@ -49,10 +55,9 @@ def carry(
         case = surroundings.parents_case(connection, now, around)
     lines = [Line(one.event, row.id, case.id if case else None, one.actor, one.detail) for one in said]
     if now.calls and case is None:
-        case = _called(connection, row, now_ms, **more)
-        lines = [Line(line.event, line.alarm, case.id, line.actor, line.detail) for line in lines]
-        lines.append(Line("case.registered", None, case.id, ACTOR))
-    rows.write_standing(connection, row.id, now, case, **more)
+        case, told = _called(connection, row, now_ms, practice, **more)
+        lines = [Line(line.event, line.alarm, case.id, line.actor, line.detail) for line in lines] + told
+    rows.write_standing(connection, row.id, now, case, was_open=row.open, **more)
     shelf = before.overlays.shelved
     taken = any(one.event == "alarm.unshelved" for one in said)
     if shelf and now.overlays.shelved is None and (shelf.one_shot or taken):
@@ -69,17 +74,21 @@ def _happened(standing: Standing, events: Iterable[Event], now_ms: int) -> tuple
     return standing, said
 
 
-def _called(connection: Connection, row: Row[Any], now_ms: int, **more: Any) -> Case:
-    """A case of its own: somebody must go there."""
+def _called(
+    connection: Connection, row: Row[Any], now_ms: int, practice: Practice, **more: Any
+) -> tuple[Case, list[Line]]:
+    """The case of an alarm for which somebody must go there: perhaps one that is known."""
     about = Situation(
         site=row.site,
         place=Place(**row.place),
+        lat=row.lat,
+        lon=row.lon,
         kind=row.kind,
         subject=row.device,
+        owner=row.owner,
+        situation=row.situation,
         title=Text(**row.title),
         level=more.get("level", row.level),
         origin="alarm",
     )
-    case = cases.opened(f"c-{row.id}", about, now_ms)
-    rows.insert_case(connection, case)
-    return case
+    return docket.for_alarm(connection, f"c-{row.id}", about, row.rule, now_ms, practice)

@@ -19,7 +19,6 @@ from rules.records import Alarm
 from rules.store import database
 from rules.store.clerk import Clerk
 from rules.store.database import Database
-from rules.store.rows import is_open
 
 LINES_AT_ONCE = 200
 ALARMS_AT_ONCE = 10_000
@@ -91,7 +90,7 @@ class Publisher:
     async def _tell(self, alarm: Alarm) -> None:
         if not self._leads():  # another one tells by now; what we know may be old
             return
-        payload = encode(published(alarm)) if is_open(alarm.state, alarm.case) else b""
+        payload = encode(published(alarm)) if alarm.open else b""
         try:
             await self._bus.publish(topics.alarm(alarm.site, alarm.id), payload, retain=True)
         except Refused as error:

@@ -11,7 +11,7 @@ from rules.alarms import holds
 from rules.alarms.condition import ACTIVE
 from rules.alarms.oversight import Around, Parent, Watched
 from rules.alarms.standing import Standing
-from rules.records import Case, CaseState
+from rules.records import OVER, Case
 from rules.store import rows
 from rules.store import tables as db
 
@@ -32,7 +32,7 @@ def watched(row: Row[Any], standing: Standing, **more: Any) -> Watched:
         since_ms=columns["since_ms"],
         flapped_at_ms=columns["flapped_at_ms"],
         case=columns["case"],
-        unfinished=columns["case_state"] not in (None, CaseState.CLOSED),
+        unfinished=columns["case_state"] is not None and columns["case_state"] not in OVER,
     )
 
 

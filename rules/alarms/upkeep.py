@@ -13,9 +13,10 @@ from messages.ids import SiteId
 from rules.alarms import chatter, flood, holds, surroundings
 from rules.alarms.condition import ACTIVE, AlarmEvent
 from rules.alarms.hold import Hold, What
-from rules.alarms.moves import carry
 from rules.alarms.oversight import due
 from rules.alarms.standing import Event, Move
+from rules.cases.acting import carried
+from rules.cases.practice import PLAIN, Practice
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.rows import Line
@@ -47,7 +48,9 @@ _NARROW = [
 """What is asked of an open alarm; the rest is read of those to which something happens."""
 
 
-def look(connection: Connection, now_ms: int, operators: Mapping[SiteId, int] | None = None) -> list[Line]:
+def look(
+    connection: Connection, now_ms: int, operators: Mapping[SiteId, int] | None = None, practice: Practice = PLAIN
+) -> list[Line]:
     """Everything that is due, and the lines that tell it. `operators`: how many share a site's alarms, if not one."""
     lines = _end_holds(connection, now_ms)
     around = surroundings.of_open(connection, now_ms)
@@ -63,13 +66,13 @@ def look(connection: Connection, now_ms: int, operators: Mapping[SiteId, int] | 
         if row.rule == chatter.RULE and row.state in ACTIVE and (row.site, row.device) not in chattering:
             events.append(Move(AlarmEvent.RETURNED, detail="quiet"))
         if events:
-            lines += _carry(connection, row.id, events, now_ms)
+            lines += _carry(connection, row.id, events, now_ms, practice)
     return lines + _floods(connection, now_ms, operators or {})
 
 
-def _carry(connection: Connection, alarm_id: str, events: list[Event], now_ms: int) -> list[Line]:
+def _carry(connection: Connection, alarm_id: str, events: list[Event], now_ms: int, practice: Practice) -> list[Line]:
     row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm_id)).one()
-    return carry(connection, row, events, now_ms)
+    return carried(connection, row, events, now_ms, practice)
 
 
 def _end_holds(connection: Connection, now_ms: int) -> list[Line]:

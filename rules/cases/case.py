@@ -1,44 +1,29 @@
-"""The case's machine: registered, accepted, on site, closed (受理 接单 到场 办结), and what is promised by level.
+"""A case 工单: what it is about, how it opens, what is promised of it, and how several situations are one. Pure.
 
-Pure. To acknowledge an alarm is not to accept its case: one says "seen", the other "mine". Only the second stops
-an escalation, so it is first come, first served, and the second person learns who came first.
+What people do to it is `rules.cases.steps`; who is called for it, `rules.escalation.program`.
 """
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any
 
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
-from messages.settings import Text
-from rules.cases.policy import POLICIES
-from rules.records import ActionRefused, Case, CaseState, Origin
-
-OUTCOMES = ("mended", "false_alarm", "no_cause_found", "handed_on")
-
+from messages.settings import Text, duration_s
+from rules.cases.policy import Policy, end_ms
+from rules.cases.practice import PLAIN, Practice
+from rules.language.calendar import Calendar
+from rules.language.neighbours import Whereabouts, near
+from rules.records import OVER, WAITING, Case, CaseState, Origin
 
 LEVELS: tuple[Level, ...] = ("red", "orange", "yellow", "blue")
 """Gravest first."""
 
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    actor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Arrive:
-    actor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    actor: str
-    outcome: str
-    """One of OUTCOMES."""
-
-
-Act = Accept | Arrive | Close
+REPORT_WITHIN_M = 30.0
+REPORT_WITHIN_MS = 30 * 60_000
+"""A report and what is known nearby are one: section 4 of the field notes."""
+SITUATION_MS = 10 * 60_000
+"""Alarms that their rules call one situation, this soon after its opening, are one case. Engineering default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +37,16 @@ class Situation:
     title: Text
     level: Level
     origin: Origin
+    lat: float | None = None
+    lon: float | None = None
+    owner: str = ""
+    situation: str = ""
+    """The word that its rule gives to several alarms of one thing, e.g. "cover"; empty: it is one by itself."""
 
 
-def opened(case_id: str, about: Situation, now_ms: int) -> Case:
-    """A new case with its promises counted from now."""
-    policy = POLICIES[about.level]
+def opened(case_id: str, about: Situation, now_ms: int, practice: Practice = PLAIN) -> Case:
+    """A new case with its promises counted from now. What a sensor found is registered; what a person says is looked at first."""
+    policy = practice.policies.of(about.level, about.kind)
     return Case(
         id=case_id,
         site=about.site,
@@ -66,82 +56,84 @@ def opened(case_id: str, about: Situation, now_ms: int) -> Case:
         title=about.title,
         level=about.level,
         origin=about.origin,
+        lat=about.lat,
+        lon=about.lon,
+        owner=about.owner,
+        situation=about.situation,
         policy=policy,
-        state=CaseState.REGISTERED,
+        state=CaseState.REGISTERED if about.origin == "alarm" else CaseState.REPORTED,
         opened_at_ms=now_ms,
-        accept_by_ms=_after(now_ms, policy.accept_s),
-        arrive_by_ms=_after(now_ms, policy.arrive_s),
+        clock_from_ms=now_ms,
+        **promises(policy, now_ms, practice.calendar),
     )
 
 
-def tightened(case: Case, level: Level, now_ms: int) -> Case:
-    """What is promised of it now that something in it is of `level`: never less grave, never later than before."""
-    if LEVELS.index(level) >= LEVELS.index(case.level):
+def promises(policy: Policy, from_ms: int, calendar: Calendar) -> dict[str, Any]:
+    """The fields of a case that say by when what is promised."""
+    return {
+        f"{leg}_by_ms": None if span is None else end_ms(from_ms, span, calendar)
+        for leg, span in (("accept", policy.accept), ("arrive", policy.arrive), ("handle", policy.handle))
+    }
+
+
+def tightened(case: Case, level: Level, now_ms: int, practice: Practice = PLAIN, title: Text | None = None) -> Case:
+    """The case now that something in it is of `level`: never less grave, never promised later than before. Who waits for somebody to
+    accept is called for anew. `title`: what made it so."""
+    if LEVELS.index(level) >= LEVELS.index(case.level) or case.state in OVER:
         return case
-    policy = POLICIES[level]
+    policy = practice.policies.of(level, case.kind)
+    sooner: dict[str, Any] = {
+        name: min((at_ms for at_ms in (getattr(case, name), by_ms) if at_ms is not None), default=None)
+        for name, by_ms in promises(policy, now_ms, practice.calendar).items()
+    }
     return replace(
         case,
         level=level,
+        title=title or case.title,
         policy=policy,
-        accept_by_ms=_earlier(case.accept_by_ms, _after(now_ms, policy.accept_s)),
-        arrive_by_ms=_earlier(case.arrive_by_ms, _after(now_ms, policy.arrive_s)),
+        clock_from_ms=now_ms if case.state in WAITING else case.clock_from_ms,
+        **sooner,
     )
 
 
-def _after(now_ms: int, promised_s: int | None) -> int | None:
-    return None if promised_s is None else now_ms + promised_s * 1000
+def is_one(case: Case, about: Situation, now_ms: int) -> bool:
+    """Whether what happens now belongs to a case that is open: the rules' word for it, or a report and what it reports."""
+    if case.state in OVER or case.site != about.site:
+        return False
+    if about.origin == "alarm" and case.origin == "alarm":
+        return (
+            about.situation != ""
+            and (about.kind, about.situation) == (case.kind, case.situation)
+            and now_ms - case.opened_at_ms <= SITUATION_MS
+            and (about.subject == case.subject or same_place(about.place, case.place))
+        )
+    return (
+        about.kind == case.kind
+        and abs(now_ms - case.opened_at_ms) <= REPORT_WITHIN_MS
+        and near(REPORT_WITHIN_M, _where(about), _where(case))
+    )
 
 
-def _earlier(one: int | None, other: int | None) -> int | None:
-    return min((at_ms for at_ms in (one, other) if at_ms is not None), default=None)
+def same_place(one: Place, other: Place) -> bool:
+    """The same unit of the same building; a place that says neither is like no other."""
+    return bool(one.building) and (one.grid, one.building, one.unit) == (other.grid, other.building, other.unit)
 
 
-def apply(case: Case, act: Act, now_ms: int, *, active: bool) -> Case:
-    """The case after `act`; `active` says that the condition of an alarm in it still holds.
-
-    Repeating one's own act changes nothing: the same object returns. Raises ActionRefused.
-    """
-    match act:
-        case Accept():
-            return _accept(case, act, now_ms)
-        case Arrive():
-            return _arrive(case, act, now_ms)
-        case Close():
-            return _close(case, act, now_ms, active=active)
-        case _:
-            assert_never(act)
+def comes_again(case: Case, now_ms: int) -> bool:
+    """Whether what it was closed for is the same case, when it comes again now: 返工."""
+    closed_ms = case.closed_at_ms
+    return (
+        case.state is CaseState.CLOSED and closed_ms is not None and now_ms - closed_ms <= case.policy.reopen_s * 1000
+    )
 
 
-def _accept(case: Case, act: Accept, now_ms: int) -> Case:
-    if case.state is CaseState.CLOSED:
-        raise ActionRefused("closed", case)
-    if case.state is not CaseState.REGISTERED:
-        if case.accepted_by == act.actor:
-            return case
-        raise ActionRefused("taken", case)
-    return replace(case, state=CaseState.ACCEPTED, accepted_at_ms=now_ms, accepted_by=act.actor)
+def span_ms(span: str | None) -> int:
+    """How long a promise is, for the moment at which its owner is reminded. A working day counts eight hours."""
+    if span is None:
+        return 0
+    days, _, word = span.partition(" ")
+    return int(days) * 8 * 3_600_000 if word else round(duration_s(span) * 1000)
 
 
-def _arrive(case: Case, act: Arrive, now_ms: int) -> Case:
-    """Whoever stands there may say so, not only the one who accepted: helpers come along."""
-    if case.state is CaseState.CLOSED:
-        raise ActionRefused("closed", case)
-    if case.state is CaseState.REGISTERED:
-        raise ActionRefused("not-accepted", case)
-    if case.state is CaseState.ON_SITE:
-        return case
-    return replace(case, state=CaseState.ON_SITE, on_site_at_ms=now_ms, on_site_by=act.actor)
-
-
-def _close(case: Case, act: Close, now_ms: int, *, active: bool) -> Case:
-    if act.outcome not in OUTCOMES:
-        raise ValueError(f"outcome {act.outcome!r} is not one of {', '.join(OUTCOMES)}")
-    if case.state is CaseState.CLOSED:
-        if (case.closed_by, case.outcome) == (act.actor, act.outcome):
-            return case
-        raise ActionRefused("closed", case)
-    if case.state is not CaseState.ON_SITE:
-        raise ActionRefused("not-on-site", case)
-    if active:
-        raise ActionRefused("still-active", case)
-    return replace(case, state=CaseState.CLOSED, closed_at_ms=now_ms, closed_by=act.actor, outcome=act.outcome)
+def _where(what: Situation | Case) -> Whereabouts:
+    return Whereabouts(what.place.grid, what.place.building, what.lat, what.lon)

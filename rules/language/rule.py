@@ -93,6 +93,8 @@ class Rule:
     levels: tuple[tuple[Level, Compute], ...]
     written: Mapping[str, Any] = field(default_factory=dict)
     """Plain data from which it can be made again (`rewritten`)."""
+    situation: str = ""
+    """The word under which its alarms, of one device or one place and kind, are one case; empty: each is one by itself."""
     answers: str | None = None
     """It raises no alarm, but answers this question about the neighbourhood (its key)."""
     silences: tuple[tuple[str, int], ...]
@@ -179,6 +181,7 @@ class _RuleText(Settings):
     reflex: bool = False
     shadow: bool = False
     gathers: list[Annotated[str, StringConstraints(pattern=GATHERED)]] = Field(default_factory=list)
+    situation: _Name | None = None
 
     @model_validator(mode="after")
     def _grave_enough(self) -> Self:
@@ -386,6 +389,7 @@ def _made(
         shadow=text.shadow,
         guards=text.life_safety or kind.guards_lives,
         gathers=tuple(text.gathers),
+        situation=text.situation or "",
         raise_samples=text.raise_samples,
         clear_samples=text.clear_samples,
         graver_when=tuple(graver_when),

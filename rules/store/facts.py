@@ -11,10 +11,13 @@ from messages.ids import SiteId
 from messages.kind import Kinds
 from messages.reading import Quality, Reading
 from rules.alarms import findings, upkeep
+from rules.cases import acting
+from rules.cases.practice import PLAIN, Practice
 from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
 from rules.engine.share import LEAD
 from rules.engine.stream import Stream
 from rules.engine.work import Work
+from rules.escalation import timers
 from rules.language.calendar import CHINA, Calendar
 from rules.language.evaluation import from_json, to_json
 from rules.language.rule import Rules
@@ -63,8 +66,10 @@ def load(
         )
 
 
-def commit(database: Database, work: Work, now_ms: int, holder: Holder | None = None) -> None:
-    """Write a work: all of it or nothing. Raises DatabaseAway, and LeaseLost if `holder` doesn't own all its sites any more.
+def commit(
+    database: Database, work: Work, now_ms: int, holder: Holder | None = None, practice: Practice = PLAIN
+) -> None:
+    """Write a work and the calls that it causes: all of it or nothing. Raises DatabaseAway, and LeaseLost if `holder` doesn't own all its sites any more.
 
     Called again for a work that it has written, it does nothing: the answer to a commit may get lost on its way.
     """
@@ -72,12 +77,12 @@ def commit(database: Database, work: Work, now_ms: int, holder: Holder | None = 
         if holder is None or not leases.is_written(connection, holder):
             if holder is not None:
                 leases.fence(connection, holder, work.sites)
-            _write(connection, work, now_ms)
+            _write(connection, work, now_ms, practice)
     if holder is not None:
         holder.works += 1
 
 
-def _write(connection: Connection, work: Work, now_ms: int) -> None:
+def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) -> None:
     _replace(
         connection, db.devices, {key: _device_row(one, work) if one else None for key, one in work.devices.items()}
     )
@@ -93,16 +98,19 @@ def _write(connection: Connection, work: Work, now_ms: int) -> None:
         connection.execute(insert(db.waiting), stranded)
     lines: list[rows.Line] = []
     for found in work.found:
-        lines += findings.carry_out(connection, found, now_ms)
+        lines += findings.carry_out(connection, found, now_ms, practice)
     for abandoned in work.abandoned:
-        lines += findings.abandon(connection, abandoned, now_ms)
+        lines += findings.abandon(connection, abandoned, now_ms, practice)
     rows.append(connection, lines, now_ms)
+    for case_id in dict.fromkeys(line.case for line in lines if line.case):
+        timers.fire_due(connection, practice, now_ms, only=case_id)
     _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
 
 def beat(
     database: Database,
     now_ms: int,
+    practice: Practice = PLAIN,
     *,
     hears: bool,
     looks: bool = True,
@@ -115,9 +123,10 @@ def beat(
         if looks and holder is not None:
             leases.fence(connection, holder, {LEAD})
         _beat(connection, now_ms, hears=hears)
-        lines = upkeep.look(connection, now_ms, operators) if looks else []
+        lines = upkeep.look(connection, now_ms, operators, practice) if looks else []
         rows.append(connection, lines, now_ms)
-    return bool(lines)
+        gathered = acting.gather(connection, now_ms, practice) if looks else 0
+    return bool(lines or gathered)
 
 
 def _beat(

@@ -1,10 +1,11 @@
 """Rows of the rules' database as records, and back: alarms with their cases, and lines of the log."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.sql import Select
 
 from messages.announcement import Place
@@ -12,8 +13,8 @@ from messages.reading import Value
 from messages.settings import Text
 from rules.alarms.condition import Condition
 from rules.alarms.standing import Standing
-from rules.cases.policy import Policy
-from rules.records import Alarm, AlarmState, Case, CaseState, Overlays, Pause
+from rules.cases.policy import policy_from
+from rules.records import OVER, Alarm, AlarmState, Case, CaseState, Overlays, Pause, Photo
 from rules.store import database
 from rules.store import tables as db
 
@@ -29,6 +30,8 @@ class Line:
     case: str | None
     actor: str
     detail: str = ""
+    device_at_ms: int | None = None
+    key: str | None = None
 
 
 def alarms_with_cases() -> Select[Any]:
@@ -64,6 +67,7 @@ def alarm_of(row: Row[Any]) -> Alarm:
         thresholds=columns["thresholds"],
         before=_course(columns["before"]),
         case=_case_of(columns),
+        open=columns["open"],
     )
 
 
@@ -95,19 +99,24 @@ def overlays_of(content: Mapping[str, Any]) -> Overlays:
     return Overlays(**{**content, **tuples, **pauses})
 
 
-def is_open(state: AlarmState, case: Case | None) -> bool:
-    """There is something to do: the alarm is not over, or the work is not."""
-    return state is not AlarmState.NORM or (case is not None and case.state is not CaseState.CLOSED)
-
-
-def write_standing(connection: Connection, alarm_id: str, standing: Standing, case: Case | None, **more: Any) -> None:
+def write_standing(
+    connection: Connection,
+    alarm_id: str,
+    standing: Standing,
+    case: Case | None,
+    *,
+    was_open: bool = True,
+    **more: Any,
+) -> None:
+    """`was_open` False: it has ended with an earlier closing of its case, and only its own condition opens it again."""
+    work = was_open and case is not None and case.state not in OVER
     changed = {
         "state": standing.state,
         "changed_at_ms": standing.condition.changed_at_ms,
         "overlays": asdict(standing.overlays),
         "annunciated": standing.overlays.annunciated,
         "returned": standing.returned,
-        "open": is_open(standing.state, case),
+        "open": standing.state is not AlarmState.NORM or work,
         "case": case.id if case else None,
     }
     connection.execute(update(db.alarms).where(db.alarms.c.id == alarm_id).values(changed | more))
@@ -124,6 +133,13 @@ def case(connection: Connection, case_id: str) -> Case | None:
     return _case_of(row._mapping) if row else None
 
 
+def cases_where(connection: Connection, *its: Any, limit: int | None = None) -> list[Case]:
+    """The oldest first."""
+    query = select(*_CASE_COLUMNS).where(*its).order_by(db.cases.c.opened_at_ms, db.cases.c.id).limit(limit)
+    found = (_case_of(row._mapping) for row in connection.execute(query))
+    return [case for case in found if case is not None]
+
+
 def insert_case(connection: Connection, new: Case) -> None:
     connection.execute(insert(db.cases).values(_case_values(new)))
 
@@ -133,16 +149,28 @@ def write_case(connection: Connection, changed: Case) -> None:
 
 
 def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
-    """Write `lines` at the end of the log."""
-    if lines:
-        numbers = database.next_seqs(connection, len(lines))
-        rows = [{"seq": seq, "at_ms": at_ms, **asdict(line)} for seq, line in zip(numbers, lines, strict=True)]
-        connection.execute(insert(db.log), rows)
+    """Write `lines` at the end of the log, those of a case with its next numbers."""
+    if not lines:
+        return
+    named = {line.case for line in lines if line.case}
+    last = select(db.log.c.case, func.max(db.log.c.number)).where(db.log.c.case.in_(named)).group_by(db.log.c.case)
+    counts = Counter({row[0]: row[1] or 0 for row in connection.execute(last)} if named else {})
+    written = []
+    for seq, line in zip(database.next_seqs(connection, len(lines)), lines, strict=True):
+        if line.case:
+            counts[line.case] += 1
+        written.append({"seq": seq, "at_ms": at_ms, "number": counts[line.case] if line.case else None, **asdict(line)})
+    connection.execute(insert(db.log), written)
 
 
 def _case_values(one: Case) -> dict[str, Any]:
     plain = {name: getattr(one, name) for name in Case.__dataclass_fields__}
-    return plain | {"place": one.place.model_dump(), "title": one.title.model_dump(), "policy": asdict(one.policy)}
+    return plain | {
+        "place": one.place.model_dump(),
+        "title": one.title.model_dump(),
+        "policy": asdict(one.policy),
+        "photo": asdict(one.photo) if one.photo else None,
+    }
 
 
 def _case_of(columns: Mapping[Any, Any]) -> Case | None:
@@ -155,6 +183,7 @@ def _case_of(columns: Mapping[Any, Any]) -> Case | None:
             "state": CaseState(values["state"]),
             "place": Place(**values["place"]),
             "title": Text(**values["title"]),
-            "policy": Policy(**values["policy"]),
+            "policy": policy_from(values["policy"]),
+            "photo": Photo(**values["photo"]) if values["photo"] else None,
         }
     )

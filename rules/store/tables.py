@@ -4,7 +4,20 @@ Whoever changes a table here changes `migrations/versions/r0002.py` too, which b
 `tests/rules/test_migration.py` fails while the two differ. Once 0002 is released, the next change begins 0003.
 """
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata = MetaData()
 
@@ -121,6 +134,10 @@ alarms = Table(
     Column("version", String(16), nullable=False),  # of the rule
     Column("thresholds", JSON, nullable=False),
     Column("before", JSON(none_as_null=True)),  # readings up to the raise; null: the history was not asked yet
+    Column("situation", String(63), nullable=False),  # the word by which its rule makes it one case with others
+    Column("owner", String(63), nullable=False),  # whose the device is, as it announces
+    Column("lat", Float),
+    Column("lon", Float),
     Column("gathers", JSON(none_as_null=True)),  # "kind.rule" of what it suppresses while it is active
     Column("case", String(40), ForeignKey("cases.id"), index=True),  # null: of the past, it rang nowhere
     Index("alarms_by_rule", "site", "device", "rule", "raised_at_ms"),
@@ -169,23 +186,80 @@ cases = Table(
     Column("id", String(40), primary_key=True),
     Column("site", String(63), nullable=False),
     Column("place", JSON, nullable=False),
+    Column("lat", Float),
+    Column("lon", Float),
     Column("kind", String(63), nullable=False),  # a device kind, or the class of a report
     Column("subject", String(63), nullable=False),  # the device, or empty
+    Column("owner", String(63), nullable=False),
+    Column("situation", String(63), nullable=False),
     Column("title", JSON, nullable=False),
     Column("level", String(10), nullable=False),
     Column("origin", String(10), nullable=False),
     Column("policy", JSON, nullable=False),  # as it was when the case was opened
-    Column("state", String(16), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
     Column("opened_at_ms", BigInteger, nullable=False),
+    Column("clock_from_ms", BigInteger, nullable=False),
     Column("accept_by_ms", BigInteger),
     Column("arrive_by_ms", BigInteger),
+    Column("handle_by_ms", BigInteger),
+    Column("first_rung", Integer, nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("escalated_at_ms", BigInteger),
+    Column("dispatched_at_ms", BigInteger),
+    Column("dispatched_to", String(80)),
     Column("accepted_at_ms", BigInteger),
     Column("accepted_by", String(80)),
+    Column("checked_in_at_ms", BigInteger),
+    Column("checked_in_by", String(80)),
     Column("on_site_at_ms", BigInteger),
     Column("on_site_by", String(80)),
+    Column("on_site_how", String(10)),
+    Column("handling_at_ms", BigInteger),
+    Column("feedback_at_ms", BigInteger),
+    Column("feedback_by", String(80)),
+    Column("outcome", String(40)),
+    Column("photo", JSON(none_as_null=True)),
+    Column("verified_by", String(80)),
     Column("closed_at_ms", BigInteger),
     Column("closed_by", String(80)),
-    Column("outcome", String(40)),
+    Column("archived_at_ms", BigInteger),
+    Column("extension_until_ms", BigInteger),
+    Column("extension_by", String(80)),
+    Column("extension_at_ms", BigInteger),
+    Column("suspended_until_ms", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("reopened", Integer, nullable=False),
+    Column("parent", String(40)),
+)
+
+timers = Table(  # the clocks of cases that run (rules.escalation.program)
+    "timers",
+    metadata,
+    Column("case", String(40), ForeignKey("cases.id"), primary_key=True),
+    Column("leg", String(16), primary_key=True),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),  # of the step that comes next
+    Column("due_at_ms", BigInteger, nullable=False, index=True),
+)
+
+notices = Table(  # the outbox of calls: one person, one reason
+    "notices",
+    metadata,
+    Column("key", String(200), primary_key=True),  # the same call is one row, whoever computes it and however often
+    Column("case", String(40), ForeignKey("cases.id"), nullable=False, index=True),
+    Column("leg", String(16), nullable=False),
+    Column("person", String(80), nullable=False),
+    Column("role", String(40), nullable=False),
+    Column("level", String(10), nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("queued_at_ms", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),  # section 2c of the field notes
+    Column("channel", String(40), nullable=False),  # on which it is tried; empty: wherever the person can be reached
+    Column("attempts", Integer, nullable=False),
+    Column("due_at_ms", BigInteger, nullable=False),  # try it from then on; while SENDING, until when it may take
+    Column("detail", JSON, nullable=False),  # the person's name, language and addresses when it was queued
+    Index("notices_by_state", "state", "due_at_ms"),
 )
 
 log = Table(  # append-only
@@ -195,9 +269,13 @@ log = Table(  # append-only
     Column("at_ms", BigInteger, nullable=False),
     Column("event", String(40), nullable=False),
     Column("alarm", String(40), index=True),
-    Column("case", String(40), index=True),
+    Column("case", String(40)),
+    Column("number", Integer),  # of the case's lines
     Column("actor", String(80), nullable=False),
     Column("detail", Text, nullable=False),
+    Column("device_at_ms", BigInteger),
+    Column("key", String(80), unique=True),  # of an act: the same one twice is once
+    Index("log_of_case", "case", "number", unique=True),
 )
 
 pulse = Table(

@@ -20,6 +20,7 @@ from rules.records import Position
 from rules.store.database import Database
 from rules.store.sqlite import set_aside
 from tests.console.block import Block
+from tests.rules.room import mend
 
 PATIENCE_S = 5
 
@@ -104,7 +105,7 @@ async def test_a_step_tells_what_changed_and_what_is_over_and_nothing_else(feed:
         assert not step.content["now"][0]["calls"]
         junmen.desk.arrive(first.case.id, actor="chen", at_ms=junmen.now_ms)
         junmen.return_to_normal(first)
-        junmen.desk.close(first.case.id, actor="chen", at_ms=junmen.now_ms, outcome="mended")
+        mend(junmen.desk, first.case.id, at_ms=junmen.now_ms)
         while not (step := await hear("step")).content["gone"]:
             assert second.id not in [entry["id"] for entry in step.content["now"]]
         assert step.content == {"gone": [first.id], "now": [], "counts": {"red": 1}}

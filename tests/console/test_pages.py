@@ -9,7 +9,7 @@ from console import routes
 from messages.settings import Text
 from rules.desk import Desk
 from rules.records import AlarmState, CaseState, LogEntry
-from tests.console.block import NOON_MS, Block
+from tests.console.block import NOON_MS, PASSWORD, Block
 from tests.console.browsing import hidden, log_in, press
 
 EVIL = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>"
@@ -82,7 +82,9 @@ async def test_a_promise_that_is_broken_says_for_how_long(desk: httpx.AsyncClien
     assert "接单超时 1:05" in seen(await desk.get("/"))
 
 
-async def test_the_three_buttons_carry_a_case_from_the_call_to_its_end(desk: httpx.AsyncClient, junmen: Block) -> None:
+async def test_the_buttons_carry_a_case_from_the_call_to_its_end_and_somebody_else_checks_it(
+    desk: httpx.AsyncClient, junmen: Block
+) -> None:
     alarm = junmen.raise_alarm()
     path = f"/alarms/{alarm.id}"
     for step, state in (("accept", CaseState.ACCEPTED), ("arrive", CaseState.ON_SITE)):
@@ -92,12 +94,20 @@ async def test_the_three_buttons_carry_a_case_from_the_call_to_its_end(desk: htt
         assert case
         assert case.state is state
     junmen.return_to_normal(alarm)
-    await press(desk, path, "close", outcome="mended")
+    await press(desk, path, "finish", outcome="mended")
+    own = await press(desk, path, "verify", passed="true")
+    assert "处置人不能核查自己的工单" in seen(await desk.get(own.headers["location"]))
+    junmen.accounts.add("zhao", PASSWORD)
+    transport = httpx.ASGITransport(junmen.console())
+    async with httpx.AsyncClient(transport=transport, base_url="http://console", headers=desk.headers) as other:
+        await log_in(other, "zhao")
+        await press(other, path, "verify", passed="true")
     done = junmen.alarm(alarm.id)
     assert done.state is AlarmState.NORM
     assert done.case
     assert (done.case.state, done.case.outcome) == (CaseState.CLOSED, "mended")
-    assert {done.case.accepted_by, done.case.on_site_by, done.case.closed_by} == {"chen"}
+    assert {done.case.accepted_by, done.case.on_site_by, done.case.feedback_by} == {"chen"}
+    assert {done.case.verified_by, done.case.closed_by} == {"zhao"}
     page = await desk.get(path)
     assert "已修复" in seen(page)
     assert '<button class="button big' not in page.text
@@ -133,9 +143,9 @@ async def test_the_second_who_accepts_is_told_who_was_first(desk: httpx.AsyncCli
     ("steps", "press_now", "words"),
     [
         ((), "arrive", "要先接单"),
-        ((), "close", "要先到场"),
-        (("accept",), "close", "要先到场"),
-        (("accept", "arrive"), "close", "情况还在发生"),
+        ((), "finish", "要先接单"),
+        (("accept",), "finish", "要先到场"),
+        (("accept", "arrive"), "verify", "还没有处置完"),
     ],
 )
 async def test_a_step_out_of_turn_is_refused_in_words(
@@ -156,7 +166,7 @@ async def test_our_module_gets_the_same_answers_short(desk: httpx.AsyncClient, j
     assert (refused.status_code, refused.json()) == (409, {"complaint": "要先接单。"})
     done = await desk.post(f"/alarms/{alarm.id}/accept", data={"token": token}, headers=JSON)
     assert (done.status_code, done.json()) == (200, {"complaint": ""})
-    missing = await desk.post(f"/alarms/{alarm.id}/close", data={"token": token}, headers=JSON)
+    missing = await desk.post(f"/alarms/{alarm.id}/finish", data={"token": token}, headers=JSON)
     assert (missing.status_code, missing.json()) == (400, {"complaint": "请选择结果。"})
     unknown = await desk.post("/alarms/nothing/accept", data={"token": token}, headers=JSON)
     assert (unknown.status_code, unknown.json()) == (404, {"complaint": "没有这条告警。"})
@@ -170,7 +180,7 @@ async def test_a_case_is_not_closed_without_an_outcome_of_the_list(
     for step in ("accept", "arrive"):
         await press(desk, f"/alarms/{alarm.id}", step)
     junmen.return_to_normal(alarm)
-    answer = await press(desk, f"/alarms/{alarm.id}", "close", outcome=outcome)
+    answer = await press(desk, f"/alarms/{alarm.id}", "finish", outcome=outcome)
     assert "请选择结果" in seen(await desk.get(answer.headers["location"]))
     case = junmen.alarm(alarm.id).case
     assert case

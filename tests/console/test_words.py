@@ -9,7 +9,7 @@ from console.routes import REASONS
 from console.words import LANGUAGES, Language, countdown, load_words, plain, preferred, texts
 from messages.kind import Channel
 from messages.settings import Text
-from rules.cases.case import OUTCOMES
+from rules.cases.steps import CANCELLATIONS, OUTCOMES
 from rules.records import AlarmState, CaseState
 from tests.console.block import NOON_MS
 
@@ -29,7 +29,9 @@ def test_both_languages_fill_the_same_slots() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_whatever_the_rules_can_say_has_words(language: Language) -> None:
     wanted = [f"state.{state}" for state in AlarmState] + [f"case.{state}" for state in CaseState]
-    wanted += [f"outcome.{outcome}" for outcome in OUTCOMES] + [f"refused.{reason}" for reason in REASONS]
+    wanted += [f"outcome.{outcome}" for outcome in (*OUTCOMES, *CANCELLATIONS)] + [
+        f"refused.{reason}" for reason in REASONS
+    ]
     wanted += [f"event.{name}" for name in ("alarm.raised", "alarm.latched", "alarm.cleared", "alarm.acknowledged")]
     wanted += [f"event.{name}" for name in ("alarm.reset", *(f"case.{state}" for state in CaseState))]
     assert [key for key in wanted if key not in WORDS[language]] == []

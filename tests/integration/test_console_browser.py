@@ -108,16 +108,18 @@ def test_an_alarms_page_follows_the_case_to_its_end(running: Console, window: Wi
 
     page.get_by_role("button", name="Accept").click()
     page.get_by_role("button", name="On site").click()
-    expect(page.get_by_text("It is still going on")).to_be_visible()
     page.get_by_label("Mended").check()
-    page.get_by_role("button", name="Close").click()
-    expect(page.get_by_role("alert")).to_contain_text("It is still going on, so it can't be closed")
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_text("It is still going on")).to_be_visible()
     block.return_to_normal(alarm)
     expect(page.get_by_text("readings normal again, being checked")).to_be_visible()
-    page.get_by_label("Mended").check()
-    page.get_by_role("button", name="Close").click()
+    page.get_by_label("Well: close the case").check()
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_role("alert")).to_contain_text("Whoever mended it can’t check it")
+    assert alarm.case
+    block.desk.verify(alarm.case.id, actor="zhao", at_ms=block.now_ms, passed=True)
     expect(page.locator("#case")).to_contain_text("Outcome · Mended")
-    expect(page.locator(".timeline")).to_contain_text(f"Closed {NAME}")
+    expect(page.locator(".timeline")).to_contain_text("Closed zhao")
     case = block.alarm(alarm.id).case
     assert case
     assert case.outcome == "mended"

@@ -34,6 +34,7 @@ from tests.integration.rules_engine import (
     until,
 )
 from tests.rules.course import write_rules
+from tests.rules.room import mend
 
 
 async def test_from_the_reading_to_the_published_alarm_and_to_its_end(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ clear = "tilt < 5"
         async with edge(broker) as bus:
             await send(bus, 2, reading("cover-1", "tilt", 0.0, now_ms()))
         await until(lambda: alarms(ours)[0].state is AlarmState.NORM or None, "it returns", ours)
-        ours.desk.close(alarm.case.id, actor="wang", at_ms=now_ms(), outcome="mended")
+        mend(ours.desk, alarm.case.id, at_ms=now_ms(), outcome="mended")
         listener = Bus(broker.settings("local"), "late-listener", subscribe=["gridcall/1/+/alarms/+"])
         async with listener:
             while await _told(listener):

@@ -15,7 +15,7 @@ from rules.alarms.condition import ACTIVE, LATCHED
 from rules.quality.gathering import audited
 from rules.records import ActionRefused, Alarm, AlarmState
 from tests.rules.course import at, reading
-from tests.rules.room import SITE, Room
+from tests.rules.room import SITE, Room, mend
 
 SIGNALS = {  # device: its kind, channel, value that raises, value that clears
     "gas-1": ("gas_alarm", "gas_concentration", 30.0, 0.0),
@@ -124,7 +124,7 @@ class Life(RuleBasedStateMachine):
         with suppress(ActionRefused):
             self.room.desk.accept(case.id, actor=actor, at_ms=self.at_ms)
             self.room.desk.arrive(case.id, actor=actor, at_ms=self.at_ms)
-            self.room.desk.close(case.id, actor=actor, at_ms=self.at_ms, outcome="mended")
+            mend(self.room.desk, case.id, actor=actor, at_ms=self.at_ms)
 
     @rule()
     def sweep(self) -> None:

@@ -13,7 +13,7 @@ from rules.records import ActionRefused, AlarmState, Case, CaseState, Position
 from rules.store import tables as db
 from rules.store.database import Database
 from tests.rules.course import at, reading
-from tests.rules.room import EDGE, PLACE, SITE, Room
+from tests.rules.room import EDGE, PLACE, SITE, Room, mend
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_from_the_call_to_the_closed_case(room: Room) -> None:
     assert room.desk.arrive(case.id, actor="wang", at_ms=at(200)).state is CaseState.ON_SITE
     vent(room, 300)
     assert room.the_alarm().state is AlarmState.LATCH_ACK
-    closed = room.desk.close(case.id, actor="wang", at_ms=at(700), outcome="mended")
+    closed = mend(room.desk, case.id, at_ms=at(700), outcome="mended")
     assert (closed.state, closed.outcome) == (CaseState.CLOSED, "mended")
     assert room.the_alarm().state is AlarmState.NORM
     assert room.desk.alarms() == []
@@ -82,31 +82,41 @@ def test_from_the_call_to_the_closed_case(room: Room) -> None:
     assert [(entry.event, entry.actor, entry.at_ms) for entry in log] == [
         ("alarm.raised", "rules", at(0)),
         ("case.registered", "rules", at(0)),
+        ("notify.queued", "rules", at(0)),
         ("case.accepted", "wang", at(20)),
         ("alarm.acknowledged", "wang", at(20)),
         ("case.on_site", "wang", at(200)),
         ("alarm.latched", "rules", at(600)),
-        ("case.closed", "wang", at(700)),
-        ("alarm.reset", "wang", at(700)),
+        ("case.feedback", "wang", at(700)),
+        ("case.verified", "zhao", at(700)),
+        ("case.closed", "zhao", at(700)),
+        ("alarm.reset", "zhao", at(700)),
     ]
-    assert log[-2].detail == "mended"
+    assert [(entry.event, entry.detail) for entry in log if entry.detail][1:] == [
+        ("case.on_site", "manual"),
+        ("case.feedback", "mended"),
+        ("case.closed", "mended"),
+    ]
+    assert [entry.number for entry in log] == list(range(1, 12))
     assert {entry.case for entry in log} == {case.id}
     assert {(entry.event.partition(".")[0], entry.alarm) for entry in log} == {
         ("alarm", room.the_alarm().id),
         ("case", None),
+        ("notify", None),
     }
     assert room.desk.log_of_case(case.id) == log
     assert room.desk.alarms_of(case.id) == [room.the_alarm()]
-    assert [entry.seq for entry in log] == list(range(1, 9))
+    assert [entry.seq for entry in log] == list(range(1, 12))
 
 
 def test_a_refused_act_leaves_no_trace(room: Room) -> None:
     case = leak(room)
     room.desk.accept(case.id, actor="wang", at_ms=at(1))
     room.desk.arrive(case.id, actor="wang", at_ms=at(2))
+    room.desk.finish(case.id, actor="wang", at_ms=at(3), outcome="mended")
     before = room.the_alarm(), room.desk.position()
     with pytest.raises(ActionRefused, match="still-active"):
-        room.desk.close(case.id, actor="wang", at_ms=at(3), outcome="mended")
+        room.desk.verify(case.id, actor="zhao", at_ms=at(3), passed=True)
     with pytest.raises(ActionRefused, match="taken"):
         room.desk.accept(case.id, actor="li", at_ms=at(4))
     with pytest.raises(ActionRefused, match="unknown"):
@@ -129,10 +139,10 @@ def test_a_case_that_holds_several_alarms_ends_with_the_last_of_them(room: Room)
     room.desk.arrive(case.id, actor="wang", at_ms=at(3))
     vent(room, 10)
     with pytest.raises(ActionRefused, match="still-active"):
-        room.desk.close(case.id, actor="wang", at_ms=at(400), outcome="mended")
+        mend(room.desk, case.id, at_ms=at(400), outcome="mended")
     vent(room, 401, "gas-2")
     seen = room.desk.position().seq
-    room.desk.close(case.id, actor="wang", at_ms=at(702), outcome="mended")
+    mend(room.desk, case.id, at_ms=at(702), outcome="mended")
     assert room.desk.alarms() == []
     assert [alarm.id for alarm in room.desk.alarms_in(room.desk.log_after(seen))] == [first.id, second.id]
 
@@ -150,7 +160,7 @@ def test_what_returned_by_itself_keeps_its_case_until_somebody_has_seen_to_it(ro
     assert room.the_alarm().state is AlarmState.NORM
     assert len(room.desk.alarms()) == 1
     room.desk.arrive(alarm.case.id, actor="wang", at_ms=at(81))
-    room.desk.close(alarm.case.id, actor="wang", at_ms=at(82), outcome="no_cause_found")
+    mend(room.desk, alarm.case.id, at_ms=at(82), outcome="no_cause_found")
     assert room.desk.alarms() == []
 
 
@@ -181,7 +191,7 @@ def test_closing_ends_an_alarm_that_was_raised_anew_and_that_nobody_looked_at(ro
             room.hear(reading(100, "door_open", True, device="door-1"))
             room.wake(160)
     assert room.the_alarm().state is AlarmState.RTN_UNACK
-    room.desk.close(case.id, actor="wang", at_ms=at(300), outcome="mended")
+    mend(room.desk, case.id, at_ms=at(300), outcome="mended")
     assert room.the_alarm().state is AlarmState.NORM
     assert room.desk.alarms() == []
 
@@ -200,7 +210,7 @@ def test_red_comes_first_then_the_oldest_and_what_is_over_last(room: Room) -> No
     room.desk.accept(case.id, actor="wang", at_ms=at(66))
     room.desk.arrive(case.id, actor="wang", at_ms=at(67))
     vent(room, 68)
-    room.desk.close(case.id, actor="wang", at_ms=at(400), outcome="mended")
+    mend(room.desk, case.id, at_ms=at(400), outcome="mended")
     everything = room.desk.alarms(open_only=False)
     assert [alarm.device for alarm in everything] == ["cover-1", "sewer-1", "door-1", "gas-1"]
     assert room.desk.alarms(open_only=False, limit=2) == everything[:2]
@@ -209,11 +219,11 @@ def test_red_comes_first_then_the_oldest_and_what_is_over_last(room: Room) -> No
 def test_the_log_is_read_on_from_any_line(room: Room) -> None:
     leak(room)
     everything = room.desk.log_after(0)
-    assert [entry.seq for entry in everything] == [1, 2]
-    assert room.desk.position().seq == 2
+    assert [entry.seq for entry in everything] == [1, 2, 3]
+    assert room.desk.position().seq == 3
     assert room.desk.log_after(1) == everything[1:]
     assert room.desk.log_after(0, limit=1) == everything[:1]
-    assert room.desk.log_after(2) == []
+    assert room.desk.log_after(3) == []
 
 
 def test_the_pulse_and_the_edges_say_how_fresh_everything_is(room: Room) -> None:

@@ -20,7 +20,7 @@ from rules.store import migration
 from rules.store import tables as db
 from rules.store.database import Database
 from tests.rules.course import KINDS, at, reading, write_rules
-from tests.rules.room import Room
+from tests.rules.room import Room, mend
 from tests.services import PASSWORD
 
 GOLDEN = Path(__file__).parent.parent / "golden/rules"
@@ -98,7 +98,7 @@ def test_alarms_cases_and_delays_that_were_open_live_on_after_an_upgrade(databas
         assert case
         room.desk.accept(case.id, actor=actor, at_ms=at(830))
         room.desk.arrive(case.id, actor=actor, at_ms=at(831))
-        assert room.desk.close(case.id, actor=actor, at_ms=at(832), outcome="mended").state is CaseState.CLOSED
+        assert mend(room.desk, case.id, actor=actor, at_ms=at(832)).state is CaseState.CLOSED
     assert {alarm.device for alarm in room.desk.alarms()} >= {"gas-3", "door-1"}
     assert not {alarm.device for alarm in room.desk.alarms()} & {"gas-1", "gas-2"}
     room.hear(reading(900, "gas_concentration", 50.0, device="gas-1"))

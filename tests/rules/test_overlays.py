@@ -9,7 +9,7 @@ from rules.alarms.hold import MOST_SHELF_MS
 from rules.engine.work import Work
 from rules.records import ActionRefused, Alarm, AlarmState, CaseState, Overlays
 from tests.rules.course import ALL_RULES, at, reading
-from tests.rules.room import EDGE, SITE, Room
+from tests.rules.room import EDGE, SITE, Room, mend
 
 HOUR = 3600.0
 
@@ -96,7 +96,7 @@ def test_what_a_shelf_hides_is_raised_without_a_case_and_gets_one_when_it_is_ove
     let_go(room, 80)
     room.desk.accept(first.case.id, actor="wang", at_ms=at(90))
     room.desk.arrive(first.case.id, actor="wang", at_ms=at(91))
-    room.desk.close(first.case.id, actor="wang", at_ms=at(92), outcome="no_cause_found")
+    mend(room.desk, first.case.id, at_ms=at(92), outcome="no_cause_found")
     assert room.desk.alarms() == []
     hold_door(room, 200)
     second = of(room, "door-1")

@@ -18,13 +18,44 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-POLICIES: dict[str, dict[str, int | None]] = {
-    "red": {"accept_s": 60, "arrive_s": 600},
-    "orange": {"accept_s": 180, "arrive_s": 1800},
-    "yellow": {"accept_s": 1800, "arrive_s": None},
-    "blue": {"accept_s": None, "arrive_s": None},
+_ALL: dict[str, Any] = {
+    "handle": None,
+    "verify": "24h",
+    "check_in": "24h",
+    "call_s": [0, 20, 40],
+    "street_s": None,
+    "department_s": None,
+    "again_s": 3600,
+    "remind_s": 14400,
+    "everyone": True,
+    "verifier": "sensor",
+    "reopen_s": 86400,
 }
-"""What 0001's software promised; it kept it in no row."""
+_GRAVE: dict[str, Any] = _ALL | {
+    "verifier": "other",
+    "street_s": 60,
+    "department_s": 180,
+    "again_s": 60,
+    "remind_s": 300,
+}
+POLICIES: dict[str, dict[str, Any]] = {
+    "red": _GRAVE | {"accept": "60s", "arrive": "10min"},
+    "orange": _GRAVE | {"accept": "180s", "arrive": "30min", "street_s": 180, "department_s": 600},
+    "yellow": _ALL | {"accept": "30min", "arrive": None},
+    "blue": _ALL | {"accept": None, "arrive": None},
+}
+"""What 0001's software promised, and how calls go on; it kept it in no row."""
+
+FRESH: dict[str, Any] = {
+    "origin": "alarm",
+    "owner": "",
+    "situation": "",
+    "first_rung": 1,
+    "rung": 1,
+    "reason": "",
+    "reopened": 0,
+}
+"""What a case is before anything else has happened to it."""
 
 GUARDS = ("gas_alarm", "reflex")
 """Kinds of 0001 on which lives hang: nothing may silence their alarms."""
@@ -34,6 +65,7 @@ def upgrade() -> None:
     counters = sa.table("counters", sa.column("name", sa.String))
     op.execute(counters.delete().where(counters.c.name == "schema"))  # alembic keeps the revision
     _cases_of_their_own()
+    _calls()
     _what_lies_over_alarms()
     _rules_that_change()
     _workers()
@@ -52,35 +84,104 @@ def _cases_of_their_own() -> None:
         sa.Column("id", sa.String(40), primary_key=True),
         sa.Column("site", sa.String(63), nullable=False),
         sa.Column("place", sa.JSON, nullable=False),
+        sa.Column("lat", sa.Float),
+        sa.Column("lon", sa.Float),
         sa.Column("kind", sa.String(63), nullable=False),
         sa.Column("subject", sa.String(63), nullable=False),
+        sa.Column("owner", sa.String(63), nullable=False),
+        sa.Column("situation", sa.String(63), nullable=False),
         sa.Column("title", sa.JSON, nullable=False),
         sa.Column("level", sa.String(10), nullable=False),
         sa.Column("origin", sa.String(10), nullable=False),
         sa.Column("policy", sa.JSON, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("opened_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("clock_from_ms", sa.BigInteger, nullable=False),
         sa.Column("accept_by_ms", sa.BigInteger),
         sa.Column("arrive_by_ms", sa.BigInteger),
+        sa.Column("handle_by_ms", sa.BigInteger),
+        sa.Column("first_rung", sa.Integer, nullable=False),
+        sa.Column("rung", sa.Integer, nullable=False),
+        sa.Column("escalated_at_ms", sa.BigInteger),
+        sa.Column("dispatched_at_ms", sa.BigInteger),
+        sa.Column("dispatched_to", sa.String(80)),
         sa.Column("accepted_at_ms", sa.BigInteger),
         sa.Column("accepted_by", sa.String(80)),
+        sa.Column("checked_in_at_ms", sa.BigInteger),
+        sa.Column("checked_in_by", sa.String(80)),
         sa.Column("on_site_at_ms", sa.BigInteger),
         sa.Column("on_site_by", sa.String(80)),
+        sa.Column("on_site_how", sa.String(10)),
+        sa.Column("handling_at_ms", sa.BigInteger),
+        sa.Column("feedback_at_ms", sa.BigInteger),
+        sa.Column("feedback_by", sa.String(80)),
+        sa.Column("outcome", sa.String(40)),
+        sa.Column("photo", sa.JSON(none_as_null=True)),
+        sa.Column("verified_by", sa.String(80)),
         sa.Column("closed_at_ms", sa.BigInteger),
         sa.Column("closed_by", sa.String(80)),
-        sa.Column("outcome", sa.String(40)),
+        sa.Column("archived_at_ms", sa.BigInteger),
+        sa.Column("extension_until_ms", sa.BigInteger),
+        sa.Column("extension_by", sa.String(80)),
+        sa.Column("extension_at_ms", sa.BigInteger),
+        sa.Column("suspended_until_ms", sa.BigInteger),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("reopened", sa.Integer, nullable=False),
+        sa.Column("parent", sa.String(40)),
     )
+    op.create_index("ix_cases_state", "cases", ["state"])
     with op.batch_alter_table("alarms") as alarms:
         alarms.add_column(sa.Column("case", sa.String(40)))
         alarms.create_foreign_key("alarms_case_fkey", "cases", ["case"], ["id"])
         alarms.create_index("ix_alarms_case", ["case"])
-    op.create_index("ix_log_case", "log", ["case"])
+    with op.batch_alter_table("log") as log:
+        log.add_column(sa.Column("number", sa.Integer))
+        log.add_column(sa.Column("device_at_ms", sa.BigInteger))
+        log.add_column(sa.Column("key", sa.String(80)))
+        log.create_unique_constraint("log_key_key", ["key"])
     held = sa.table("alarms", sa.column("id", sa.String), sa.column("case", sa.String))
     for row in known:
         alarm = row.pop("alarm")
-        new: dict[str, Any] = row | {"origin": "alarm", "policy": POLICIES[row["level"]]}
+        new: dict[str, Any] = FRESH | row | {"policy": POLICIES[row["level"]], "clock_from_ms": row["opened_at_ms"]}
         op.execute(cases.insert().values(new))
         op.execute(held.update().where(held.c.id == alarm).values(case=row["id"]))
+
+
+def _calls() -> None:
+    op.create_table(
+        "timers",
+        sa.Column("case", sa.String(40), sa.ForeignKey("cases.id"), primary_key=True),
+        sa.Column("leg", sa.String(16), primary_key=True),
+        sa.Column("from_ms", sa.BigInteger, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("due_at_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_index("ix_timers_due_at_ms", "timers", ["due_at_ms"])
+    op.create_table(
+        "notices",
+        sa.Column("key", sa.String(200), primary_key=True),
+        sa.Column("case", sa.String(40), sa.ForeignKey("cases.id"), nullable=False),
+        sa.Column("leg", sa.String(16), nullable=False),
+        sa.Column("person", sa.String(80), nullable=False),
+        sa.Column("role", sa.String(40), nullable=False),
+        sa.Column("level", sa.String(10), nullable=False),
+        sa.Column("rung", sa.Integer, nullable=False),
+        sa.Column("reason", sa.String(40), nullable=False),
+        sa.Column("queued_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("channel", sa.String(40), nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("due_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("detail", sa.JSON, nullable=False),
+    )
+    op.create_index("ix_notices_case", "notices", ["case"])
+    op.create_index("notices_by_state", "notices", ["state", "due_at_ms"])
+    log, numbered = sa.table("log", *map(sa.column, ("seq", "case", "number"))), dict[str, int]()
+    for seq, case in op.get_bind().execute(sa.select(log.c.seq, log.c.case).order_by(log.c.seq)).all():
+        if case is not None:
+            numbered[case] = numbered.get(case, 0) + 1
+            op.execute(log.update().where(log.c.seq == seq).values(number=numbered[case]))
+    op.create_index("log_of_case", "log", ["case", "number"], unique=True)
 
 
 def _what_lies_over_alarms() -> None:
@@ -98,6 +199,10 @@ def _what_lies_over_alarms() -> None:
         alarms.add_column(sa.Column("version", sa.String(16), nullable=False, server_default=""))
         for name in ("before", "gathers"):
             alarms.add_column(sa.Column(name, sa.JSON(none_as_null=True)))
+        for name in ("situation", "owner"):
+            alarms.add_column(sa.Column(name, sa.String(63), nullable=False, server_default=""))
+        for name in ("lat", "lon"):
+            alarms.add_column(sa.Column(name, sa.Float))
     op.execute("UPDATE alarms SET since_ms = raised_at_ms, flapped_at_ms = changed_at_ms")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("UPDATE alarms SET times = json_build_array(raised_at_ms)")

@@ -1,0 +1,192 @@
+"""What people do to cases: every step of `rules.cases.steps` as an act of somebody at a time, in one transaction with its log lines.
+
+Each act takes the actor, the server's time, when the actor did it by the clock of the phone (`device_at_ms`), and a `key` under which the
+same act sent twice is once. Each raises ActionRefused, with a word of `rules.records.REFUSALS`.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from typing import TypedDict, Unpack
+
+from sqlalchemy import select
+
+from messages.alarm import Level
+from rules.cases import acting, docket, steps
+from rules.cases.case import Situation
+from rules.cases.photos import PhotoFolder
+from rules.cases.practice import PLAIN, Practice
+from rules.cases.presence import Spot, presence
+from rules.cases.steps import Act
+from rules.records import ActionRefused, Case, Photo
+from rules.store import rows
+from rules.store import tables as db
+from rules.store.database import Database
+
+MOST_WORDS = 500
+
+
+class Asked(TypedDict, total=False):
+    """When and under which key an act was asked for."""
+
+    device_at_ms: int | None
+    key: str | None
+
+
+class Casework:
+    """The acts of the desk. `photos` None: pictures can't be kept here."""
+
+    def __init__(self, database: Database, practice: Practice = PLAIN, photos: PhotoFolder | None = None) -> None:
+        self._database = database
+        self._practice = practice
+        self._photos = photos
+
+    def report(self, about: Situation, *, actor: str, at_ms: int, words: str = "", **asked: Unpack[Asked]) -> Case:
+        """What a person saw (随手拍), or another system's ticket: it joins the case that is known nearby, or opens one.
+
+        `about.origin` is "report" or "ticket". Of a report nobody knows how grave it is: it is yellow until somebody has looked.
+        """
+        if about.origin == "alarm":
+            raise ValueError("an alarm finds its case by itself")
+        line = rows.Line(
+            "case.reported", None, None, actor, words[:MOST_WORDS], asked.get("device_at_ms"), asked.get("key")
+        )
+        case_id = f"r-{secrets.token_hex(10)}"
+        with self._database.writing() as connection:
+            return docket.report(connection, case_id, about, actor, at_ms, self._practice, line)
+
+    def register(
+        self, case_id: str, *, actor: str, at_ms: int, level: Level | None = None, **asked: Unpack[Asked]
+    ) -> Case:
+        """受理 of what was reported, as `level` or as it is."""
+        return self._do(case_id, steps.Register(actor, level), at_ms, **asked)
+
+    def dispatch(self, case_id: str, *, actor: str, at_ms: int, to: str, **asked: Unpack[Asked]) -> Case:
+        """派遣 or 改派 to a person, who is called."""
+        return self._do(case_id, steps.Dispatch(actor, to), at_ms, **asked)
+
+    def accept(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        """`actor` takes the case. Who owns it has seen it: its alarms are acknowledged too."""
+        return self._do(case_id, steps.Accept(actor), at_ms, **asked)
+
+    def check_in(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        """报到 of a department."""
+        return self._do(case_id, steps.CheckIn(actor), at_ms, **asked)
+
+    def arrive(
+        self, case_id: str, *, actor: str, at_ms: int, spot: Spot | None = None, code: str = "", **asked: Unpack[Asked]
+    ) -> Case:
+        """`actor` is on the spot: so says the phone's position, the code on the asset, or he himself, which is marked."""
+        how = presence(self._case(case_id), spot, code)
+        return self._do(case_id, steps.Arrive(actor, how), at_ms, **asked)
+
+    def handle(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        """The work has begun 处置."""
+        return self._do(case_id, steps.Handle(actor), at_ms, **asked)
+
+    def finish(
+        self, case_id: str, *, actor: str, at_ms: int, outcome: str, photo: Photo | None = None, **asked: Unpack[Asked]
+    ) -> Case:
+        """Done 反馈. `outcome`: one of `rules.cases.steps.OUTCOMES`, else ValueError. Where a sensor shows that all is well and the policy
+        believes it, the case is closed by that."""
+        return self._do(case_id, steps.Finish(actor, outcome, photo), at_ms, **asked)
+
+    def inspect(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        """`actor` goes and checks 核查."""
+        return self._do(case_id, steps.Inspect(actor), at_ms, **asked)
+
+    def verify(
+        self, case_id: str, *, actor: str, at_ms: int, passed: bool, reason: str = "", **asked: Unpack[Asked]
+    ) -> Case:
+        """Checked: closed 办结, or back to work 返工 for a reason. "still-active" as long as a condition holds."""
+        return self._do(case_id, steps.Verify(actor, passed, _short(reason)), at_ms, **asked)
+
+    def reject(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
+        """退单. No clock stops."""
+        return self._do(case_id, steps.Reject(actor, _short(reason)), at_ms, **asked)
+
+    def escalate(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
+        """升级 to the next rung, which is called at once."""
+        return self._do(case_id, steps.Escalate(actor, _short(reason)), at_ms, **asked)
+
+    def ask_extension(
+        self, case_id: str, *, actor: str, at_ms: int, until_ms: int, reason: str, **asked: Unpack[Asked]
+    ) -> Case:
+        """延期, asked for."""
+        return self._do(case_id, steps.AskExtension(actor, until_ms, _short(reason)), at_ms, **asked)
+
+    def decide_extension(self, case_id: str, *, actor: str, at_ms: int, granted: bool, **asked: Unpack[Asked]) -> Case:
+        """延期, granted or not, by somebody else."""
+        return self._do(case_id, steps.DecideExtension(actor, granted), at_ms, **asked)
+
+    def suspend(
+        self, case_id: str, *, actor: str, at_ms: int, review_ms: int, reason: str, **asked: Unpack[Asked]
+    ) -> Case:
+        """挂账 until it is looked at again."""
+        return self._do(case_id, steps.Suspend(actor, review_ms, _short(reason)), at_ms, **asked)
+
+    def resume(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        return self._do(case_id, steps.Resume(actor), at_ms, **asked)
+
+    def cancel(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
+        """误报, 注销. `reason`: one of `rules.cases.steps.CANCELLATIONS`, else ValueError."""
+        return self._do(case_id, steps.Cancel(actor, reason), at_ms, **asked)
+
+    def reopen(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
+        """返工 of what was closed."""
+        return self._do(case_id, steps.Reopen(actor, _short(reason)), at_ms, **asked)
+
+    def merge(self, case_id: str, *, actor: str, at_ms: int, into: str, **asked: Unpack[Asked]) -> Case:
+        """并案: two cases turn out to be one situation."""
+        return self._do(case_id, steps.Merge(actor, into), at_ms, **asked)
+
+    def archive(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        """归档, which also happens by itself."""
+        return self._do(case_id, steps.Archive(actor), at_ms, **asked)
+
+    def note(self, case_id: str, *, actor: str, at_ms: int, words: str, **asked: Unpack[Asked]) -> Case:
+        """A remark in the case's log."""
+        case = self._case(case_id)
+        if not words.strip():
+            raise ActionRefused("reason-missing", case)
+        with self._database.writing() as connection:
+            key = asked.get("key")
+            if key is None or not connection.scalar(select(db.log.c.seq).where(db.log.c.key == key)):
+                line = rows.Line("case.note", None, case_id, actor, _short(words), asked.get("device_at_ms"), key)
+                rows.append(connection, [line], at_ms)
+        return case
+
+    def keep_photo(self, content: bytes) -> Photo:
+        """Put a picture away, to be named by `finish`. Raises `PhotoRefused`."""
+        if self._photos is None:
+            raise ValueError("no folder for photos is configured")
+        return self._photos.keep(content)
+
+    def photo(self, photo: Photo) -> bytes | None:
+        """None when it is no longer there."""
+        return self._photos.content(photo) if self._photos else None
+
+    def false_alarms(self, from_ms: int, until_ms: int) -> Mapping[tuple[str, str, str], int]:
+        """How often cases that were closed in that time had no good cause, by kind, rule and word: for who tunes the rules."""
+        query = (
+            select(db.alarms.c.kind, db.alarms.c.rule, db.cases.c.outcome)
+            .join(db.cases, db.cases.c.id == db.alarms.c.case)
+            .where(db.cases.c.closed_at_ms >= from_ms, db.cases.c.closed_at_ms < until_ms)
+            .where(db.cases.c.outcome.in_({*steps.CANCELLATIONS, "no_cause_found"}))
+        )
+        with self._database.reading() as connection:
+            return Counter((row.kind, row.rule, row.outcome) for row in connection.execute(query))
+
+    def _case(self, case_id: str) -> Case:
+        with self._database.reading() as connection:
+            if (case := rows.case(connection, case_id)) is None:
+                raise ActionRefused("unknown", None)
+            return case
+
+    def _do(self, case_id: str, act: Act, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        with self._database.writing() as connection:
+            return acting.do(connection, case_id, act, at_ms, self._practice, **asked)
+
+
+def _short(words: str) -> str:
+    return words.strip()[:MOST_WORDS]

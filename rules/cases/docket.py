@@ -1,0 +1,125 @@
+"""The cases in the database: what is raised or reported finds its case. Inside the caller's transaction; `rules.cases.case` decides. What
+people do to it is `rules.cases.acting`.
+
+After every change the case's timers are wound (rules.escalation.timers) in the same transaction: there is no moment in which a case waits
+and nothing will ever call for it.
+"""
+
+from sqlalchemy import Connection, select
+
+from messages.alarm import Level
+from messages.ids import SiteId
+from messages.settings import Text
+from rules.cases import case as cases
+from rules.cases import steps
+from rules.cases.case import Situation
+from rules.cases.practice import Practice
+from rules.cases.steps import RULES, Now, Reopen
+from rules.escalation import timers
+from rules.records import DONE, OVER, Case
+from rules.store import rows
+from rules.store import tables as db
+
+
+def for_alarm(
+    connection: Connection, case_id: str, about: Situation, rule: str, now_ms: int, practice: Practice
+) -> tuple[Case, list[rows.Line]]:
+    """The case of an alarm that is raised: the one that was closed too early, one that it is part of, or a new one called `case_id`."""
+    if (before := _closed_for(connection, about.site, about.subject, rule)) and cases.comes_again(before, now_ms):
+        act = Reopen(RULES, "raised again")
+        again = steps.apply(before, act, Now(now_ms, active=True, practice=practice))
+        lines = [rows.Line(event, None, again.id, RULES, text) for event, text in steps.said(before, act, again)]
+        again, more = _tightened(again, about.level, now_ms, practice)
+        write(connection, again, practice, now_ms)
+        return again, lines + more
+    return _joined_or_opened(connection, case_id, about, now_ms, practice, RULES)
+
+
+def raised_again(connection: Connection, case_id: str | None, now_ms: int, practice: Practice) -> list[rows.Line]:
+    """An alarm that the case holds comes again: what was said to be done is not."""
+    if case_id is None or (case := rows.case(connection, case_id)) is None or case.state not in DONE:
+        return []
+    act = Reopen(RULES, "raised again")
+    again = steps.apply(case, act, Now(now_ms, active=True, practice=practice))
+    write(connection, again, practice, now_ms)
+    return [rows.Line(event, None, case_id, RULES, text) for event, text in steps.said(case, act, again)]
+
+
+def report(
+    connection: Connection, case_id: str, about: Situation, actor: str, now_ms: int, practice: Practice, line: rows.Line
+) -> Case:
+    """What a person on the spot or another system says; `line` is its word in the log, with time and key."""
+    if (known := by_key(connection, line.key)) is not None:
+        return known
+    case, lines = _joined_or_opened(connection, case_id, about, now_ms, practice, actor)
+    told = rows.Line(line.event, None, case.id, actor, line.detail, line.device_at_ms, line.key)
+    rows.append(connection, [told, *(one for one in lines if one.event != line.event)], now_ms)
+    return case
+
+
+def worsened(
+    connection: Connection, case_id: str | None, level: Level, now_ms: int, practice: Practice
+) -> list[rows.Line]:
+    """Something in the case has become graver."""
+    if case_id is None or (case := rows.case(connection, case_id)) is None:
+        return []
+    tighter, lines = _tightened(case, level, now_ms, practice)
+    if tighter is not case:
+        write(connection, tighter, practice, now_ms)
+    return lines
+
+
+def _joined_or_opened(
+    connection: Connection, case_id: str, about: Situation, now_ms: int, practice: Practice, actor: str
+) -> tuple[Case, list[rows.Line]]:
+    for known in _open_cases(connection, about.site, about.kind):
+        if cases.is_one(known, about, now_ms):
+            joined, more = _tightened(known, about.level, now_ms, practice, about.title)
+            write(connection, joined, practice, now_ms)
+            words = f"{about.origin}: {about.title.zh}"
+            return joined, [rows.Line("case.joined", None, joined.id, actor, words), *more]
+    new = cases.opened(case_id, about, now_ms, practice)
+    rows.insert_case(connection, new)
+    timers.wind(connection, new, practice, now_ms)
+    return new, [rows.Line(f"case.{new.state}", None, new.id, actor)]
+
+
+def _tightened(
+    case: Case, level: Level, now_ms: int, practice: Practice, title: Text | None = None
+) -> tuple[Case, list[rows.Line]]:
+    tighter = cases.tightened(case, level, now_ms, practice, title)
+    if tighter is case:
+        return case, []
+    return tighter, [rows.Line("case.tightened", None, case.id, RULES, f"{case.level} -> {tighter.level}")]
+
+
+def write(connection: Connection, case: Case, practice: Practice, now_ms: int) -> None:
+    """A changed case, and its timers."""
+    rows.write_case(connection, case)
+    timers.wind(connection, case, practice, now_ms)
+
+
+def _open_cases(connection: Connection, site: SiteId, kind: str) -> list[Case]:
+    its = (db.cases.c.site == site, db.cases.c.kind == kind, db.cases.c.state.not_in(OVER))
+    return rows.cases_where(connection, *its)
+
+
+def _closed_for(connection: Connection, site: SiteId, device: str, rule: str) -> Case | None:
+    """The case that the rule's last alarm of the device was in, if that is closed."""
+    its = (
+        db.alarms.c.site == site,
+        db.alarms.c.device == device,
+        db.alarms.c.rule == rule,
+        db.alarms.c.case.is_not(None),
+    )
+    query = select(db.alarms.c.case).where(*its).order_by(db.alarms.c.known_at_ms.desc()).limit(1)
+    found = connection.scalar(query)
+    return rows.case(connection, found) if found else None
+
+
+def by_key(connection: Connection, key: str | None) -> Case | None:
+    """The case that an act of this key has moved."""
+    if key is None:
+        return None
+    found = connection.scalar(select(db.log.c.case).where(db.log.c.key == key))
+    return rows.case(connection, found) if found else None

@@ -1,0 +1,20 @@
+"""How cases are dealt with at a place: what is promised, who is called, and which days are worked."""
+
+from dataclasses import dataclass, field
+
+from rules.cases.policy import Policies, load_policies
+from rules.duty.ladder import LadderOf, desk_alone
+from rules.language.calendar import CHINA, Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """An argument of everything that opens, moves or escalates cases."""
+
+    policies: Policies = field(default_factory=load_policies)
+    ladder: LadderOf = desk_alone
+    calendar: Calendar = CHINA
+
+
+PLAIN = Practice()
+"""The shipped policies, and the desk."""

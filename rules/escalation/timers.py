@@ -1,0 +1,146 @@
+"""The timers as rows: wound when a case changes, fired in the order in which they are due. Inside the caller's transaction.
+
+* `wind` after every change of a case: legs that run have a timer, others have none, and what they had queued and nobody has sent is
+  withdrawn.
+* `fire` carries out what is due. Steps that were missed together and call the same rung are one call: who was away for three minutes
+  is not called four times.
+"""
+
+import heapq
+from dataclasses import asdict
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from rules.cases.practice import Practice
+from rules.cases.steps import RULES
+from rules.escalation.call import Call, fire
+from rules.escalation.program import Leg, due, running, step
+from rules.records import Case
+from rules.store import rows
+from rules.store import tables as db
+
+QUEUED, SUPERSEDED = "queued", "superseded"
+STEPS_AT_ONCE = 200
+"""In one transaction; more wait for the next one, a moment later."""
+MOST_SKIPPED = 20
+"""Steps that are looked at for one that goes further up."""
+FAR_MS = 2**53
+"""The due time of a leg that has nothing left to do."""
+
+
+def wind(connection: Connection, case: Case, practice: Practice, now_ms: int) -> None:
+    """The timers of a case as its legs are now."""
+    known = {row.leg: row for row in connection.execute(select(db.timers).where(db.timers.c.case == case.id))}
+    wanted = running(case)
+    for leg, row in known.items():
+        if leg not in wanted or wanted[Leg(leg)] != row.from_ms:
+            connection.execute(delete(db.timers).where(db.timers.c.case == case.id, db.timers.c.leg == leg))
+        if leg not in wanted:
+            withdraw(connection, case.id, leg)
+    for leg, from_ms in wanted.items():
+        if leg not in known or known[leg].from_ms != from_ms:
+            _put(connection, case, leg, from_ms, 0, practice)
+
+
+def withdraw(connection: Connection, case_id: str, leg: str) -> None:
+    """Calls that nobody has begun to send have become pointless."""
+    its = (db.notices.c.case == case_id, db.notices.c.leg == leg, db.notices.c.state == QUEUED)
+    connection.execute(update(db.notices).where(*its).values(state=SUPERSEDED))
+
+
+def next_due_ms(connection: Connection) -> int | None:
+    query = select(db.timers.c.due_at_ms).order_by(db.timers.c.due_at_ms).limit(1)
+    return connection.scalar(query)
+
+
+def fire_due(connection: Connection, practice: Practice, now_ms: int, *, only: str | None = None) -> int:
+    """Everything that is due, the longest overdue first, of all cases or of one; how many steps were done."""
+    query = select(db.timers).where(db.timers.c.due_at_ms <= now_ms).order_by(db.timers.c.due_at_ms, db.timers.c.case)
+    if only is not None:
+        query = query.where(db.timers.c.case == only)
+    waiting = [(row.due_at_ms, row.case, row.leg) for row in connection.execute(query.limit(STEPS_AT_ONCE))]
+    horizon_ms = waiting[-1][0] if len(waiting) == STEPS_AT_ONCE else now_ms
+    done = 0
+    while waiting and done < STEPS_AT_ONCE:
+        _, case_id, leg = heapq.heappop(waiting)
+        due_ms = _fire(connection, case_id, Leg(leg), practice, now_ms)
+        done += 1
+        if due_ms is not None and due_ms <= horizon_ms:
+            heapq.heappush(waiting, (due_ms, case_id, leg))
+    return done
+
+
+def hasten(connection: Connection, case_id: str, now_ms: int, practice: Practice) -> None:
+    """The next call of a case that goes further up is due now: whoever was called could not be reached, or nothing happens."""
+    if (case := rows.case(connection, case_id)) is None:
+        return
+    for row in connection.execute(select(db.timers).where(db.timers.c.case == case_id).order_by(db.timers.c.leg)).all():
+        if row.leg not in (Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE):
+            continue
+        number = row.number
+        while (one := step(case, Leg(row.leg), row.from_ms, number, practice.calendar)) is not None:
+            if (one.rungs and max(one.rungs) > case.rung) or number > row.number + MOST_SKIPPED:
+                break
+            number += 1
+        if one is not None:
+            its = (db.timers.c.case == case_id, db.timers.c.leg == row.leg)
+            values = {"number": number, "due_at_ms": min(row.due_at_ms, now_ms)}
+            connection.execute(update(db.timers).where(*its).values(values))
+            return
+
+
+def queue(connection: Connection, call: Call, now_ms: int) -> None:
+    """Put a call into the outbox, once."""
+    if connection.execute(select(db.notices.c.key).where(db.notices.c.key == call.key)).one_or_none():
+        return
+    connection.execute(
+        insert(db.notices).values(
+            key=call.key,
+            case=call.case,
+            leg=call.leg,
+            person=call.person.id,
+            role=call.person.role,
+            level=call.level,
+            rung=call.rung,
+            reason=call.reason,
+            queued_at_ms=now_ms,
+            state=QUEUED,
+            channel=call.channel,
+            attempts=0,
+            due_at_ms=now_ms,
+            detail={"turn": call.turn, **asdict(call.person)},
+        )
+    )
+
+
+def _fire(connection: Connection, case_id: str, leg: Leg, practice: Practice, now_ms: int) -> int | None:
+    """Do the step that is due; when the one after it is."""
+    its = (db.timers.c.case == case_id, db.timers.c.leg == leg)
+    row = connection.execute(select(db.timers).where(*its)).one_or_none()
+    case = rows.case(connection, case_id)
+    if row is None or case is None:  # an earlier step has moved the case on
+        return None
+    number, next_step = due(case, leg, row.from_ms, row.number, now_ms, practice.calendar)
+    if next_step is not None and row.due_at_ms <= now_ms:
+        ladder = practice.ladder(case.site, case.kind, case.level, case.place, case.owner, now_ms)
+        fired = fire(case, leg, row.from_ms, number, next_step, ladder, now_ms)
+        for call in fired.calls:
+            queue(connection, call, now_ms)
+        rows.append(connection, [rows.Line(event, None, case_id, RULES, text) for event, text in fired.lines], now_ms)
+        if fired.case != case:
+            rows.write_case(connection, fired.case)
+            wind(connection, fired.case, practice, now_ms)
+        case, number = fired.case, number + 1
+    if leg not in running(case):
+        return None
+    return _put(connection, case, leg, row.from_ms, number, practice)
+
+
+def _put(connection: Connection, case: Case, leg: Leg, from_ms: int, number: int, practice: Practice) -> int | None:
+    """Set a leg's timer to a step; when that is due. Without such a step the leg is at its end, and its timer never fires."""
+    coming = step(case, leg, from_ms, number, practice.calendar)
+    values = {"from_ms": from_ms, "number": number, "due_at_ms": coming.due_ms if coming else FAR_MS}
+    its = (db.timers.c.case == case.id, db.timers.c.leg == leg)
+    if connection.execute(update(db.timers).where(*its).values(values)).rowcount == 0:
+        connection.execute(insert(db.timers).values(case=case.id, leg=leg, **values))
+    return coming.due_ms if coming else None
