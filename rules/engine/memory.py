@@ -136,7 +136,8 @@ class Facts:
                 self.bygone.setdefault((site, device), {})[rule] = watch.version
         needed = {version for versions in self.bygone.values() for version in versions.values()}
         self.earlier = {version: rule for version, rule in self.earlier.items() if version in needed}
-        self.rules = with_answers(self.rules, self.kinds, self.earlier.values())
+        if any(rule.questions for rule in self.earlier.values()):
+            self.rules = with_answers(self.rules, self.kinds, self.earlier.values())
 
     def rules_of(self, device: Device, fresh: Mapping[StateKey, Watch] = NO_WATCHES) -> tuple[Rule, ...]:
         """The rules that judge it now, with its own settings: those of its kind, but for what runs in an earlier version.

@@ -6,7 +6,7 @@ rules that were good last.
 
 from dataclasses import replace
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
 from messages.kind import Kinds
 from rules.language.calendar import CHINA, Calendar
@@ -48,26 +48,25 @@ def keep(database: Database, rules: Rules, said: str = "", now_ms: int = 0) -> N
 def earlier(connection: Connection, rules: Rules, kinds: Kinds, calendar: Calendar = CHINA) -> dict[str, Rule]:
     """Those that are kept and not among `rules`, by version. One that this software can't read any more is left out."""
     current = {rule.version for some in rules.values() for rule in some}
-    return {rule.version: rule for rule in _kept(connection, kinds, calendar) if rule.version not in current}
+    others = db.rule_versions.c.version.not_in(list(current))
+    return {rule.version: rule for rule in _kept(connection, kinds, calendar, others)}
 
 
 def last_good(database: Database, kinds: Kinds, calendar: Calendar = CHINA) -> dict[str, tuple[Rule, ...]]:
     """The rules that were in force when the engine last ran, without the answers to their questions."""
     with database.reading() as connection:
         rules: dict[str, tuple[Rule, ...]] = {}
-        for rule in _kept(connection, kinds, calendar, in_force=True):
+        for rule in _kept(connection, kinds, calendar, db.rule_versions.c.in_force):
             rules[rule.kind] = (*rules.get(rule.kind, ()), rule)
         return rules
 
 
-def _kept(connection: Connection, kinds: Kinds, calendar: Calendar, *, in_force: bool = False) -> list[Rule]:
+def _kept(connection: Connection, kinds: Kinds, calendar: Calendar, which: ColumnElement[bool]) -> list[Rule]:
     table = db.rule_versions
-    query = select(table).order_by(table.c.kind, table.c.position)
-    if in_force:
-        query = query.where(table.c.in_force)
-    known = vocabulary(kinds, ())
+    rows_found = connection.execute(select(table).where(which).order_by(table.c.kind, table.c.position)).all()
+    known = vocabulary(kinds, ()) if rows_found else {}
     found = []
-    for row in connection.execute(query):
+    for row in rows_found:
         try:
             rule = rewritten(row.kind, row.rule, row.written, known=known, calendar=calendar)
             found.append(replace(rule, version=row.version))

@@ -1,0 +1,249 @@
+"""The same readings in another guise raise the same alarms: doubled, in other packs, in another order, with restarts between.
+
+Over the whole shipped library, through the engine and a real database. Times are all different: of two readings in one
+millisecond the order of arrival counts (`rules.language.evaluation`).
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from messages.kind import Channel
+from messages.reading import Reading, Value
+from messages.settings import duration_s
+from rules.engine.work import Work
+from rules.language.evaluation import NEW, Change, State, Timer, from_json, step, to_json
+from rules.language.rule import Rule
+from rules.store import facts
+from tests.rules.course import ALL_RULES, KINDS, RULES, T0, reading
+from tests.rules.room import EDGE, SITE, Room
+
+GAPS_S = (0.001, 1.0, 3.0, 11.0, 29.0, 61.0, 301.0, 601.0, 3601.0)
+JUDGED = sorted(kind for kind in KINDS if ALL_RULES.get(kind) and kind not in ("site", "edge_link"))
+"""The engine itself speaks of the other two."""
+
+
+def values(kind: str, name: str, channel: Channel) -> list[Value]:
+    """Of a channel: where its rules turn, and beside it."""
+    if channel.type == "boolean":
+        return [True, False]
+    if channel.type == "text":
+        return ["a", "b"]
+    low, high = channel.range or (-1e6, 1e6)
+    sources = [
+        one.source
+        for rule in ALL_RULES[kind]
+        for one in (rule.raise_when, rule.clear_when, *(when for _, when in rule.graver_when))
+    ]
+    numbers = {float(found) for source in sources for found in re.findall(r"\d+(?:\.\d+)?", source)}
+    numbers |= {
+        float(value) for rule in ALL_RULES[kind] for value in rule.settings.values() if isinstance(value, int | float)
+    }
+    near = {number + more for number in numbers for more in (-0.5, 0.0, 0.5)}
+    return sorted({low, high, *(number for number in near if low <= number <= high)})
+
+
+class Course(NamedTuple):
+    """Readings of one or two devices of a kind, in order."""
+
+    kind: str
+    readings: list[Reading]
+
+
+@st.composite
+def courses(draw: st.DrawFn, most: int = 24) -> Course:
+    kind = draw(st.sampled_from(JUDGED))
+    heard = {channel for rule in ALL_RULES[kind] for channel in rule.channels}
+    possible = [(name, values(kind, name, KINDS[kind].channels[name])) for name in sorted(heard)]
+    at_s, found = 0.0, []
+    for _ in range(draw(st.integers(1, most))):
+        at_s += draw(st.sampled_from(GAPS_S))
+        name, some = draw(st.sampled_from(possible))
+        found.append(reading(at_s, name, draw(st.sampled_from(some)), device=draw(st.sampled_from(("it", "other")))))
+    return Course(kind, found)
+
+
+SHELF = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Where a commit costs nothing: these tests are about what is decided."""
+
+
+@lru_cache
+def _fresh() -> bytes:
+    """A database in which nothing has happened."""
+    with TemporaryDirectory(dir=SHELF) as folder:
+        Room(Path(folder)).database.close()
+        return (Path(folder) / "rules.db").read_bytes()
+
+
+@contextmanager
+def room(kind: str) -> Iterator[Room]:
+    with TemporaryDirectory(dir=SHELF) as folder:
+        (Path(folder) / "rules.db").write_bytes(_fresh())
+        made = Room(Path(folder))
+        for device in ("it", "other"):
+            made.announce(device, kind)
+        try:
+            yield made
+        finally:
+            made.database.close()
+
+
+def forget(of: Room) -> None:
+    """As a restart does: nothing survives but the database."""
+    of.facts = facts.load(of.database, KINDS, ALL_RULES)
+
+
+def turn(of: Room, packs: Iterable[Sequence[Reading]], now_ms: int) -> None:
+    """What arrives in one turn of the engine."""
+    work = Work(of.facts)
+    for pack in packs:
+        work.collect(SITE, EDGE, pack)
+    work.settle(now_ms)
+    of.write(work, (now_ms - T0) / 1000)
+
+
+def live(of: Room, readings: Sequence[Reading], between: Callable[[], None] = lambda: None) -> None:
+    """Each reading when it was measured, each timer at its millisecond."""
+    for one in readings:
+        of.pass_time((one.at_ms - T0 - 1) / 1000)
+        between()
+        turn(of, [[one]], one.at_ms)
+        between()
+    of.pass_time((readings[-1].at_ms - T0) / 1000 + 7200)
+
+
+def alarms(of: Room) -> list[tuple[object, ...]]:
+    found = of.desk.alarms(open_only=False, limit=1000)
+    return sorted(
+        (one.device, one.rule, one.raised_at_ms, one.level, one.state.value, one.late, one.case is not None)
+        for one in found
+    )
+
+
+def end_ms(course: Course) -> int:
+    return course.readings[-1].at_ms + 1000
+
+
+def pieces(readings: Sequence[Reading], cuts: Iterable[int]) -> list[list[Reading]]:
+    edges = sorted({0, len(readings), *(cut % (len(readings) + 1) for cut in cuts)})
+    return [list(readings[first:last]) for first, last in itertools.pairwise(edges)]
+
+
+@settings(max_examples=12, deadline=None)
+@given(courses(), st.lists(st.integers(0, 2), min_size=24, max_size=24))
+def test_doubled_readings_change_no_alarm(course: Course, again: list[int]) -> None:
+    """Doubled at once, or when others have come since: a store that is asked tells again what was heard."""
+    with room(course.kind) as once, room(course.kind) as twice:
+        live(once, course.readings)
+        for index, one in enumerate(course.readings):
+            twice.pass_time((one.at_ms - T0 - 1) / 1000)
+            turn(twice, [[one]] * (1 + again[index]), one.at_ms)
+            if again[index] == 2:
+                turn(twice, [course.readings[max(index - 3, 0) : index + 1]], one.at_ms)
+        twice.pass_time((course.readings[-1].at_ms - T0) / 1000 + 7200)
+        assert alarms(twice) == alarms(once)
+
+
+@settings(max_examples=15, deadline=None)
+@given(courses(), st.lists(st.integers(0, 24), max_size=6), st.lists(st.integers(0, 24), max_size=6))
+def test_other_packs_change_no_alarm(course: Course, cuts: list[int], others: list[int]) -> None:
+    """Of a backlog that arrives at one time, in any number of turns."""
+    with room(course.kind) as one, room(course.kind) as other:
+        for of, chosen in ((one, cuts), (other, others)):
+            for pack in pieces(course.readings, chosen):
+                turn(of, [pack], end_ms(course))
+            of.pass_time((end_ms(course) - T0) / 1000 + 7200)
+        assert alarms(one) == alarms(other)
+
+
+@settings(max_examples=20, deadline=None)
+@given(courses(), st.data())
+def test_the_order_of_a_turn_changes_no_alarm(course: Course, data: st.DataObject) -> None:
+    shuffled = data.draw(st.permutations(course.readings))
+    cuts = data.draw(st.lists(st.integers(0, 24), max_size=4))
+    with room(course.kind) as one, room(course.kind) as other:
+        turn(one, [course.readings], end_ms(course))
+        turn(other, pieces(shuffled, cuts), end_ms(course))
+        for of in (one, other):
+            of.pass_time((end_ms(course) - T0) / 1000 + 7200)
+        assert alarms(one) == alarms(other)
+
+
+@settings(max_examples=12, deadline=None)
+@given(courses(most=10))
+def test_a_restart_between_any_two_readings_and_timers_changes_no_alarm(course: Course) -> None:
+    with room(course.kind) as one, room(course.kind) as other:
+        live(one, course.readings)
+        live(other, course.readings, lambda: forget(other))
+        assert alarms(one) == alarms(other)
+        assert one.events() == other.events()
+
+
+EVERY = [rule for some in RULES.values() for rule in some]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(EVERY), st.data())
+def test_a_state_that_goes_through_json_judges_alike(rule: Rule, data: st.DataObject) -> None:
+    possible = [(name, values(rule.kind, name, KINDS[rule.kind].channels[name])) for name in rule.channels]
+    at_s, found = 0.0, []
+    for _ in range(data.draw(st.integers(1, 20))):
+        at_s += data.draw(st.sampled_from(GAPS_S))
+        name, some = data.draw(st.sampled_from(possible))
+        found.append(reading(at_s, name, data.draw(st.sampled_from(some))))
+    assert _judged(rule, found, lambda state: from_json(to_json(state))) == _judged(rule, found, lambda state: state)
+
+
+def _judged(rule: Rule, readings: list[Reading], between: Callable[[State], State]) -> list[Change]:
+    state, wake_ms, changes = NEW, None, list[Change]()
+    for one in readings:
+        while wake_ms is not None and wake_ms < one.at_ms:
+            state, found, wake_ms = step(rule, between(state), Timer(), wake_ms)
+            changes += found
+        state, found, wake_ms = step(rule, between(state), one, one.at_ms)
+        changes += found
+    return changes
+
+
+IMMEDIATE = [
+    rule
+    for rule in EVERY
+    if rule.plain and len(rule.raise_when.channels) == len(rule.channels) == 1 and rule.raise_delay_ms == 0
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(IMMEDIATE), st.data())
+def test_in_whatever_order_readings_come_a_rule_without_delay_finds_what_there_was(
+    rule: Rule, data: st.DataObject
+) -> None:
+    (name,) = rule.channels
+    some = values(rule.kind, name, KINDS[rule.kind].channels[name])
+    readings = [
+        reading(at, name, value) for at, value in enumerate(data.draw(st.lists(st.sampled_from(some), min_size=1)))
+    ]
+    state, found = NEW, list[Change]()
+    for one in data.draw(st.permutations(readings)):
+        state, changes, _ = step(rule, state, one, T0 + 60_000)
+        found += changes
+    ordered = NEW
+    expected = list[Change]()
+    for one in readings:
+        ordered, changes, _ = step(rule, ordered, one, T0 + 60_000)
+        expected += changes
+    assert bool(found) == bool(expected)
+
+
+def test_the_durations_of_the_courses_pass_the_delays_of_the_library() -> None:
+    """Else the tests above would try nothing."""
+    delays = [rule.raise_delay_ms / 1000 for rule in EVERY] + [rule.clear_delay_ms / 1000 for rule in EVERY]
+    assert max(delays) <= 24 * GAPS_S[-1]
+    assert max(GAPS_S) > duration_s("1h")
