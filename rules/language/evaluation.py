@@ -12,6 +12,11 @@ any two readings give the same alarms. Its rules:
   as it would if nothing had come.
 * A reading that is older than what its channel has said since (a backlog that follows live readings) can't move
   the present. It runs in a lane of its own: what happened there and is over is a past event.
+* So order is put right by whoever hands in many readings at once, not here: what was decided without a straggler stands. It
+  may have prevented an alarm that was raised, or would have raised one earlier; counting a delay backwards from it would raise false
+  ones, since what lies between may still be on its way. A rule on one channel without a delay finds in any order what there was. Of two readings in
+  one millisecond the order of arrival counts. Readings that come again change no alarm, nor does a restart between any two.
+  (`tests/rules/test_metamorphic.py`; docs/decisions/0036-rules-that-change-while-they-run.md)
 * What is raised by readings older than the rule's lateness is late: it rings nobody, until a fresh reading shows that
   it still stands. Life safety is never late.
 """
@@ -23,7 +28,7 @@ from typing import Any, NamedTuple
 from messages.alarm import Level
 from messages.reading import Quality, Reading, Value
 from rules.language import keeps
-from rules.language.rule import Rule, graver
+from rules.language.rule import LEVELS, Rule, graver
 from rules.language.seen import NEVER, Seen, Then
 
 VERSION = 3
@@ -420,12 +425,40 @@ def to_json(state: State) -> dict[str, Any]:
     }
 
 
-def from_json(content: Mapping[str, Any]) -> State:
-    """Raises ValueError for a state that another version wrote."""
-    if content.get("version") != VERSION:
-        raise ValueError(f"a rule's state of version {content.get('version')}, not {VERSION}")
-    live, past = _lane_from_json(content["live"]), _lane_from_json(content["past"])
-    return State(live, past, content["open_since_ms"])
+def from_json(content: Any) -> State:
+    """Raises ValueError for what no `to_json` of this version wrote."""
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise ValueError(f"a rule's state of version {version}, not {VERSION}")
+    try:
+        live, past = _lane_from_json(content["live"]), _lane_from_json(content["past"])
+        state = State(live, past, content["open_since_ms"])
+    except (TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(f"a rule's state that is damaged: {type(error).__name__}: {error}") from error
+    if not (_is_lane(live) and _is_lane(past) and _is_time(state.open_since_ms)):
+        raise ValueError("a rule's state that is damaged: a value of another type")
+    return state
+
+
+_VALUES = (float, int, bool, str, type(None))
+
+
+def _is_time(value: object) -> bool:
+    return value is None or type(value) is int
+
+
+def _is_lane(lane: Lane) -> bool:
+    times = (lane.raised_at_ms, lane.since_ms, lane.due_at_ms, lane.look_at_ms)
+    if not all(map(_is_time, times)) or type(lane.samples) is not int or type(lane.late) is not bool:
+        return False
+    if lane.level not in (None, *LEVELS):
+        return False
+    return all(_is_seen(seen) for seen in lane.seen.values())
+
+
+def _is_seen(seen: Seen) -> bool:
+    times = {type(at_ms) for at_ms in (seen.at_ms, seen.said_ms, seen.since_ms, *seen.ahead)}
+    return times == {int} and type(seen.changed) is bool and type(seen.value) in _VALUES
 
 
 _DEFAULTS = Lane()._asdict()

@@ -81,7 +81,16 @@ def from_json(content: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _kept(*, window: Sequence[Sequence[Any]] = (), usual: Sequence[Any] | None = None) -> Window | Usual:
+    """Raises TypeError for what isn't one."""
     if usual is None:
-        return tuple(Cell(*cell) for cell in window)
+        return tuple(Cell(*_numbers(cell)) for cell in window)
     hours, *rest = usual
-    return Usual(tuple(None if hour is None else Hour(*hour) for hour in hours), *rest)
+    if len(hours) != course_of_week.HOURS:
+        raise TypeError(f"{len(hours)} hours a week")
+    return Usual(tuple(None if hour is None else Hour(*_numbers(hour)) for hour in hours), *_numbers(rest))
+
+
+def _numbers(values: Sequence[Any]) -> Sequence[Any]:
+    if not all(type(value) in (int, float) for value in values):
+        raise TypeError("a number is wanted")
+    return values

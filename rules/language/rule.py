@@ -450,11 +450,14 @@ def rewritten(
     kind: str, name: str, content: Mapping[str, Any], *, known: Mapping[str, Vocabulary], calendar: Calendar = CHINA
 ) -> Rule:
     """The rule of which this is the `written`. Raises ValueError if this software makes nothing of it."""
-    text = _RuleText.model_validate(content["text"])
-    channels = {key: Channel.model_validate(one) for key, one in content["channels"].items()}
-    settings = {key: Setting(**one) for key, one in content["settings"].items()}
-    of = Kind(name=text.title, guards_lives=content.get("guards_lives", False), channels=channels)
-    return _made(of, kind, name, text, settings, known, calendar)
+    try:
+        text = _RuleText.model_validate(content["text"])
+        channels = {key: Channel.model_validate(one) for key, one in content["channels"].items()}
+        settings = {key: Setting(**one) for key, one in content["settings"].items()}
+        of = Kind(name=text.title, guards_lives=content.get("guards_lives", False), channels=channels)
+        return _made(of, kind, name, text, settings, known, calendar)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a kept rule that is damaged: {type(error).__name__}: {error}") from error
 
 
 def mistake_at(

@@ -281,18 +281,20 @@ class _Reader:
         pairs = []
         for index, op in enumerate(node.ops):
             pairs.append(terms.compared(_COMPARISONS[type(op)], values[index], values[index + 1]))
-            self._note_bound(values[index], values[index + 1])
-            self._note_bound(values[index + 1], values[index])
+            sign = _COMPARISONS[type(op)]
+            self._note_bound(values[index], values[index + 1], past=sign in (">", "<="))
+            self._note_bound(values[index + 1], values[index], past=sign in ("<", ">="))
         return pairs[0] if len(pairs) == 1 else terms.all_of(pairs)
 
-    def _note_bound(self, term: Term, other: Term) -> None:
+    def _note_bound(self, term: Term, other: Term, *, past: bool) -> None:
+        """`past`: what is said turns only when the bound was passed, not when it is reached."""
         if not other.fixed:
             return
         other = terms.duration(other) if isinstance(other.literal, str) and term.unit == terms.SECONDS else other
         if term.channel is not None and other.type == "number":
             self.bounds.setdefault(term.channel, other.bind)
         if term.silence is not None:
-            self.silences.append((term.silence, other.bind))
+            self.silences.append((term.silence, _a_little_past(other.bind) if past else other.bind))
             self.unbounded_silence -= 1
 
     def _error(self, node: ast.expr, why: str) -> SentenceError:
@@ -303,6 +305,16 @@ class _Reader:
         if self._wrapped is self._source:
             return of_wrapped
         return min(max(of_wrapped - 1, 1), self._source.count("\n") + 1)
+
+
+def _a_little_past(bind: Bind) -> Bind:
+    """A millisecond later: no time is finer."""
+
+    def later(settings: SettingValues) -> Compute:
+        limit_s = bind(settings)({}, NEVER)
+        return terms.constant(None if limit_s is None else limit_s + 0.001)
+
+    return later
 
 
 _ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}

@@ -70,6 +70,6 @@ def _kept(connection: Connection, kinds: Kinds, calendar: Calendar, which: Colum
         try:
             rule = rewritten(row.kind, row.rule, row.written, known=known, calendar=calendar)
             found.append(replace(rule, version=row.version))
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             continue  # its state is then judged by what is in force
     return [rule for rule in found if rule.kind in kinds]

@@ -1,0 +1,170 @@
+"""Whatever people, devices and disks hand in: an answer, or one of the named errors, and soon."""
+
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from messages import announcement
+from messages.announcement import AnnouncementError
+from messages.ids import DeviceId
+from messages.kind import Channel
+from messages.reading import Value
+from rules.engine.intake import take
+from rules.engine.memory import Facts
+from rules.engine.work import Work
+from rules.language.evaluation import NEW, State, Timer, from_json, step, to_json
+from rules.language.rule import read_file, rewritten, vocabulary
+from rules.language.sentence import SentenceError, parse
+from tests.rules.course import ALL_RULES, KINDS, RULES, at, reading, run
+from tests.rules.room import EDGE, SITE, announced
+
+EVERY = [rule for some in RULES.values() for rule in some]
+SHIPPED = {rule.kind: (Path("rules/library") / f"{rule.kind}.toml") for rule in EVERY}
+WORDS = sorted(
+    {word for rule in EVERY for word in rule.raise_when.source.replace("(", " ( ").replace(")", " ) ").split()}
+)
+
+
+@settings(deadline=500)
+@given(
+    st.lists(
+        st.sampled_from([*WORDS, "and", "or", "not", "-", "1e999", '"12h"', "silent_for", "[", "lambda:", "\n"]),
+        max_size=40,
+    )
+)
+def test_words_of_the_library_in_any_order_are_a_sentence_or_a_mistake_with_a_place(words: list[str]) -> None:
+    channels = {name: channel for kind in KINDS.values() for name, channel in kind.channels.items()}
+    source = " ".join(words)
+    error = _refusal(source, channels)
+    assert error is None or (1 <= error.line <= source.count("\n") + 2 and error.column >= 1)
+
+
+def _refusal(source: str, channels: dict[str, Channel]) -> SentenceError | None:
+    try:
+        parse(source, channels, {}, kinds=vocabulary_of_all)
+    except SentenceError as error:
+        return error
+    return None
+
+
+vocabulary_of_all = vocabulary(KINDS, ())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@settings(deadline=1000, max_examples=150)
+@given(st.sampled_from(sorted(SHIPPED)), st.data())
+def test_a_rule_file_in_which_something_is_broken_is_read_or_named(
+    folder: Path, kind: str, data: st.DataObject
+) -> None:
+    """A piece of a good file is taken away, doubled, moved or replaced."""
+    from tests import services
+
+    text = (services.ROOT / SHIPPED[kind]).read_text(encoding="utf-8")
+    begin = data.draw(st.integers(0, len(text)))
+    end = min(begin + data.draw(st.integers(0, 40)), len(text))
+    piece = data.draw(st.sampled_from(["", text[begin:end] * 2, "true", "{", "'", '"""', "nan", "\\", "é", "\x00"]))
+    path = folder / f"{kind}.toml"
+    path.write_text(text[:begin] + piece + text[end:], encoding="utf-8")
+    _, mistakes = read_file(path, KINDS, vocabulary_of_all)
+    assert all(str(mistake).startswith(str(path)) for mistake in mistakes)
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False)
+    | st.text(string.printable, max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(string.ascii_lowercase, max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(_JSON)
+def test_anything_for_a_state_is_one_or_a_value_error(content: Any) -> None:
+    for damaged in (content, {"version": 3, "live": content, "past": {}, "open_since_ms": None}):
+        try:
+            found = from_json(damaged)
+        except ValueError:
+            continue
+        assert isinstance(found, State)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([rule for rule in EVERY if rule.channels]), st.data())
+def test_a_state_in_which_something_is_broken_is_refused_or_judged(rule: Any, data: st.DataObject) -> None:
+    state, _ = run(rule, [reading(second, rule.channels[0], 1.0) for second in range(3)])
+    content = to_json(state)
+    lane = content["live"]
+    key = data.draw(st.sampled_from(sorted(lane)))
+    if data.draw(st.booleans()):
+        lane[key] = data.draw(_JSON)
+    else:
+        del lane[key]
+    try:
+        found = from_json(content)
+    except ValueError:
+        return
+    step(rule, found, Timer(), at(10))
+    step(rule, found, reading(5, rule.channels[0], 1.0), at(10))
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(sorted(RULES)),
+    st.dictionaries(
+        st.sampled_from(["depth", "installed_tilt", "lat", "lon", "circuit", "patience", "reads_cards", "limit"]),
+        st.floats(allow_nan=False, allow_infinity=False)
+        | st.booleans()
+        | st.text(max_size=300)
+        | st.integers(-(2**70), 2**70),
+    ),
+)
+def test_no_setting_that_a_device_announces_stops_the_engine(kind: str, said: dict[str, Any]) -> None:
+    work = Work(Facts(KINDS, ALL_RULES))
+    try:
+        one = announcement.decode(announcement.encode(announced(kind, **said)))
+    except AnnouncementError:
+        return
+    work.announce(SITE, EDGE, DeviceId("it"), one, at(0))
+    values: dict[str, Value] = {"number": 50.0, "boolean": True, "text": "x"}
+    work.hear(
+        SITE,
+        EDGE,
+        [
+            reading(at_s, name, values[channel.type])
+            for at_s in (0, 70)
+            for name, channel in KINDS[kind].channels.items()
+        ],
+        at(100),
+    )
+    for found in work.found:
+        found.rule.told({}, found.device.place, found.device.id)
+        found.rule.limits()
+
+
+@given(st.binary(max_size=200) | _JSON.map(lambda content: __import__("json").dumps(content).encode()))
+def test_no_announcement_stops_the_engine(payload: bytes) -> None:
+    work = Work(Facts(KINDS, ALL_RULES))
+    take(work, f"gridcall/1/{SITE}/{EDGE}/devices/it", payload, at(0))
+
+
+@given(_JSON)
+def test_a_kept_rule_that_is_damaged_is_a_value_error(content: Any) -> None:
+    for damaged in (content, {"text": content, "settings": {}, "channels": {}}, {"text": {}, "settings": content}):
+        with pytest.raises(ValueError):  # noqa: PT011
+            rewritten("waste_bin", "full", damaged, known={})
+
+
+def test_what_was_never_broken_is_read(folder: Path) -> None:
+    assert from_json(to_json(NEW)) == NEW
