@@ -458,7 +458,8 @@ def _is_lane(lane: Lane) -> bool:
 
 def _is_seen(seen: Seen) -> bool:
     times = {type(at_ms) for at_ms in (seen.at_ms, seen.said_ms, seen.since_ms, *seen.ahead)}
-    return times == {int} and type(seen.changed) is bool and type(seen.value) in _VALUES
+    of_its_type = (times == {int}, type(seen.changed) is bool, type(seen.value) in _VALUES)
+    return all(of_its_type)
 
 
 _DEFAULTS = Lane()._asdict()
