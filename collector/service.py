@@ -260,15 +260,19 @@ class Service:
 
     async def _tend(self) -> None:
         """Coarse ranges and retention, once an hour. A store that is away now is asked again an hour later."""
-        store = self._desk.store
+        store, kept_ms = self._desk.store, self._desk.retention_ms
         while True:
             now_ms = self._clock_ms()
-            try:
-                await self.on_desk(partial(store.condense, now_ms - SETTLED_MS))
-                if self._desk.retention_ms is not None:
-                    await self.on_desk(partial(store.delete_before, now_ms - self._desk.retention_ms))
-            except StoreError as error:
-                log.warning("coarse ranges and retention wait", why=str(error))
+            chores = {"coarse ranges wait": partial(store.condense, now_ms - SETTLED_MS)}
+            if kept_ms is not None:
+                chores["what is older than the retention stays for now"] = partial(
+                    store.delete_before, now_ms - kept_ms
+                )
+            for otherwise, chore in chores.items():
+                try:
+                    await self.on_desk(chore)
+                except StoreError as error:
+                    log.warning(otherwise, why=str(error))
             await asyncio.sleep(CONDENSE_EVERY_MS / 1000)
 
     def _say(self, topic: str, fault: str, why: str, device: str | None = None) -> None:

@@ -80,7 +80,7 @@ def _host(parts: SplitResult, default_port: int) -> str:
 
 
 def _influx1(parts: SplitResult, url: str, packed: bool) -> Store:
-    from collector.stores.influx import InfluxStore
+    from collector.stores.influx.v1 import InfluxStore
 
     database = unquote(parts.path.strip("/"))
     if not database or "/" in database:
@@ -95,7 +95,7 @@ def _influx1(parts: SplitResult, url: str, packed: bool) -> Store:
 
 
 def _influx2(parts: SplitResult, url: str, packed: bool) -> Store:
-    from collector.stores.influx2 import Influx2Store
+    from collector.stores.influx.v2 import Influx2Store
 
     names = [unquote(name) for name in parts.path.strip("/").split("/")]
     if not parts.username or len(names) != 2 or not all(names):
@@ -104,7 +104,7 @@ def _influx2(parts: SplitResult, url: str, packed: bool) -> Store:
 
 
 def _influx3(parts: SplitResult, url: str, packed: bool) -> Store:
-    from collector.stores.influx3 import Influx3Store
+    from collector.stores.influx.v3 import Influx3Store
 
     database = unquote(parts.path.strip("/"))
     if not database or "/" in database or parts.password:

@@ -9,7 +9,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from collector.stores.base import COARSE_MS, Batch, PackRow, Point, Sample
-from collector.stores.history import Stretch, averaged, coarse_grid, in_order, newest, stretch_ms
+from collector.stores.history import averaged, coarse_grid, in_order, newest, stretch_ms
+from collector.stores.sqlite_coarse import (
+    COARSE_SCHEMA,
+    condense,
+    condensed_before_ms,
+    forget,
+    mark_late,
+    stretches,
+    thinned,
+)
 from collector.stores.sqlite_file import SqliteFile
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
@@ -34,45 +43,12 @@ CREATE TABLE IF NOT EXISTS packs (
     first_at_ms INTEGER NOT NULL, last_at_ms INTEGER NOT NULL, readings INTEGER NOT NULL,
     PRIMARY KEY (site, edge, stream, number)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS coarse (  -- numbers of a series over COARSE_MS
-    series INTEGER NOT NULL, start_ms INTEGER NOT NULL,
-    count INTEGER NOT NULL, total REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL,
-    PRIMARY KEY (series, start_ms)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS stale (  -- coarse ranges that are still to be counted, or counted anew
-    series INTEGER NOT NULL, start_ms INTEGER NOT NULL,
-    PRIMARY KEY (series, start_ms)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS condensed (before_ms INTEGER NOT NULL);  -- one row: what is older is coarse, or stale
-INSERT INTO condensed SELECT 0 WHERE NOT EXISTS (SELECT * FROM condensed);
 CREATE VIEW IF NOT EXISTS history AS
     SELECT id, site, edge, device, channel, at_ms, value, unit, quality
     FROM series CROSS JOIN readings ON series = id;  -- CROSS: series first, whatever the planner thinks of it
 """
 
 _SERIES_OF = "SELECT id FROM series WHERE site = ? AND device = ? AND channel = ?"
-_RAW = """
-SELECT ?1 + (at_ms - ?1) / ?2 * ?2 AS start, count(*), sum(value), min(value), max(value) FROM readings
-WHERE series = ?3 AND at_ms BETWEEN ?4 AND ?5 AND typeof(value) = 'real' GROUP BY start
-"""
-_COARSE = """
-SELECT ?1 + (start_ms - ?1) / ?2 * ?2 AS start, sum(count), sum(total), min(low), max(high) FROM coarse
-WHERE series = ?3 AND start_ms BETWEEN ?1 AND min(?4, ?5 - 1)
-AND NOT EXISTS (SELECT * FROM stale WHERE stale.series = coarse.series AND stale.start_ms = coarse.start_ms)
-GROUP BY start
-"""
-_STALE = "SELECT start_ms FROM stale WHERE series = ? AND start_ms BETWEEN ? AND ?"
-_MARK = """
-INSERT OR IGNORE INTO stale SELECT DISTINCT series, at_ms / ?1 * ?1
-FROM series CROSS JOIN readings ON series = id WHERE at_ms BETWEEN ?2 AND ?3
-"""
-_COUNT = """
-INSERT INTO coarse SELECT series, ?1, count(*), sum(value), min(value), max(value) FROM readings
-WHERE series = ?2 AND at_ms BETWEEN ?1 AND ?3 AND typeof(value) = 'real' GROUP BY series
-"""
-CAUGHT_UP_MS = 86_400_000
-COUNTED_AT_ONCE = 1000
-
 _SeriesKey = tuple[str, str, str, str, str, str]
 
 
@@ -82,18 +58,18 @@ class SqliteStore:
     writers = 1
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, _SCHEMA)
+        self._file = SqliteFile(path, _SCHEMA + COARSE_SCHEMA)
         self._ids: dict[_SeriesKey, int] = {}
 
     def write(self, batches: Sequence[Batch]) -> None:
         ids, self._ids = self._ids, {}  # until it has succeeded: a transaction that failed took its new series with it
         with self._file.writing() as database:
-            before_ms = database.execute("SELECT before_ms FROM condensed").fetchone()[0]
+            before_ms = condensed_before_ms(database)
             for batch in batches:
                 rows = [_row(_series_id(database, ids, batch, point), point.reading) for point in batch.points]
                 database.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", rows)
-                if late := {(row[0], row[1] // COARSE_MS * COARSE_MS) for row in rows if row[1] < before_ms}:
-                    database.executemany("INSERT OR IGNORE INTO stale VALUES (?, ?)", late)
+                if late := {(row[0], row[1]) for row in rows if row[1] < before_ms}:
+                    mark_late(database, late)
                 database.executemany(
                     "INSERT OR REPLACE INTO packs VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (_pack_row(batch, pack) for pack in batch.packs),
@@ -140,22 +116,8 @@ class SqliteStore:
                 return [Sample(at_ms, _value(raw[at_ms])) for at_ms in sorted(raw)[-most:]]
             if (grid := coarse_grid(from_ms, to_ms, most)) is None:
                 step_ms = stretch_ms(from_ms, to_ms, most)
-                return averaged(_stretches(database, ids, from_ms, step_ms, from_ms, to_ms), from_ms, step_ms)
-            first_ms, step_ms = grid
-            before_ms = database.execute("SELECT before_ms FROM condensed").fetchone()[0]
-            found = [
-                Stretch(*row)
-                for one in ids
-                for row in database.execute(_COARSE, (first_ms, step_ms, one, to_ms, before_ms))
-            ]
-            found += [
-                stretch
-                for one in ids
-                for (start_ms,) in database.execute(_STALE, (one, first_ms, to_ms)).fetchall()
-                for stretch in _stretches(database, [one], first_ms, step_ms, start_ms, start_ms + COARSE_MS - 1)
-            ]
-            found += _stretches(database, ids, first_ms, step_ms, max(first_ms, before_ms), to_ms)
-        return averaged(found, first_ms, step_ms)
+                return averaged(stretches(database, ids, (from_ms, step_ms), from_ms, to_ms), from_ms, step_ms)
+            return averaged(thinned(database, ids, grid, to_ms), *grid)
 
     def latest(self, site: SiteId, device: DeviceId) -> list[Reading]:
         with self._file.reading() as database:
@@ -173,22 +135,12 @@ class SqliteStore:
         for one in series:  # a transaction each: whoever wants to write waits for one series, not for a year
             with self._file.writing() as database:
                 database.execute("DELETE FROM readings WHERE series = ? AND at_ms < ?", (one, at_ms))
-                for table in ("coarse", "stale"):
-                    whole = f"DELETE FROM {table} WHERE series = ? AND start_ms <= ?"  # noqa: S608 (one of two names)
-                    database.execute(whole, (one, at_ms - COARSE_MS))
+                forget(database, one, at_ms)
         with self._file.writing() as database:
             database.execute("DELETE FROM packs WHERE last_at_ms < ?", (at_ms,))
 
     def condense(self, before_ms: int) -> None:
-        before_ms = before_ms // COARSE_MS * COARSE_MS
-        with self._file.writing() as database:
-            done_ms = database.execute("SELECT before_ms FROM condensed").fetchone()[0]
-        if before_ms - done_ms > CAUGHT_UP_MS:  # the first time, or after a long rest: in one go
-            self._mark(before_ms - CAUGHT_UP_MS)
-        for step_ms in range(max(done_ms, before_ms - CAUGHT_UP_MS) + COARSE_MS, before_ms + 1, COARSE_MS):
-            self._mark(step_ms)
-        while self._count_some():
-            pass
+        condense(self._file, before_ms)
 
     def setup(self, retention_ms: int | None) -> list[str]:
         there = self._file.path.exists()
@@ -201,35 +153,8 @@ class SqliteStore:
             f"coarse ranges of {COARSE_MS // 60_000} min: in a table of their own; the collector fills them once an hour",
         ]
 
-    def _mark(self, before_ms: int) -> None:
-        """What lies between the last mark and this one is to be counted. A transaction: what is written later is late."""
-        with self._file.writing() as database:
-            done_ms = database.execute("SELECT before_ms FROM condensed").fetchone()[0]
-            if before_ms > done_ms:
-                database.execute(_MARK, (COARSE_MS, done_ms, before_ms - 1))
-                database.execute("UPDATE condensed SET before_ms = ?", (before_ms,))
-
-    def _count_some(self) -> bool:
-        """Some of the stale ranges; whether any was left. In small transactions, so that writers get their turn."""
-        with self._file.writing() as database:
-            some = database.execute("SELECT series, start_ms FROM stale LIMIT ?", (COUNTED_AT_ONCE,)).fetchall()
-            for series, start_ms in some:
-                database.execute("DELETE FROM coarse WHERE series = ? AND start_ms = ?", (series, start_ms))
-                database.execute(_COUNT, (start_ms, series, start_ms + COARSE_MS - 1))
-            database.executemany("DELETE FROM stale WHERE series = ? AND start_ms = ?", some)
-        return len(some) == COUNTED_AT_ONCE
-
     def close(self) -> None:
         self._file.close()
-
-
-def _stretches(
-    database: sqlite3.Connection, ids: Sequence[int], first_ms: int, step_ms: int, from_ms: int, to_ms: int
-) -> Iterable[Stretch]:
-    """Counted from the readings themselves."""
-    for one in ids:
-        for row in database.execute(_RAW, (first_ms, step_ms, one, from_ms, to_ms)):
-            yield Stretch(*row)
 
 
 def _series_id(database: sqlite3.Connection, ids: dict[_SeriesKey, int], batch: Batch, point: Point) -> int:

@@ -4,8 +4,8 @@ import pytest
 
 from collector.stores.base import Batch, StoreAway
 from collector.stores.choose import open_store, without_password
-from collector.stores.influx import InfluxStore
-from collector.stores.influx2 import Influx2Store
+from collector.stores.influx.v1 import InfluxStore
+from collector.stores.influx.v2 import Influx2Store
 from collector.stores.sqlite import SqliteStore
 from collector.stores.victoria.store import VictoriaStore
 from messages.ids import DeviceId, SiteId

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.stores.influx import InfluxStore
+from collector.stores.influx.v1 import InfluxStore
 from tests import faulty_database, services
 from tests.collector.block import EDGE, GAS, SITE, announcement, reading
 from tests.collector.running import CollectorProcess, Edge, an_edge, configured, until

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from collector.stores.base import Batch, StoreAway
-from collector.stores.influx import InfluxStore
+from collector.stores.base import Batch, Point, StoreAway
+from collector.stores.influx.v1 import InfluxStore
 from tests import services
 from tests.collector.block import EDGE, GAS, SITE, STREAM, announcement, packed, reading
 from tests.collector.running import CollectorProcess, an_edge, configured, until
@@ -135,3 +135,15 @@ def test_wrong_credentials_are_away_and_not_a_refusal_of_the_readings(tmp_path: 
         right = InfluxStore(server.url, "gridcall", username="root", password="right")
         right.write([])
         assert right.latest(SITE, GAS) == []
+        for grant in ("CREATE USER writer WITH PASSWORD 'w'", "GRANT ALL ON gridcall TO writer"):
+            right._ask(grant)
+        writer = InfluxStore(server.url, "gridcall", username="writer", password="w")
+        writer.write([])  # may make nothing, and need not
+        point = Point(reading=reading(at_ms=NOW_MS), kind="gas_alarm", model="m", building="3")
+        writer.write([Batch(site=SITE, edge=EDGE, points=[point], packs=[])])
+        assert [one.at_ms for one in writer.latest(SITE, GAS)] == [NOW_MS]
+        with pytest.raises(StoreAway):
+            writer.condense(NOW_MS)  # until an administrator has set it up
+        right.setup(None)
+        writer.condense(NOW_MS + 3_600_000)
+        assert writer._coarse.before_ms() > NOW_MS

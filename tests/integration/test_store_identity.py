@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from collector.intake.judge import Accepted, judge
 from collector.stores.base import Batch, PackRow, Store
 from collector.stores.choose import open_store
-from collector.stores.influx import InfluxStore, rows_of
+from collector.stores.influx.ql import rows_of
+from collector.stores.influx.v1 import InfluxStore
 from collector.stores.victoria.store import VictoriaStore
 from messages import pack as packs
 from messages.announcement import Announcement, Place

@@ -13,8 +13,7 @@ https://docs.influxdata.com/influxdb/v2/api/v2/
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from typing import Any
 
 import urllib3
@@ -22,8 +21,6 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.flux_csv_parser import FluxCsvParserException, FluxQueryException
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
-from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
-from influxdb_client.domain.task_create_request import TaskCreateRequest
 from influxdb_client.service.write_service import WriteService
 
 from collector.stores.base import COARSE_MS, WRITERS, Batch, PackRow, Sample, StoreAway, StoreError, StoreRefused
@@ -40,21 +37,16 @@ from collector.stores.history import (
     within,
 )
 from collector.stores.http import GZIP_LEVEL, away
-from collector.stores.line_protocol import PACKS, channel_of, field_of, quality_field_of, read_value, requests
+from collector.stores.influx.flux import COARSE, FIGURES, Row, at_ms, held_in, instant, quoted, readings, series, value
+from collector.stores.influx.v2_setup import bucket_there, task_there
+from collector.stores.line_protocol import PACKS, field_of, requests
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
-from messages.reading import Quality, Reading
+from messages.reading import Reading
 
 CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS = 5_000, 30_000
 CONTENT_REFUSED = (400, 413, 422)
 NOT_FOUND = 404
-COARSE, COARSE_BACK = "_coarse", "26h"
-FIGURES = ("count", "sum", "min", "max")
-SHORTEST_RETENTION_S = 3600
-"""InfluxDB takes no shorter one."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_Row = dict[str, Any]
 
 
 class NoSuchBucket(StoreAway):
@@ -97,7 +89,7 @@ class Influx2Store:
             return []
         numbers = " or ".join(f"(r.number >= {int(first)} and r.number <= {int(last)})" for first, last in wanted)
         rows = self._ask(
-            self._source(EARLIEST_MS, LATEST_MS, _measurement=PACKS, site=site, edge=edge, stream=stream)
+            held_in(self._bucket, EARLIEST_MS, LATEST_MS, _measurement=PACKS, site=site, edge=edge, stream=stream)
             + ' |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
             + f" |> filter(fn: (r) => {numbers})"
         )
@@ -113,18 +105,18 @@ class Influx2Store:
         )
 
     def readings(self, site: SiteId, edge: EdgeId, from_ms: int, to_ms: int) -> list[Reading]:
-        source = self._source(*within(from_ms, to_ms), site=site, edge=edge)
-        return in_order(_readings(self._ask(f"{source} |> filter(fn: (r) => exists r.device)")))
+        source = held_in(self._bucket, *within(from_ms, to_ms), site=site, edge=edge)
+        return in_order(readings(self._ask(f"{source} |> filter(fn: (r) => exists r.device)")))
 
     def series(
         self, site: SiteId, device: DeviceId, channel: str, from_ms: int, to_ms: int, *, most: int
     ) -> list[Sample]:
         from_ms, to_ms = within(from_ms, to_ms)
         field = field_of(channel)
-        source = self._source(from_ms, to_ms, site=site, device=device, _field=field)
+        source = held_in(self._bucket, from_ms, to_ms, site=site, device=device, _field=field)
         source += ' |> group(columns: ["_measurement"])'
         rows = self._ask(f'{source} |> sort(columns: ["_time"], desc: true) |> limit(n: {most + 1})')
-        raw = {_at_ms(row): _value(row) for row in rows}
+        raw = {at_ms(row): value(row) for row in rows}
         if len(raw) <= most or not isinstance(raw[max(raw)], float):
             return [Sample(at_ms, raw[at_ms]) for at_ms in sorted(raw)][-most:]
         if grid := coarse_grid(from_ms, to_ms, most):
@@ -132,28 +124,28 @@ class Influx2Store:
             if coarse:
                 rest_ms = max(one.start_ms for one in coarse) + COARSE_MS
                 rest = (
-                    self._ask(self._source(rest_ms, to_ms, site=site, device=device, _field=field))
+                    self._ask(held_in(self._bucket, rest_ms, to_ms, site=site, device=device, _field=field))
                     if rest_ms <= to_ms
                     else []
                 )
-                numbers = ((_at_ms(row), float(row["_value"])) for row in rest)
+                numbers = ((at_ms(row), float(row["_value"])) for row in rest)
                 return averaged([*coarse, *(Stretch(at_ms, 1, one, one, one) for at_ms, one in numbers)], *grid)
         step_ms = stretch_ms(from_ms, to_ms, most)
         window = f'every: {step_ms}ms, offset: {from_ms % step_ms}ms, createEmpty: false, timeSrc: "_start"'
         mean, low, high = (
-            {_at_ms(row): float(row["_value"]) for row in self._ask(f"{source} |> aggregateWindow(fn: {fn}, {window})")}
+            {at_ms(row): float(row["_value"]) for row in self._ask(f"{source} |> aggregateWindow(fn: {fn}, {window})")}
             for fn in ("mean", "min", "max")
         )
         return [Sample(at_ms, mean[at_ms], low[at_ms], high[at_ms]) for at_ms in sorted(mean)]
 
     def latest(self, site: SiteId, device: DeviceId) -> list[Reading]:
-        source = self._source(EARLIEST_MS, LATEST_MS, site=site, device=device)
-        return newest(_readings(self._ask(f"{source} |> last()")))
+        source = held_in(self._bucket, EARLIEST_MS, LATEST_MS, site=site, device=device)
+        return newest(readings(self._ask(f"{source} |> last()")))
 
     def delete_before(self, at_ms: int) -> None:
         try:
             self._client.delete_api().delete(
-                _instant(EARLIEST_MS), _instant(within(0, at_ms)[1] - 1), "", bucket=self._bucket
+                instant(EARLIEST_MS), instant(within(0, at_ms)[1] - 1), "", bucket=self._bucket
             )
         except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
             raise self._in_our_words(error) from error
@@ -163,55 +155,23 @@ class Influx2Store:
 
     def setup(self, retention_ms: int | None) -> list[str]:
         try:
-            said = [self._bucket_there(name, retention_ms) for name in (self._bucket, self._bucket + COARSE)]
-            return [*said, self._task_there()]
+            names = (self._bucket, self._bucket + COARSE)
+            said = [bucket_there(self._client, self._org, name, retention_ms) for name in names]
+            return [*(f"{self._url}: {line}" for line in said), task_there(self._client, self._org, self._bucket)]
         except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
             raise self._in_our_words(error) from error
 
-    def _bucket_there(self, name: str, retention_ms: int | None) -> str:
-        """https://docs.influxdata.com/influxdb/v2/api/v2/#operation/PostBuckets; a rule of 0 s keeps for ever."""
-        every_s = 0 if retention_ms is None else max(retention_ms // 1000, SHORTEST_RETENTION_S)
-        kept = "for ever" if retention_ms is None else f"{every_s / 86_400:g} days"
-        rule = BucketRetentionRules(type="expire", every_seconds=every_s)  # type: ignore[no-untyped-call]
-        buckets = self._client.buckets_api()
-        bucket = buckets.find_bucket_by_name(name)  # type: ignore[no-untyped-call]
-        if bucket is None:
-            buckets.create_bucket(bucket_name=name, retention_rules=[rule], org=self._org)
-            return f"{self._url}: bucket {name} made, retention: {kept}"
-        before = [one.every_seconds for one in bucket.retention_rules] or [0]
-        if before == [every_s]:
-            return f"{self._url}: bucket {name} is there, retention: {kept}, as it was"
-        bucket.retention_rules = [rule]
-        buckets.update_bucket(bucket)
-        return f"{self._url}: bucket {name} is there, retention: {kept}, changed"
-
-    def _task_there(self) -> str:
-        """https://docs.influxdata.com/influxdb/v2/api/v2/#operation/PostTasks."""
-        name = f"gridcall coarse ranges of {self._bucket}"
-        tasks = self._client.tasks_api()
-        flux = coarse_task(name, self._bucket)
-        found = tasks.find_tasks(name=name)  # type: ignore[no-untyped-call]
-        if found:
-            if found[0].flux == flux:
-                return f"task {name!r}: as it was"
-            found[0].flux = flux
-            tasks.update_task(found[0])
-            return f"task {name!r}: changed"
-        wish = TaskCreateRequest(org=self._org, flux=flux, status="active")  # type: ignore[no-untyped-call]
-        tasks.create_task(task_create_request=wish)
-        return f"task {name!r}: made"
-
     def _coarse(self, site: SiteId, device: DeviceId, field: str, from_ms: int, to_ms: int) -> list[Stretch]:
         """None if nobody has set the bucket up."""
-        fields = " or ".join(f"r._field == {_quoted(f'{fn}_{field}')}" for fn in FIGURES)
-        flux = self._source(from_ms, to_ms, bucket=self._bucket + COARSE, site=site, device=device)
+        fields = " or ".join(f"r._field == {quoted(f'{fn}_{field}')}" for fn in FIGURES)
+        flux = held_in(self._bucket + COARSE, from_ms, to_ms, site=site, device=device)
         try:
             rows = self._ask(f"{flux} |> filter(fn: (r) => {fields})")
         except NoSuchBucket:
             return []
         found: dict[tuple[Any, ...], dict[str, float]] = {}
         for row in rows:
-            key = (*_series(row), _at_ms(row))
+            key = (*series(row), at_ms(row))
             found.setdefault(key, {})[row["_field"].removesuffix(f"_{field}")] = float(row["_value"])
         return [
             Stretch(key[-1], int(of["count"]), of["sum"], of["min"], of["max"])
@@ -222,16 +182,7 @@ class Influx2Store:
     def close(self) -> None:
         self._client.close()  # type: ignore[no-untyped-call]
 
-    def _source(self, from_ms: int, to_ms: int, bucket: str = "", **equal: str) -> str:
-        """Flux for the rows of a span, both ends included, whose columns are what `equal` says."""
-        where = " and ".join(f"r.{column} == {_quoted(value)}" for column, value in equal.items())
-        return (
-            f"from(bucket: {_quoted(bucket or self._bucket)})"
-            f" |> range(start: {_instant(from_ms)}, stop: {_instant(to_ms + 1)})"
-            f" |> filter(fn: (r) => {where})"
-        )
-
-    def _ask(self, flux: str) -> list[_Row]:
+    def _ask(self, flux: str) -> list[Row]:
         try:
             return [record.values for table in self._client.query_api().query(flux) for record in table.records]
         except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
@@ -251,70 +202,6 @@ class Influx2Store:
         if status == NOT_FOUND:
             return NoSuchBucket(text)
         return away(status, text, error.response.getheaders())
-
-
-def coarse_task(name: str, bucket: str) -> str:
-    """The task's Flux: of every number count, sum, lowest and highest over each COARSE_MS."""
-    every = f"{COARSE_MS // 60_000}m"
-    lines = [
-        'import "date"',
-        'import "types"',
-        f"option task = {{name: {_quoted(name)}, every: 1h, offset: 5m}}",
-        "numbers = () =>",
-        f"    from(bucket: {_quoted(bucket)})",
-        f"        |> range(start: date.truncate(t: -{COARSE_BACK}, unit: 1h), stop: date.truncate(t: now(), unit: 1h))",
-        '        |> filter(fn: (r) => exists r.device and types.isType(v: r._value, type: "float"))',
-    ]
-    for fn in FIGURES:
-        lines += [
-            "numbers()",
-            f'    |> aggregateWindow(every: {every}, fn: {fn}, createEmpty: false, timeSrc: "_start")',
-            f'    |> map(fn: (r) => ({{r with _field: "{fn}_" + r._field, _value: float(v: r._value)}}))',
-            f"    |> to(bucket: {_quoted(bucket + COARSE)})",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _readings(rows: Sequence[_Row]) -> Iterator[Reading]:
-    """The readings among `rows`; a quality is a row of its own, beside the value's, at the same time."""
-    qualities = {(_series(row), row["_field"], row["_time"]): row["_value"] for row in rows}
-    for row in rows:
-        channel = channel_of(row["_field"])
-        if channel is None:
-            continue
-        yield Reading(
-            device=DeviceId(row["device"]),
-            channel=channel,
-            at_ms=_at_ms(row),
-            value=_value(row),
-            unit=row.get("unit") or None,
-            quality=Quality(qualities.get((_series(row), quality_field_of(channel), row["_time"]), Quality.GOOD)),
-        )
-
-
-def _series(row: _Row) -> tuple[Any, ...]:
-    return tuple(row.get(column) for column in ("_measurement", "device", "building", "model", "unit", "edge"))
-
-
-def _value(row: _Row) -> float | bool | str:
-    """Annotated CSV writes an empty text as it writes nothing at all."""
-    stored = row["_value"]
-    return "" if stored is None else read_value(stored)
-
-
-def _at_ms(row: _Row) -> int:
-    since: timedelta = row["_time"] - _EPOCH
-    return since // timedelta(milliseconds=1)
-
-
-def _instant(at_ms: int) -> str:
-    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _quoted(text: str) -> str:
-    """A string of Flux, in which "${" would begin an expression."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${").replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def _words(answer: bytes | str | None) -> str:

@@ -19,7 +19,8 @@ from urllib.parse import urlencode
 
 from collector.stores.base import Batch, StoreAway
 from collector.stores.http import Answer, Http
-from collector.stores.influx import OURS, WORDS, InfluxStore, rows_of
+from collector.stores.influx.ql import WORDS, quoted, rows_of
+from collector.stores.influx.v1 import OURS, InfluxStore
 from collector.stores.line_protocol import requests
 
 CONFLICT = 409
@@ -30,6 +31,7 @@ class Influx3Store(InfluxStore):
     """See `collector.stores.base.Store`. `url` is "http://host:8181"."""
 
     _absent = "-"
+    _thinned = False
 
     def __init__(self, url: str, database: str, *, token: str | None = None, packed: bool = False) -> None:
         super().__init__(url, database)
@@ -74,9 +76,6 @@ class Influx3Store(InfluxStore):
     def _configure(self, database: dict[str, Any]) -> Answer:
         return self._http.json("/api/v3/configure/database", database)
 
-    def _condensed(self) -> int:
-        return 0
-
     def _kinds(self, where: str = "", **bound: str) -> list[str]:
         """All of them: a condition on SHOW MEASUREMENTS is not documented."""
         return [row["name"] for _, row in rows_of(self._ask("SHOW MEASUREMENTS")) if not row["name"].startswith(OURS)]
@@ -86,14 +85,8 @@ class Influx3Store(InfluxStore):
         return self._http.write(f"/api/v2/write?{where}", body)
 
     def _query(self, question: str, epoch: str, bound: dict[str, str]) -> Answer:
-        written = re.sub(r"\$(\w+)", lambda name: _quoted(bound[name[1]]), question)
+        written = re.sub(r"\$(\w+)", lambda name: quoted(bound[name[1]]), question)
         answer = self._http.json("/query", {"db": self._database, "q": written, "epoch": epoch})
         if answer.status < 300 and '"results"' not in answer.text[:WORDS]:
             raise StoreAway(f"{self._url}: an answer that is not InfluxDB's: {answer.text[:WORDS]!r}")
         return answer
-
-
-def _quoted(text: str) -> str:
-    """A string of InfluxQL."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-    return f"'{escaped}'"
