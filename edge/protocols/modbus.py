@@ -26,6 +26,9 @@ EXCEPTION = 0x80
 EXCEPTION_BYTES = 2
 """Of an exception's PDU: function and code."""
 
+SAID_FOR_OTHERS = (0x0A, 0x0B)
+"""Exceptions of gateways: no path to the device, no answer from it (section 7)."""
+
 _READS: dict[Table, type[ModbusPDU]] = {
     "coil": ReadCoilsRequest,
     "discrete": ReadDiscreteInputsRequest,
@@ -65,6 +68,11 @@ class Refused:
     """The device understood and said no: an exception reply (section 7)."""
 
     code: int
+
+    @property
+    def is_silence(self) -> bool:
+        """A gateway says it for a device that doesn't answer, after a time-out of its own."""
+        return self.code in SAID_FOR_OTHERS
 
     def __str__(self) -> str:
         name = next((known.name for known in ExcCodes if known == self.code), "unknown exception")

@@ -141,7 +141,7 @@ class ModbusLine:
         asked_s = loop.time()
         verdict = await opened.ask(poll.request, self._timeout_s(schedule, poll))
         now_s = loop.time()
-        if verdict is None:
+        if _is_silence(verdict):
             schedule.silent(poll, now_s, now_s - asked_s)
         else:
             schedule.answered(poll, now_s)
@@ -152,9 +152,12 @@ class ModbusLine:
             await self._deliver(list(found))
 
     def _timeout_s(self, schedule: Schedule, poll: Poll) -> float:
-        """A unit that is silent is tried for no longer than it ever took to answer, most of the time."""
+        """A unit that is silent is tried for no longer than it ever took to answer, most of the time.
+
+        Not behind a host: a gateway goes on waiting for the silent one, and whoever is asked meanwhile waits behind it.
+        """
         unit, full_s = poll.request.unit, self._settings.timeout_s
-        if not schedule.is_probe(unit):
+        if self._settings.host is not None or not schedule.is_probe(unit):
             self._asked.pop(unit, None)
             return full_s
         self._asked[unit] = self._asked.get(unit, 0) + 1
@@ -217,9 +220,13 @@ class ModbusLine:
             self._refusals.pop(device, None)
             return
         why = "no answer" if verdict is None else str(verdict)
-        if vitals.failed(why, counts=isinstance(verdict, Garbled) or verdict is None):
+        if vitals.failed(why, counts=isinstance(verdict, Garbled) or _is_silence(verdict)):
             log.warning("device is away", device=device, why=why, faults=dict(vitals.faults))
-        if isinstance(verdict, Refused):
+        if isinstance(verdict, Refused) and not verdict.is_silence:
             if why != self._refusals.get(device):
                 log.warning("device refuses a request", device=device, why=why)
             self._refusals[device] = why
+
+
+def _is_silence(verdict: Verdict | None) -> bool:
+    return verdict is None or (isinstance(verdict, Refused) and verdict.is_silence)

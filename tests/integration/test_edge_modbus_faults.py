@@ -4,6 +4,7 @@ And what a line can do beside reading: writes, TCP, gateways, adapters that echo
 import asyncio
 import contextlib
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from tests.integration.test_edge_line import NOW_MS, Terminal, slave, terminal
 __all__ = ["terminal"]
 
 LIMIT_S = 20.0
+GATEWAYS_TIMEOUT_S = 0.25
 GOOD = 253
 
 
@@ -207,6 +209,9 @@ class Gateway:
         self.spoil: Callable[[bytes], bytes] = lambda frame: frame
         self.rtu = False
         self.connections = 0
+        self.dead: int | None = None
+        self.asked: Counter[int] = Counter()
+        """Units."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -218,6 +223,10 @@ class Gateway:
                     head = await reader.readexactly(6)
                     question = await reader.readexactly(int.from_bytes(head[4:], "big"))
                     pdu = answer(question + b"\0\0")[:-2]
+                    self.asked[question[0]] += 1
+                    if question[0] == self.dead:
+                        await asyncio.sleep(GATEWAYS_TIMEOUT_S)  # and everybody behind it waits
+                        pdu = bytes((question[0], question[1] | 0x80, 0x0B))
                     said = head[:4] + len(pdu).to_bytes(2, "big") + pdu
                 writer.write(self.spoil(said))
         writer.close()
@@ -253,6 +262,20 @@ async def test_an_answer_with_another_number_is_passed_over_and_a_stream_out_of_
                 await asyncio.sleep(0.01)
             served.spoil = lambda frame: frame
             assert await heard.value() == 25.3
+
+
+async def test_a_device_of_which_a_gateway_says_that_it_does_not_answer_is_away_and_stalls_nobody() -> None:
+    async with gateway() as (served, port):
+        served.dead = 12
+        devices = relay(), relay("gas-2", 12)
+        async with reading(*devices, host="127.0.0.1", tcp_port=port, timeout="1s") as heard:
+            while not heard.line.vitals.devices[DeviceId("gas-2")].away:
+                await heard.value()
+            served.asked.clear()
+            for _ in range(60):
+                assert await heard.value() == 25.3
+    assert served.asked[12] <= 2
+    assert heard.line.vitals.devices[DeviceId("gas-1")].faults == {}
 
 
 def answer_of(frame: bytes, value: int) -> bytes:
