@@ -53,6 +53,11 @@ def alarm(site: SiteId, alarm_id: str) -> str:
     return f"{ROOT}/{site}/alarms/{alarm_id}"
 
 
+def notice(site: SiteId, receiver: str) -> str:
+    """To one receiver, for systems that have no other way to be told."""
+    return f"{ROOT}/{site}/notices/{receiver}"
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a message came from, as its topic says."""

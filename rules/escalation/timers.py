@@ -15,6 +15,7 @@ from rules.cases.practice import Practice
 from rules.cases.steps import RULES
 from rules.escalation.call import Call, fire
 from rules.escalation.program import Leg, due, running, step
+from rules.notices.notice import WAITING
 from rules.records import Case
 from rules.store import rows
 from rules.store import tables as db
@@ -43,8 +44,8 @@ def wind(connection: Connection, case: Case, practice: Practice, now_ms: int) ->
 
 
 def withdraw(connection: Connection, case_id: str, leg: str) -> None:
-    """Calls that nobody has begun to send have become pointless."""
-    its = (db.notices.c.case == case_id, db.notices.c.leg == leg, db.notices.c.state == QUEUED)
+    """Calls that are not under way have become pointless."""
+    its = (db.notices.c.case == case_id, db.notices.c.leg == leg, db.notices.c.state.in_(WAITING))
     connection.execute(update(db.notices).where(*its).values(state=SUPERSEDED))
 
 
@@ -106,6 +107,7 @@ def queue(connection: Connection, call: Call, now_ms: int) -> None:
             queued_at_ms=now_ms,
             state=QUEUED,
             channel=call.channel,
+            address=0,
             attempts=0,
             due_at_ms=now_ms,
             detail={"turn": call.turn, **asdict(call.person)},

@@ -255,11 +255,58 @@ notices = Table(  # the outbox of calls: one person, one reason
     Column("reason", String(40), nullable=False),
     Column("queued_at_ms", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),  # section 2c of the field notes
-    Column("channel", String(40), nullable=False),  # on which it is tried; empty: wherever the person can be reached
+    Column("channel", String(63), nullable=False),  # on which it is tried; empty: wherever the person can be reached
+    Column("address", Integer, nullable=False),  # which of the person's addresses is tried
     Column("attempts", Integer, nullable=False),
     Column("due_at_ms", BigInteger, nullable=False),  # try it from then on; while SENDING, until when it may take
     Column("detail", JSON, nullable=False),  # the person's name, language and addresses when it was queued
     Index("notices_by_state", "state", "due_at_ms"),
+)
+
+sendings = Table(  # each try to hand a notice to a channel
+    "sendings",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("notice", String(200), nullable=False, index=True),
+    Column("case", String(40), nullable=False),
+    Column("channel", String(63), nullable=False),
+    Column("receiver", String(200), nullable=False),
+    Column("person", String(80), nullable=False),
+    Column("level", String(10), nullable=False),
+    Column("more", Integer, nullable=False),  # how many other notices were told in it
+    Column("begun_at_ms", BigInteger, nullable=False, index=True),
+    Column("ended_at_ms", BigInteger),
+    Column("outcome", String(10), nullable=False),  # sending, taken, failed, throttled, lost
+    Column("answer", String(200), nullable=False),
+)
+
+links = Table(  # that open one case for one person without a login
+    "links",
+    metadata,
+    Column("token", String(64), primary_key=True),  # its hash
+    Column("case", String(40), nullable=False, index=True),
+    Column("person", String(80), nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("opened_at_ms", BigInteger),
+    Column("revoked_at_ms", BigInteger),
+)
+
+roster = Table(  # changes to who is on duty: a person is away, or at a post beyond its shifts
+    "roster",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("site", String(63), nullable=False),
+    Column("person", String(63), nullable=False),
+    Column("instead", String(63)),  # who stands in
+    Column("post", String(63)),  # where extra duty is; an absence has none
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False, index=True),
+    Column("reason", String(200), nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Column("withdrawn_at_ms", BigInteger),
+    Column("withdrawn_by", String(80)),
 )
 
 log = Table(  # append-only

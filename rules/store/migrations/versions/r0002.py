@@ -169,12 +169,57 @@ def _calls() -> None:
         sa.Column("reason", sa.String(40), nullable=False),
         sa.Column("queued_at_ms", sa.BigInteger, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("channel", sa.String(40), nullable=False),
+        sa.Column("channel", sa.String(63), nullable=False),
+        sa.Column("address", sa.Integer, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at_ms", sa.BigInteger, nullable=False),
         sa.Column("detail", sa.JSON, nullable=False),
     )
     op.create_index("ix_notices_case", "notices", ["case"])
+    op.create_table(
+        "sendings",
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("notice", sa.String(200), nullable=False),
+        sa.Column("case", sa.String(40), nullable=False),
+        sa.Column("channel", sa.String(63), nullable=False),
+        sa.Column("receiver", sa.String(200), nullable=False),
+        sa.Column("person", sa.String(80), nullable=False),
+        sa.Column("level", sa.String(10), nullable=False),
+        sa.Column("more", sa.Integer, nullable=False),
+        sa.Column("begun_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("ended_at_ms", sa.BigInteger),
+        sa.Column("outcome", sa.String(10), nullable=False),
+        sa.Column("answer", sa.String(200), nullable=False),
+    )
+    op.create_index("ix_sendings_notice", "sendings", ["notice"])
+    op.create_index("ix_sendings_begun_at_ms", "sendings", ["begun_at_ms"])
+    op.create_table(
+        "links",
+        sa.Column("token", sa.String(64), primary_key=True),
+        sa.Column("case", sa.String(40), nullable=False),
+        sa.Column("person", sa.String(80), nullable=False),
+        sa.Column("made_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("opened_at_ms", sa.BigInteger),
+        sa.Column("revoked_at_ms", sa.BigInteger),
+    )
+    op.create_index("ix_links_case", "links", ["case"])
+    op.create_table(
+        "roster",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("person", sa.String(63), nullable=False),
+        sa.Column("instead", sa.String(63)),
+        sa.Column("post", sa.String(63)),
+        sa.Column("from_ms", sa.BigInteger, nullable=False),
+        sa.Column("until_ms", sa.BigInteger, nullable=False),
+        sa.Column("reason", sa.String(200), nullable=False),
+        sa.Column("actor", sa.String(80), nullable=False),
+        sa.Column("made_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("withdrawn_at_ms", sa.BigInteger),
+        sa.Column("withdrawn_by", sa.String(80)),
+    )
+    op.create_index("ix_roster_until_ms", "roster", ["until_ms"])
     op.create_index("notices_by_state", "notices", ["state", "due_at_ms"])
     log, numbered = sa.table("log", *map(sa.column, ("seq", "case", "number"))), dict[str, int]()
     for seq, case in op.get_bind().execute(sa.select(log.c.seq, log.c.case).order_by(log.c.seq)).all():

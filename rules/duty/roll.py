@@ -1,0 +1,63 @@
+"""Who is called now: the sites' files, and the changes of the book, as escalation asks for them. Kept in memory, looked after by the shell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from messages.alarm import Level
+from messages.announcement import Place
+from messages.ids import SiteId
+from rules.duty.folder import SiteFolder
+from rules.duty.ladder import Address, Ladder, Person, desk_alone
+from rules.duty.roster import UNCHANGED, Changes
+from rules.duty.routing import Situation, steps
+from rules.duty.site import Person as Listed
+from rules.duty.site import Site
+
+PHONE = ("sms", "voice", "phone")
+"""Channels for which an address that is left out is the telephone number."""
+
+
+@dataclass(slots=True)
+class Roll:
+    """The people of all sites."""
+
+    folder: SiteFolder
+    changes: Mapping[SiteId, Changes] = field(default_factory=dict)
+
+    def ladder(self, site_id: SiteId, kind: str, level: Level, place: Place, owner: str, at_ms: int) -> Ladder:
+        """A `rules.duty.ladder.LadderOf`. Of a site without a file everything concerns the desk."""
+        if (site := self.folder.sites.get(site_id)) is None:
+            return desk_alone(site_id, kind, level, place, owner, at_ms)
+        situation = Situation(kind=kind, level=level, place=place, owner=owner or None)
+        rungs: list[tuple[Person, ...]] = [(), (), ()]
+        for step in steps(site, self.folder.routes, situation, at_ms, self.changes.get(site_id, UNCHANGED)):
+            rungs[step.number - 1] = tuple(_person(one.id, one.person, one.role or "") for one in step.people)
+        return Ladder((rungs[0], rungs[1], rungs[2]))
+
+    def find(self, site_id: str, name: str) -> tuple[Address, ...]:
+        """How to reach somebody who was called by name: by id, or by login."""
+        site = self.folder.sites.get(SiteId(site_id))
+        listed = _named(site, name) if site else None
+        return addresses(listed) if listed else ()
+
+
+def _named(site: Site, name: str) -> Listed | None:
+    if (found := site.people.get(name)) is not None:
+        return found
+    return next((one for one in site.people.values() if one.login == name), None)
+
+
+def _person(person_id: str, listed: Listed, role: str) -> Person:
+    return Person(person_id, listed.name, role, listed.language, addresses(listed))
+
+
+def addresses(listed: Listed) -> tuple[Address, ...]:
+    """In the order in which they are tried; what has neither an address nor a number is left out."""
+    found = []
+    for word in listed.reach:
+        channel, _, to = word.partition(":")
+        if not to and any(channel == name or channel.startswith(f"{name}-") for name in PHONE):
+            to = "".join(listed.phone.split()) if listed.phone else ""
+        if to:
+            found.append(Address(channel, to))
+    return tuple(found)

@@ -1,0 +1,54 @@
+"""Links that open one case for one person without a login: what a message carries. Rows inside the caller's transaction.
+
+A link is a random secret of which only the hash is kept. It expires, it can be revoked, and it opens nothing but its case.
+"""
+
+import hashlib
+import secrets
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from rules.store import tables as db
+
+LINK_MS = 24 * 3_600_000
+"""How long a link opens its case [E]: a shift and a handover."""
+KEPT_MS = 30 * 86_400_000
+
+
+def make(connection: Connection, case: str, person: str, now_ms: int) -> str:
+    """A new link's secret."""
+    token = secrets.token_urlsafe(18)
+    connection.execute(
+        insert(db.links).values(
+            token=_hashed(token), case=case, person=person, made_at_ms=now_ms, expires_at_ms=now_ms + LINK_MS
+        )
+    )
+    return token
+
+
+def opened(connection: Connection, token: str, now_ms: int) -> tuple[str, str] | None:
+    """The case and the person of a link that still holds; counts as read."""
+    its = db.links.c.token == _hashed(token)
+    link = connection.execute(select(db.links).where(its)).one_or_none()
+    if link is None or link.revoked_at_ms is not None or link.expires_at_ms <= now_ms:
+        return None
+    if link.opened_at_ms is None:
+        connection.execute(update(db.links).where(its).values(opened_at_ms=now_ms))
+    return link.case, link.person
+
+
+def revoke(connection: Connection, now_ms: int, *, case: str | None = None, person: str | None = None) -> int:
+    """End the links of a case, of a person, or of both. How many there were."""
+    its = [db.links.c.revoked_at_ms.is_(None), db.links.c.expires_at_ms > now_ms]
+    its += [db.links.c.case == case] if case is not None else []
+    its += [db.links.c.person == person] if person is not None else []
+    return connection.execute(update(db.links).where(*its).values(revoked_at_ms=now_ms)).rowcount
+
+
+def forget(connection: Connection, now_ms: int) -> None:
+    """Links that have been over for long."""
+    connection.execute(delete(db.links).where(db.links.c.expires_at_ms < now_ms - KEPT_MS))
+
+
+def _hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

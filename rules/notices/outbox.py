@@ -1,0 +1,280 @@
+"""The notices' rows: what is due, what is begun, and what became of it. Inside the caller's transaction; nothing is sent here.
+
+A call is written by escalation in the transaction of its case (rules.escalation.timers). Each send is a row of its own beside it, so that
+limits count what was sent, and a person can see what was tried.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import case as ranked
+
+from rules.cases.practice import Practice
+from rules.cases.steps import RULES
+from rules.duty.ladder import DESK, Address
+from rules.escalation import timers
+from rules.escalation.program import running
+from rules.language.calendar import Calendar
+from rules.notices import links
+from rules.notices import notice as machine
+from rules.notices.channels.base import Message, Outcome, Taken
+from rules.notices.config import Way
+from rules.notices.limits import longest_ms
+from rules.notices.notice import WAITING, Notice, NoticeEvent, NoticeState
+from rules.notices.plan import Due, Habits, Move, Send, Sent, plan
+from rules.notices.words import Told, message
+from rules.records import Case
+from rules.store import rows
+from rules.store import tables as db
+
+AT_ONCE = 500
+"""Notices that are looked at in one transaction; the gravest first."""
+KEPT_MS = 400 * 86_400_000
+"""How long it is kept who was told what when."""
+
+_GRAVEST_FIRST = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.notices.c.level, else_=3)
+
+Find = Callable[[str, str], tuple[Address, ...]]
+"""Addresses of a person of a site, by id or login, for calls that were made by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A message to be sent now, and where its end is to be written."""
+
+    sending: int
+    way: str
+    to: str
+    message: Message
+
+
+def take(
+    connection: Connection,
+    ways: Mapping[str, Way],
+    find: Find,
+    practice: Practice,
+    habits: Habits,
+    address_of_pages: str,
+    now_ms: int,
+    room: int = AT_ONCE,
+) -> list[Begun]:
+    """Decide about all that is due, write it down, and hand out what is to be sent: red, and of the rest as much as there is room for."""
+    _lost(connection, now_ms)
+    waiting = db.notices.c.state.in_(WAITING)
+    order = (_GRAVEST_FIRST, db.notices.c.queued_at_ms, db.notices.c.key)
+    query = select(db.notices).where(waiting, db.notices.c.due_at_ms <= now_ms).order_by(*order).limit(AT_ONCE)
+    found = {row.key: row for row in connection.execute(query)}
+    if not found:
+        return []
+    cases = {
+        case.id: case for case in rows.cases_where(connection, db.cases.c.id.in_({r.case for r in found.values()}))
+    }
+    due = [_due(row, cases[row.case], find) for row in found.values()]
+    begun: list[Begun] = []
+    for decision in plan(due, _sent(connection, ways, habits, now_ms), ways, practice.calendar, now_ms, habits):
+        if isinstance(decision, Move):
+            _move(connection, found[decision.due.notice.key], decision, practice, now_ms)
+        elif room > 0 or decision.due.level == "red":
+            room -= decision.due.level != "red"
+            begun.append(_begin(connection, decision, found, cases, practice.calendar, address_of_pages, now_ms))
+    return begun
+
+
+def end(connection: Connection, begun: Begun, outcome: Outcome, now_ms: int) -> None:
+    """What the provider said."""
+    sending = connection.execute(select(db.sendings).where(db.sendings.c.id == begun.sending)).one()
+    word = "taken" if isinstance(outcome, Taken) else "throttled" if outcome.throttled_s else "failed"
+    answer = outcome.id if isinstance(outcome, Taken) else outcome.why
+    values = {"ended_at_ms": now_ms, "outcome": word, "answer": answer[:200]}
+    connection.execute(update(db.sendings).where(db.sendings.c.id == begun.sending).values(values))
+    row = connection.execute(select(db.notices).where(db.notices.c.key == sending.notice)).one()
+    if row.state != NoticeState.SENDING:
+        return  # acted upon or lost meanwhile
+    _write(connection, row, *_after(_notice(row), outcome, now_ms), now_ms, answer)
+
+
+def acted(connection: Connection, case_id: str, person: str, now_ms: int) -> None:
+    """The person has done something about the case: all that he was to be told of it has its end."""
+    _told_by_himself(connection, case_id, person, NoticeEvent.ACTED, now_ms)
+
+
+def _told_by_himself(connection: Connection, case_id: str, person: str, event: NoticeEvent, now_ms: int) -> None:
+    its = (db.notices.c.case == case_id, db.notices.c.person == person)
+    for row in connection.execute(select(db.notices).where(*its)).all():
+        after = machine.apply(_notice(row), event, now_ms)
+        if after.state != row.state:
+            _store(connection, after)
+            if event is NoticeEvent.OPENED:
+                rows.append(connection, [rows.Line("notify.read", None, case_id, person)], now_ms)
+
+
+def read(connection: Connection, case_id: str, person: str, now_ms: int) -> None:
+    """The person has opened the case by its link."""
+    _told_by_himself(connection, case_id, person, NoticeEvent.OPENED, now_ms)
+
+
+def forget(connection: Connection, now_ms: int) -> None:
+    """Sends of long ago."""
+    connection.execute(delete(db.sendings).where(db.sendings.c.begun_at_ms < now_ms - KEPT_MS))
+
+
+def next_due_ms(connection: Connection) -> int | None:
+    """When a notice that waits, or the deadline of one that is being sent, is due next."""
+    states = (*WAITING, NoticeState.SENDING)
+    query = (
+        select(db.notices.c.due_at_ms).where(db.notices.c.state.in_(states)).order_by(db.notices.c.due_at_ms).limit(1)
+    )
+    return connection.scalar(query)
+
+
+def _due(row: Row[Any], case: Case, find: Find) -> Due:
+    listed = [Address(one["channel"], one["to"]) for one in row.detail.get("addresses", ())]
+    turn = row.detail.get("turn", 0) % len(listed) if listed else 0
+    addresses = (*listed[turn:], *listed[:turn]) or find(case.site, row.person)
+    return Due(
+        notice=_notice(row),
+        case=row.case,
+        site=case.site,
+        person=row.person,
+        level=row.level,
+        addresses=tuple(addresses),
+        queued_at_ms=row.queued_at_ms,
+        outdated=row.leg not in running(case),
+    )
+
+
+def _sent(connection: Connection, ways: Mapping[str, Way], habits: Habits, now_ms: int) -> list[Sent]:
+    limits = [one for way in ways.values() for one in (*way.limits, *way.receiver_limits)]
+    since_ms = now_ms - longest_ms([*limits, *habits.budget, *habits.quiet_budget])
+    query = select(db.sendings).where(db.sendings.c.begun_at_ms > since_ms, db.sendings.c.outcome != "throttled")
+    return [
+        Sent(row.channel, row.receiver, row.person, row.level, row.begun_at_ms)
+        for row in connection.execute(query.order_by(db.sendings.c.begun_at_ms))
+    ]
+
+
+def _move(connection: Connection, row: Row[Any], decision: Move, practice: Practice, now_ms: int) -> None:
+    notice = decision.due.notice
+    if decision.event is NoticeEvent.NO_CHANNEL and row.person == DESK.id:
+        taken = machine.apply(machine.apply(notice, NoticeEvent.BEGUN, now_ms), NoticeEvent.TAKEN, now_ms)
+        _write(connection, row, taken, "notify.handed_over", now_ms, "pages")
+        return
+    after = machine.apply(notice, decision.event, now_ms, again_at_ms=decision.again_at_ms)
+    event = {NoticeEvent.NO_CHANNEL: "notify.exhausted", NoticeEvent.HELD_BACK: "notify.throttled"}.get(decision.event)
+    again = decision.event is NoticeEvent.HELD_BACK and row.state == NoticeState.THROTTLED
+    _write(connection, row, after, None if again else event, now_ms, "")
+    if after.state is NoticeState.EXHAUSTED:
+        timers.hasten(connection, row.case, now_ms, practice)
+
+
+def _begin(
+    connection: Connection,
+    send: Send,
+    found: Mapping[str, Row[Any]],
+    cases: Mapping[str, Case],
+    calendar: Calendar,
+    address_of_pages: str,
+    now_ms: int,
+) -> Begun:
+    row, due = found[send.due.notice.key], send.due
+    address = due.addresses[send.address]
+    notice = machine.apply(due.notice, NoticeEvent.BEGUN, now_ms)
+    attempts = notice.attempts if send.address == due.notice.channel else 1
+    _store(connection, replace(notice, channel=send.address, attempts=attempts), address.channel)
+    for other in send.others:
+        joined = machine.apply(other.notice, NoticeEvent.JOINED, now_ms)
+        _write(connection, found[other.notice.key], joined, None, now_ms, row.key)
+    number = (connection.scalar(select(func.max(db.sendings.c.id))) or 0) + 1
+    connection.execute(
+        insert(db.sendings).values(
+            id=number,
+            notice=row.key,
+            case=row.case,
+            channel=address.channel,
+            receiver=address.to,
+            person=row.person,
+            level=row.level,
+            more=len(send.others),
+            begun_at_ms=now_ms,
+            ended_at_ms=None,
+            outcome="sending",
+            answer="",
+        )
+    )
+    token = links.make(connection, row.case, row.person, now_ms) if address_of_pages else ""
+    told = message(
+        _told(connection, row, cases),
+        [_told(connection, found[one.notice.key], cases) for one in send.others],
+        person=row.person,
+        language="en" if row.detail.get("language") == "en" else "zh",
+        link=f"{address_of_pages}/c/{token}" if token else "",
+        calendar=calendar,
+        now_ms=now_ms,
+    )
+    return Begun(number, address.channel, address.to, told)
+
+
+def _told(connection: Connection, row: Row[Any], cases: Mapping[str, Case]) -> Told:
+    case = cases[row.case]
+    happened = connection.scalar(select(func.min(db.alarms.c.raised_at_ms)).where(db.alarms.c.case == case.id))
+    return Told(
+        key=row.key,
+        case=case,
+        leg=row.leg,
+        reason=row.reason,
+        happened_at_ms=case.opened_at_ms if happened is None else happened,
+    )
+
+
+def _after(notice: Notice, outcome: Outcome, now_ms: int) -> tuple[Notice, str | None]:
+    """How the notice stands after an answer, and the log's word for it."""
+    if isinstance(outcome, Taken):
+        return machine.apply(notice, NoticeEvent.TAKEN, now_ms), "notify.handed_over"
+    if outcome.throttled_s is not None:
+        again_ms = now_ms + round(outcome.throttled_s * 1000)
+        return machine.apply(notice, NoticeEvent.HELD_BACK, now_ms, again_at_ms=again_ms), "notify.throttled"
+    event = NoticeEvent.REFUSED if outcome.for_good else NoticeEvent.FAILED
+    failed = machine.apply(notice, event, now_ms)
+    if failed.state is NoticeState.FAILED_PERM:
+        failed = machine.apply(failed, NoticeEvent.NEXT_CHANNEL, now_ms)
+    return failed, "notify.failed"
+
+
+def _lost(connection: Connection, now_ms: int) -> None:
+    """Sends of which nothing was heard: we were killed in the midst of them, or a channel hangs."""
+    its = (db.notices.c.state == NoticeState.SENDING, db.notices.c.due_at_ms <= now_ms)
+    for row in connection.execute(select(db.notices).where(*its)).all():
+        _store(connection, machine.apply(_notice(row), NoticeEvent.LOST, now_ms))
+        sendings = (db.sendings.c.notice == row.key, db.sendings.c.outcome == "sending")
+        connection.execute(update(db.sendings).where(*sendings).values(outcome="lost", ended_at_ms=now_ms))
+
+
+def _write(connection: Connection, row: Row[Any], after: Notice, event: str | None, now_ms: int, detail: str) -> None:
+    _store(connection, after)
+    if event:
+        words = " ".join(part for part in (row.person, row.channel, detail) if part)
+        rows.append(connection, [rows.Line(event, None, row.case, RULES, words[:300])], now_ms)
+
+
+def _store(connection: Connection, notice: Notice, channel: str | None = None) -> None:
+    values: dict[str, Any] = {
+        "state": notice.state,
+        "address": notice.channel,
+        "attempts": notice.attempts,
+        "due_at_ms": notice.due_at_ms,
+    }
+    if channel is not None:
+        values["channel"] = channel
+    connection.execute(update(db.notices).where(db.notices.c.key == notice.key).values(values))
+
+
+def _notice(row: Row[Any]) -> Notice:
+    return Notice(
+        key=row.key,
+        state=NoticeState(row.state),
+        channel=row.address,
+        attempts=row.attempts,
+        due_at_ms=row.due_at_ms,
+    )

@@ -1,0 +1,149 @@
+"""The sender: takes what is due from the outbox, asks the channels on threads of their own, and writes down what they said.
+
+What is begun is committed before it leaves; a provider that hangs holds one thread for some seconds, and a part of the threads is red's alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import orjson
+import structlog
+
+from messages import topics
+from messages.bus import Bus, Refused
+from messages.ids import SiteId, is_identifier
+from rules.cases.practice import Practice
+from rules.notices import links, outbox
+from rules.notices.channels.base import Failed, Message, Outcome, Taken
+from rules.notices.config import Way
+from rules.notices.outbox import Begun, Find
+from rules.notices.plan import Habits
+from rules.store.clerk import Clerk
+from rules.store.database import Database
+
+LOOK_S = 0.3
+"""How soon a call that another process has queued is seen."""
+THREADS, RED_THREADS = 12, 4
+FORGET_S = 3600.0
+
+log = structlog.get_logger("notices")
+
+
+class Sender:
+    """One for each database. `run` once."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        database: Database,
+        clerk: Clerk,
+        ways: Mapping[str, Way],
+        find: Find,
+        practice: Practice,
+        clock_ms: Callable[[], int],
+        *,
+        address_of_pages: str = "",
+        habits: Habits = Habits(),  # noqa: B008 frozen
+    ) -> None:
+        self._bus = bus
+        self._database = database
+        self._clerk = clerk
+        self._ways = ways
+        self._find = find
+        self._practice = practice
+        self._clock_ms = clock_ms
+        self._address_of_pages = address_of_pages
+        self._habits = habits
+        self._under_way = 0
+        """Sends that are not red; those wait for a thread no longer than the provider takes."""
+        self._down: set[str] = set()
+        """Channels that failed when they were last used."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        with (
+            ThreadPoolExecutor(THREADS - RED_THREADS, "notices") as common,
+            ThreadPoolExecutor(RED_THREADS, "red") as red,
+        ):
+            async with asyncio.TaskGroup() as tasks:
+                forget_s = 0.0
+                while True:
+                    for begun in await self._clerk.insist(self._take):
+                        pool = red if begun.message.level == "red" else common
+                        tasks.create_task(self._send(begun, pool), name="notice")
+                    if (forget_s := forget_s - LOOK_S) <= 0:
+                        forget_s = FORGET_S
+                        await self._clerk.insist(self._forget)
+                    await asyncio.sleep(LOOK_S)
+
+    def _take(self) -> list[Begun]:
+        now_ms = self._clock_ms()
+        with self._database.reading() as connection:
+            due_ms = outbox.next_due_ms(connection)
+        if due_ms is None or due_ms > now_ms:
+            return []
+        with self._database.writing() as connection:
+            return outbox.take(
+                connection,
+                self._ways,
+                self._find,
+                self._practice,
+                self._habits,
+                self._address_of_pages,
+                now_ms,
+                THREADS - RED_THREADS - self._under_way,
+            )
+
+    def _forget(self) -> None:
+        with self._database.writing() as connection:
+            outbox.forget(connection, self._clock_ms())
+            links.forget(connection, self._clock_ms())
+
+    async def _send(self, begun: Begun, pool: ThreadPoolExecutor) -> None:
+        channel, quiet = self._ways[begun.way].channel, begun.message.level != "red"
+        self._under_way += quiet
+        try:
+            if channel is None:
+                outcome = await self._publish(begun.message, begun.to)
+            else:
+                asked = partial(_asked, channel.send, begun.message, begun.to)
+                outcome = await asyncio.get_running_loop().run_in_executor(pool, asked)
+        finally:
+            self._under_way -= quiet
+        self._say(begun.way, outcome)
+        await self._clerk.insist(lambda: self._end(begun, outcome))
+
+    def _end(self, begun: Begun, outcome: Outcome) -> None:
+        with self._database.writing() as connection:
+            outbox.end(connection, begun, outcome, self._clock_ms())
+
+    async def _publish(self, message: Message, to: str) -> Outcome:
+        if not is_identifier(to):
+            return Failed(f"no name for a topic: {to[:40]!r}", for_good=True)
+        words = ("key", "level", "language", "title", "place", "left", "text", "link", "case", "person")
+        payload = orjson.dumps({"at_ms": message.at_ms, **{name: getattr(message, name) for name in words}})
+        try:
+            await self._bus.publish(topics.notice(SiteId(message.site), to), payload)
+        except Refused as error:
+            return Failed(str(error))
+        return Taken()
+
+    def _say(self, way: str, outcome: Outcome) -> None:
+        """Changes, not states."""
+        if isinstance(outcome, Failed) and way not in self._down:
+            self._down.add(way)
+            log.warning("a channel fails", channel=way, why=outcome.why)
+        elif isinstance(outcome, Taken) and way in self._down:
+            self._down.discard(way)
+            log.info("a channel works again", channel=way)
+
+
+def _asked(send: Callable[[Message, str], Outcome], message: Message, to: str) -> Outcome:
+    """What a channel said. A defect in one must cost no more than this attempt."""
+    try:
+        return send(message, to)
+    except Exception as error:
+        log.exception("a channel that fails in a way it should not")
+        return Failed(f"{type(error).__name__}: {error}"[:200])
