@@ -13,12 +13,20 @@ from messages.broker import Broker
 from messages.ids import Identifier, SiteId
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read, replacements
+from rules.duty.folder import SiteFolder
 from rules.language.calendar import Calendar, CalendarText
 from rules.language.rule import SHIPPED, Rule, Rules
+from rules.notices.config import ChannelName, ChannelText, Way, ways
 from rules.rule_files import Look, RuleFiles
 from rules.store.database import located
 
 Retention = Annotated[Seconds, Field(gt=0)]
+
+
+def _pages(text: str) -> str:
+    if text and not text.startswith(("https://", "http://")):
+        raise ValueError('an address such as "https://gridcall.example.org" is wanted')
+    return text.rstrip("/")
 
 
 class RulesFile(Settings):
@@ -39,6 +47,12 @@ class RulesFile(Settings):
     calendar: CalendarText = Field(default_factory=CalendarText)
     sites: Annotated[list[SiteId], Field(min_length=1)] | None = None
     """The sites that it may own; without it, any. Engines on one database share them."""
+    site_files: Folder | None = None
+    """A folder with a file for each site: its places, its people and who is on duty. Without it every call goes to the desk."""
+    pages: Annotated[str, AfterValidator(_pages)] = ""
+    """The console's address as people's phones reach it: what stands in messages is a link to it."""
+    channels: dict[ChannelName, ChannelText] = Field(default_factory=dict)
+    """Ways to reach people."""
     broker: Broker
 
 
@@ -64,6 +78,9 @@ class Configuration:
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
     broker: Broker
+    site_files: SiteFolder
+    pages: str
+    ways: Mapping[str, Way] = field(repr=False)
 
     @property
     def client_id(self) -> str:
@@ -95,7 +112,13 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         if not rules_may_fail:
             raise
         refused = str(error)
+    site_files = SiteFolder(base / written.site_files if written.site_files else None)
+    if site_files.look() and site_files.complaint:
+        raise ConfigError(site_files.complaint)
     return Configuration(
+        site_files=site_files,
+        pages=written.pages,
+        ways=ways(written.channels, base),
         name=written.name,
         database=database,
         store=open_store(written.store, base=base),
@@ -108,6 +131,17 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         calendar=calendar,
         retention_s=written.retention,
         sites=None if written.sites is None else tuple(dict.fromkeys(written.sites)),
-        notes=() if refused else tuple(replacements(SHIPPED, rule_files.own(), "rules")),
+        notes=(*(() if refused else replacements(SHIPPED, rule_files.own(), "rules")), *_unreachable(site_files, written)),
         broker=broker,
     )
+
+
+def _unreachable(site_files: SiteFolder, written: RulesFile) -> list[str]:
+    """Channels by which somebody is to be reached and that nobody has set up."""
+    named: dict[str, str] = {}
+    for site_id, site in site_files.sites.items():
+        for person in site.people.values():
+            for word in person.reach:
+                named.setdefault(word.partition(":")[0], f"{site_id}: {person.name}")
+    missing = sorted(named.keys() - written.channels.keys())
+    return [f"{named[name]} is to be reached by `{name}`, and there is no [channels.{name}]" for name in missing]

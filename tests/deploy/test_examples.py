@@ -37,10 +37,12 @@ def installed(program: str, folder: Path, *, whole: bool) -> Path:
     if whole:
         text = re.sub(r"(?m)^#\? ", "", text)
     etc, state = folder / "etc", folder / "state"
-    for place in (state, *(etc / name for name in ("kinds", "models", "rules"))):
+    for place in (state, *(etc / name for name in ("kinds", "models", "rules", "sites"))):
         place.mkdir(parents=True, exist_ok=True)
     for name in ("uplink", "local", "collector", "rules"):
         (etc / f"{name}.password").write_text("secret\n")
+    for name in re.findall(r"(?:secret|token|hook)_file = \"/etc/gridcall/([\w.-]+)\"", text):
+        (etc / name).write_text("whsec_" + "5a" * 20 + "\n")
     for name, length in (("card", 32), ("door-1-1", 16)):
         (etc / f"{name}.key").write_text("5a" * length)
         (etc / f"{name}.key").chmod(0o600)
@@ -108,7 +110,7 @@ def test_every_key_that_a_program_knows_is_in_its_example(
 @pytest.mark.parametrize("program", READERS)
 def test_every_default_that_an_example_names_is_the_programs_own(tmp_path: Path, program: str) -> None:
     text = (EXAMPLES / f"{program}.toml").read_text(encoding="utf-8")
-    text = re.sub(r"(?m)^#\? \[\[.*\n(?:#\? .*\n)*", "", text)  # a whole table that may be left out names no defaults
+    text = re.sub(r"(?m)^#\? \[(?:\[|channels).*\n(?:#\? .*\n)*", "", text)  # a whole table that may be left out names no defaults
     named = {
         key: tomllib.loads(line)[key] for line in re.findall(r"(?m)^#\? (.*)$", text) for key in tomllib.loads(line)
     }
