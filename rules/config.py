@@ -131,7 +131,10 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         calendar=calendar,
         retention_s=written.retention,
         sites=None if written.sites is None else tuple(dict.fromkeys(written.sites)),
-        notes=(*(() if refused else replacements(SHIPPED, rule_files.own(), "rules")), *_unreachable(site_files, written)),
+        notes=(
+            *(() if refused else replacements(SHIPPED, rule_files.own(), "rules")),
+            *_unreachable(site_files, written),
+        ),
         broker=broker,
     )
 

@@ -110,7 +110,9 @@ def test_every_key_that_a_program_knows_is_in_its_example(
 @pytest.mark.parametrize("program", READERS)
 def test_every_default_that_an_example_names_is_the_programs_own(tmp_path: Path, program: str) -> None:
     text = (EXAMPLES / f"{program}.toml").read_text(encoding="utf-8")
-    text = re.sub(r"(?m)^#\? \[(?:\[|channels).*\n(?:#\? .*\n)*", "", text)  # a whole table that may be left out names no defaults
+    text = re.sub(
+        r"(?m)^#\? \[(?:\[|channels).*\n(?:#\? .*\n)*", "", text
+    )  # a whole table that may be left out names no defaults
     named = {
         key: tomllib.loads(line)[key] for line in re.findall(r"(?m)^#\? (.*)$", text) for key in tomllib.loads(line)
     }

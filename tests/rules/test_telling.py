@@ -102,7 +102,7 @@ class Street:
         for one in some:
             work = Work(self.room.facts)
             work.hear(SITE, EDGE, [one], at(now_s + 20))  # type: ignore[list-item]
-            facts.commit(self.room.database, work, at(now_s), self.practice)
+            facts.commit(self.room.database, work, at(now_s), practice=self.practice)
             self.room.facts.adopt(work)
 
     def run(self, from_s: float, until_s: float) -> None:
@@ -169,7 +169,7 @@ def test_what_happened_long_ago_says_so_in_its_first_lines(street: Street) -> No
     street.room.announce("gas-1", "gas_alarm")
     work = Work(street.room.facts)
     work.hear(SITE, EDGE, [reading(0, "gas_concentration", 30.0, device="gas-1")], at(7200))
-    facts.commit(street.room.database, work, at(7200), street.practice)
+    facts.commit(street.room.database, work, at(7200), practice=street.practice)
     street.run(7200, 7200)
     said = next(message for _, _, to, message in street.told if to == "LinXiaoMei")
     assert said.text.splitlines()[1] == "发生于 16:53（2小时前）"
