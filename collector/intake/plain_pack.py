@@ -94,10 +94,15 @@ class PlainPacks:
             fields = 2
             if (base_s := record.get("bt")) is not None:
                 fields += 1
-                at_ms = _ms(base_s)
+                if base_s.__class__ is not float:
+                    base_s = _float(base_s)
+                at_ms = round(base_s * 1000)
                 if not earliest_ms <= at_ms <= latest_ms:
                     raise _Odd
-                first_ms, last_ms = min(first_ms, at_ms), max(last_ms, at_ms)
+                if at_ms < first_ms:
+                    first_ms = at_ms
+                if at_ms > last_ms:
+                    last_ms = at_ms
             if (base := record.get("bn")) is not None:
                 fields += 1
                 if not at_ms:
@@ -186,10 +191,6 @@ def _identity(records: Any, edge: EdgeId) -> tuple[StreamId, int]:
     if not plain:
         raise _Odd
     return stream, number
-
-
-def _ms(seconds: Any) -> int:
-    return round(_float(seconds) * 1000)
 
 
 def _float(value: Any) -> float:

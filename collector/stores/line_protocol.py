@@ -48,7 +48,7 @@ def requests(batches: Sequence[Batch], *, absent: str = "") -> list[str]:
 
 def late_lines(batch: Batch, before_ms: int, numbers: Iterator[int]) -> Iterator[str]:
     """Marks on the coarse ranges that readings older than `before_ms` change. Each has a time of its own within its range."""
-    late = {point.reading.at_ms // COARSE_MS * COARSE_MS for point in batch.points if point.reading.at_ms < before_ms}
+    late = {at_ms // COARSE_MS * COARSE_MS for (_, _, at_ms, _, _, _), _, _, _ in batch.points if at_ms < before_ms}
     tags = f"edge={batch.edge.translate(KEY)},site={batch.site.translate(KEY)}"
     for start_ms in sorted(late):
         yield f"gridcall_late,{tags} start_ms={start_ms}i {(start_ms + next(numbers) % COARSE_MS) * _NS_PER_MS}"
@@ -77,13 +77,17 @@ def pack_time_ns(pack: PackRow) -> int:
     return pack.last_at_ms * _NS_PER_MS + pack.number % _NS_PER_MS
 
 
-def _reading_lines(batch: Batch, absent: str) -> Iterable[str]:
+def _reading_lines(batch: Batch, absent: str) -> list[str]:
     site, edge = batch.site, batch.edge
+    good, lines = Quality.GOOD, list[str]()
     for reading, kind, model, building in batch.points:
         device, channel, at_ms, value, unit, quality = reading
         head = _head(kind, channel, building or absent, device, edge, model or absent, site, unit or absent)
-        doubt = "" if quality is Quality.GOOD else f",{quality_field_of(channel).translate(KEY)}={_text(quality.value)}"
-        yield f"{head}{_text(value)}{doubt} {at_ms}{_NS_OF_A_MS}"
+        text = repr(value) if value.__class__ is float else _text(value)  # nearly all are numbers, and good
+        if quality is not good:
+            text += f",{quality_field_of(channel).translate(KEY)}={_text(quality.value)}"
+        lines.append(f"{head}{text} {at_ms}{_NS_OF_A_MS}")
+    return lines
 
 
 @lru_cache(maxsize=HEADS)
@@ -95,8 +99,6 @@ def _head(kind: str, channel: str, building: str, device: str, edge: str, model:
 
 
 def _text(value: Value) -> str:
-    if value.__class__ is float:  # nearly all are
-        return repr(value)
     if isinstance(value, bool):
         return "t" if value else "f"
     if isinstance(value, str):

@@ -5,8 +5,9 @@ that other programs count for little. What is not here is the kernel's share and
 """
 
 import gc
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,10 @@ from collector.intake.devices import Devices
 from collector.intake.judge import judge
 from collector.intake.plain_pack import PlainPacks
 from collector.intake.tally import tallied
+from collector.stores.base import Batch
+from collector.stores.bounded import Bounded
 from collector.stores.line_protocol import requests
+from collector.stores.sqlite import SqliteStore
 from collector.watch.figures import Figures
 from collector.watch.ledger import Ledger
 from collector.watch.presence import Presence
@@ -96,6 +100,9 @@ def _packs_of(per_pack: int, count: int) -> Iterator[Figure]:
     messages = timed("cut_from_the_stream", published)
     deliveries = timed("judged", judged)
     timed("line_protocol", lambda: [body.encode() for body in requests(batches(deliveries))])
+    with tempfile.TemporaryDirectory() as folder:
+        bounded = Bounded(_Nowhere(), Path(folder) / "series.db", most=10**6)
+        timed("series_bounded", lambda: bounded.write(batches(deliveries)))
     timed("accounted_for", accounted)
     timed("receipted", receipted)
     whole = sum(spent.values())
@@ -104,6 +111,16 @@ def _packs_of(per_pack: int, count: int) -> Iterator[Figure]:
         yield Figure(f"{step}_packs_of_{per_pack}", cost, "us/pack")
     yield Figure(f"all_packs_of_{per_pack}", whole, "us/pack")
     yield Figure(f"one_core_could_packs_of_{per_pack}", 10**6 / whole * per_pack, "readings/s")
+
+
+class _Nowhere(SqliteStore):
+    """What is in front of the store alone is to be measured."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("never opened"))
+
+    def write(self, batches: Sequence[Batch]) -> None:
+        pass
 
 
 def _took_s(work: Callable[[], object]) -> float:
