@@ -58,9 +58,9 @@ class Ingest:
         found = self.ask(question)
         return int(found[0]["values"][0][1]) if found else 0
 
-    def ask(self, question: str) -> list[dict[str, list[list[int]]]]:
+    def ask(self, question: str, *, posts: bool = False) -> list[dict[str, list[list[int]]]]:
         words = urllib.parse.urlencode({"db": DATABASE, "q": question})
-        with urllib.request.urlopen(f"{self.influx.url}/query?{words}", timeout=60) as answer:
+        with urllib.request.urlopen(f"{self.influx.url}/query?{words}", b"" if posts else None, timeout=60) as answer:
             return list(json.load(answer)["results"][0].get("series", ()))
 
     def stored(self, packs: int, *, after: int = 0, limit_s: float = LIMIT_S) -> float:
