@@ -1,7 +1,10 @@
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector.intake.delivery import Announced, Fate, fates
 from collector.intake.desk import ANNOUNCEMENT_LIMIT_BYTES, Desk, refusals
@@ -221,3 +224,34 @@ def test_a_mistake_of_ours_costs_one_message_and_is_kept_with_its_words(
     (entry,) = desk.quarantine.entries(0, 10)
     assert entry.reasons[0].fault is Fault.MALFORMED
     assert "int too large" in entry.reasons[0].detail
+
+
+names = st.sampled_from(["junmen", "pi-1", "gas-1", "Jun men", "", "+", "#", "号", "x" * 64]) | st.text(max_size=6)
+leaves = st.sampled_from(["readings", "status", "receipts", "devices", "commands"])
+some_topics = st.builds("gridcall/1/{}/{}/{}".format, names, names, leaves) | st.builds(
+    "gridcall/1/{}/{}/devices/{}".format, names, names, names
+)
+some_json = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["bn", "bt", "n", "v", "vb", "vs", "u", "t", "q", "kind", "place", "online"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300)
+@given(some_topics | st.text(max_size=40), st.binary(max_size=60) | some_json.map(lambda one: json.dumps(one).encode()))
+def test_every_topic_with_every_payload_has_a_verdict_of_its_own(topic: str, payload: bytes) -> None:
+    desk = Desk(
+        store=SqliteStore(Path("never opened")),
+        quarantine=Quarantine(Path("never opened")),
+        devices=Devices(Path("never opened")),
+        kinds=KINDS,
+    )
+    delivery = desk.judge(topic, payload, NOW_MS)
+    assert all("fails to judge" not in reason.detail for reason in delivery.reasons)
+    assert delivery.origin or delivery.reasons
