@@ -70,6 +70,7 @@ PACKAGES = {
 PROGRAMS = {
     "mosquitto": "mosquitto",
     "influxd": "influxdb",
+    "victoria-metrics": "victoria-metrics",
     "psql": "postgresql",
     "mbpoll": "mbpoll",
     "chromium": "chromium",

@@ -14,6 +14,7 @@ from collector.stores.choose import open_store
 from collector.stores.victoria.store import VictoriaStore
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.reading import Quality, Reading, Value
+from rules.engine.catchup import portions
 from tests import services
 
 SITE, EDGE, OTHER_EDGE = SiteId("junmen"), EdgeId("pi-1"), EdgeId("pi-2")
@@ -282,6 +283,18 @@ def test_packs_are_found_by_their_numbers(store: Store) -> None:
     assert store.packs(SITE, EDGE, STREAM, []) == []
     many = [(number, number) for number in range(1, 500, 2)]
     assert [row.number for row in store.packs(SITE, EDGE, STREAM, many)] == [1, 3, 7]
+
+
+def test_the_rules_find_what_they_missed_by_pack_number(store: Store) -> None:
+    """As `rules` read a store: which of these packs are there, and every reading of their time."""
+    for number in range(1, 30):
+        at_ms = T - number * 3_600_000  # the live ones first, then the backlog
+        row = PackRow(stream=STREAM, number=number, first_at_ms=at_ms, last_at_ms=at_ms + 1, readings=2)
+        store.write([batch(point("tilt", float(number), at_ms), point("note", f"第{number}", at_ms + 1), packs=(row,))])
+    found = list(portions(store, (SITE, EDGE, STREAM), [(3, 4), (20, 40)]))
+    assert {number for portion in found for number in portion.packs} == {3, 4, *range(20, 30)}
+    values = {one.value for portion in found for one in portion.readings}
+    assert values >= {value for number in (3, 4, *range(20, 30)) for value in (float(number), f"第{number}")}
 
 
 def test_packs_that_end_in_the_same_millisecond_stay_apart(store: Store) -> None:
