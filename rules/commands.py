@@ -15,15 +15,16 @@ from messages.bus import Bus
 from messages.command import Command, Outcome
 from messages.kind import Kinds, load_kinds
 from messages.reading import Value
-from messages.settings import ConfigError, duration_s, duration_words, replacements
+from messages.settings import ConfigError, duration_s, duration_words
 from rules import service, telling
 from rules.backtest.commands import backtest
-from rules.checking.report import examine
+from rules.checking.report import Report, examine
 from rules.config import Configuration, load
 from rules.duty import commands as roster
 from rules.language.calendar import CHINA
-from rules.language.rule import SHIPPED, Rule
+from rules.language.rule import SHIPPED, Rule, rule_files
 from rules.quality.commands import audit, quality
+from rules.rule_files import replaced
 from rules.store.database import Database, DatabaseAway
 from rules.telling import Told
 
@@ -80,7 +81,7 @@ def check(
     for path in paths or ():
         if not path.exists():
             raise ConfigError(f"{path}: no such file or folder")
-        own += sorted(path.glob("*.toml")) if path.is_dir() else (path,)
+        own += rule_files(path) if path.is_dir() else (path,)
     known: Kinds = load_kinds(*(kinds or ()))
     calendar, kept_s = CHINA, None
     if config is not None:
@@ -94,11 +95,9 @@ def check(
             raise ConfigError(f"--retention: {error}") from error
     year = calendar.local(_clock_ms()).year
     report = examine(own, known, calendar=calendar, retention_s=kept_s, year=year)
-    for file, rules in report.rules.items():
-        print(f"{file.stem}, {'shipped' if file.parent == SHIPPED else file}")
-        for rule in rules:
-            print("\n".join(_lines(rule)))
-    for note in replacements(SHIPPED, own, "rules") if not report.mistakes else ():
+    for line in _listed(report):
+        print(line)
+    for note in replaced(own) if not report.mistakes else ():
         print(f"note: {note}")
     for remark in report.remarks:
         print(f"{remark.grade}: {remark.words}")
@@ -170,6 +169,17 @@ def _value(text: str | None) -> Value | None:
 
 def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _listed(report: Report) -> Iterator[str]:
+    for file, rules in report.rules.items():
+        yield f"{file.stem}, {'shipped' if file.parent == SHIPPED else file}"
+        for rule in rules:
+            yield from _lines(rule)
+    for file, of_kinds in report.common.items():
+        yield f"every kind with `{file.stem}`, {'shipped' if file.parent.parent == SHIPPED else file}"
+        for rule in next(iter(of_kinds.values()), ()):
+            yield from _lines(rule)
 
 
 def _lines(rule: Rule) -> Iterator[str]:

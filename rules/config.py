@@ -12,10 +12,10 @@ from collector.stores.choose import check_address, open_store
 from messages.broker import Broker
 from messages.ids import Identifier, SiteId
 from messages.kind import Kinds, load_kinds
-from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read, replacements
+from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read
 from rules.duty.folder import SiteFolder
 from rules.language.calendar import Calendar, CalendarText
-from rules.language.rule import SHIPPED, Rule, Rules
+from rules.language.rule import Rule, Rules
 from rules.notices.config import ChannelName, ChannelText, Way, ways
 from rules.rule_files import Look, RuleFiles
 from rules.store.database import located
@@ -132,7 +132,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         retention_s=written.retention,
         sites=None if written.sites is None else tuple(dict.fromkeys(written.sites)),
         notes=(
-            *(() if refused else replacements(SHIPPED, rule_files.own(), "rules")),
+            *(() if refused else rule_files.replaced()),
             *_unreachable(site_files, written),
         ),
         broker=broker,

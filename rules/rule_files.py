@@ -1,13 +1,14 @@
 """The rule files that an engine runs by: whether they have changed, what they say, and what is new in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from messages.kind import Kinds
+from messages.settings import replacements
 from rules.checking.report import examine
 from rules.language.calendar import Calendar
-from rules.language.rule import SHIPPED, Rule, Rules, load_rules, with_answers
+from rules.language.rule import COMMON, SHIPPED, Rule, Rules, load_rules, rule_files, with_answers
 
 Look = tuple[tuple[str, int, int], ...]
 """Name, time and size of each file: another look means that something was written."""
@@ -23,12 +24,16 @@ class RuleFiles:
     retention_s: float | None = None
 
     def own(self) -> Iterator[Path]:
-        return (file for folder in self.folders for file in sorted(folder.glob("*.toml")))
+        return (file for folder in self.folders for file in rule_files(folder))
+
+    def replaced(self) -> list[str]:
+        """What the user's files take away, said for people."""
+        return replaced(self.own())
 
     def look(self) -> Look:
         """A file that goes while it is looked at is looked at again soon."""
         found = []
-        for file in (*sorted(SHIPPED.glob("*.toml")), *self.own()):
+        for file in (*rule_files(SHIPPED), *self.own()):
             try:
                 status = file.stat()
             except OSError:
@@ -48,6 +53,13 @@ class RuleFiles:
 
     def answering(self, rules: Rules) -> dict[str, tuple[Rule, ...]]:
         return with_answers(rules, self.kinds)
+
+
+def replaced(own: Iterable[Path]) -> list[str]:
+    files = list(own)
+    common = [file for file in files if file.parent.name == COMMON]
+    of_kinds = [file for file in files if file not in common]
+    return [*replacements(SHIPPED, of_kinds, "rules"), *replacements(SHIPPED / COMMON, common, "rules")]
 
 
 @dataclass(frozen=True, slots=True)

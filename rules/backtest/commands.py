@@ -22,7 +22,7 @@ from rules.config import Configuration, load
 from rules.engine import own
 from rules.engine.memory import Facts
 from rules.language.calendar import CHINA
-from rules.language.rule import Rule, Rules, load_file, vocabulary, with_answers
+from rules.language.rule import COMMON, Rule, Rules, beside, load_common, load_file, vocabulary, with_answers
 from rules.store.database import Database, DatabaseAway
 
 MOST_LISTED = 20
@@ -80,7 +80,9 @@ def _courses(
         for missing in sites - here:
             raise ConfigError(f"--site: no device of `{missing}` is known{suggest(missing, here)}")
         known = {teller: one for teller, one in known.items() if not sites or one.site in sites}
-        changed = {file.stem: _changed(configuration, file) for file in files}
+        changed = dict[str, tuple[Rule, ...]]()
+        for file in files:
+            changed |= _changed(configuration, file)
         kinds = frozenset(changed) or frozenset(configuration.rules) - {own.LINK}
         courses = [Course(WAS, past.alarms(database, sites, kinds, span))]
     finally:
@@ -97,10 +99,18 @@ def _courses(
     return courses, first.readings, first.unknown
 
 
-def _changed(configuration: Configuration, file: Path) -> tuple[Rule, ...]:
+def _changed(configuration: Configuration, file: Path) -> Rules:
+    """The rules of each kind whose rules the file would change."""
     if not file.exists():
         raise ConfigError(f"--rule: {file}: no such file")
-    return load_file(file, configuration.kinds, vocabulary(configuration.kinds, [file]))
+    kinds, rules = configuration.kinds, _plain(configuration.rules)
+    if file.parent.name == COMMON:
+        return {
+            name: beside(tuple(rule for rule in rules.get(name, ()) if rule.about != file.stem), more)
+            for name, more in load_common(file, kinds).items()
+        }
+    common = (rule for rule in rules.get(file.stem, ()) if rule.about)
+    return {file.stem: beside(load_file(file, kinds, vocabulary(kinds, [file])), common)}
 
 
 def _plain(rules: Rules) -> Rules:

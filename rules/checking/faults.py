@@ -149,8 +149,8 @@ def _cut_short(rule: Rule, retention_s: float | None) -> Iterator[Fault]:
 def _shadowed(known: _Known, others: Iterable[_Known]) -> Iterator[Fault]:
     """Whenever the rule rings, another one has rung, and at least as gravely."""
     rule = known.rule
-    if known.raises is None or known.raises.clash or rule.shadow:
-        return
+    if known.raises is None or known.raises.clash or not known.raises.ways or rule.shadow:
+        return  # one without a way is off until a device's own settings turn it on
     for other in others:
         that = other.rule
         if other.raises is None or other.raises.clash or that.shadow or not implies(known.raises, other.raises):

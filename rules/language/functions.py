@@ -9,8 +9,11 @@
     since(door_open)            seconds since its last change
     silent_for(flow)            seconds without a reading
     before(card, door_open)     by how many seconds the last change of the first came before that of the other
+    given(float_switch, false)  the channel, or that value if the device has never spoken of it: not every product has it
     usual(volume), off_by(volume)   what is usual at this hour of the week; how many standard deviations it is off
-    time_between("22:00", "06:00"), date_between("11-15", "03-15"), weekday(), holiday()
+    time_between("22:00", "06:00"), date_between("11-15", "03-15"), hour(), weekday(), holiday()
+
+A window may also begin at a time of the day: count(door_open, "since 00:00") is about this night.
 
 A window that isn't covered (the device is new, or was silent) makes its value unknown, unless what is known already
 decides: three openings within half a day are more than two within the whole of it.
@@ -22,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 from messages.kind import Channel
-from rules.language import usual
+from rules.language import terms, usual
 from rules.language.calendar import Calendar
 from rules.language.keeps import UsualKeep, WindowKeep, patience_ms
 from rules.language.seen import SeenByChannel, Then
@@ -40,27 +43,41 @@ _MEASURES: dict[str, Callable[[Course], float]] = {
 }
 OVER_TIME = (*_MEASURES, "rate", "count", "changed")
 OF_CHANNEL = ("stuck_for", "since", "silent_for", "usual", "off_by")
-OF_CALENDAR = ("time_between", "date_between", "weekday", "holiday")
-NAMES = (*OVER_TIME, *OF_CHANNEL, *OF_CALENDAR, "before", "count_devices")
+OF_CALENDAR = ("time_between", "date_between", "hour", "weekday", "holiday")
+DAY_S = 86400.0
+NAMES = (*OVER_TIME, *OF_CHANNEL, *OF_CALENDAR, "before", "given", "count_devices")
 
 _RISING = frozenset({"increase", "max", "count"})
 """The more is known, the greater they are."""
 
 
-def over_time(function: str, name: str, channel: Channel, length_s: float) -> tuple[Term, WindowKeep]:
-    """`function(name, "length")` and what it needs. Raises Misfit."""
+def over_time(function: str, name: str, channel: Channel, window: str, calendar: Calendar) -> tuple[Term, WindowKeep]:
+    """`function(name, "window")` and what it needs. Raises Misfit."""
+    begins = _minute(window.removeprefix("since ")) if window.startswith("since ") else None
+    if begins is not None and function == "rate":
+        raise Misfit('`rate` takes a duration: rate(level, "10min")')
+    length_s = DAY_S if begins is not None else terms.fixed_value(terms.duration(terms.literal(window)), {})
     if not 0 < length_s <= LONGEST_S:
         raise Misfit(f"a window is longer than nothing and at most {LONGEST_S / 86400:g} days")
     if function not in ("count", "changed") and channel.type != "number":
         raise Misfit(f"`{function}` is for numbers, and {name} is a {channel.type}")
     keep = WindowKeep(name, round(length_s * 1000), max(patience_ms(channel), 1))
     measure, kind, unit = _measure(function, channel, length_s)
-    whole, part = _of_window(keep, measure, covered=True), _of_window(keep, measure, covered=False)
+    length_ms = _length(keep, begins, calendar)
+    whole = _of_window(keep, length_ms, measure, covered=True)
+    part = _of_window(keep, length_ms, measure, covered=False)
     floor = part if function in _RISING else None
     ceiling = part if function == "min" else None
     if function == "changed":
-        whole = _changed(keep)
+        whole = _changed(keep, length_ms)
     return Term(kind, unit, whole, (name,), floor=floor, ceiling=ceiling), keep
+
+
+def _length(keep: WindowKeep, begins: int | None, calendar: Calendar) -> Callable[[int], int]:
+    """How many milliseconds the window has at a time. `begins`: at which minute of the day."""
+    if begins is None:
+        return lambda _: keep.length_ms
+    return lambda at_ms: max((calendar.minute_of_day(at_ms) - begins) % 1440 * 60_000 + at_ms % 60_000, 1)
 
 
 def _measure(function: str, channel: Channel, length_s: float) -> tuple[Callable[[Course], float], Type, str | None]:
@@ -75,21 +92,23 @@ def _measure(function: str, channel: Channel, length_s: float) -> tuple[Callable
     return _MEASURES[function], "number", channel.unit
 
 
-def _of_window(keep: WindowKeep, measure: Callable[[Course], float], *, covered: bool) -> Bind:
-    key, length_ms, patience = keep.key, keep.length_ms, keep.patience_ms
+def _of_window(
+    keep: WindowKeep, length_ms: Callable[[int], int], measure: Callable[[Course], float], *, covered: bool
+) -> Bind:
+    key, patience = keep.key, keep.patience_ms
 
     def compute(_: SeenByChannel, then: Then) -> float | None:
-        known = course(then.kept.get(key) or (), length_ms, patience, then.at_ms)
+        known = course(then.kept.get(key) or (), length_ms(then.at_ms), patience, then.at_ms)
         return None if known is None or (covered and not known.covered) else measure(known)
 
     return lambda _: compute
 
 
-def _changed(keep: WindowKeep) -> Bind:
-    key, length_ms, patience = keep.key, keep.length_ms, keep.patience_ms
+def _changed(keep: WindowKeep, length_ms: Callable[[int], int]) -> Bind:
+    key, patience = keep.key, keep.patience_ms
 
     def compute(_: SeenByChannel, then: Then) -> bool | None:
-        known = course(then.kept.get(key) or (), length_ms, patience, then.at_ms)
+        known = course(then.kept.get(key) or (), length_ms(then.at_ms), patience, then.at_ms)
         if known is not None and known.turns:
             return True
         return False if known is not None and known.covered else None
@@ -177,10 +196,12 @@ def _off_by(keep: UsualKeep, deadband: float) -> Compute:
 
 
 def of_calendar(function: str, texts: list[Any], calendar: Calendar) -> Term:
-    """`weekday()`, `holiday()`, `time_between(…)`, `date_between(…)`. Raises Misfit."""
-    if function in ("weekday", "holiday"):
+    """`hour()`, `weekday()`, `holiday()`, `time_between(…)`, `date_between(…)`. Raises Misfit."""
+    if function in ("hour", "weekday", "holiday"):
         if texts:
             raise Misfit(f"`{function}()` takes nothing")
+        if function == "hour":
+            return _asked("number", lambda at_ms: calendar.minute_of_day(at_ms) / 60)
         if function == "weekday":
             return _asked("number", calendar.weekday)
         return _asked("boolean", calendar.is_holiday)

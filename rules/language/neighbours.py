@@ -2,7 +2,7 @@
 
     count_devices("sewer_level", "water_level >= 0.8 * depth", within="500m", window="15min")
 
-Of several kinds, "sewer_level, manhole_cover", the condition must fit each. Its settings are those of the kind's rule file, with each
+Of several kinds, "sewer_level, manhole_cover", the condition must fit each; "*" is every kind that it fits. Its settings are those of the kind's rule file, with each
 device's own. `within` is a distance between the devices' settings `lat` and `lon` (degrees, WGS 84 or GCJ-02, but the same for all), or
 one of "grid", "building", "circuit", "site"; on which circuit (回路) a device hangs is its setting `circuit`. The device itself counts if it is one of them. For a site's own rules the answer is the
 largest number that lie that near to one of them.
@@ -20,6 +20,9 @@ from messages.announcement import Place
 from messages.reading import Value
 from messages.settings import duration_s, suggest
 from rules.language.terms import RATIO, Misfit, Term
+
+EVERY = "*"
+"""Of whichever kind."""
 
 PLACES = ("grid", "building", "circuit", "site")
 WHEREABOUTS = ("lat", "lon", "circuit")
@@ -54,6 +57,8 @@ def question(texts: Sequence[Any], named: Mapping[str, Any], kinds: Mapping[str,
     if len(texts) != 2 or not all(isinstance(text, str) for text in texts) or set(named) - {"within", "window"}:
         raise Misfit('write count_devices("kind", "condition", within="500m", window="15min")')
     asked = tuple(name.strip() for name in texts[0].split(","))
+    if asked == ("",):
+        raise Misfit("the condition fits no kind")
     for name in asked:
         if name not in kinds:
             raise Misfit(f"no kind `{name}`{suggest(name, kinds)}")

@@ -1,18 +1,21 @@
 """A rule: when a device of a kind raises an alarm, when it clears, how grave it is, what to tell people.
 
 One TOML file per kind in `rules/library/` or in a folder of the user's; the file's stem is the kind's name, and a
-user's file replaces the shipped one. Every mistake ends as ConfigError with file, line and field.
+user's file replaces the shipped one. A file in `common/` is about a channel instead, and its rules are those of every kind that has
+one of its name, unless the kind's own file has a rule of the same name (docs/decisions/0029-rules-for-a-channel.md). Every mistake ends
+as ConfigError with file, line and field.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from messages.alarm import Level
 from messages.announcement import Place
@@ -29,6 +32,9 @@ from rules.language.sentence import Expression, SentenceError, Setting, Vocabula
 from rules.language.terms import Compute
 
 SHIPPED = Path(str(files("rules"))) / "library"
+COMMON = "common"
+"""The folder of files about a channel, whichever kind has it."""
+
 LATENESS_S = duration_s("10min")
 VERSION_BYTES = 6
 """Enough to tell apart the few dozen versions that a rule ever has."""
@@ -39,6 +45,14 @@ LEVELS: tuple[Level, ...] = ("red", "orange", "yellow", "blue")
 GATHERED = r"^[a-z0-9_]+\.([a-z0-9_]+|\*)$"
 
 _Name = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+
+
+def _delay(value: object) -> float | str:
+    return value if isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_]*", value) else duration_s(value)
+
+
+_Delay = Annotated[float | str, BeforeValidator(_delay)]
+"""A duration in seconds, or the name of a setting that is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +71,8 @@ class Rule:
     clear_when: Expression
     raise_delay_ms: int
     clear_delay_ms: int
+    delays: tuple[float | str, float | str]
+    """The same two as they are written: seconds, or a setting's name."""
     latch: bool
     lateness_ms: int
     life_safety: bool
@@ -95,6 +111,8 @@ class Rule:
     """Plain data from which it can be made again (`rewritten`)."""
     situation: str = ""
     """The word under which its alarms, of one device or one place and kind, are one case; empty: each is one by itself."""
+    about: str | None = None
+    """The channel that its file is about, if it isn't about the kind."""
     answers: str | None = None
     """It raises no alarm, but answers this question about the neighbourhood (its key)."""
     silences: tuple[tuple[str, int], ...]
@@ -122,7 +140,8 @@ class Rule:
         if not own:
             return self
         settings = {**self.settings, **own}
-        return replace(self, settings=settings, **_bound(self.raise_when, self.clear_when, self.graver_when, settings))
+        bound = _bound(self.raise_when, self.clear_when, self.graver_when, self.delays, settings)
+        return replace(self, settings=settings, **bound)
 
 
 def graver(one: Level, other: Level) -> bool:
@@ -133,6 +152,7 @@ def _bound(
     raise_when: Expression,
     clear_when: Expression,
     graver_when: tuple[tuple[Level, Expression], ...],
+    delays: tuple[float | str, float | str],
     settings: Mapping[str, Value],
 ) -> dict[str, Any]:
     """The fields of a rule that depend on its settings."""
@@ -147,7 +167,13 @@ def _bound(
         "clears": clear_when.bound(settings),
         "levels": tuple((level, when.bound(settings)) for level, when in graver_when),
         "silences": tuple(dict.fromkeys(silences)),
+        "raise_delay_ms": _delay_ms(delays[0], settings),
+        "clear_delay_ms": _delay_ms(delays[1], settings),
     }
+
+
+def _delay_ms(delay: float | str, settings: Mapping[str, Value]) -> int:
+    return max(round(float(settings[delay] if isinstance(delay, str) else delay) * 1000), 0)
 
 
 Rules = Mapping[str, tuple[Rule, ...]]
@@ -171,8 +197,8 @@ class _RuleText(Settings):
     advice: Text | None = None
     raise_: str = Field(alias="raise")
     clear: str
-    raise_delay_s: Seconds = Field(default=0.0, alias="raise_delay")
-    clear_delay_s: Seconds = Field(default=0.0, alias="clear_delay")
+    raise_delay: _Delay = 0.0
+    clear_delay: _Delay = 0.0
     raise_samples: Annotated[int, Field(ge=1, le=100)] = 1
     clear_samples: Annotated[int, Field(ge=1, le=100)] = 1
     latch: bool = False
@@ -201,12 +227,29 @@ class _RuleFile(Settings):
 def load_rules(kinds: Kinds, *folders: Path, calendar: Calendar = CHINA) -> dict[str, tuple[Rule, ...]]:
     """All rules in the shipped folder and then in `folders`. Raises ConfigError."""
     paths: dict[str, Path] = {}
+    common: dict[str, Path] = {}
     for folder in (SHIPPED, *folders):
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder of rules")
         paths |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+        common |= {path.stem: path for path in sorted((folder / COMMON).glob("*.toml"))}
     known = vocabulary(kinds, paths.values())
-    return {name: load_file(path, kinds, known, calendar=calendar) for name, path in paths.items()}
+    rules = {name: load_file(path, kinds, known, calendar=calendar) for name, path in paths.items()}
+    for path in common.values():
+        for name, more in load_common(path, kinds, calendar=calendar).items():
+            rules[name] = beside(rules.get(name, ()), more)
+    return rules
+
+
+def beside(own: tuple[Rule, ...], common: Iterable[Rule]) -> tuple[Rule, ...]:
+    """A kind's own rules, and those about its channels; where both have a name, the own one holds."""
+    names = {rule.id for rule in own}
+    return (*own, *(rule for rule in common if rule.id not in names))
+
+
+def rule_files(folder: Path) -> list[Path]:
+    """Those in a folder of rules: about a kind, and then about a channel."""
+    return [*sorted(folder.glob("*.toml")), *sorted((folder / COMMON).glob("*.toml"))]
 
 
 def vocabulary(kinds: Kinds, paths: Iterable[Path]) -> dict[str, Vocabulary]:
@@ -234,6 +277,34 @@ def load_file(
     return tuple(rules)
 
 
+def load_common(path: Path, kinds: Kinds, *, calendar: Calendar = CHINA) -> dict[str, tuple[Rule, ...]]:
+    """The rules of a file about a channel, for each kind that has it. Raises ConfigError for the first mistake."""
+    rules, mistakes = read_common(path, kinds, calendar=calendar)
+    if mistakes:
+        raise mistakes[0]
+    return {name: tuple(some) for name, some in rules.items()}
+
+
+def read_common(
+    path: Path, kinds: Kinds, *, calendar: Calendar = CHINA
+) -> tuple[dict[str, list[Rule]], list[ConfigError]]:
+    """As `load_common`. The sentences know the kind's channels, the file's settings, and `guards_lives`, as the kind says it."""
+    having = {name: kind for name, kind in kinds.items() if path.stem in kind.channels}
+    if not having:
+        every = {channel for kind in kinds.values() for channel in kind.channels}
+        return {}, [ConfigError(f"{path}: no kind has a channel `{path.stem}`{suggest(path.stem, every)}")]
+    try:
+        content = read(path, _RuleFile)
+    except ConfigError as error:
+        return {}, [error]
+    rules, mistakes = dict[str, list[Rule]](), list[ConfigError]()
+    for name, kind in having.items():
+        of_kind = {} if "guards_lives" in kind.channels else {"guards_lives": Setting(kind.guards_lives)}
+        rules[name], found = _of_kind(path, content, name, kind, of_kind, {}, calendar)
+        mistakes += found
+    return rules, mistakes
+
+
 def read_file(
     path: Path, kinds: Kinds, known: Mapping[str, Vocabulary] | None = None, *, calendar: Calendar = CHINA
 ) -> tuple[list[Rule], list[ConfigError]]:
@@ -245,19 +316,36 @@ def read_file(
         others = vocabulary(kinds, ()) if known is None and "count_devices" in path.read_text("utf-8-sig") else known
     except ConfigError as error:
         return [], [error]
-    settings = _settings(content)
+    return _of_kind(path, content, path.stem, kind, {}, others or {}, calendar)
+
+
+def _of_kind(
+    path: Path,
+    content: _RuleFile,
+    kind_name: str,
+    kind: Kind,
+    more: Mapping[str, Setting],
+    others: Mapping[str, Vocabulary],
+    calendar: Calendar,
+) -> tuple[list[Rule], list[ConfigError]]:
+    """`more`: settings that are not the file's."""
+    settings = {**_settings(content), **more}
+    about = path.stem if path.parent.name == COMMON else None
+    whose = f"for a {kind_name}: " if about else ""
     mistakes = [
-        mistake_at(path, ("settings", name), f"a {path.stem} has a channel of this name")
+        mistake_at(path, ("settings", name), f"a {kind_name} has a channel of this name")
         for name in content.settings
         if name in kind.channels
     ]
     rules = []
     for name, text in content.rules.items() if not mistakes else ():
         try:
-            rules.append(_made(kind, path.stem, name, text, settings, others or {}, calendar))
+            rule = _made(kind, kind_name, name, text, settings, others, calendar)
+            rules.append(replace(rule, about=about))
         except Mistaken as mistake:
             where = ("rules", name, *mistake.field)
-            mistakes.append(mistake_at(path, where, mistake.why, mistake.sentence, mistake.line, mistake.column))
+            why = f"{whose}{mistake.why}"
+            mistakes.append(mistake_at(path, where, why, mistake.sentence, mistake.line, mistake.column))
     return rules, mistakes
 
 
@@ -313,8 +401,7 @@ def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str,
         advice=None,
         raise_when=holds,
         clear_when=ends,
-        raise_delay_ms=0,
-        clear_delay_ms=question.window_ms,
+        delays=(0.0, question.window_ms / 1000),
         latch=False,
         lateness_ms=0,
         life_safety=False,
@@ -331,7 +418,7 @@ def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str,
         questions=(),
         plain=True,
         answers=question.key,
-        **_bound(holds, ends, (), values),
+        **_bound(holds, ends, (), (0.0, question.window_ms / 1000), values),
     )
 
 
@@ -363,6 +450,9 @@ def _made(
     questions = {asked.key: asked for one in sentences for asked in one.questions}
     if questions and text.reflex:
         raise Mistaken(("reflex",), "a Pi sees only its own devices: no `count_devices` in a reflex")
+    for which, delay in (("raise_delay", text.raise_delay), ("clear_delay", text.clear_delay)):
+        if isinstance(delay, str) and (wrong := _no_delay(delay, settings)):
+            raise Mistaken((which,), wrong)
     values = {name: setting.value for name, setting in settings.items()}
     for which, told in (("title", text.title), ("advice", text.advice)):
         try:
@@ -370,7 +460,9 @@ def _made(
                 words.check(told, kind.channels, values)
         except ValueError as error:
             raise Mistaken((which,), str(error)) from error
-    used = {setting: settings[setting] for one in sentences for setting in one.settings}
+    names = [setting for one in sentences for setting in one.settings]
+    names += [delay for delay in (text.raise_delay, text.clear_delay) if isinstance(delay, str)]
+    used = {setting: settings[setting] for setting in names}
     return Rule(
         id=name,
         kind=kind_name,
@@ -380,8 +472,7 @@ def _made(
         advice=text.advice,
         raise_when=raise_when,
         clear_when=clear_when,
-        raise_delay_ms=round(text.raise_delay_s * 1000),
-        clear_delay_ms=round(text.clear_delay_s * 1000),
+        delays=(text.raise_delay, text.clear_delay),
         latch=text.latch,
         lateness_ms=round(text.lateness_s * 1000),
         life_safety=text.life_safety,
@@ -401,8 +492,17 @@ def _made(
         questions=tuple(questions.values()),
         plain=not any(one.timed for one in sentences) and text.raise_samples == text.clear_samples == 1,
         written=_written(text, settings, kind),
-        **_bound(raise_when, clear_when, tuple(graver_when), values),
+        **_bound(raise_when, clear_when, tuple(graver_when), (text.raise_delay, text.clear_delay), values),
     )
+
+
+def _no_delay(name: str, settings: Mapping[str, Setting]) -> str | None:
+    """Why the setting `name` can be no delay."""
+    if (setting := settings.get(name)) is None:
+        return f'a duration such as "10min" or a setting is wanted, not {name!r}{suggest(name, settings)}'
+    if isinstance(setting.value, bool | str) or setting.unit != "s":
+        return f'the setting `{name}` should be a number with unit = "s"'
+    return None
 
 
 def _version(
@@ -442,8 +542,8 @@ _DURATIONS = ("raise_delay", "clear_delay", "lateness", "interval")
 
 
 def _as_toml(content: dict[str, Any]) -> dict[str, Any]:
-    durations = {name: duration_words(content[name]) for name in _DURATIONS if name in content}
-    return {**content, **durations}
+    seconds = {name: content[name] for name in _DURATIONS if name in content and not isinstance(content[name], str)}
+    return {**content, **{name: duration_words(one) for name, one in seconds.items()}}
 
 
 def rewritten(

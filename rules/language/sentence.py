@@ -14,6 +14,7 @@ import unicodedata
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from messages.kind import Channel
 from messages.reading import Value
@@ -21,7 +22,7 @@ from messages.settings import suggest
 from rules.language import functions, terms
 from rules.language.calendar import CHINA, Calendar
 from rules.language.keeps import Keep
-from rules.language.neighbours import Question, question
+from rules.language.neighbours import EVERY, Question, question
 from rules.language.seen import NEVER
 from rules.language.terms import Bind, Compute, Misfit, SettingValues, Term
 
@@ -194,8 +195,8 @@ class _Reader:
             if not is_window:
                 raise self._error(node, f'`{function}` takes a channel and a duration: {function}(channel, "10min")')
             name, channel = self._channel(arguments[0], function)
-            seconds = terms.fixed_value(terms.duration(self._term(arguments[1], depth)), {})
-            term, keep = functions.over_time(function, name, channel, seconds)
+            window = self._term(arguments[1], depth).literal
+            term, keep = functions.over_time(function, name, channel, str(window), self._calendar)
             self.keeps[keep.key] = keep
             self.timed = True
             return term
@@ -218,6 +219,11 @@ class _Reader:
                 raise self._error(node, "`before` takes two channels: before(card, door_open)")
             (first, _), (then, _) = (self._channel(argument, function) for argument in arguments)
             return functions.before(first, then)
+        if function == "given":
+            if len(arguments) != 2:
+                raise self._error(node, "`given` takes a channel and a value: given(water_level, 0)")
+            name, channel = self._channel(arguments[0], function)
+            return terms.given(terms.channel(name, channel.type, channel.unit), self._term(arguments[1], depth))
         if function not in terms.FUNCTIONS:
             known = (*terms.FUNCTIONS, *functions.NAMES)
             raise self._error(node, f"no function `{function}`{suggest(function, known)}")
@@ -235,6 +241,8 @@ class _Reader:
         named = {
             word.arg or "": word.value.value if isinstance(word.value, ast.Constant) else None for word in keywords
         }
+        if texts[:1] == [EVERY]:
+            texts[0] = ", ".join(name for name in self._kinds if self._fits(name, texts[1:]))
         asked = question(texts, named, self._kinds)
         for kind in asked.kinds:
             words = self._kinds[kind]
@@ -247,6 +255,13 @@ class _Reader:
         self.questions[asked.key] = asked
         self.timed = True
         return asked.term()
+
+    def _fits(self, kind: str, condition: list[Any]) -> bool:
+        words = self._kinds[kind]
+        try:
+            return bool(parse(str(*condition), words.channels, words.settings, calendar=self._calendar).channels)
+        except (SentenceError, TypeError):
+            return False
 
     def _constant(self, node: ast.Constant) -> Term:
         value = node.value

@@ -63,6 +63,24 @@ def channel(name: str, kind: Type, unit: str | None) -> Term:
     return Term(kind, unit, lambda _: compute, (name,), channel=name)
 
 
+def given(known: Term, otherwise: Term) -> Term:
+    """The channel, or `otherwise` while the device has never spoken of it; a bad value stays unknown. Raises Misfit."""
+    if known.type != otherwise.type or not otherwise.fixed:
+        raise Misfit(f"`given` wants a fixed {known.type} for the case that nothing was ever heard")
+    unit = _common_unit(known, otherwise, "set beside")
+    name = known.names[0]
+
+    def bind(settings: SettingValues) -> Compute:
+        instead = fixed_value(otherwise, settings)
+
+        def compute(seen: SeenByChannel, _: Then) -> Value | None:
+            return instead if (one := seen.get(name)) is None else one.value
+
+        return compute
+
+    return _made(known.type, unit, bind, known, otherwise)
+
+
 def setting(name: str, kind: Type, unit: str | None) -> Term:
     return Term(kind, unit, lambda settings: constant(settings.get(name)), (name,), fixed=True)
 

@@ -62,7 +62,7 @@ clear = "not holiday()"
     (tmp_path / "own" / "waste_bin.toml").write_text(text, encoding="utf-8")
     path = tmp_path / "rules.toml"
     path.write_text(f'rules = ["own"]\n{GOOD}[calendar]\ndays_off = [2026-11-25]\n', encoding="utf-8")
-    (rule,) = load(path).rules["waste_bin"]
+    rule = load(path).rules["waste_bin"][0]
     assert rule.written["text"]["raise"] == "fill >= 0 and holiday()"
     assert rule.raises({"fill": FULL}, then(noon_ms(2026, 11, 25))) is True
     assert rule.raises({"fill": FULL}, then(noon_ms(2026, 11, 26))) is False

@@ -163,9 +163,15 @@ def test_life_safety_is_never_late() -> None:
 
 def test_unknown_does_not_raise_and_does_not_clear() -> None:
     assert replay(LEAK, [reading(0, "gas_concentration", 3.0)]) == []
-    found = replay(LEAK, course("gas_concentration", (0, 30.0), (10, 0.0), (1000, 0.0)))  # the contact was never heard
+    broken = reading(-1, "alarm_contact", False, quality=Quality.BAD)
+    found = replay(LEAK, [broken, *course("gas_concentration", (0, 30.0), (10, 0.0), (1000, 0.0))])
     assert raised(0, found)
     assert len(found) == 1
+
+
+def test_a_channel_that_a_product_does_not_have_keeps_nothing_raised() -> None:
+    found = replay(LEAK, course("gas_concentration", (0, 30.0), (10, 0.0), (1000, 0.0)))  # the contact was never heard
+    assert [type(change) for change in found] == [Raised, Cleared]
 
 
 def test_a_bad_reading_stops_the_clock_of_a_clear() -> None:

@@ -11,7 +11,7 @@ from messages.reading import Reading, Value
 from messages.settings import ConfigError
 from rules.language.evaluation import Cleared, Graver, Raised, from_json, step, to_json
 from rules.language.rule import Rule, load_file
-from tests.rules.course import T0, at, course, live, reading, replay, run, write_rules
+from tests.rules.course import T0, at, course, live, raised, reading, replay, run, write_rules
 
 HOUR_S = 3600.0
 TAP = """
@@ -218,6 +218,12 @@ def test_the_calendar_is_that_of_the_site(tap: Tap, sentence: str, when: str, ex
         ('date_between("13-01", "03-15")', "month and day such as"),
         ("weekday(1) == 1", "takes nothing"),
         ("usual(door) > 1", "`usual` is for numbers"),
+        ('rate(volume, "since 00:00") > 1', "`rate` takes a duration"),
+        ('increase(volume, "since noon") > 1', "a time of day such as"),
+        ("given(volume) > 1", "takes a channel and a value: given(water_level, 0)"),
+        ("given(volume, true) > 1", "`given` wants a fixed number"),
+        ("given(volume, volume) > 1", "`given` wants a fixed number"),
+        ('count_devices("*", "no_such_thing") > 1', "the condition fits no kind"),
         ('count_devices("tapp", "door") > 1', "no kind `tapp`; did you mean `tap`?"),
         (
             'count_devices("tap", "dor") > 1',
@@ -231,6 +237,47 @@ def test_a_wrong_use_is_told_with_its_place(tap: Tap, sentence: str, said: str) 
     refusal = tap.refusal(sentence)
     assert said in refusal
     assert re.search(r"tap\.toml:5:\d+: rules\.it\.raise: ", refusal)
+
+
+MIDNIGHT_S = (datetime(2025, 10, 10, tzinfo=UTC).timestamp() - 8 * HOUR_S) - T0 / 1000
+"""The first one after T0, in Shanghai."""
+
+
+def test_a_window_may_begin_at_a_time_of_the_day(tap: Tap) -> None:
+    rule = tap.rule('count(door, "since 00:00") >= 2', "not door")
+    evening = [(MIDNIGHT_S - 4 * HOUR_S, True), (MIDNIGHT_S - 3 * HOUR_S, False)]
+    first = [(MIDNIGHT_S + HOUR_S, True), (MIDNIGHT_S + 2 * HOUR_S, False)]
+    again = [(MIDNIGHT_S + 3 * HOUR_S, True), (MIDNIGHT_S + 4 * HOUR_S, False)]
+    assert replay(rule, course("door", *evening, *first)) == []
+    assert raised(MIDNIGHT_S + 3 * HOUR_S, replay(rule, course("door", *evening, *first, *again)))
+
+
+def test_the_hour_may_be_compared_with_a_number(tap: Tap) -> None:
+    rule = tap.rule("door and hour() < 5.5", "not door")
+    for at_h, holds in ((5.4, True), (5.5, False), (23.9, False), (24.1, True)):
+        assert bool(replay(rule, course("door", (MIDNIGHT_S + at_h * HOUR_S, True)))) == holds
+
+
+def test_a_delay_may_be_a_devices_own(tap: Tap) -> None:
+    text = 'raise_delay = "patience"\n[settings]\npatience = { value = 60.0, unit = "s" }\n'
+    rule = tap.rule("door", "not door", text)
+    for own, delay_s in (({}, 60), ({"patience": 30.0}, 30), ({"patience": "long"}, 60), ({"patience": -5.0}, 0)):
+        assert raised(delay_s, live(rule.for_device(own), course("door", (0, True)), 100))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "'patience'; known: limit"),
+        ('patience = { value = 1.0, unit = "m" }\n', 'the setting `patience` should be a number with unit = "s"'),
+        ("patience = { value = true }\n", "the setting `patience` should be a number"),
+    ],
+)
+def test_a_delay_that_is_no_duration_is_a_mistake(tap: Tap, more: str, said: str) -> None:
+    text = f'raise_delay = "patience"\n[settings]\n{more or "limit = { value = 1.0 }"}\n'
+    with pytest.raises(ConfigError, match=r"tap\.toml:\d+: rules\.it\.raise_delay: ") as caught:
+        tap.rule("door", "not door", text)
+    assert said in str(caught.value)
 
 
 def test_a_restart_between_any_two_readings_forgets_no_window(tap: Tap) -> None:

@@ -35,7 +35,8 @@ def mistake(folder: Path, text: str, kind: str = "gas_alarm") -> str:
 def test_a_file_of_the_users_replaces_the_shipped_one(tmp_path: Path) -> None:
     write_rules(tmp_path, "gas_alarm", GOOD)
     rules = load_rules(KINDS, tmp_path)
-    (leak,) = rules["gas_alarm"]
+    leak, *common = rules["gas_alarm"]
+    assert {rule.id for rule in common} == {"battery_runs_out", "sensor_faulty", "tampered"}
     assert (leak.raise_delay_ms, leak.clear_delay_ms, leak.lateness_ms) == (60_000, 0, 600_000)
     assert leak.limits() == {"gas_concentration": 20.0}
     assert rules["waste_bin"][0].id == "nearly_full"
@@ -59,6 +60,57 @@ def test_a_file_of_the_users_replaces_the_shipped_one(tmp_path: Path) -> None:
 def test_a_mistake_is_named_with_file_line_and_field(tmp_path: Path, before: str, after: str, said: str) -> None:
     assert before in GOOD
     assert mistake(tmp_path, GOOD.replace(before, after)).startswith(said)
+
+
+COMMON_FILE = """[rules.runs_out]
+level = "blue"
+levels = [{ level = "orange", when = "guards_lives" }]
+title = { zh = "电量低", en = "Battery low" }
+raise = "battery < 15"
+clear = "battery > 30"
+"""
+
+
+def test_a_users_file_about_a_channel_replaces_the_shipped_one_for_every_kind(tmp_path: Path) -> None:
+    write_rules(tmp_path / "common", "battery", COMMON_FILE)
+    rules = load_rules(KINDS, tmp_path)
+    for kind in ("manhole_cover", "waste_bin"):
+        names = [rule.id for rule in rules[kind]]
+        assert "runs_out" in names
+        assert "battery_low" not in names
+
+
+def test_a_kinds_own_rule_wins_over_a_common_one_of_its_name(tmp_path: Path) -> None:
+    write_rules(tmp_path, "gas_alarm", GOOD.replace("rules.leak", "rules.tampered"))
+    (tampered,) = (rule for rule in load_rules(KINDS, tmp_path)["gas_alarm"] if rule.id == "tampered")
+    assert tampered.raise_when.source == "gas_concentration >= limit"
+
+
+@pytest.mark.parametrize(
+    ("stem", "text", "said"),
+    [
+        ("batery", COMMON_FILE, "no kind has a channel `batery`; did you mean `battery`?"),
+        ("battery", COMMON_FILE.replace("battery <", "batery <"), "rules.runs_out.raise: for a bracelet: no channel"),
+        ("battery", '[settings]\nbattery = { value = 1.0 }\n' + COMMON_FILE, "settings.battery: a bracelet has a channel of this name"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_common_file_is_named_too(tmp_path: Path, stem: str, text: str, said: str) -> None:
+    path = write_rules(tmp_path / "common", stem, text)
+    with pytest.raises(ConfigError) as caught:
+        load_rules(KINDS, tmp_path)
+    assert str(caught.value).startswith(str(path))
+    assert said in str(caught.value)
+
+
+def test_check_lists_what_is_ruled_for_every_kind_with_a_channel(tmp_path: Path) -> None:
+    assert (
+        "every kind with `battery`, shipped\n  battery_low, blue: battery <= low_battery\n"
+        in CliRunner().invoke(app, ["check"]).output
+    )
+    path = write_rules(tmp_path / "common", "battery", COMMON_FILE)
+    output = CliRunner().invoke(app, ["check", str(tmp_path)]).output
+    assert f"every kind with `battery`, {path}\n  runs_out, blue: battery < 15\n" in output
+    assert f"note: {path} replaces the shipped one; gone: battery_low\n" in output
 
 
 def test_rules_for_a_kind_that_nobody_knows_are_refused(tmp_path: Path) -> None:
