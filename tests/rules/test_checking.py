@@ -258,8 +258,14 @@ retention = "7d"
     )
     found = CHECK.invoke(app, ["check", "--config", str(config)])
     assert found.exit_code == 0
-    assert "readings are kept for 7d" in found.output
-    assert "readings are kept" not in CHECK.invoke(app, ["check", "--config", str(config), "--retention", "10d"]).output
+    assert any("readings are kept for 7d" in line for line in _of_tap(found.output))
+    longer = CHECK.invoke(app, ["check", "--config", str(config), "--retention", "10d"]).output
+    assert not any("readings are kept" in line for line in _of_tap(longer))
+
+
+def _of_tap(output: str) -> list[str]:
+    """Shipped rules that learn what is usual want longer than this."""
+    return [line for line in output.splitlines() if "tap.toml" in line]
 
 
 def test_a_sentence_over_several_lines_is_pointed_into(tap: Tap) -> None:

@@ -82,7 +82,7 @@ CASES = [
     Case("reflex", "acting", "raised", False, True, 0, False, 0),
     Case("site", "edges_away", "edges_away", 2.0, 3.0, 120, 1.0, 120),
     Case("edge_ledger", "breach", "balanced", True, False, 60, True, 600),
-    Case("collector", "locked_out", "locked_out", False, True, 0, False, 0),
+    Case("collector", "locked_out", "locked_out", False, True, 0, False, 60),
     Case("collector", "store_away", "store_takes", True, False, 300, True, 60, {"locked_out": False}),
     Case("collector", "broker_too_small", "broker_fits", True, False, 0, True, 60),
     Case("collector", "quarantine_full", "quarantine_used", 79.9, 80.0, 0, 59.9, 600),
