@@ -252,8 +252,7 @@ class AlarmDesk:
 
 
 def _open(connection: Connection, alarm_id: str) -> Row[Any]:
-    row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm_id)).one_or_none()
-    if row is None:
+    if (row := rows.alarm_row(connection, alarm_id)) is None:
         raise ActionRefused("unknown", None)
     if not row.open:
         raise ActionRefused("over", rows.case_in(row))
@@ -262,7 +261,9 @@ def _open(connection: Connection, alarm_id: str) -> Row[Any]:
 
 def _done(connection: Connection, alarm_id: str, lines: Sequence[Line], at_ms: int) -> Alarm:
     rows.append(connection, lines, at_ms)
-    return rows.alarm_of(connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm_id)).one())
+    row = rows.alarm_row(connection, alarm_id)
+    assert row is not None
+    return rows.alarm_of(row)
 
 
 def _refuse_guarding(guards: bool) -> None:

@@ -6,9 +6,8 @@ Only there, under the write lock, is it known how the alarm stands: a person may
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
-from messages.ids import DeviceId, SiteId
 from rules.alarms import chatter
 from rules.alarms import condition as alarms
 from rules.alarms.condition import AlarmEvent
@@ -43,8 +42,7 @@ def carry_out(connection: Connection, found: Found, now_ms: int, practice: Pract
 
 def abandon(connection: Connection, abandoned: Abandoned, now_ms: int, practice: Practice = PLAIN) -> list[rows.Line]:
     """Nothing will ever say that the alarm is over: it returns now, so that a person can check and close its case."""
-    query = rows.alarms_with_cases().where(*_of(abandoned.site, abandoned.device, abandoned.rule), db.alarms.c.open)
-    if (row := connection.execute(query).one_or_none()) is None:
+    if (row := rows.open_alarm_row(connection, abandoned.site, abandoned.device, abandoned.rule)) is None:
         return []
     return carried(connection, row, [Abandon(abandoned.why)], now_ms, practice)
 
@@ -55,11 +53,11 @@ def _raise(connection: Connection, found: Found, change: Raised, now_ms: int, pr
             return [_line("alarm.raised", row, f"late, again at {change.at_ms}")]
         return _again(connection, row, change.at_ms, now_ms, practice)
     alarm_id = _id(found, change.at_ms)
-    row = _alarm(connection, alarm_id)
+    row = rows.alarm_row(connection, alarm_id)
     if row is None:
         return _new_alarm(connection, found, change, now_ms, practice)
     if row.late and not change.late:  # it was thought to be over, and it still stands
-        return carried(connection, row, [Move(AlarmEvent.RAISED)], now_ms, practice, look=True, late=False)
+        return _begin(connection, alarm_id, now_ms, practice)
     return []  # an episode that is known from before
 
 
@@ -82,27 +80,22 @@ def _to_mend(
     connection: Connection, chattering: Row[Any], at_ms: int, now_ms: int, practice: Practice
 ) -> list[rows.Line]:
     """The device of a chattering alarm wants mending: an alarm of its own, one for each device."""
-    its = _of(chattering.site, chattering.device, chatter.RULE)
-    row = connection.execute(rows.alarms_with_cases().where(*its, db.alarms.c.open)).one_or_none()
-    if row is not None:
+    if (row := rows.open_alarm_row(connection, chattering.site, chattering.device, chatter.RULE)) is not None:
         return _again(connection, row, at_ms, now_ms, practice)
     alarm_id = alarms.alarm_id(chattering.site, chattering.device, chatter.RULE, at_ms)
-    if _alarm(connection, alarm_id) is not None:
+    if rows.alarm_row(connection, alarm_id) is not None:
         return []
     same = ("site", "edge", "device", "kind", "place", "evidence", "channels", "owner", "lat", "lon")
-    connection.execute(
-        insert(db.alarms).values(
-            {name: chattering._mapping[name] for name in same}
-            | _fresh(alarm_id, at_ms, now_ms)
-            | {
-                "rule": chatter.RULE,
-                "level": chatter.level(guards=chattering.guards),
-                "title": chatter.TITLE.model_dump(),
-                "advice": chatter.ADVICE.model_dump(),
-            }
-        )
-    )
-    row = _alarm(connection, alarm_id)
+    values = {name: chattering._mapping[name] for name in same} | _fresh(alarm_id, at_ms, now_ms)
+    values |= {"rule": chatter.RULE, "level": chatter.level(guards=chattering.guards)}
+    values |= {"title": chatter.TITLE.model_dump(), "advice": chatter.ADVICE.model_dump()}
+    rows.insert_alarm(connection, values)
+    return _begin(connection, alarm_id, now_ms, practice)
+
+
+def _begin(connection: Connection, alarm_id: str, now_ms: int, practice: Practice) -> list[rows.Line]:
+    """An alarm that is only written down, so far, is raised."""
+    row = rows.alarm_row(connection, alarm_id)
     assert row is not None
     return carried(connection, row, [Move(AlarmEvent.RAISED)], now_ms, practice, look=True, late=False)
 
@@ -113,39 +106,36 @@ def _new_alarm(
     alarm_id, device, rule = _id(found, change.at_ms), found.device, found.rule
     title, advice = rule.told(change.evidence, device.place, device.id)
     here = where(device)
-    connection.execute(
-        insert(db.alarms).values(
-            _fresh(alarm_id, change.at_ms, now_ms)
-            | {
-                "site": device.site,
-                "edge": device.edge,
-                "device": device.id,
-                "kind": device.kind,
-                "rule": rule.id,
-                "level": change.level or rule.level,
-                "latch": rule.latch,
-                "title": title.model_dump(),
-                "advice": advice.model_dump() if advice else None,
-                "place": device.place.model_dump(),
-                "evidence": dict(change.evidence),
-                "channels": list(rule.channels),
-                "limits": rule.limits(),
-                "guards": rule.guards,
-                "version": rule.version,
-                "thresholds": dict(rule.settings),
-                "gathers": list(rule.gathers) or None,
-                "situation": rule.situation,
-                "owner": str(device.settings.get("owner", ""))[:63],
-                "lat": here.lat,
-                "lon": here.lon,
-            }
-        )
+    rows.insert_alarm(
+        connection,
+        _fresh(alarm_id, change.at_ms, now_ms)
+        | {
+            "site": device.site,
+            "edge": device.edge,
+            "device": device.id,
+            "kind": device.kind,
+            "rule": rule.id,
+            "level": change.level or rule.level,
+            "latch": rule.latch,
+            "title": title.model_dump(),
+            "advice": advice.model_dump() if advice else None,
+            "place": device.place.model_dump(),
+            "evidence": dict(change.evidence),
+            "channels": list(rule.channels),
+            "limits": rule.limits(),
+            "guards": rule.guards,
+            "version": rule.version,
+            "thresholds": dict(rule.settings),
+            "gathers": list(rule.gathers) or None,
+            "situation": rule.situation,
+            "owner": str(device.settings.get("owner", ""))[:63],
+            "lat": here.lat,
+            "lon": here.lon,
+        },
     )
     if change.late:
         return [rows.Line("alarm.raised", alarm_id, None, ACTOR, "late")]
-    row = _alarm(connection, alarm_id)
-    assert row is not None
-    return carried(connection, row, [Move(AlarmEvent.RAISED)], now_ms, practice, look=True, late=False)
+    return _begin(connection, alarm_id, now_ms, practice)
 
 
 def _fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
@@ -177,7 +167,7 @@ def _fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
 def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int, practice: Practice) -> list[rows.Line]:
     """It became graver: it counts as not looked at, and what was promised of its case is tightened."""
     if (row := _open_alarm(connection, found)) is None:
-        row = _alarm(connection, _id(found, change.raised_at_ms))
+        row = rows.alarm_row(connection, _id(found, change.raised_at_ms))
         if row is not None:  # of the past: only its level is written down
             connection.execute(update(db.alarms).where(db.alarms.c.id == row.id).values(level=change.level))
         return []
@@ -200,7 +190,7 @@ def _clear(connection: Connection, found: Found, change: Cleared, now_ms: int, p
 
 def _end(connection: Connection, found: Found, change: Cleared | Ended) -> list[rows.Line]:
     """Write down how long an episode of the past lasted."""
-    row = _alarm(connection, _id(found, change.raised_at_ms))
+    row = rows.alarm_row(connection, _id(found, change.raised_at_ms))
     if row is None or row.returned_at_ms is not None:
         return []
     connection.execute(update(db.alarms).where(db.alarms.c.id == row.id).values(returned_at_ms=change.at_ms))
@@ -227,20 +217,12 @@ def _add_past(
 
 
 def _open_alarm(connection: Connection, found: Found) -> Row[Any] | None:
-    query = rows.alarms_with_cases().where(*_same_rule(found), db.alarms.c.open)
-    return connection.execute(query).one_or_none()
-
-
-def _alarm(connection: Connection, alarm_id: str) -> Row[Any] | None:
-    return connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm_id)).one_or_none()
+    return rows.open_alarm_row(connection, found.device.site, found.device.id, found.rule.id)
 
 
 def _same_rule(found: Found) -> tuple[Any, ...]:
-    return _of(found.device.site, found.device.id, found.rule.id)
-
-
-def _of(site: SiteId, device: DeviceId, rule: str) -> tuple[Any, ...]:
-    return (db.alarms.c.site == site, db.alarms.c.device == device, db.alarms.c.rule == rule)
+    columns = db.alarms.c
+    return (columns.site == found.device.site, columns.device == found.device.id, columns.rule == found.rule.id)
 
 
 def _id(found: Found, at_ms: int) -> str:

@@ -1,14 +1,14 @@
 """What is around open alarms (rules.alarms.oversight), read from the database."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, Row, and_, bindparam, or_, select
 
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId
-from rules.alarms import holds
 from rules.alarms.condition import ACTIVE
+from rules.alarms.holds import of as hold_of
 from rules.alarms.oversight import Around, Parent, Watched
 from rules.alarms.standing import Standing
 from rules.records import OVER, Case
@@ -36,62 +36,72 @@ def watched(row: Row[Any], standing: Standing, **more: Any) -> Watched:
     )
 
 
+_LASTING = select(db.holds).where(db.holds.c.ended_at_ms.is_(None)).order_by(db.holds.c.from_ms, db.holds.c.id)
+_LASTING_HERE = _LASTING.where(
+    db.holds.c.site == bindparam("site"), or_(db.holds.c.device.is_(None), db.holds.c.device == bindparam("device"))
+)
+_EDGES = select(db.edges).where(~(db.edges.c.online & db.edges.c.clock_trusted))
+_PARENTS = select(db.alarms.c.id, db.alarms.c.site, db.alarms.c.rule, db.alarms.c.gathers, db.alarms.c.case).where(
+    db.alarms.c.open, db.alarms.c.gathers.is_not(None), db.alarms.c.state.in_(sorted(ACTIVE))
+)
+_SILENCES = and_(
+    db.silences.c.site == db.devices.c.site,
+    db.silences.c.edge == db.devices.c.edge,
+    db.silences.c.device == db.devices.c.device,
+)
+_TOLD = select(db.devices.c.site, db.devices.c.edge, db.devices.c.device, db.silences.c.from_ms).outerjoin(
+    db.silences, _SILENCES
+)
+_TOLD_HERE = _TOLD.where(db.devices.c.site == bindparam("site"), db.devices.c.device == bindparam("device"))
+_TOLD_ALARMED = _TOLD.where(db.devices.c.device.in_(select(db.alarms.c.device).where(db.alarms.c.open)))
+
+
 def of_one(connection: Connection, alarm: Watched, now_ms: int) -> Around:
-    here = (db.devices.c.site == alarm.site) & (db.devices.c.device == alarm.device)
+    here = {"site": alarm.site, "device": alarm.device}
     return _around(
-        connection,
         now_ms,
-        hold=holds.over(alarm.site, alarm.device),
-        device=here,
-        silence=(db.silences.c.site == alarm.site) & (db.silences.c.device == alarm.device),
-        edge=db.edges.c.site == alarm.site,
-        alarm=db.alarms.c.site == alarm.site,
+        holds=connection.execute(_LASTING_HERE, here),
+        edges=connection.execute(_EDGES),
+        told=connection.execute(_TOLD_HERE, here),
+        parents=connection.execute(_PARENTS),
     )
 
 
 def of_open(connection: Connection, now_ms: int) -> Around:
     """Around every open alarm."""
-    return _around(connection, now_ms)
+    return _around(
+        now_ms,
+        holds=connection.execute(_LASTING),
+        edges=connection.execute(_EDGES),
+        told=connection.execute(_TOLD_ALARMED),
+        parents=connection.execute(_PARENTS),
+    )
 
 
 def _around(
-    connection: Connection,
     now_ms: int,
     *,
-    hold: ColumnElement[bool] | None = None,
-    device: ColumnElement[bool] | None = None,
-    silence: ColumnElement[bool] | None = None,
-    edge: ColumnElement[bool] | None = None,
-    alarm: ColumnElement[bool] | None = None,
+    holds: Iterable[Row[Any]],
+    edges: Iterable[Row[Any]],
+    told: Iterable[Row[Any]],
+    parents: Iterable[Row[Any]],
 ) -> Around:
-    def where(*some: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
-        return [one for one in some if one is not None]
-
-    edges = list(
-        connection.execute(select(db.edges).where(*where(edge, ~(db.edges.c.online & db.edges.c.clock_trusted))))
-    )
-    parents = select(db.alarms).where(
-        *where(alarm, db.alarms.c.open, db.alarms.c.gathers.is_not(None), db.alarms.c.state.in_(ACTIVE))
-    )
+    away, guessing = set[tuple[SiteId, EdgeId]](), set[tuple[SiteId, EdgeId]]()
+    for row in edges:
+        (guessing if row.online else away).add((row.site, row.edge))
     tellers: dict[tuple[SiteId, DeviceId], list[EdgeId]] = {}
-    suspects = select(db.silences).where(*where(silence, db.silences.c.from_ms <= now_ms))
-    silent = {(row.site, row.edge, row.device) for row in connection.execute(suspects)}
-    if edges or silent:  # else nobody asks who speaks of what
-        alarmed = select(db.alarms.c.device).where(db.alarms.c.open)
-        told = select(db.devices.c.site, db.devices.c.edge, db.devices.c.device)
-        for row in connection.execute(
-            told.where(*where(device, db.devices.c.device.in_(alarmed) if device is None else None))
-        ):
-            tellers.setdefault((row.site, row.device), []).append(row.edge)
+    silent: set[tuple[SiteId, EdgeId, DeviceId]] = set()
+    for row in told:
+        tellers.setdefault((row.site, row.device), []).append(row.edge)
+        if row.from_ms is not None and row.from_ms <= now_ms:
+            silent.add((row.site, row.edge, row.device))
     return Around(
-        holds=holds.lasting(connection, *where(hold)),
-        away={(row.site, row.edge) for row in edges if not row.online},
-        guessing={(row.site, row.edge) for row in edges if row.online},
+        holds=[hold_of(row) for row in holds],
+        away=away,
+        guessing=guessing,
         tellers=tellers,
         silent=silent,
-        parents=[
-            Parent(row.id, row.site, row.rule, tuple(row.gathers), row.case) for row in connection.execute(parents)
-        ],
+        parents=[Parent(row.id, row.site, row.rule, tuple(row.gathers), row.case) for row in parents],
     )
 
 

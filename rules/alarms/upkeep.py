@@ -7,7 +7,7 @@ at the first look.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, case, delete, func, insert, select
 
 from messages.ids import SiteId
 from rules.alarms import chatter, flood, holds, surroundings
@@ -47,6 +47,17 @@ _NARROW = [
 ]
 """What is asked of an open alarm; the rest is read of those to which something happens."""
 
+_GRAVEST = case({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
+_OPENED = (
+    select(*_NARROW, db.cases.c.state.label("case_state"))
+    .outerjoin(db.cases, db.cases.c.id == db.alarms.c.case)
+    .where(db.alarms.c.open)
+    .order_by(_GRAVEST, db.alarms.c.known_at_ms, db.alarms.c.id)
+)
+
+MOST_AT_ONCE = 200
+"""Alarms to which something happens in one look, the gravest first: nobody else can write meanwhile. The others' turn is a second later."""
+
 
 def look(
     connection: Connection, now_ms: int, operators: Mapping[SiteId, int] | None = None, practice: Practice = PLAIN
@@ -54,25 +65,23 @@ def look(
     """Everything that is due, and the lines that tell it. `operators`: how many share a site's alarms, if not one."""
     lines = _end_holds(connection, now_ms)
     around = surroundings.of_open(connection, now_ms)
-    query = select(*_NARROW, db.cases.c.state.label("case_state")).outerjoin(
-        db.cases, db.cases.c.id == db.alarms.c.case
-    )
-    opened: list[Row[Any]] = list(
-        connection.execute(query.where(db.alarms.c.open).order_by(db.alarms.c.known_at_ms, db.alarms.c.id))
-    )
+    opened: list[Row[Any]] = list(connection.execute(_OPENED))
     chattering = {(row.site, row.device) for row in opened if row.overlays.get("chattering")}
+    found: dict[str, list[Event]] = {}
     for row in opened:
         events = due(surroundings.watched(row, rows.standing_of(row)), around, now_ms)
         if row.rule == chatter.RULE and row.state in ACTIVE and (row.site, row.device) not in chattering:
             events.append(Move(AlarmEvent.RETURNED, detail="quiet"))
         if events:
-            lines += _carry(connection, row.id, events, now_ms, practice)
+            found[row.id] = events
+        if len(found) == MOST_AT_ONCE:
+            break
+    if found:
+        concerned = rows.alarms_with_cases().where(db.alarms.c.id.in_(found))
+        by_id = {row.id: row for row in connection.execute(concerned)}
+        for alarm_id, events in found.items():
+            lines += carried(connection, by_id[alarm_id], events, now_ms, practice)
     return lines + _floods(connection, now_ms, operators or {})
-
-
-def _carry(connection: Connection, alarm_id: str, events: list[Event], now_ms: int, practice: Practice) -> list[Line]:
-    row = connection.execute(rows.alarms_with_cases().where(db.alarms.c.id == alarm_id)).one()
-    return carried(connection, row, events, now_ms, practice)
 
 
 def _end_holds(connection: Connection, now_ms: int) -> list[Line]:

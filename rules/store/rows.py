@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.sql import Select
 
 from messages.announcement import Place
@@ -34,8 +34,34 @@ class Line:
     key: str | None = None
 
 
+_ALARMS = select(db.alarms, *_CASE_COLUMNS).outerjoin(db.cases, db.cases.c.id == db.alarms.c.case)
+_ALARM = _ALARMS.where(db.alarms.c.id == bindparam("id"))
+_OPEN_ALARM = _ALARMS.where(
+    db.alarms.c.site == bindparam("site"),
+    db.alarms.c.device == bindparam("device"),
+    db.alarms.c.rule == bindparam("rule"),
+    db.alarms.c.open,
+)
+_INSERT_ALARM, _INSERT_CASE, _INSERT_LINES = insert(db.alarms), insert(db.cases), insert(db.log)
+_UPDATE_ALARM = update(db.alarms).where(db.alarms.c.id == bindparam("its_id"))
+"""Made once: to make a statement, and to look for how it was compiled, takes longer than to execute it."""
+
+
 def alarms_with_cases() -> Select[Any]:
-    return select(db.alarms, *_CASE_COLUMNS).outerjoin(db.cases, db.cases.c.id == db.alarms.c.case)
+    return _ALARMS
+
+
+def alarm_row(connection: Connection, alarm_id: str) -> Row[Any] | None:
+    """As `alarms_with_cases` has it."""
+    return connection.execute(_ALARM, {"id": alarm_id}).one_or_none()
+
+
+def open_alarm_row(connection: Connection, site: str, device: str, rule: str) -> Row[Any] | None:
+    return connection.execute(_OPEN_ALARM, {"site": site, "device": device, "rule": rule}).one_or_none()
+
+
+def insert_alarm(connection: Connection, values: Mapping[str, Any]) -> None:
+    connection.execute(_INSERT_ALARM, dict(values))
 
 
 def alarm_of(row: Row[Any]) -> Alarm:
@@ -119,7 +145,7 @@ def write_standing(
         "open": standing.state is not AlarmState.NORM or work,
         "case": case.id if case else None,
     }
-    connection.execute(update(db.alarms).where(db.alarms.c.id == alarm_id).values(changed | more))
+    connection.execute(_UPDATE_ALARM, {"its_id": alarm_id} | changed | more)
 
 
 def alarms_of(connection: Connection, case_id: str) -> list[Row[Any]]:
@@ -141,7 +167,7 @@ def cases_where(connection: Connection, *its: Any, limit: int | None = None) -> 
 
 
 def insert_case(connection: Connection, new: Case) -> None:
-    connection.execute(insert(db.cases).values(_case_values(new)))
+    connection.execute(_INSERT_CASE, _case_values(new))
 
 
 def write_case(connection: Connection, changed: Case) -> None:
@@ -160,7 +186,7 @@ def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
         if line.case:
             counts[line.case] += 1
         written.append({"seq": seq, "at_ms": at_ms, "number": counts[line.case] if line.case else None, **asdict(line)})
-    connection.execute(insert(db.log), written)
+    connection.execute(_INSERT_LINES, written)
 
 
 def _case_values(one: Case) -> dict[str, Any]:

@@ -281,6 +281,19 @@ def test_a_dead_edge_is_one_situation_and_its_devices_alarms_are_in_doubt(room: 
     assert said(room, door)[-2:] == ["alarm.uncertain rules", "alarm.certain rules"]
 
 
+def test_when_much_happens_at_once_the_gravest_alarms_come_first_and_the_rest_a_look_later(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rules.alarms.upkeep.MOST_AT_ONCE", 1)
+    hold_door(room)
+    room.hear(reading(61, "tilt", 90.0, device="cover-1"))
+    room.status(70, online=False)
+    room.look(71)
+    assert (of(room, "cover-1").overlays.uncertain, of(room, "door-1").overlays.uncertain) == (("edge",), ())
+    room.look(72)
+    assert of(room, "door-1").overlays.uncertain == ("edge",)
+
+
 def test_a_device_that_another_edge_still_hears_is_not_in_doubt(room: Room) -> None:
     room.status(0, online=True, edge=EdgeId("pi-2"))
     room.announce("door-1", "door_access", edge=EdgeId("pi-2"))
