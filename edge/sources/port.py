@@ -15,6 +15,8 @@ from edge.configuration.tables import LineSettings, Rs485Settings
 
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0
 CONNECT_LIMIT_S = 10.0
+GONE = "it has gone, or another program reads it too"
+"""What pyserial says in a paragraph when there is something to read and nothing comes."""
 LIMIT_BYTES = 64 * 1024
 """What may lie unread: somebody who babbles between two questions gets no more memory than this."""
 
@@ -46,7 +48,7 @@ class Port(asyncio.Protocol):
         self._arrived.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._why = str(exc or "closed")
+        self._why = plain_words(exc) if exc else "closed"
         self._gone.set_result(None)
         self._arrived.set()
 
@@ -150,6 +152,8 @@ def plain_words(error: Exception) -> str:
     number = getattr(error, "errno", None)  # pyserial's own words repeat the path twice
     if isinstance(error, termios.error) and isinstance(error.args[0], int):
         number = error.args[0]
+    if isinstance(error, serial.SerialException) and "returned no data" in str(error):
+        return GONE
     return os.strerror(number) if number and number > 0 else str(error)
 
 

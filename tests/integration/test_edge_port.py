@@ -1,5 +1,6 @@
 """A port whose driver switches the transmitter: what is asked of the kernel, and what is said where it can't."""
 
+import errno
 import fcntl
 import os
 import struct
@@ -11,7 +12,7 @@ import pytest
 import serial.serialposix
 
 from edge.configuration.tables import LineSettings, Rs485Settings
-from edge.sources.port import LinkError, open_port
+from edge.sources.port import GONE, LinkError, open_port
 
 ENABLED, ON_SEND, AFTER_SEND = 1, 2, 4
 """Flags of struct serial_rs485 (linux/serial.h); two delays in ms follow them."""
@@ -39,6 +40,15 @@ async def test_a_driver_without_rs485_is_said_with_what_mends_it() -> None:
         pytest.raises(LinkError, match=r"this port's driver knows no RS-485 mode: .*; leave `rs485` out"),
     ):
         await open_port(line(port))
+
+
+async def test_a_port_that_is_pulled_out_is_said_in_few_words() -> None:
+    with a_port() as path:
+        opened = await open_port(LineSettings(name="rs485-1", port=path, baudrate=9600))
+    with pytest.raises(LinkError) as caught:
+        await opened.read()
+    assert str(caught.value) in (GONE, os.strerror(errno.EIO))
+    await opened.close()
 
 
 @pytest.mark.parametrize(
