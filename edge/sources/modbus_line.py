@@ -21,7 +21,7 @@ from edge.protocols.modbus import Garbled, Refused, Values, Verdict, Write, Writ
 from edge.sources import carrier, registers
 from edge.sources.carrier import Carrier
 from edge.sources.port import LinkError, backoff_s
-from edge.sources.schedule import Poll, Schedule, polls
+from edge.sources.schedule import Poll, Schedule, polls, probe_s
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
 from messages.ids import DeviceId
@@ -30,9 +30,6 @@ from messages.reading import Value
 MOST_WRITES = 100
 TRIES = 2
 """Of a write that nobody answered or that was garbled: what is written twice is written once."""
-SHORTEST_PROBE_S = 0.05
-PATIENT_PROBES = 10
-"""Every so many-th question to a unit that is silent waits the full time-out: it may have become slow."""
 
 log = structlog.get_logger("line")
 
@@ -161,10 +158,8 @@ class ModbusLine:
             self._asked.pop(unit, None)
             return full_s
         self._asked[unit] = self._asked.get(unit, 0) + 1
-        if self._asked[unit] % PATIENT_PROBES == 0:
-            return full_s
         usual_s = [vitals.latency_s for vitals in self.vitals.devices.values() if vitals.latency_s is not None]
-        return min(full_s, max(2 * max(usual_s, default=full_s), SHORTEST_PROBE_S))
+        return probe_s(self._asked[unit], max(usual_s, default=full_s), full_s)
 
     async def _write(self, opened: Carrier, order: _Order) -> None:
         """Raises LinkError, after telling whoever waits for it."""

@@ -23,6 +23,10 @@ from messages.ids import DeviceId
 MOST_BACKOFF_S = 60.0
 PROBES_SHARE = 0.05
 """Of the line's time, for units that don't answer."""
+SHORTEST_PROBE_S = 0.03
+"""More than the delay of a USB adapter; short enough that a fast line's round with a probe in it is hardly longer."""
+PATIENT_PROBES = 10
+"""Every so many-th question to a unit that is silent waits the full time-out: it may have become slow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +116,11 @@ class Schedule:
 def backoff_s(silent: int, every_s: float) -> float:
     """Seconds until a slave is asked again after `silent` time-outs in a row: doubling, at least its own beat."""
     return max(every_s, min(2.0 ** min(silent - PATIENCE + 1, 16), MOST_BACKOFF_S))
+
+
+def probe_s(times: int, slowest_s: float, full_s: float) -> float:
+    """How long the `times`-th question to a silent unit waits, where the slowest of the line takes `slowest_s`."""
+    return full_s if times % PATIENT_PROBES == 0 else min(full_s, max(2 * slowest_s, SHORTEST_PROBE_S))
 
 
 def spread(unit: int) -> float:

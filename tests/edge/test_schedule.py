@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -6,7 +7,8 @@ import pytest
 from edge.models.modbus import ModbusModel
 from edge.models.product import load_models
 from edge.protocols.modbus import Request
-from edge.sources.schedule import MOST_BACKOFF_S, PROBES_SHARE, Poll, Schedule, backoff_s, polls, spread
+from edge.protocols.modbus_rtu import Pace
+from edge.sources.schedule import MOST_BACKOFF_S, PROBES_SHARE, Poll, Schedule, backoff_s, polls, probe_s, spread
 from messages.ids import DeviceId
 from messages.kind import load_kinds
 
@@ -135,6 +137,35 @@ def test_many_dead_slaves_take_a_twentieth_of_the_line_at_most() -> None:
     assert sum(unit in dead for unit in later) * 0.3 <= 480 * PROBES_SHARE * 1.1
     assert {unit for unit in later if unit in dead} == dead, "each is still tried"
     assert sum(unit == 1 for unit in later) > 470
+
+
+@pytest.mark.parametrize("baudrate", [9600, 115200])
+@pytest.mark.parametrize("dead", [1, 4])
+def test_dead_slaves_lengthen_hardly_any_interval_of_the_others(baudrate: int, dead: int) -> None:
+    """The line of `tests.bench modbus_line` on a clock that nobody disturbs: 32 units, two groups of five registers each."""
+    pace = Pace(baudrate)
+    latency_s = pace.transmission_s(23) + pace.silent_s
+    usual_s = 64 * (latency_s + pace.silent_s)
+    asked = [poll(unit, 0.01) for unit in range(1, 33) for _ in range(2)]
+    schedule, firsts = Schedule(asked, 0), set(asked[::2])
+    now_s, heard_s, tries, intervals_s = 0.0, dict[int, float](), Counter[int](), list[float]()
+    while now_s < 150 * usual_s:
+        next_, now_s = schedule.next(now_s)
+        unit = next_.request.unit
+        if unit <= dead:
+            tries[unit] += schedule.is_probe(unit)
+            waited_s = pace.transmission_s(23) + (probe_s(tries[unit], latency_s, 0.3) if tries[unit] else 0.3)
+            now_s += waited_s
+            schedule.silent(next_, now_s, waited_s)
+        else:
+            now_s += latency_s
+            schedule.answered(next_, now_s)
+            if next_ in firsts:
+                intervals_s += [now_s - heard_s[unit]] if unit in heard_s else []
+                heard_s[unit] = now_s
+        now_s += pace.silent_s
+    del intervals_s[: 6 * (32 - dead)]  # as in the bench: after six rounds the dead are known for dead
+    assert sum(interval_s <= 1.1 * usual_s for interval_s in intervals_s) >= 0.99 * len(intervals_s) > 1000
 
 
 def test_on_a_line_that_is_asked_for_too_much_nobody_starves() -> None:
