@@ -121,6 +121,10 @@ def test_what_it_would_drop_is_refused_and_what_it_keeps_is_not(tmp_path: Path) 
                 store.write([batch(1.0, at_ms=at_ms)])
         store.write([batch(2.0, at_ms=NOW_MS - 29 * day_ms), batch(3.0, at_ms=NOW_MS + 60_000)])
         assert values(store) == [2.0, 3.0]
+        store.delete_before(NOW_MS - 30 * day_ms)  # it does that itself
+        for ask in (lambda: store.delete_before(NOW_MS - 90 * day_ms), lambda: store.setup(90 * day_ms)):
+            with pytest.raises(StoreAway, match=r"-retentionPeriod=30d, less than .* -retentionPeriod=9[01]d"):
+                ask()
         store.close()
 
 

@@ -33,12 +33,13 @@ from messages.reading import Reading
 
 WRITE = "/api/v2/write?precision=ns"
 """Not /write: that one adds a label `db`, and the same reading written both ways would be two series."""
-FOR_EVER_MS = 50 * 365 * 86_400_000
+DAY_MS = 86_400_000
+FOR_EVER_MS = 50 * 365 * DAY_MS
 MARK = "gridcall_store"
 WORDS = 200
 FINEST_MS = 120_000
 """Shorter stretches are counted here: below a minute the server repeats values where the newest should stand."""
-FIRST_DAYS_MS = 2 * 86_400_000
+FIRST_DAYS_MS = 2 * DAY_MS
 MOST_WINDOWS = 100
 """A stream longer than so many windows of time (77 days) is read as a whole and picked from."""
 
@@ -126,7 +127,9 @@ class VictoriaStore:
         return newest(found)
 
     def delete_before(self, at_ms: int) -> None:
-        """Nothing: see the module's first lines."""
+        """Raises StoreAway where it forgets earlier by itself; else nothing: see the module's first lines."""
+        server, now_ms = self._server()
+        self._check_retention(server, now_ms - at_ms)
 
     def condense(self, before_ms: int) -> None:
         """Nothing: it counts a year of a channel in a glance."""
@@ -134,18 +137,10 @@ class VictoriaStore:
     def setup(self, retention_ms: int | None) -> list[str]:
         self._make()
         server, _ = self._server()
-        kept_ms = server.retention_ms or 0
-        kept = f"-{RETENTION}={server.flags.get(RETENTION)}"
-        if retention_ms is None and kept_ms < FOR_EVER_MS:
-            raise StoreAway(f"{self._http.url}: runs with {kept}; to keep all for ever start it with -{RETENTION}=100y")
-        if retention_ms is not None and kept_ms < retention_ms:
-            days = -(-retention_ms // 86_400_000)
-            raise StoreAway(
-                f"{self._http.url}: runs with {kept}, less than the configured retention; start it with -{RETENTION}={days}d"
-            )
+        self._check_retention(server, FOR_EVER_MS if retention_ms is None else retention_ms)
         return [
             f"{self._http.url}: runs with -dedup.minScrapeInterval=1ms, as it must",
-            f"retention: it forgets by its own {kept}",
+            f"retention: it forgets by its own -{RETENTION}={server.flags.get(RETENTION)}",
             "coarse ranges: it needs none",
         ]
 
@@ -163,6 +158,13 @@ class VictoriaStore:
         self._server()
         if not self._json(self._ask("/api/v1/series", [("match[]", f"{MARK}_made"), ("start", "0")]))["data"]:
             raise StoreAway(f"{self._http.url}: no collector has stored anything here yet")
+
+    def _check_retention(self, server: Server, wanted_ms: int) -> None:
+        if (server.retention_ms or 0) + DAY_MS < wanted_ms:
+            raise StoreAway(
+                f"{self._http.url}: runs with -{RETENTION}={server.flags.get(RETENTION)}, less than the configured retention;"
+                f" start it with -{RETENTION}={-(-wanted_ms // DAY_MS)}d"
+            )
 
     def _server(self) -> tuple[Server, int]:
         """What runs there, and its clock (UTC ms). Raises StoreAway if it must not be used."""
