@@ -13,6 +13,7 @@ from messages.broker import Broker
 from messages.ids import Identifier, SiteId
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read
+from rules.cases.policy import Policies, load_policies
 from rules.duty.folder import SiteFolder
 from rules.language.calendar import Calendar, CalendarText
 from rules.language.rule import Rule, Rules
@@ -27,6 +28,12 @@ def _pages(text: str) -> str:
     if text and not text.startswith(("https://", "http://")):
         raise ValueError('an address such as "https://gridcall.example.org" is wanted')
     return text.rstrip("/")
+
+
+def _web(text: str) -> str:
+    if text and not text.startswith(("https://", "http://")):
+        raise ValueError('an address such as "https://example.org/ping/1" is wanted')
+    return text
 
 
 class RulesFile(Settings):
@@ -53,6 +60,10 @@ class RulesFile(Settings):
     """The console's address as people's phones reach it: what stands in messages is a link to it."""
     channels: dict[ChannelName, ChannelText] = Field(default_factory=dict)
     """Ways to reach people."""
+    policies: Folder | None = None
+    """A file that says what is promised and when whom is called, where that differs from what is shipped."""
+    heartbeat: Annotated[str, AfterValidator(_web)] = ""
+    """An address outside that is asked for once a minute, as long as cases are looked after; it raises the alarm when nobody asks."""
     broker: Broker
 
 
@@ -77,6 +88,8 @@ class Configuration:
     sites: tuple[SiteId, ...] | None
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
+    policies: Policies
+    heartbeat: str = field(repr=False)
     broker: Broker
     site_files: SiteFolder
     pages: str
@@ -135,6 +148,8 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
             *(() if refused else rule_files.replaced()),
             *_unreachable(site_files, written),
         ),
+        policies=load_policies(base / written.policies if written.policies else None),
+        heartbeat=written.heartbeat,
         broker=broker,
     )
 

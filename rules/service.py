@@ -8,7 +8,8 @@ while we were away comes before what became due.
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -21,6 +22,7 @@ from messages.ranges import Range
 from messages.settings import ConfigError
 from rules.alarms import evidence
 from rules.alarms.publisher import Publisher
+from rules.cases.practice import Practice
 from rules.config import Configuration
 from rules.engine import catchup
 from rules.engine.catchup import Gap, Portion
@@ -29,6 +31,9 @@ from rules.engine.memory import Facts, StreamKey
 from rules.engine.share import BEAT_S, LEAD
 from rules.engine.tail import Tail
 from rules.engine.work import Work
+from rules.escalation import auditor
+from rules.escalation.heartbeat import Heartbeat
+from rules.escalation.loop import Escalation
 from rules.language.evaluation import Happened, Raised
 from rules.language.rule import Rules
 from rules.renewal import Renewal
@@ -85,6 +90,11 @@ async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
         reader.close()
         clerk.close()
         config.store.close()
+
+
+def _tell_stuck(news: Mapping[SiteId, int], work: Work, now_ms: int) -> None:
+    for site, stuck in news.items():
+        work.audited(site, stuck, now_ms)
 
 
 def _first(error: BaseException) -> BaseException:
@@ -144,7 +154,12 @@ class Service:
         self._clerk = clerk
         self._reader = reader
         self._clock_ms = clock_ms
+        self._practice = Practice(config.policies, calendar=config.calendar)
         self._publisher = Publisher(bus, tenure.database, clerk, lambda: tenure.leads)
+        news = self._publisher.news
+        self._escalation = Escalation(tenure.database, self._practice, clock_ms, news.set)
+        self._stuck: dict[SiteId, int] = {}
+        """How much stood still at each site when the auditor last looked."""
         self._turn = asyncio.Lock()
         self._tail = Tail()
         self._undecided: list[tuple[SiteId, Incoming]] = []
@@ -166,6 +181,11 @@ class Service:
             tasks.create_task(self._catch_up(), name="catch-up")
             tasks.create_task(self._keep_evidence(), name="evidence")
             tasks.create_task(self._listen(), name="listener")
+            tasks.create_task(self._escalation.run(), name="escalation")
+            tasks.create_task(self._audit(), name="auditor")
+            if self._config.heartbeat:
+                beat = Heartbeat(self._config.heartbeat, lambda: self._escalation.looked_at_ms, self._clock_ms)
+                tasks.create_task(beat.run(), name="heartbeat")
 
     async def _renew(self) -> None:
         """The rules may have changed while we were down."""
@@ -308,7 +328,9 @@ class Service:
     async def _write(self, work: Work, now_ms: int) -> None:
         if work.empty:
             return
-        await self._clerk.insist(lambda: facts.commit(self._database, work, now_ms, self._tenure.holder))
+        await self._clerk.insist(
+            lambda: facts.commit(self._database, work, now_ms, self._tenure.holder, self._practice)
+        )
         self._facts.adopt(work)
         if work.found or work.abandoned:
             self._publisher.news.set()
@@ -347,10 +369,32 @@ class Service:
         holder, operators = self._tenure.holder, self._config.operators
         try:
             return facts.beat(
-                self._database, self._clock_ms(), hears=hears, looks=looks, operators=operators, holder=holder
+                self._database,
+                self._clock_ms(),
+                self._practice,
+                hears=hears,
+                looks=looks,
+                operators=operators,
+                holder=holder,
             )
         except LeaseLost:
             return False  # the next look at the tenure says so
+
+    async def _audit(self) -> None:
+        """What stands still is an alarm of its site, until it moves."""
+        while True:
+            await asyncio.sleep(auditor.LOOK_S)
+            mine = self._tenure.mine - {LEAD}
+            look = partial(auditor.look, self._database, mine, self._practice, self._clock_ms())
+            found = await self._clerk.insist(look) if mine else []
+            for one in found:
+                log.error("this should have moved", site=one.site, what=one.what, name=one.name)
+            stuck = Counter(one.site for one in found)
+            news = {site: stuck[site] for site in {*stuck, *self._stuck} if stuck[site] != self._stuck.get(site, 0)}
+            self._stuck = dict(stuck)
+            if news:
+                async with self._turn:
+                    await self._work(partial(_tell_stuck, news))
 
     async def _keep_evidence(self) -> None:
         """What was said before an alarm is kept with it; a history that is away is asked again later."""

@@ -51,7 +51,7 @@ def do(
     lines = [rows.Line(event, None, case_id, act.actor, text, device_at_ms, key)]
     lines += [rows.Line(other, None, case_id, act.actor, words) for other, words in more]
     ended = steps.settled(done, active=active, sensed=bool(held), now_ms=now_ms)
-    docket.write(connection, ended, practice, now_ms)
+    docket.write(connection, ended, practice)
     if isinstance(act, Merge):
         lines += _hand_over(connection, held, act.into, now_ms, practice)
     if isinstance(act, Reopen):
@@ -104,7 +104,7 @@ def settle(connection: Connection, case_id: str | None, now_ms: int, practice: P
     ended = steps.settled(case, active=active, sensed=bool(held), now_ms=now_ms)
     if ended is case:
         return []
-    docket.write(connection, ended, practice, now_ms)
+    docket.write(connection, ended, practice)
     follow = _follow(connection, case_id, [AlarmEvent.ACKNOWLEDGED, AlarmEvent.RESET], RULES, now_ms)
     return [*_settled_lines(ended), *follow]
 
@@ -168,7 +168,7 @@ def _hand_over(
         lines.append(rows.Line("case.joined", row.id, into, RULES, row.case_id))
         level = min((row.level, other.level), key=cases.LEVELS.index)
         other = cases.tightened(other, level, now_ms, practice)
-    docket.write(connection, other, practice, now_ms)
+    docket.write(connection, other, practice)
     return lines
 
 

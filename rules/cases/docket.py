@@ -30,7 +30,7 @@ def for_alarm(
         again = steps.apply(before, act, Now(now_ms, active=True, practice=practice))
         lines = [rows.Line(event, None, again.id, RULES, text) for event, text in steps.said(before, act, again)]
         again, more = _tightened(again, about.level, now_ms, practice)
-        write(connection, again, practice, now_ms)
+        write(connection, again, practice)
         return again, lines + more
     return _joined_or_opened(connection, case_id, about, now_ms, practice, RULES)
 
@@ -41,7 +41,7 @@ def raised_again(connection: Connection, case_id: str | None, now_ms: int, pract
         return []
     act = Reopen(RULES, "raised again")
     again = steps.apply(case, act, Now(now_ms, active=True, practice=practice))
-    write(connection, again, practice, now_ms)
+    write(connection, again, practice)
     return [rows.Line(event, None, case_id, RULES, text) for event, text in steps.said(case, act, again)]
 
 
@@ -65,7 +65,7 @@ def worsened(
         return []
     tighter, lines = _tightened(case, level, now_ms, practice)
     if tighter is not case:
-        write(connection, tighter, practice, now_ms)
+        write(connection, tighter, practice)
     return lines
 
 
@@ -75,12 +75,12 @@ def _joined_or_opened(
     for known in _open_cases(connection, about.site, about.kind):
         if cases.is_one(known, about, now_ms):
             joined, more = _tightened(known, about.level, now_ms, practice, about.title)
-            write(connection, joined, practice, now_ms)
+            write(connection, joined, practice)
             words = f"{about.origin}: {about.title.zh}"
             return joined, [rows.Line("case.joined", None, joined.id, actor, words), *more]
     new = cases.opened(case_id, about, now_ms, practice)
     rows.insert_case(connection, new)
-    timers.wind(connection, new, practice, now_ms)
+    timers.wind(connection, new, practice)
     return new, [rows.Line(f"case.{new.state}", None, new.id, actor)]
 
 
@@ -93,10 +93,10 @@ def _tightened(
     return tighter, [rows.Line("case.tightened", None, case.id, RULES, f"{case.level} -> {tighter.level}")]
 
 
-def write(connection: Connection, case: Case, practice: Practice, now_ms: int) -> None:
+def write(connection: Connection, case: Case, practice: Practice) -> None:
     """A changed case, and its timers."""
     rows.write_case(connection, case)
-    timers.wind(connection, case, practice, now_ms)
+    timers.wind(connection, case, practice)
 
 
 def _open_cases(connection: Connection, site: SiteId, kind: str) -> list[Case]:

@@ -39,5 +39,9 @@ def link_said(edge: EdgeId, *, online: bool, said_ms: int | None, now_ms: int) -
     return readings
 
 
+def site_stuck(site: SiteId, stuck: int, now_ms: int) -> Reading:
+    return Reading(device=site_device(site), channel="stuck", at_ms=now_ms, value=float(stuck), unit="count")
+
+
 def site_said(site: SiteId, edges_away: int, now_ms: int) -> Reading:
     return Reading(device=site_device(site), channel="edges_away", at_ms=now_ms, value=float(edges_away), unit="count")

@@ -215,6 +215,11 @@ class Work:
         said = own.link_said(edge, online=online, said_ms=at_ms if by_edge else None, now_ms=now_ms)
         self._own(site, own.link_of(edge), own.link_announced(edge, link.place if link else None), said)
 
+    def audited(self, site: SiteId, stuck: int, now_ms: int) -> None:
+        """How much stands still at a site, as the auditor found."""
+        said = [own.site_stuck(site, stuck, now_ms)]
+        self._own(site, own.site_device(site), own.site_announced(site), said)
+
     def _own(self, site: SiteId, device_id: DeviceId, said: Announcement, readings: Iterable[Reading]) -> None:
         """The engine speaks of a device of its own: no edge, no silence, no reading that is counted."""
         if said.kind not in self.facts.kinds:

@@ -20,7 +20,7 @@ from rules.records import Case
 from rules.store import rows
 from rules.store import tables as db
 
-QUEUED, SUPERSEDED = "queued", "superseded"
+QUEUED, SENDING, SUPERSEDED = "queued", "sending", "superseded"
 STEPS_AT_ONCE = 200
 """In one transaction; more wait for the next one, a moment later."""
 MOST_SKIPPED = 20
@@ -29,8 +29,8 @@ FAR_MS = 2**53
 """The due time of a leg that has nothing left to do."""
 
 
-def wind(connection: Connection, case: Case, practice: Practice, now_ms: int) -> None:
-    """The timers of a case as its legs are now."""
+def wind(connection: Connection, case: Case, practice: Practice) -> bool:
+    """The timers of a case as its legs are now. Whether one was missing."""
     known = {row.leg: row for row in connection.execute(select(db.timers).where(db.timers.c.case == case.id))}
     wanted = running(case)
     for leg, row in known.items():
@@ -41,6 +41,7 @@ def wind(connection: Connection, case: Case, practice: Practice, now_ms: int) ->
     for leg, from_ms in wanted.items():
         if leg not in known or known[leg].from_ms != from_ms:
             _put(connection, case, leg, from_ms, 0, practice)
+    return not wanted.keys() <= known.keys()
 
 
 def withdraw(connection: Connection, case_id: str, leg: str) -> None:
@@ -131,7 +132,7 @@ def _fire(connection: Connection, case_id: str, leg: Leg, practice: Practice, no
         rows.append(connection, [rows.Line(event, None, case_id, RULES, text) for event, text in fired.lines], now_ms)
         if fired.case != case:
             rows.write_case(connection, fired.case)
-            wind(connection, fired.case, practice, now_ms)
+            wind(connection, fired.case, practice)
         case, number = fired.case, number + 1
     if leg not in running(case):
         return None

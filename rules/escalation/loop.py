@@ -1,0 +1,70 @@
+"""Fires the timers of cases, all the time, beside everything else the engine does.
+
+Due steps are rows, so a restart loses none: what became due meanwhile fires at the first look, in order. Several engines on one database
+may all look: a step is carried out by whoever has its row first, and the number of the next one is written in the same transaction.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from rules.cases.practice import Practice
+from rules.escalation import timers
+from rules.records import CaseState
+from rules.store import rows
+from rules.store import tables as db
+from rules.store.clerk import Clerk
+from rules.store.database import Database
+
+LOOK_S = 0.2
+"""How late a call may be, beside what writing it takes: people act in other processes, so we look, and are not told."""
+
+_OVER_FOR_GOOD = (CaseState.ARCHIVED, CaseState.CANCELLED, CaseState.MERGED)
+
+log = structlog.get_logger("rules")
+
+
+class Escalation:
+    """One per engine. `run` once; `fired` is called when something was."""
+
+    def __init__(
+        self, database: Database, practice: Practice, clock_ms: Callable[[], int], fired: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._practice = practice
+        self._clock_ms = clock_ms
+        self._fired = fired
+        self._clerk = Clerk("rules-escalation")
+        self.looked_at_ms = 0
+        """When it last looked, with success: that it lives."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            if wound := await self._clerk.insist(lambda: wind_all(self._database, self._practice, self._clock_ms())):
+                log.warning("cases without the timers that they should have: set now", cases=wound)
+            while True:
+                done = await self._clerk.insist(self._look)
+                self.looked_at_ms = self._clock_ms()
+                if done:
+                    self._fired()
+                await asyncio.sleep(0 if done == timers.STEPS_AT_ONCE else LOOK_S)
+        finally:
+            self._clerk.close()
+
+    def _look(self) -> int:
+        now_ms = self._clock_ms()
+        with self._database.reading() as connection:
+            due_ms = timers.next_due_ms(connection)
+        if due_ms is None or due_ms > now_ms:
+            return 0
+        with self._database.writing() as connection:
+            return timers.fire_due(connection, self._practice, now_ms)
+
+
+def wind_all(database: Database, practice: Practice, now_ms: int) -> int:
+    """Set the timers of all cases that lack one: those of an older database, or that somebody has deleted. How many cases that were."""
+    with database.writing() as connection:
+        cases = rows.cases_where(connection, db.cases.c.state.not_in(_OVER_FOR_GOOD))
+        return sum(timers.wind(connection, case, practice) for case in cases)
