@@ -24,6 +24,8 @@ from rules.alarms import evidence
 from rules.alarms.publisher import Publisher
 from rules.cases.practice import Practice
 from rules.config import Configuration
+from rules.duty import book
+from rules.duty.roll import Roll
 from rules.engine import catchup
 from rules.engine.catchup import Gap, Portion
 from rules.engine.intake import Undecodable, subscriptions, take
@@ -154,7 +156,8 @@ class Service:
         self._clerk = clerk
         self._reader = reader
         self._clock_ms = clock_ms
-        self._practice = Practice(config.policies, calendar=config.calendar)
+        self._roll = Roll(config.site_files)
+        self._practice = Practice(config.policies, self._roll.ladder, config.calendar)
         self._publisher = Publisher(bus, tenure.database, clerk, lambda: tenure.leads)
         news = self._publisher.news
         self._escalation = Escalation(tenure.database, self._practice, clock_ms, news.set)
@@ -174,6 +177,8 @@ class Service:
     async def run(self) -> None:
         """Until cancelled."""
         await self._renew()
+        if self._config.site_files.folder is None:
+            log.warning("no site_files: nobody is known to be on duty, and every call goes to the desk")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat(), name="pulse")
             tasks.create_task(self._keep_tenure(), name="tenure")
@@ -383,6 +388,7 @@ class Service:
     async def _audit(self) -> None:
         """What stands still is an alarm of its site, until it moves."""
         while True:
+            await self._clerk.insist(self._look_at_roll)
             await asyncio.sleep(auditor.LOOK_S)
             mine = self._tenure.mine - {LEAD}
             look = partial(auditor.look, self._database, mine, self._practice, self._clock_ms())
@@ -395,6 +401,16 @@ class Service:
             if news:
                 async with self._turn:
                     await self._work(partial(_tell_stuck, news))
+
+    def _look_at_roll(self) -> None:
+        """Who is called follows the sites' files, and the book of who is away."""
+        if self._roll.folder.look():
+            if complaint := self._roll.folder.complaint:
+                log.error("the sites' files are refused; the last good ones are in force", why=complaint)
+            else:
+                log.info("who is called", sites=len(self._roll.folder.sites))
+        with self._database.reading() as connection:
+            self._roll.changes = book.changes(connection, self._clock_ms())
 
     async def _keep_evidence(self) -> None:
         """What was said before an alarm is kept with it; a history that is away is asked again later."""

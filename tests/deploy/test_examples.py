@@ -70,6 +70,7 @@ def test_an_example_is_read_with_all_its_optional_lines(tmp_path: Path, program:
         (f"{program}.key", made.client_key),
     ):
         (path.parent / name).write_bytes(file.read_bytes())
+    (path.parent / "policies.toml").write_text('[levels.red]\nhandle = "2h"\n', encoding="utf-8")
     READERS[program](path)
 
 
