@@ -210,7 +210,8 @@ class Service:
                 case Said(status=status) if origin := delivery.origin:
                     edge = (origin.site, origin.edge)
                     self.ledger.said(edge, status, now_ms)
-                    self.presence.said(edge, status.online, status.clock_trusted is not False, now_ms)
+                    trusted, written_at_ms = status.clock_trusted is not False, status.at_ms
+                    self.presence.said(edge, status.online, trusted, now_ms, written_at_ms=written_at_ms)
                 case Announced(device=device, announcement=None):
                     self.presence.forget(device)
 

@@ -58,6 +58,11 @@ def holds(known: Iterable[Range], number: int) -> bool:
     return any(first <= number <= last for first, last in known)
 
 
+def count(whole: Iterable[Range]) -> int:
+    """How many numbers ranges hold that don't overlap."""
+    return sum(last - first + 1 for first, last in whole)
+
+
 def numbers(parts: Iterable[Range]) -> Iterator[int]:
     """Every number in `parts`. Unbounded if they are: for ranges that are already known to be small."""
     for first, last in parts:

@@ -22,6 +22,7 @@ GRACE_MS = 30_000
 """What a status says must have had time to arrive before anything of it is called missing."""
 MOST_STREAMS, MOST_GAPS = 8, 500
 """Per edge, and per stream: beyond them the oldest are forgotten."""
+GAPS_SAID = 20
 MOST_EDGES = 10_000
 """Whoever comes after them is stored and not accounted for: a broker without access rules must not fill our memory."""
 ASKED_AT_ONCE = 10_000
@@ -181,6 +182,21 @@ def as_rows(ledger: Ledger, now_ms: int) -> list[Mapping[str, object]]:
                 "doubled_packs": sum(each.doubled for each in account.streams.values()),
                 "missing_packs": balance.missing_packs,
                 "breach": balance.breach,
+                "streams": [_stream_row(account, *each) for each in account.streams.items()],
             }
         )
     return rows
+
+
+def _stream_row(account: EdgeAccount, stream: StreamId, of_stream: Account) -> Mapping[str, object]:
+    """Packs of one stream. What is missing is known of the running one alone: its status says how many there are."""
+    status = account.status
+    missing = of_stream.missing(status.packs) if status and status.stream == stream and status.packs else []
+    return {
+        "stream": stream,
+        "produced_packs": status.packs if status and status.stream == stream else None,
+        "stored_packs": ranges.count(of_stream.stored),
+        "quarantined_packs": ranges.count(of_stream.quarantined),
+        "doubled_packs": of_stream.doubled,
+        "missing": missing[:GAPS_SAID],
+    }

@@ -4,7 +4,7 @@ From announcements (who should be there), status messages and last wills (who sa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from collector.intake.judge import DeviceKey, Known
@@ -19,8 +19,30 @@ SILENT_MS = 180_000
 LATE_TIMES = 3
 """A device that is not heard for so many of its shortest interval is late; for ten times as many, silent."""
 SKEW_WINDOW_MS = 300_000
+BEHIND_MS = 10_000
+"""How old a status may be on its arrival before the edge's clock is called wrong: slow links explain less."""
 AHEAD_MS = 2_000
 """How far a reading may be ahead of its arrival before the edge's clock is called wrong; rounding and our own clock explain less."""
+
+
+@dataclass(slots=True)
+class Least:
+    """The smallest of what was seen in this window of time and the last."""
+
+    ms: int | None = None
+    seen: int = 0
+    """In this window."""
+    _since_ms: int = 0
+    _in_window_ms: int | None = None
+
+    def see(self, ms: int, now_ms: int) -> None:
+        if now_ms - self._since_ms > SKEW_WINDOW_MS:
+            self.ms, self._in_window_ms, self._since_ms, self.seen = self._in_window_ms, None, now_ms, 0
+        self.seen += 1
+        if self._in_window_ms is None or ms < self._in_window_ms:
+            self._in_window_ms = ms
+        if self.ms is None or ms < self.ms:
+            self.ms = ms
 
 
 @dataclass(slots=True)
@@ -32,18 +54,23 @@ class Heard:
     at_ms: int = 0
     """When anything of it arrived."""
     clock_trusted: bool = True
-    lag_ms: int | None = None
-    """The smallest difference of arrival and reading in this window and the last: negative for a clock that is ahead."""
-    _window_ms: int = 0
-    _window_lag_ms: int | None = None
+    lag: Least = field(default_factory=Least)
+    """Of arrival and newest reading: negative for a clock that is ahead. Large for one that is behind, and for a backlog."""
+    status_lag: Least = field(default_factory=Least)
+    """Of arrival and the time that a status bears, which never waits: large for a clock that is behind alone."""
 
-    def lagged(self, by_ms: int, now_ms: int) -> None:
-        if now_ms - self._window_ms > SKEW_WINDOW_MS:
-            self.lag_ms, self._window_lag_ms, self._window_ms = self._window_lag_ms, None, now_ms
-        if self._window_lag_ms is None or by_ms < self._window_lag_ms:
-            self._window_lag_ms = by_ms
-        if self.lag_ms is None or by_ms < self.lag_ms:
-            self.lag_ms = by_ms
+    @property
+    def clock_ahead_ms(self) -> int:
+        """0 if it is not."""
+        lags = [least.ms for least in (self.lag, self.status_lag) if least.ms is not None]
+        ahead = -min(lags, default=0)
+        return ahead if ahead > AHEAD_MS else 0
+
+    @property
+    def clock_behind_ms(self) -> int:
+        """0 if it is not. The first status that we hear may have been retained: it proves nothing."""
+        lag_ms = self.status_lag.ms
+        return lag_ms if lag_ms is not None and self.status_lag.seen > 1 and lag_ms > BEHIND_MS else 0
 
 
 class Presence:
@@ -54,11 +81,16 @@ class Presence:
         self.devices: dict[DeviceKey, int] = {}
         """The time of each device's newest reading."""
 
-    def said(self, edge: EdgeKey, online: bool, clock_trusted: bool, now_ms: int) -> None:
+    def said(
+        self, edge: EdgeKey, online: bool, clock_trusted: bool, now_ms: int, *, written_at_ms: int | None = None
+    ) -> None:
+        """`written_at_ms`: the time that the status bears."""
         heard = self._heard(edge)
         heard.online, heard.clock_trusted = online, clock_trusted
         if online:  # a last will is the broker's word, not the edge's
             heard.at_ms = now_ms
+            if written_at_ms is not None:
+                heard.status_lag.see(now_ms - written_at_ms, now_ms)
 
     def took(self, edge: EdgeKey, tally: EdgeTally) -> None:
         """Packs of it came, or something that wanted to be one."""
@@ -70,7 +102,7 @@ class Presence:
             key = (*edge, device)
             if self.devices.get(key, 0) < at_ms:
                 self.devices[key] = at_ms
-        heard.lagged(tally.least_lag_ms, tally.received_at_ms)
+        heard.lag.see(tally.least_lag_ms, tally.received_at_ms)
 
     def _heard(self, edge: EdgeKey) -> Heard:
         if len(self.edges) >= MOST_EDGES:
@@ -116,7 +148,6 @@ def as_rows(presence: Presence, known: Known, kinds: Kinds, now_ms: int) -> list
     rows: list[Mapping[str, object]] = []
     for (site, edge), devices in sorted(of_edge.items()):
         heard = presence.edges.get((site, edge))
-        ahead = heard is not None and heard.lag_ms is not None and heard.lag_ms < -AHEAD_MS
         rows.append(
             {
                 "site": site,
@@ -124,7 +155,8 @@ def as_rows(presence: Presence, known: Known, kinds: Kinds, now_ms: int) -> list
                 "state": presence.edge_state((site, edge), now_ms) if heard else "silent",
                 "heard_ms": heard.at_ms if heard else None,
                 "clock_trusted": heard.clock_trusted if heard else None,
-                "clock_ahead_ms": -heard.lag_ms if heard and heard.lag_ms is not None and ahead else 0,
+                "clock_ahead_ms": heard.clock_ahead_ms if heard else 0,
+                "clock_behind_ms": heard.clock_behind_ms if heard else 0,
                 "devices": devices,
             }
         )

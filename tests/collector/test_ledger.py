@@ -1,5 +1,7 @@
 """Every pack has its fate, or somebody hears of it."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,25 @@ def test_a_pack_that_is_nowhere_while_the_edge_holds_a_receipt_is_a_breach() -> 
     assert balance.breach == "1 packs are nowhere, and the edge holds receipts for all it sent"
     ledger.found(EDGE, STREAM, iter([6]))  # another collector had it
     assert ledger.balance(EDGE, LATER_MS).breach is None
+
+
+def test_each_stream_has_its_own_account_with_its_gaps() -> None:
+    ledger = Ledger()
+    ledger.settled(EDGE, Receipt(stream=StreamId("s-0"), stored=[(1, 3)]))
+    ledger.settled(EDGE, receipt((1, 5), (8, 9), rejected=((6, 6),)))
+    ledger.settled(EDGE, receipt((9, 9)))
+    ledger.said(EDGE, status(11), NOW_MS)
+    streams: Any = as_rows(ledger, LATER_MS)[0]["streams"]
+    old, running = streams
+    assert (old["stream"], old["produced_packs"], old["stored_packs"], old["missing"]) == ("s-0", None, 3, [])
+    assert running == {
+        "stream": STREAM,
+        "produced_packs": 11,
+        "stored_packs": 7,
+        "quarantined_packs": 1,
+        "doubled_packs": 1,
+        "missing": [(7, 7), (10, 11)],
+    }
 
 
 def test_a_status_that_has_just_come_proves_nothing() -> None:

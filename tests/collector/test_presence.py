@@ -60,3 +60,18 @@ def test_a_device_that_was_announced_and_never_heard_is_silent() -> None:
     presence.said(EDGE, online=True, clock_trusted=True, now_ms=NOW_MS)
     (row,) = as_rows(presence, KNOWN, KINDS, NOW_MS)
     assert row["devices"] == [{"device": "gas-1", "kind": "gas_alarm", "state": "silent", "newest_reading_ms": None}]
+
+
+def test_a_clock_that_is_behind_is_known_by_the_times_of_its_statuses_and_a_backlog_is_no_such_thing() -> None:
+    presence = Presence()
+    took(presence, at_ms=NOW_MS - 3_600_000)
+
+    def behind_ms(by_ms: int, now_ms: int) -> object:
+        presence.said(EDGE, online=True, clock_trusted=True, now_ms=now_ms, written_at_ms=now_ms - by_ms)
+        return as_rows(presence, KNOWN, KINDS, now_ms)[0]["clock_behind_ms"]
+
+    assert behind_ms(600_000, NOW_MS) == 0, "the first one may have been retained for ten minutes"
+    assert behind_ms(40_000, NOW_MS + 60_000) == 40_000
+    assert behind_ms(200, NOW_MS + 120_000) == 0
+    presence.said(EDGE, online=True, clock_trusted=True, now_ms=NOW_MS, written_at_ms=NOW_MS + 9_000)
+    assert as_rows(presence, KNOWN, KINDS, NOW_MS)[0]["clock_ahead_ms"] == 9_000
