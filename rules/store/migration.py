@@ -11,10 +11,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select, text
 
 from messages.settings import ConfigError
-from rules.store.tables import counters
+from rules.store.tables import counters, metadata
 
 FOLDER = Path(__file__).parent / "migrations"
 FIRST, HEAD = "0001", "0002"
@@ -47,8 +47,23 @@ def revision(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection, target: str = HEAD) -> None:
     """Bring it from where it is to `target`; an empty one gets its tables and its first counters. Raises ConfigError."""
-    if (found := revision(connection)) == target:
-        return
+    found = revision(connection)
+    if found is None and target == HEAD:
+        _begin(connection)
+    elif found != target:
+        _migrate(connection, found, target)
+
+
+def _begin(connection: Connection) -> None:
+    """The tables as they are now, at once: a test holds them against the row of revisions."""
+    metadata.create_all(connection)
+    version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+    version.create(connection)
+    connection.execute(insert(version).values(version_num=HEAD))
+    _first_counters(connection)
+
+
+def _migrate(connection: Connection, found: str | None, target: str) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     with _ALEMBIC:
@@ -58,8 +73,12 @@ def upgrade(connection: Connection, target: str = HEAD) -> None:
     if connection.dialect.name == "sqlite":  # where they are not enforced meanwhile
         assert not connection.execute(text("PRAGMA foreign_key_check")).all(), "a migration has torn rows apart"
     if found is None:
-        names = {"life": secrets.randbits(62), "log": 0, "published": 0}
-        connection.execute(insert(counters), [{"name": name, "value": value} for name, value in names.items()])
+        _first_counters(connection)
+
+
+def _first_counters(connection: Connection) -> None:
+    names = {"life": secrets.randbits(62), "log": 0, "published": 0}
+    connection.execute(insert(counters), [{"name": name, "value": value} for name, value in names.items()])
 
 
 def revisions() -> list[str]:

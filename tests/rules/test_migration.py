@@ -149,7 +149,11 @@ def test_a_database_of_a_newer_gridcall_is_refused(database_url: str) -> None:
     assert PASSWORD not in str(refused.value)
 
 
-def test_the_revisions_lead_to_the_tables(database_url: str) -> None:
+@pytest.mark.parametrize("begun", ["at the first revision", "at once"])
+def test_the_revisions_lead_to_the_tables(database_url: str, begun: str) -> None:
+    if begun == "at the first revision":
+        with plain(database_url) as connection:
+            migration.upgrade(connection, migration.FIRST)
     database = Database(database_url)
     with database.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": False})
