@@ -8,6 +8,7 @@ import pytest
 
 from messages.kind import mismatch
 from messages.reading import Reading, Value
+from rules.duty.routing import shipped_routes
 from rules.language.evaluation import Cleared, Raised
 from rules.language.rule import COMMON, SHIPPED, Rule
 from rules.language.seen import NEVER, Seen
@@ -283,3 +284,7 @@ def test_a_door_that_stands_open_when_it_is_first_heard_of_is_not_forced() -> No
 def test_a_controller_without_cards_is_not_judged_by_them() -> None:
     plain = rule("door_access", "opened_unasked")
     assert live(plain, [reading(-1, "door_open", False), reading(0, "door_open", True)], END_S) == []
+
+
+def test_every_kind_that_a_shipped_route_names_is_there() -> None:
+    assert {kind for route in shipped_routes() for kind in route.kinds or ()} <= set(KINDS)

@@ -48,8 +48,9 @@ def _held(rule: str, after_s: float, **settings: Value) -> list[Scene]:
             door_open=between((noon + 60, noon + 57 + after_s)),
         ),
         flapping(
-            "door_access", rule, "it swings in the wind against its brick", noon + 3 * after_s, 1, since_s=noon,
-            settings=settings, door_open=repeatedly(12, 10, noon, noon + after_s),
+            "door_access", rule, "it stands open, and then swings in the wind", noon + 3 * after_s, 1, since_s=noon,
+            settings=settings,
+            door_open=lambda t: t < noon + 1.3 * after_s or repeatedly(12, 9.5, noon, noon + 2.5 * after_s)(t),
         ),
     ]  # fmt: skip
 
@@ -99,6 +100,10 @@ SCENES = [
     negative(
         "door_access", "opened_unasked", "everybody shows a card", 9 * HOUR, since_s=6 * HOUR, settings=CARDS,
         **_with_cards(*(7 * HOUR + 45 * n for n in range(50))),
+    ),
+    negative(
+        "door_access", "opened_unasked", "contacts that are faster than their cards", 9 * HOUR, since_s=6 * HOUR,
+        settings=CARDS, door_open=passages(*RUSH), card=Moments(tuple(at + 1.5 for at in RUSH), CARD),
     ),
     flapping(
         "door_access", "opened_unasked", "a lock that doesn't catch", 4 * HOUR, 1, since_s=2 * HOUR, settings=CARDS,

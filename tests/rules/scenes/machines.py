@@ -101,7 +101,7 @@ SCENES = [
     ),
     negative(
         "edge_agent", "hot", "a busy quarter of an hour", DAY,
-        temperature=total(day_warmth(20, 30), lambda t: 45.0 if t % HOUR < 300 else 30.0), throttled=False,
+        temperature=total(day_warmth(20, 30), lambda t: 59.0 if t % HOUR < 300 else 30.0), throttled=False,
     ),
     flapping(
         "edge_agent", "hot", "about eighty degrees", DAY, 1,

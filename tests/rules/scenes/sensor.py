@@ -33,7 +33,7 @@ class Sampled:
 COMMONLY = {
     "gas_concentration": Sampled(5, 0.3, 0.1),
     "tilt": Sampled(1, 0.3, 0.1),
-    "water_level": Sampled(15, 0.004, 0.001),
+    "water_level": Sampled(5, 0.004, 0.001),
     "water_depth": Sampled(30, 0.002, 0.001),
     "temperature": Sampled(20, 0.3, 0.1),
     "fill": Sampled(900, 1.5, 1),
@@ -47,6 +47,7 @@ COMMONLY = {
     "heart_rate": Sampled(60, 2, 1),
     "blood_oxygen": Sampled(60, 0.5, 1),
     "forced": Sampled(0.25),
+    "door_open": Sampled(1),
     "error_rate": Sampled(300, 0.5, 0.1),
     "outbox_used": Sampled(60, 0, 0.1),
     "disk_free": Sampled(300, 0, 0.1),

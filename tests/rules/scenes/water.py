@@ -1,6 +1,7 @@
 """Shafts, streets, mains, a household's water."""
 
 from tests.rules.scenes.scene import Scene, flapping, negative, positive
+from tests.rules.scenes.sensor import COMMONLY
 from tests.rules.scenes.signals import (
     CISTERN_M3,
     DAY,
@@ -50,6 +51,8 @@ def _usual(kind: str, rule: str, channel: str, level: float, day: str = "2025-10
     """What is told from the usual course, which takes four weeks to be learnt."""
     usual = _mains(level)
     fails = then(usual, BURST, lambda t: usual(t) * (0.6 if t < BURST + 3 * HOUR else 1.0))
+    every_s = COMMONLY[channel].every_s
+    slams = then(usual, BURST, lambda t: usual(t) * (0.5 if t < BURST + 0.96 * every_s else 1.0))
     sags = then(usual, BURST, lambda t: usual(t) * 0.87)
     hunts = then(usual, BURST, lambda t: usual(t) * (0.80 + 0.04 * (1 if (t // 400) % 2 else -1)))
     return [
@@ -61,6 +64,7 @@ def _usual(kind: str, rule: str, channel: str, level: float, day: str = "2025-10
             kind, rule, "the peaks of every morning and evening, and a day a little lower", WEEKS + DAY, day=day,
             **{channel: sags},
         ),
+        negative(kind, rule, "one sample in which a valve slams", WEEKS + DAY, day=day, **{channel: slams}),
         flapping(kind, rule, "a regulator that hunts about the limit", WEEKS + DAY, 1, day=day, **{channel: hunts}),
     ]  # fmt: skip
 
@@ -95,6 +99,14 @@ SCENES = [
     flapping(
         "manhole_cover", "surcharge", "the cover dances on the water", 4 * HOUR, 1,
         water_level=total(steady(3.0), WAVES), tilt=total(swaying(12, 8, 7), restless(4, 1, "dances")),
+    ),
+    negative(
+        "manhole_cover", "surcharge", "a splash to the rim while wheels rock the cover", 4 * HOUR,
+        water_level=lambda t: 3.1 if HOUR <= t < HOUR + 14 else 0.3, tilt=lambda t: 17.0 if HOUR + 5 <= t < HOUR + 6 else 1.0,
+    ),
+    negative(
+        "sewer_level", "high", "a bucket is emptied over the probe", 4 * HOUR,
+        water_level=lambda t: 2.6 if HOUR <= t < HOUR + 4 else 0.3,
     ),
     positive("sewer_level", "high", "a cloudburst", 8 * HOUR, (HOUR, 2 * HOUR), water_level=total(CLOUDBURST, WAVES)),
     negative("sewer_level", "high", "a shower", 8 * HOUR, water_level=total(SHOWER, WAVES)),
@@ -217,6 +229,10 @@ SCENES = [
         oxygen=then(lag(20.9, 18.5, HOUR, 2 * HOUR), 5 * HOUR, lag(18.8, 20.9, 5 * HOUR, 30 * MINUTE)),
     ),
     negative(
+        "pipe_gallery", "oxygen_low", "somebody breathes on the cell", 10 * HOUR,
+        oxygen=lambda t: 17.0 if HOUR <= t < HOUR + 58 else 20.9,
+    ),
+    negative(
         "pipe_gallery", "oxygen_low", "stale air, and a cell that drifts", 10 * HOUR,
         oxygen=total(swaying(20.1, 0.4, 5 * HOUR), restless(0.05, 60, "cell")),
     ),
@@ -227,6 +243,10 @@ SCENES = [
     positive(
         "pipe_gallery", "hot", "a joint heats the gallery", 12 * HOUR, (HOUR, 5 * HOUR), clears=False,
         temperature=lag(26.0, 48.0, HOUR, 2 * HOUR),
+    ),
+    negative(
+        "pipe_gallery", "hot", "a lamp beside the sensor for a moment", 3 * HOUR,
+        temperature=lambda t: 45.0 if HOUR <= t < HOUR + 19 else 30.0,
     ),
     negative("pipe_gallery", "hot", "a hot summer", DAY, temperature=day_warmth(28, 38.5)),
     flapping(
