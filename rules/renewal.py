@@ -21,12 +21,15 @@ log = structlog.get_logger("rules")
 class Renewal:
     """One per engine. `run` once; `asked` is set to have them read now, changed or not (SIGHUP)."""
 
-    def __init__(self, files: RuleFiles, look: Look, adopt: Callable[[Rules, str], Awaitable[None]]) -> None:
+    def __init__(
+        self, files: RuleFiles, look: Look, adopt: Callable[[Rules, str], Awaitable[None]], clock_ms: Callable[[], int]
+    ) -> None:
         self.asked = asyncio.Event()
         self._files = files
         self._known = look
         """How they lay there when they were read, be it in vain."""
         self._adopt = adopt
+        self._clock_ms = clock_ms
 
     async def run(self, rules: Rules) -> None:
         """Until cancelled. `rules`: those in force."""
@@ -47,6 +50,9 @@ class Renewal:
             return rules
         if said := news(rules, found):
             await self._adopt(found, said.words())
+            year = self._files.calendar.local(self._clock_ms()).year
+            for remark in await asyncio.to_thread(self._files.remarks, year):
+                log.warning(remark)
             return found
         log.info("the rule files were read again; the rules are the same")
         return rules

@@ -78,7 +78,7 @@ async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
         log.info("ready", devices=len(known.devices), rules=sum(map(len, known.rules.values())))
         async with Bus(config.broker, config.client_id, subscribe=subscriptions(config.sites)) as bus:
             service = Service(bus, ours, known, config, clerk, reader, clock_ms)
-            changes = Renewal(config.files, config.look, service.adopt_rules)
+            changes = Renewal(config.files, config.look, service.adopt_rules, clock_ms)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changes.asked.set)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run(), name="engine")
@@ -107,14 +107,14 @@ def _opened(config: Configuration, holder: Holder, clock_s: Callable[[], float],
     """The sites that are ours in the database, and what it holds of them. A damaged one is set aside: no alarm must wait for
     somebody to mend it."""
     try:
-        return _loaded(config, holder, clock_s)
+        return _loaded(config, holder, clock_s, now_ms)
     except DatabaseDamaged as error:
         aside = set_aside(config.database, now_ms)
         log.error("the database is damaged: begun anew, without its open cases", why=str(error), kept=str(aside))
-    return _loaded(config, holder, clock_s)
+    return _loaded(config, holder, clock_s, now_ms)
 
 
-def _loaded(config: Configuration, holder: Holder, clock_s: Callable[[], float]) -> tuple[Tenure, Facts]:
+def _loaded(config: Configuration, holder: Holder, clock_s: Callable[[], float], now_ms: int) -> tuple[Tenure, Facts]:
     database = Database(config.database)
     try:
         rules: Rules = config.rules
@@ -125,7 +125,7 @@ def _loaded(config: Configuration, holder: Holder, clock_s: Callable[[], float])
         tenure = Tenure(database, holder, clock_s)
         tenure.mine |= tenure.enter()
         known = facts.load(database, config.kinds, rules, config.calendar, tenure.mine)
-        versions.keep(database, rules)
+        versions.keep(database, rules, now_ms)
         return tenure, known
     except ValueError as error:
         raise ConfigError(f"database: {error}") from error
@@ -256,7 +256,7 @@ class Service:
         """Go by other rules from the next message on. What runs goes on by the rule that raised it."""
         async with self._turn:
             now_ms = self._clock_ms()
-            await self._clerk.insist(lambda: versions.keep(self._database, rules, said, now_ms))
+            await self._clerk.insist(lambda: versions.keep(self._database, rules, now_ms, said))
             self._facts.replace_rules(rules)
             await self._work(lambda work, now_ms: work.renew(now_ms))
             running = sum(map(len, self._facts.bygone.values()))

@@ -97,6 +97,7 @@ rule_versions = Table(  # the rules that are in force, and those that something 
     Column("position", Integer, nullable=False),  # in its file
     Column("written", JSON, nullable=False),  # from which it can be made again
     Column("in_force", Boolean, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),  # when it last came into force
 )
 
 alarms = Table(

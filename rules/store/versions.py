@@ -16,10 +16,12 @@ from rules.store import tables as db
 from rules.store.database import Database
 
 ACTOR = "rules"
+REMEMBERED_MS = 86_400_000
 
 
-def keep(database: Database, rules: Rules, said: str = "", now_ms: int = 0) -> None:
-    """These are in force. What nothing runs by any more goes. `said`: what is new in them, for the log. Raises DatabaseAway."""
+def keep(database: Database, rules: Rules, now_ms: int, said: str = "") -> None:
+    """These are in force. What nothing runs by any more goes, a day later: another engine may still go by it. `said`: what is
+    new in them, for the log. Raises DatabaseAway."""
     entries = {
         rule.version: {
             "version": rule.version,
@@ -28,6 +30,7 @@ def keep(database: Database, rules: Rules, said: str = "", now_ms: int = 0) -> N
             "position": position,
             "written": dict(rule.written),
             "in_force": True,
+            "at_ms": now_ms,
         }
         for some in rules.values()
         for position, rule in enumerate(some)
@@ -36,7 +39,7 @@ def keep(database: Database, rules: Rules, said: str = "", now_ms: int = 0) -> N
     table = db.rule_versions
     with database.writing() as connection:
         running = select(db.states.c.version).where(db.states.c.version.is_not(None))
-        useless = table.c.version.not_in(running) & table.c.version.not_in(list(entries))
+        useless = table.c.version.not_in(running) & (table.c.at_ms < now_ms - REMEMBERED_MS)
         connection.execute(delete(table).where(or_(useless, table.c.version.in_(list(entries)))))
         connection.execute(update(table).values(in_force=False))
         if entries:

@@ -48,7 +48,7 @@ class Bins(Room):
     def load(self) -> Facts:
         rules = self.rules
         known = facts.load(self.database, KINDS, rules)
-        versions.keep(self.database, rules)
+        versions.keep(self.database, rules, at(0))
         return known
 
     def restart(self, now_s: float) -> None:
@@ -58,7 +58,7 @@ class Bins(Room):
     def reload(self, now_s: float) -> None:
         """As the service does."""
         rules = self.rules
-        versions.keep(self.database, rules, news(self.facts.rules, rules).words(), at(now_s))
+        versions.keep(self.database, rules, at(now_s), news(self.facts.rules, rules).words())
         self.facts.replace_rules(rules)
         self.renew(now_s)
 
@@ -205,7 +205,7 @@ def test_a_state_of_a_version_that_nobody_knows_goes_on_by_the_rule_that_is_ther
     room = Bins(tmp_path)
     room.announce("bin-1", "waste_bin")
     room.fills((0, 85.0))
-    versions.keep(room.database, {})  # as if they had never been kept
+    versions.keep(room.database, {}, at(0))  # as if they had never been kept
     with room.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM rule_versions")
     room.write_file(limit=95.0, clear=90.0)

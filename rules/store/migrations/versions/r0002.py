@@ -298,6 +298,7 @@ def _rules_that_change() -> None:
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("written", sa.JSON, nullable=False),
         sa.Column("in_force", sa.Boolean, nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
     )
 
 
