@@ -18,7 +18,7 @@ any two readings give the same alarms. Its rules:
   one millisecond the order of arrival counts. Readings that come again change no alarm, nor does a restart between any two.
   (`tests/rules/test_metamorphic.py`; docs/decisions/0036-rules-that-change-while-they-run.md)
 * What is raised by readings older than the rule's lateness is late: it rings nobody, until a fresh reading shows that
-  it still stands. Life safety is never late.
+  it still stands: a timer says so at once, when all readings of that moment are heard. Life safety is never late.
 """
 
 from collections.abc import Mapping
@@ -253,6 +253,7 @@ def _close(rule: Rule, state: State, at_ms: int) -> tuple[State, list[Change]]:
 def _present(
     rule: Rule, lane: Lane, channel: str, seen: Seen, now_ms: int, around: Mapping[str, int]
 ) -> tuple[Lane, list[Change]]:
+    stands = False
     changes: list[Change] = []
     after = _with(rule, lane, channel, seen)
     then = Then(seen.at_ms, after.kept, around)
@@ -267,13 +268,13 @@ def _present(
         after, change = _turn(rule, after, seen.at_ms, now_ms, around)
         changes.append(change)
     elif after.raised_at_ms is not None and turns is False:
-        if after.late and not _late(rule, seen.at_ms, now_ms):
-            changes.append(Raised(after.raised_at_ms, _evidence(after), level=after.level))
-            after = after._replace(late=False)
+        stands = after.late and not _late(rule, seen.at_ms, now_ms)
         after, more = _weigh(rule, after, then)
         changes += more
     if rule.silences:
         after = after._replace(look_at_ms=_look_at_ms(rule, after, seen.at_ms))
+    if stands:  # unless another reading of this moment says otherwise: it is looked at when all that came is heard
+        after = after._replace(look_at_ms=now_ms)
     return after, changes
 
 
@@ -297,6 +298,9 @@ def _wake(rule: Rule, lane: Lane, now_ms: int, around: Mapping[str, int]) -> tup
             lane, change = _turn(rule, lane, now_ms, now_ms, around)
             changes.append(change)
         elif lane.raised_at_ms is not None and turns is False:
+            if lane.late and any(not _late(rule, seen.at_ms, now_ms) for seen in lane.seen.values()):
+                changes.append(Raised(lane.raised_at_ms, _evidence(lane), level=lane.level))
+                lane = lane._replace(late=False)
             lane, more = _weigh(rule, lane, then)
             changes += more
         lane = lane._replace(look_at_ms=_look_at_ms(rule, lane, now_ms))

@@ -86,6 +86,7 @@ def test_a_late_event_that_still_stands_calls_somebody(room: Room) -> None:
     late = room.the_alarm()
     assert late.case is None
     room.hear(*tilt((5001, 60.0)))
+    room.wake(5001)
     alarm = room.the_alarm()
     assert (alarm.id, alarm.state, alarm.late) == (late.id, AlarmState.UNACK, False)
     assert alarm.case

@@ -145,12 +145,23 @@ def test_what_is_raised_by_old_readings_is_late() -> None:
 
 
 def test_a_late_one_that_a_fresh_reading_shows_to_stand_is_raised_in_earnest() -> None:
+    """Not by the reading itself: others of the same moment may say otherwise."""
     old, fresh = tilt((0, 20.0), (31, 20.0)), tilt((2000, 10.0))
-    assert replay(COVER, old + fresh, arrived_s=2000) == [
-        Raised(at(30), {"tilt": 20.0}, late=True),
-        Raised(at(30), {"tilt": 10.0}),
-    ]
-    assert len(replay(COVER, old + tilt((2000, 2.0)), arrived_s=2000)) == 1
+    state, found = run(COVER, old + fresh, arrived_s=2000)
+    assert found == [Raised(at(30), {"tilt": 20.0}, late=True)]
+    assert step(COVER, state, Timer(), at(2000))[1] == [Raised(at(30), {"tilt": 10.0})]
+    state, found = run(COVER, old + tilt((2000, 2.0)), arrived_s=2000)
+    assert len(found) == 1
+    assert step(COVER, state, Timer(), at(2000))[1] == []
+
+
+def test_a_late_one_is_not_raised_in_earnest_by_half_of_what_a_device_says_at_once() -> None:
+    surcharge = rule("manhole_cover", "surcharge")
+    old = [reading(at_s, name, value) for at_s in (0, 60) for name, value in (("water_level", 9.0), ("tilt", 40.0))]
+    fresh = [reading(9000, name, value) for name, value in (("tilt", 0.0), ("water_level", 0.0), ("rim_switch", False))]
+    state, found = run(surcharge, old + fresh, arrived_s=9000)
+    assert [change.late for change in found if isinstance(change, Raised)] == [True]
+    assert step(surcharge, state, Timer(), at(9000))[1] == []
 
 
 def test_a_fresh_reading_that_ends_an_old_delay_is_not_late() -> None:

@@ -17,13 +17,14 @@ from rules.engine.intake import take
 from rules.engine.memory import Facts
 from rules.engine.work import Work
 from rules.language.evaluation import NEW, State, Timer, from_json, step, to_json
+from rules.language.rule import SHIPPED as LIBRARY
 from rules.language.rule import read_file, rewritten, vocabulary
 from rules.language.sentence import SentenceError, parse
 from tests.rules.course import ALL_RULES, KINDS, RULES, at, reading, run
 from tests.rules.room import EDGE, SITE, announced
 
 EVERY = [rule for some in RULES.values() for rule in some]
-SHIPPED = {rule.kind: (Path("rules/library") / f"{rule.kind}.toml") for rule in EVERY}
+SHIPPED = {path.stem: path for path in LIBRARY.glob("*.toml")}
 WORDS = sorted(
     {word for rule in EVERY for word in rule.raise_when.source.replace("(", " ( ").replace(")", " ) ").split()}
 )
@@ -65,9 +66,7 @@ def test_a_rule_file_in_which_something_is_broken_is_read_or_named(
     folder: Path, kind: str, data: st.DataObject
 ) -> None:
     """A piece of a good file is taken away, doubled, moved or replaced."""
-    from tests import services
-
-    text = (services.ROOT / SHIPPED[kind]).read_text(encoding="utf-8")
+    text = SHIPPED[kind].read_text(encoding="utf-8")
     begin = data.draw(st.integers(0, len(text)))
     end = min(begin + data.draw(st.integers(0, 40)), len(text))
     piece = data.draw(st.sampled_from(["", text[begin:end] * 2, "true", "{", "'", '"""', "nan", "\\", "é", "\x00"]))

@@ -51,8 +51,9 @@ def deliver(room: Room, readings: list[Reading], now_s: float, *, packs: int = 5
 @pytest.mark.parametrize("order", ["in order", "live first"])
 def test_a_replay_of_72_hours_calls_nobody_but_for_life_safety(tmp_path: Path, order: str) -> None:
     room, dice = Room(tmp_path), random.Random(7)
-    kinds = [kind for kind in JUDGED if calm(kind)]
-    assert len(kinds) > 0.7 * len(JUDGED)
+    # a window of the last day still holds what was in the outage, and may rightly ring
+    kinds = [kind for kind in JUDGED if calm(kind) and not any(rule.keeps for rule in RULES[kind])]
+    assert len(kinds) > 0.5 * len(JUDGED)
     for kind in kinds:
         room.announce(f"{kind}-1", kind)
     backlog = sorted((one for kind in kinds for one in restless(kind, dice)), key=lambda one: one.at_ms)
@@ -123,6 +124,7 @@ def test_one_that_still_stands_after_the_outage_rings(tmp_path: Path) -> None:
     room = Room(tmp_path)
     room.announce("bin-1", "waste_bin")
     room.hear(*course("temperature", (100.0, 70.0), (130.0, 70.0), (BACK_S, 70.0), device="bin-1"), now_s=BACK_S)
+    room.wake(BACK_S)
     assert room.the_alarm().case is not None
 
 
