@@ -65,6 +65,8 @@ class Watched:
     case: str | None = None
     unfinished: bool = False
     """Its case is not closed."""
+    taken: bool = False
+    """Somebody has taken its case up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +155,11 @@ def _causes(alarm: Watched, around: Around, now_ms: int) -> Iterator[str]:
 
 
 def parents_of(alarm: Watched, parents: Sequence[Parent]) -> Iterator[Parent]:
-    """Those that gather it. An alarm that has called somebody already keeps its own case, and rings on."""
+    """Those that gather it. An alarm whose own case somebody has taken up already is left to that person."""
     names = {f"{alarm.kind}.{alarm.rule}", f"{alarm.kind}.*"}
     for parent in parents:
         ours = parent.site == alarm.site and parent.id != alarm.id and not names.isdisjoint(parent.gathers)
-        if ours and alarm.case in (None, parent.case):
+        if ours and (not alarm.taken or alarm.case == parent.case):
             yield parent
 
 

@@ -11,7 +11,7 @@ from rules.alarms.condition import ACTIVE
 from rules.alarms.holds import of as hold_of
 from rules.alarms.oversight import Around, Parent, Watched
 from rules.alarms.standing import Standing
-from rules.records import OVER, Case
+from rules.records import OVER, WAITING, Case
 from rules.store import rows
 from rules.store import tables as db
 
@@ -33,6 +33,7 @@ def watched(row: Row[Any], standing: Standing, **more: Any) -> Watched:
         flapped_at_ms=columns["flapped_at_ms"],
         case=columns["case"],
         unfinished=columns["case_state"] is not None and columns["case_state"] not in OVER,
+        taken=columns["case_state"] is not None and columns["case_state"] not in WAITING,
     )
 
 

@@ -8,7 +8,7 @@ from messages.ids import SiteId
 from rules.alarms.rebuild import Rebuilt
 from rules.quality.audit import Audit
 from rules.quality.figures import Quality, Subject, Work, quality
-from rules.records import AlarmState, LogEntry
+from rules.records import AlarmState, CaseState, LogEntry
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
@@ -85,7 +85,8 @@ def _quality(connection: Connection, site: SiteId, from_ms: int, to_ms: int, ope
 
 
 def _works(connection: Connection, site: SiteId, from_ms: int, to_ms: int, models: Mapping[str, str]) -> list[Work]:
-    opened = and_(db.cases.c.site == site, db.cases.c.opened_at_ms >= from_ms, db.cases.c.opened_at_ms < to_ms)
+    span = (db.cases.c.opened_at_ms >= from_ms, db.cases.c.opened_at_ms < to_ms)
+    opened = and_(db.cases.c.site == site, *span, db.cases.c.state != CaseState.MERGED)
     held = select(db.alarms.c.case, db.alarms.c.device).join(db.cases, db.cases.c.id == db.alarms.c.case).where(opened)
     devices: dict[str, list[str]] = {}
     for row in connection.execute(held):

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from messages.alarm import encode
 from messages.ids import DeviceId, EdgeId
 from rules.alarms.hold import MOST_SHELF_MS
+from rules.alarms.publisher import published
 from rules.engine.work import Work
 from rules.records import ActionRefused, Alarm, AlarmState, CaseState, Overlays
 from tests.rules.course import ALL_RULES, at, reading
@@ -87,6 +89,16 @@ def test_a_shelf_ends_by_itself_and_the_alarm_rings_again(room: Room) -> None:
         "alarm.realarmed rules",
     ]
     assert room.desk.holds() == []
+
+
+def test_other_systems_are_told_what_lies_over_an_alarm(room: Room) -> None:
+    hold_door(room)
+    alarm = shelve(room, "door-1", 70)
+    room.status(80, online=False)
+    room.look(81)
+    told = published(of(room, "door-1"))
+    assert (told.shelved_until_ms, told.uncertain, told.suppressed_by) == (at(70 + HOUR), ["edge"], [])
+    assert b'"shelved_until_ms"' not in encode(published(room.desk.unshelve(alarm.id, actor="li", at_ms=at(90))))
 
 
 def test_what_a_shelf_hides_is_raised_without_a_case_and_gets_one_when_it_is_over(room: Room) -> None:
@@ -235,22 +247,30 @@ def test_a_permit_is_for_somebody_and_somewhere_and_for_its_own_time(room: Room)
 
 def flood_shafts(room: Room, count: int = 6, from_s: float = 0) -> None:
     for number in range(count):
-        room.announce(f"shaft-{number}", "sewer_level", depth=2.0, lat=26.07, lon=119.3)
+        room.announce(f"shaft-{number}", "sewer_level", depth=2.0, lat=26.07 + number * 6e-4, lon=119.3)
     for second in (from_s, from_s + 11):
         for number in range(count):
             room.hear(reading(second + number, "water_level", 1.9, device=f"shaft-{number}"))
     room.pass_time(from_s + 30)
 
 
-def test_in_a_storm_further_water_alarms_are_one_case(room: Room) -> None:
-    flood_shafts(room)
-    (storm,) = [alarm for alarm in room.desk.alarms() if alarm.rule == "storm"]
-    own = {alarm.case.id for alarm in room.desk.alarms() if alarm.case}
-    room.hear(reading(100, "water_level", 1.9, device="sewer-1"), reading(111, "water_level", 1.9, device="sewer-1"))
-    child = of(room, "sewer-1")
-    assert child.overlays.suppressed == (f"storm {storm.id}",)
-    assert child.case == of(room, SITE).case
-    assert {alarm.case.id for alarm in room.desk.alarms() if alarm.case} == own
+def test_in_a_storm_water_alarms_are_one_case_but_for_those_that_somebody_has_taken_up(room: Room) -> None:
+    room.announce("early-1", "sewer_level", depth=2.0, lat=26.1, lon=119.3)
+    for device in ("sewer-1", "early-1"):
+        room.hear(reading(0, "water_level", 1.9, device=device), reading(11, "water_level", 1.9, device=device))
+    taken, waiting = of(room, "sewer-1").case, of(room, "early-1").case
+    assert taken
+    assert waiting
+    room.desk.accept(taken.id, actor="wang", at_ms=at(40))
+    flood_shafts(room, from_s=100)
+    room.look(140)
+    room.look(141)
+    storm = next(alarm for alarm in room.desk.alarms() if alarm.rule == "storm")
+    cases = {str(alarm.device): alarm.case.id for alarm in room.desk.alarms() if alarm.case}
+    assert cases.pop("sewer-1") == taken.id
+    assert set(cases.values()) == {cases[SITE]} != {waiting.id}
+    assert of(room, "sewer-1").overlays.annunciated
+    assert of(room, "early-1").overlays.suppressed == of(room, "shaft-5").overlays.suppressed == (f"storm {storm.id}",)
     hold_door(room, 200)
     assert of(room, "door-1").overlays.annunciated
 

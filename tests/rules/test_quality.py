@@ -157,10 +157,8 @@ def test_an_empty_span_divides_nothing_by_nothing() -> None:
     assert rate([], 0, 0, 1).per_day == 0
 
 
-@pytest.fixture
-def lived(tmp_path: Path) -> Room:
-    """A room in which something happened."""
-    room = Room(tmp_path)
+def live(room: Room) -> Room:
+    """Something of everything happens."""
     room.status(0, online=True)
     for device, kind in (("gas-1", "gas_alarm"), ("door-1", "door_access")):
         room.announce(device, kind)
@@ -173,10 +171,30 @@ def lived(tmp_path: Path) -> Room:
     assert gas.case
     room.desk.accept(gas.case.id, actor="wang", at_ms=at(130))
     room.desk.out_of_service(SITE, DeviceId("door-1"), until_ms=at(9999), reason="r", actor="li", at_ms=at(140))
+    room.desk.open_permit(SITE, grid="g1", holder="h", reason="r", until_ms=at(145), actor="li", at_ms=at(141))
     room.status(150, online=False)
     room.look(151)
     room.start()
     return room
+
+
+@pytest.fixture
+def lived(tmp_path: Path) -> Room:
+    return live(Room(tmp_path))
+
+
+def test_either_database_holds_what_lies_over_alarms_and_agrees_with_its_log(database_url: str, tmp_path: Path) -> None:
+    room = live(Room(tmp_path, database_url))
+    over = {alarm.device: alarm.overlays for alarm in room.desk.alarms()}
+    assert over[DeviceId("door-1")].shelved
+    assert over[DeviceId("door-1")].out_of_service
+    assert over[DeviceId("door-1")].uncertain == over[DeviceId("gas-1")].uncertain == ("edge",)
+    assert {"permit.opened", "permit.closed", "alarm.suppressed", "alarm.unsuppressed"} <= set(room.events())
+    assert [hold.what for hold in room.desk.holds()] == ["shelf", "service"]
+    assert gathering.audited(room.database)[2] == []
+    (found,) = gathering.qualities(room.database, at(0), at(3600), operators={})
+    assert found.alarms == 2
+    room.database.close()
 
 
 def test_the_figures_of_a_database_are_those_of_its_log(lived: Room) -> None:
