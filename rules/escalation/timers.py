@@ -2,6 +2,8 @@
 
 * `wind` after every change of a case: legs that run have a timer, others have none, and what they had queued and nobody has sent is
   withdrawn.
+* A case of which every open alarm is kept quiet (shelved, suppressed, out of service) calls nobody meanwhile: its steps wait, and are looked at
+  again every few seconds.
 * `fire` carries out what is due. Steps that were missed together and call the same rung are one call: who was away for three minutes
   is not called four times.
 """
@@ -25,6 +27,9 @@ STEPS_AT_ONCE = 200
 """In one transaction; more wait for the next one, a moment later."""
 MOST_SKIPPED = 20
 """Steps that are looked at for one that goes further up."""
+QUIET_MS = 5_000
+"""How long a step of a case that is kept quiet waits until it is looked at again."""
+CALLING = frozenset({Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE})
 FAR_MS = 2**53
 """The due time of a leg that has nothing left to do."""
 
@@ -124,6 +129,9 @@ def _fire(connection: Connection, case_id: str, leg: Leg, practice: Practice, no
     if row is None or case is None:  # an earlier step has moved the case on
         return None
     number, next_step = due(case, leg, row.from_ms, row.number, now_ms, practice.calendar)
+    if next_step is not None and leg in CALLING and _is_quiet(connection, case_id):
+        connection.execute(update(db.timers).where(*its).values(due_at_ms=now_ms + QUIET_MS))
+        return now_ms + QUIET_MS
     if next_step is not None and row.due_at_ms <= now_ms:
         ladder = practice.ladder(case.site, case.kind, case.level, case.place, case.owner, now_ms)
         fired = fire(case, leg, row.from_ms, number, next_step, ladder, now_ms)
@@ -137,6 +145,12 @@ def _fire(connection: Connection, case_id: str, leg: Leg, practice: Practice, no
     if leg not in running(case):
         return None
     return _put(connection, case, leg, row.from_ms, number, practice)
+
+
+def _is_quiet(connection: Connection, case_id: str) -> bool:
+    """It holds open alarms, and none of them may call anybody."""
+    its = (db.alarms.c.case == case_id, db.alarms.c.open)
+    return set(connection.scalars(select(db.alarms.c.annunciated).where(*its))) == {False}
 
 
 def _put(connection: Connection, case: Case, leg: Leg, from_ms: int, number: int, practice: Practice) -> int | None:

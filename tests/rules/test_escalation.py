@@ -375,3 +375,28 @@ def test_after_any_time_away_the_next_step_is_the_last_that_was_missed_of_its_ru
     coming = step(case, leg, from_ms, number, PLAIN.calendar)
     assert coming is not None, "it never ends by itself"
     assert coming.due_ms > now_ms
+
+
+def test_while_every_alarm_of_a_case_is_kept_quiet_nobody_is_called_and_then_at_once(room: Watched) -> None:
+    room.announce("cover-1", "manhole_cover")
+    room.hear(reading(0, "tilt", 90.0, device="cover-1"))
+    room.clock(0)
+    known = room.calls()
+    assert known
+    room.desk.shelve(room.the_alarm().id, until_ms=at(300), reason="pump", actor="li", at_ms=at(10))
+    room.clock(299)
+    assert room.calls() == known
+    room.look(300)
+    room.clock(306)
+    later = room.calls()[len(known) :]
+    assert later
+    assert {second for second, *_ in later if not 300 <= second <= 305} == set()
+    assert any(person == "street-1" for _, person, *_ in later)
+
+
+def test_a_leak_calls_on_beside_an_alarm_that_is_kept_quiet(room: Watched) -> None:
+    room.announce("gas-1", "gas_alarm")
+    room.hear(reading(0, "gas_concentration", 30.0, device="gas-1"))
+    room.desk.open_permit(SITE, grid="g1", holder="h", reason="r", until_ms=at(900), actor="li", at_ms=at(1))
+    room.clock(60)
+    assert any(person == "street-1" for _, person, *_ in room.calls())
