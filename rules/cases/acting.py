@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, select, update
 
 from messages.ids import DeviceId, SiteId
-from rules.alarms.condition import AlarmEvent
+from rules.alarms.condition import ACTIVE, AlarmEvent
 from rules.alarms.moves import carry
 from rules.alarms.standing import Event, Move
 from rules.cases import case as cases
@@ -111,29 +111,38 @@ def settle(connection: Connection, case_id: str | None, now_ms: int, practice: P
 
 def gather(connection: Connection, now_ms: int, practice: Practice) -> int:
     """Children of a storm or of a dead edge that were raised before it: as long as nobody has taken their case up, the parent's goes on
-    with it. How many were."""
-    its = (db.alarms.c.open, ~db.alarms.c.annunciated, db.cases.c.state.in_(WAITING))
+    with it. Nothing red, and nothing on which lives hang, is ever a child. How many were."""
+    gathering = (db.alarms.c.open, db.alarms.c.gathers.is_not(None), db.alarms.c.state.in_(ACTIVE))
+    parents = connection.execute(select(db.alarms).where(*gathering)).all()
+    its = [db.alarms.c.open, ~db.alarms.c.guards, db.alarms.c.level != "red", db.cases.c.state.in_(WAITING)]
+    if not parents:
+        its.append(~db.alarms.c.annunciated)
     query = select(db.alarms).join(db.cases, db.cases.c.id == db.alarms.c.case).where(*its)
     merged = 0
     for row in connection.execute(query).all():
-        case = rows.case(connection, row.case)
-        into = _parents_case(connection, row)
-        if case is not None and case.state in WAITING and into is not None and into != case.id:
-            do(connection, case.id, Merge(RULES, into), now_ms, practice)
+        case, into = rows.case(connection, row.case), _parents_case(connection, row, parents)
+        if case is None or case.state not in WAITING or case.level == "red" or into in (None, case.id):
+            continue
+        parent = rows.case(connection, str(into))
+        if parent is not None and parent.state not in OVER:
+            do(connection, case.id, Merge(RULES, parent.id), now_ms, practice)
             merged += 1
     return merged
 
 
-def _parents_case(connection: Connection, row: Row[Any]) -> str | None:
-    """The open case of the alarm that suppresses this one."""
+def _parents_case(connection: Connection, row: Row[Any], parents: Sequence[Row[Any]]) -> str | None:
+    """The case of the alarm that gathers this one, or whose edge is away."""
+    names = {f"{row.kind}.{row.rule}", f"{row.kind}.*"}
+    for parent in parents:
+        if parent.site == row.site and parent.id != row.id and not names.isdisjoint(parent.gathers) and parent.case:
+            return str(parent.case)
     for cause in row.overlays.get("suppressed", ()):
         word, _, name = cause.partition(" ")
-        of_link = (db.alarms.c.site == row.site) & (db.alarms.c.device == own.link_of(name))
-        its = of_link if word == "edge" else db.alarms.c.id == name
-        found = select(db.alarms.c.case).join(db.cases, db.cases.c.id == db.alarms.c.case)
-        its &= db.alarms.c.open & db.cases.c.state.not_in(OVER)
-        if (into := connection.scalar(found.where(its).limit(1))) is not None:
-            return str(into)
+        if word == "edge":
+            of_link = (db.alarms.c.site == row.site, db.alarms.c.device == own.link_of(name), db.alarms.c.open)
+            found = select(db.alarms.c.case).where(*of_link, db.alarms.c.case.is_not(None)).limit(1)
+            if (into := connection.scalar(found)) is not None:
+                return str(into)
     return None
 
 

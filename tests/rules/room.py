@@ -6,9 +6,11 @@ from pathlib import Path
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading, Value
+from rules.cases.practice import PLAIN
 from rules.desk import Desk
 from rules.engine.memory import Facts
 from rules.engine.work import Work
+from rules.escalation import timers
 from rules.language.rule import Rules
 from rules.records import OVER, Alarm, Case
 from rules.store import facts
@@ -93,6 +95,11 @@ class Room:
     def write(self, work: Work, now_s: float) -> None:
         facts.commit(self.database, work, at(now_s))
         self.facts.adopt(work)
+
+    def fire_cases(self, now_s: float) -> int:
+        """The timers of cases that are due."""
+        with self.database.writing() as connection:
+            return timers.fire_due(connection, PLAIN, at(now_s))
 
     def the_alarm(self) -> Alarm:
         """The only one there is, open or not."""
