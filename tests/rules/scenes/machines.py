@@ -131,6 +131,9 @@ SCENES = [
     ),
     negative("collector", "quarantine_full", "some nonsense of every day", 5 * DAY, quarantine_used=slope(20, 8 / DAY)),
     flapping("collector", "quarantine_full", "about the limit", 5 * DAY, 1, quarantine_used=swaying(80, 8, 3 * HOUR)),
+    positive("site", "stalled", "nobody was called for ten minutes", HOUR, (600, 660), stuck=lambda t: 2.0 if 600 <= t < 1200 else 0.0),
+    negative("site", "stalled", "everything moves", HOUR, stuck=steady(0)),
+    flapping("site", "stalled", "one after the other stands still", HOUR, 1, stuck=lambda t: float(600 <= t < 1800 and t % 60 < 40)),
     *_broken("edge_ledger", "breach", "balanced", 60, "a pack is missing"),
     positive(
         "edge_link", "away", "its fuse blows; it comes back after an hour", 4 * HOUR, (HOUR + 60, HOUR + 65),

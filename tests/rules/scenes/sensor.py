@@ -52,6 +52,7 @@ COMMONLY = {
     "outbox_used": Sampled(60, 0, 0.1),
     "disk_free": Sampled(300, 0, 0.1),
     "edges_away": Sampled(5),
+    "stuck": Sampled(10),
     "quarantine_used": Sampled(600, 0, 0.1),
 }
 """As the products in edge/models and their like do it."""
