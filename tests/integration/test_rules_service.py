@@ -221,6 +221,33 @@ async def test_a_pack_that_never_came_is_read_from_the_history_once_somebody_nam
 
 
 @pytest.mark.needs("mosquitto")
+async def test_a_shelf_that_ended_while_the_engine_was_dead_is_over_at_its_first_look(
+    mosquitto: services.MqttBroker, tmp_path: Path
+) -> None:
+    with engine(mosquitto, tmp_path / "rules") as ours:
+        ours.start()
+        await hearing(ours)
+        async with edge(mosquitto) as bus:
+            await announce(bus, "cover-1", "manhole_cover")
+            await send(bus, 1, reading("cover-1", "tilt", 90.0, now_ms()))
+            (alarm,) = await until(lambda: alarms(ours), "the open cover", ours)
+            until_ms = now_ms() + 1_000
+            ours.desk.shelve(alarm.id, until_ms=until_ms, reason="pump", actor="li", at_ms=now_ms())
+            ours.kill()
+            assert not alarms(ours)[0].overlays.annunciated
+            await until(lambda: now_ms() > until_ms, "the end of the shelf", ours)
+            ours.start()
+            await until(lambda: alarms(ours)[0].overlays.annunciated, "the alarm rings again", ours)
+        events = [entry.event for entry in ours.desk.log_of(alarm.id) if entry.alarm]
+        assert [event for event in events if "certain" not in event] == [
+            "alarm.raised",
+            "alarm.shelved",
+            "alarm.unshelved",
+            "alarm.realarmed",
+        ]
+
+
+@pytest.mark.needs("mosquitto")
 async def test_an_overdue_timer_fires_after_the_restart_but_what_was_said_meanwhile_comes_first(
     mosquitto: services.MqttBroker, tmp_path: Path
 ) -> None:
