@@ -135,6 +135,8 @@ class Block:
             "flapped_at_ms": at_ms,
             "version": "",
             "thresholds": {},
+            "situation": "",
+            "owner": "",
         }
         with self.database.writing() as connection:
             about = Situation(
