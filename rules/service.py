@@ -30,6 +30,7 @@ from rules.engine import catchup
 from rules.engine.catchup import Gap, Portion
 from rules.engine.intake import Undecodable, subscriptions, take
 from rules.engine.memory import Facts, StreamKey
+from rules.engine.order import Order
 from rules.engine.share import BEAT_S, LEAD
 from rules.engine.tail import Tail
 from rules.engine.work import Work
@@ -165,6 +166,7 @@ class Service:
         """How much stood still at each site when the auditor last looked."""
         self._turn = asyncio.Lock()
         self._tail = Tail()
+        self._order = Order[Incoming]()
         self._undecided: list[tuple[SiteId, Incoming]] = []
         """Messages of sites that nobody is known to own: the broker keeps them until somebody does."""
         self._unsettled: set[StreamKey] = set(known.streams)
@@ -269,16 +271,22 @@ class Service:
         except TimeoutError:
             log.info("the history takes its time; live readings go first")
         while True:
-            messages = await self._arrived()
-            async with self._turn:
-                await self._work(partial(self._hear, messages))
-                for message in messages:
-                    site = self._site(message)
-                    if site is None or site in self._tenure.mine:
-                        message.ack()
-                    else:
-                        self._tail.keep(site, message.topic, message.payload, self._clock_ms())
-                        self._pass_over(site, message)
+            messages = self._order.sort(await self._arrived(), self._clock_ms())
+            if messages or not self._order.waiting:
+                await self._listen_to(messages)
+            if past := self._order.portion():
+                await self._listen_to(past)
+
+    async def _listen_to(self, messages: Sequence[Incoming]) -> None:
+        async with self._turn:
+            await self._work(partial(self._hear, messages))
+            for message in messages:
+                site = self._site(message)
+                if site is None or site in self._tenure.mine:
+                    message.ack()
+                else:
+                    self._tail.keep(site, message.topic, message.payload, self._clock_ms())
+                    self._pass_over(site, message)
 
     def _hear(self, messages: Sequence[Incoming], work: Work, now_ms: int) -> None:
         for message in messages:
@@ -286,7 +294,7 @@ class Service:
             if site is None or site in self._tenure.mine:
                 self._take(work, message.topic, message.payload, now_ms)
         work.settle(now_ms)
-        if self._timers_may_fire(now_ms, idle=not messages):
+        if self._timers_may_fire(now_ms, idle=not messages and not self._order.waiting):
             work.wake(now_ms)
 
     @staticmethod
@@ -313,11 +321,15 @@ class Service:
                 self._lose(lost.sites)
 
     async def _arrived(self) -> Sequence[Incoming]:
-        """What has come, or nothing when a timer is due first."""
+        """What has come, or nothing when a timer is due first, or the past waits."""
+        if self._order.full:
+            return ()
         due_ms = self._facts.next_wake_ms()
         wait_s = LOOK_S
         if due_ms is not None:
             wait_s = min(LOOK_S, max(0, max(due_ms, self._timers_from_ms) - self._clock_ms()) / 1000)
+        if self._order.waiting:
+            wait_s = 0
         try:
             async with asyncio.timeout(wait_s):
                 return await self._bus.some(MESSAGES_AT_ONCE)

@@ -7,11 +7,11 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
-from messages.kind import Kinds
+from messages.kind import Channel, Kinds
 from messages.reading import Reading, Value
 from rules.engine.neighbourhood import Counted, QuestionKey
 from rules.engine.stream import Stream
@@ -57,8 +57,7 @@ class Edge:
     clock_trusted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(NamedTuple):
     """The state of one rule of one device, and when it wants a Timer."""
 
     state: State = NEW
@@ -68,6 +67,9 @@ class Watch:
     version: str | None = None
     """Of the rule that this is the state of."""
 
+
+Ear = tuple[Channel, tuple[tuple[Rule, StateKey], ...]]
+"""What a channel of a device may say, and who wants to know it."""
 
 NO_WATCHES: Mapping[StateKey, Watch] = {}
 
@@ -98,6 +100,8 @@ class Facts:
     """Which rules of a device still run in an earlier version, by their ids."""
     _timers: list[tuple[int, StateKey]] = field(default_factory=list)
     _bound: dict[TellerKey, tuple[Rule, ...]] = field(default_factory=dict)
+    _ears: dict[TellerKey, Mapping[str, Ear]] = field(default_factory=dict)
+    _patience_ms: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for (site, edge, _), readings in self.waiting.items():
@@ -124,6 +128,7 @@ class Facts:
         self.earlier = {**self.earlier, **known}
         self.rules = rules
         self._bound.clear()
+        self._ears.clear()
         self._note_bygone()
 
     def _note_bygone(self) -> None:
@@ -162,8 +167,30 @@ class Facts:
             self._bound[key] = bound(self.rules, device)
         return self._bound[key]
 
+    def ears_of(self, device: Device, fresh: Mapping[StateKey, Watch] = NO_WATCHES) -> Mapping[str, Ear]:
+        """By channel: who listens to a device now. `fresh` as in `rules_of`."""
+        key = (device.site, device.edge, device.id)
+        if self.devices.get(key) is not device or key[::2] in self.bygone:
+            return self._listening(device, self.rules_of(device, fresh))
+        if key not in self._ears:
+            self._ears[key] = self._listening(device, self.current_rules_of(device))
+        return self._ears[key]
+
+    def _listening(self, device: Device, rules: tuple[Rule, ...]) -> Mapping[str, Ear]:
+        kind = self.kinds.get(device.kind)
+        keyed = [(rule, (device.site, device.id, rule.id)) for rule in rules]
+        return {
+            name: (channel, tuple((rule, key) for rule, key in keyed if name in rule.channels))
+            for name, channel in (kind.channels if kind else {}).items()
+        }
+
     def patience_ms(self, kind: str) -> int:
         """How long a device of `kind` may say nothing."""
+        if kind not in self._patience_ms:
+            self._patience_ms[kind] = self._patience_of(kind)
+        return self._patience_ms[kind]
+
+    def _patience_of(self, kind: str) -> int:
         known = self.kinds.get(kind)
         interval_s = min(one.interval_s for one in known.channels.values()) if known else UNKNOWN_INTERVAL_S
         return round(SILENT_INTERVALS * interval_s * 1000)
@@ -246,6 +273,7 @@ class Facts:
             self.counted,
             self.bygone,
             self._bound,
+            self._ears,
         )
         for part in parts:
             for key in [key for key in part if key[0] in sites]:
@@ -256,6 +284,7 @@ class Facts:
     def _adopt_device(self, teller: TellerKey, device: Device | None) -> None:
         site, edge, device_id = teller
         self._bound.pop(teller, None)
+        self._ears.pop(teller, None)
         before = self.devices.pop(teller, None)
         edges = self.tellers.setdefault((site, device_id), set())
         if device is None:

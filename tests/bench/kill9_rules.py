@@ -1,0 +1,196 @@
+"""SIGKILL 50 times during 10,000 alarms, on SQLite and on PostgreSQL: missing, double and false alarms; how late timers fire, and after a restart.
+
+Doors of one site open, one pack each; half are shut before their delay is over and must raise nothing. A door that is left open is raised by its
+timer alone, so the log's time less the alarm's own is the timer's error.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from messages import announcement, pack, topics
+from messages.announcement import Announcement, Place
+from messages.bus import Bus
+from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.reading import Reading
+from rules.desk import Desk
+from rules.store.database import Database
+from tests import services
+from tests.bench.figure import Figure, percentile
+
+SITE, EDGE, STREAM = SiteId("junmen"), EdgeId("pi-1"), StreamId("s-1")
+ALARMS, KILLS = 10_000, 50
+DOORS = 2 * ALARMS
+PER_SECOND = 120
+DELAY_MS = 2_000
+BETWEEN_S = (0.0, 3.0)
+"""After it has read its state and goes to work."""
+AT_ONCE = 20
+"""Doors that are published together."""
+RULES = f"""[rules.open]
+level = "blue"
+title = {{ zh = "门开", en = "Open" }}
+raise = "door_open"
+raise_delay = "{DELAY_MS // 1000}s"
+clear = "not door_open"
+"""
+LIMIT_S = 300.0
+
+
+def run() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as name:
+        yield from asyncio.run(_killed("sqlite", Path(name), f"sqlite:///{name}/rules.db"))
+    with tempfile.TemporaryDirectory() as name, services.postgresql() as server, server.database() as url:
+        yield from asyncio.run(_killed("postgresql", Path(name), url))
+
+
+async def _killed(case: str, folder: Path, url: str) -> list[Figure]:
+    (folder / "own").mkdir()
+    (folder / "own/door_access.toml").write_text(RULES, encoding="utf-8")
+    with services.mosquitto(folder / "broker") as broker, Engine(folder, url, broker) as engine:
+        engine.start()
+        database = await asyncio.to_thread(_opened, url)
+        async with _edge(broker) as bus:
+            loading = asyncio.create_task(_load(bus))
+            starts = await _kill_again_and_again(engine)
+            await loading
+        began_s = time.monotonic()
+        while _raised(database) < ALARMS and time.monotonic() - began_s < LIMIT_S:
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(DELAY_MS / 1000 + 3)  # whatever is still to come twice, or wrongly
+        return _figures(case, database, starts)
+
+
+class Engine:
+    """`gridcall rules run`; leaving it kills it."""
+
+    def __init__(self, folder: Path, url: str, broker: services.MqttBroker) -> None:
+        self._folder = folder
+        (folder / "rules.toml").write_text(
+            f'name = "rules-1"\ndatabase = "{url}"\nstore = "sqlite:history.db"\nrules = ["own"]\n[broker]\n'
+            f'port = {broker.port}\nusername = "rules"\npassword = "{services.PASSWORD}"\n'
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self._folder / "rules.log").open("ab") as log:
+            command = [
+                sys.executable,
+                str(services.ROOT / "gridcall.py"),
+                "rules",
+                "run",
+                str(self._folder / "rules.toml"),
+            ]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def ready(self) -> int:
+        """How often it has begun to work."""
+        return (self._folder / "rules.log").read_text().count("ready")
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+def _opened(url: str) -> Database:
+    return Database(url)
+
+
+@contextlib.asynccontextmanager
+async def _edge(broker: services.MqttBroker) -> AsyncIterator[Bus]:
+    async with Bus(broker.settings(f"{SITE}/{EDGE}"), "edge") as bus:
+        await bus.up()
+        yield bus
+
+
+def _door(number: int) -> DeviceId:
+    return DeviceId(f"door-{number}")
+
+
+async def _load(bus: Bus) -> None:
+    """Every even door is left open; every odd one is shut half a delay later."""
+    said = announcement.encode(Announcement(kind="door_access", model="m", place=Place(grid="g1", text="1号楼")))
+    began_s, packs, to_shut = time.monotonic(), itertools.count(1), deque[tuple[int, int]]()
+    for first in range(0, DOORS, AT_ONCE):
+        doors = range(first, first + AT_ONCE)
+        await asyncio.gather(*(bus.publish(topics.announcement(SITE, EDGE, _door(door)), said) for door in doors))
+        now_ms = time.time_ns() // 1_000_000
+        opened = [_say(bus, next(packs), door, now_ms, is_open=True) for door in doors]
+        to_shut.extend((door, now_ms + DELAY_MS // 2) for door in doors if door % 2)
+        shut = list[Coroutine[Any, Any, None]]()
+        while to_shut and (to_shut[0][1] <= now_ms or doors[-1] == DOORS - 1):
+            door, at_ms = to_shut.popleft()
+            shut.append(_say(bus, next(packs), door, at_ms, is_open=False))
+        await asyncio.gather(*opened, *shut)
+        await asyncio.sleep(max(0.0, began_s + doors[-1] / PER_SECOND - time.monotonic()))
+
+
+async def _say(bus: Bus, number: int, door: int, at_ms: int, *, is_open: bool) -> None:
+    reading = Reading(device=_door(door), channel="door_open", at_ms=at_ms, value=is_open)
+    await bus.publish(topics.readings(SITE, EDGE), pack.encode(EDGE, STREAM, number, [reading]))
+
+
+async def _kill_again_and_again(engine: Engine) -> list[int]:
+    """When it was started again, in UTC ms."""
+    dice, starts = random.Random(1), list[int]()
+    while len(starts) < KILLS:
+        while engine.ready() <= len(starts):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(dice.uniform(*BETWEEN_S))
+        engine.kill()
+        starts.append(time.time_ns() // 1_000_000)
+        engine.start()
+    return starts
+
+
+def _raised(database: Database) -> int:
+    return sum(alarm.rule == "open" for alarm in Desk(database).alarms(open_only=False, limit=4 * ALARMS))
+
+
+def _figures(case: str, database: Database, starts: list[int]) -> list[Figure]:
+    desk = Desk(database)
+    alarms = {alarm.id: alarm for alarm in desk.alarms(open_only=False, limit=4 * ALARMS) if alarm.rule == "open"}
+    log, seq = list[tuple[int, str]](), 0
+    while lines := desk.log_after(seq, 5_000):
+        seq = lines[-1].seq
+        log += [(line.at_ms, line.alarm) for line in lines if line.event == "alarm.raised" and line.alarm in alarms]
+    found = Counter(int(alarm.device.removeprefix("door-")) for alarm in alarms.values())
+    told = Counter(alarm for _, alarm in log)
+    wanted = set(range(0, DOORS, 2))
+    errors, overdue, order = list[float](), list[float](), 0
+    last_due_ms: dict[int, int] = {}
+    for at_ms, alarm in log:
+        due_ms = alarms[alarm].raised_at_ms
+        start_ms = max((one for one in starts if one <= at_ms), default=0)
+        if due_ms >= start_ms + 2_000:
+            errors.append((at_ms - due_ms) / 1000)
+        elif due_ms <= start_ms:
+            overdue.append((at_ms - start_ms) / 1000)
+            order += due_ms < last_due_ms.get(at_ms, 0)
+            last_due_ms[at_ms] = due_ms
+    return [
+        Figure(f"{case}_kills", len(starts), "kills"),
+        Figure(f"{case}_missing", len(wanted - set(found)), "alarms"),
+        Figure(f"{case}_double", sum(n - 1 for n in found.values()) + sum(n - 1 for n in told.values()), "alarms"),
+        Figure(f"{case}_false", len(set(found) - wanted), "alarms"),
+        Figure(f"{case}_timer_error_p99", percentile(errors, 0.99), "s"),
+        Figure(f"{case}_overdue", len(overdue), "alarms"),
+        Figure(f"{case}_overdue_after_restart_p99", percentile(overdue, 0.99) if overdue else 0.0, "s"),
+        Figure(f"{case}_overdue_out_of_order", order, "alarms"),
+    ]

@@ -1,0 +1,48 @@
+"""100,000 devices fall silent within one second: how late the timers are handled, alarms and all but the database, and how long the burst lasts.
+
+The time until they are silent is jumped over; from the first timer on the clock is the machine's.
+"""
+
+import time
+from collections.abc import Iterator
+
+from rules.engine.work import Work
+from rules.language.evaluation import Raised
+from tests.bench import _rules
+from tests.bench.figure import Figure, percentile
+
+DEVICES, SILENCE_S, SPREAD_MS, BATCH = 100_000, 600, 1_000, 10_000
+RULE = f'raise = "silent_for(fill) > {SILENCE_S}"\nclear = "silent_for(fill) < 5"'
+
+
+def run() -> Iterator[Figure]:
+    devices = _rules.bins(DEVICES)
+    facts = _rules.facts(_rules.rules(RULE), devices)
+    for at in range(0, DEVICES, BATCH):
+        some = enumerate(devices[at : at + BATCH], at)
+        readings = [_rules.said(device, _rules.T0 + index * SPREAD_MS // DEVICES, 20.0) for index, device in some]
+        work = Work(facts)
+        work.collect(_rules.SITE, _rules.EDGE, readings)
+        work.settle(readings[-1].at_ms)
+        facts.adopt(work)
+    first_ms = facts.next_wake_ms()
+    assert first_ms is not None
+    began_s, late = time.monotonic(), list[float]()
+
+    def clock_ms() -> int:
+        return first_ms + round((time.monotonic() - began_s) * 1000)
+
+    while (due_ms := facts.next_wake_ms()) is not None and len(late) < DEVICES:
+        time.sleep(max(0, due_ms - clock_ms()) / 1000)
+        work = Work(facts)
+        work.wake(clock_ms())
+        facts.adopt(work)
+        done_ms = clock_ms()
+        raised = [found.change.at_ms for found in work.found if isinstance(found.change, Raised)]
+        late += [(done_ms - at_ms) / 1000 for at_ms in raised]
+    if len(late) != DEVICES:
+        raise AssertionError(f"{len(late)} of {DEVICES} devices were found silent")
+    yield Figure("devices", len(late), "alarms")
+    yield Figure("lateness_p50", percentile(late, 0.5), "s")
+    yield Figure("lateness_p99", percentile(late, 0.99), "s")
+    yield Figure("burst", (clock_ms() - first_ms) / 1000, "s")
