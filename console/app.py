@@ -24,6 +24,7 @@ from console.visit import NotAllowed, NotLoggedIn, NotOurForm, Parts, Visit, els
 from console.words import load_words
 from messages.kind import Kinds
 from rules.desk import Desk
+from rules.duty.folder import SiteFolder
 from rules.store.database import DatabaseAway
 
 MOST_BODY_BYTES = 64 * 1024
@@ -43,7 +44,14 @@ _HEADERS = {
 
 
 def build(
-    config: Config, *, kinds: Kinds, desk: Desk, store: Store, accounts: Accounts, clock_ms: Callable[[], int]
+    config: Config,
+    *,
+    kinds: Kinds,
+    desk: Desk,
+    store: Store,
+    accounts: Accounts,
+    sites: SiteFolder,
+    clock_ms: Callable[[], int],
 ) -> FastAPI:
     """The web application. `app.state.parts.feed.run()` must run beside it (see `console.server`)."""
     fragments = Fragments(load_words(config.zone), kinds, config.site_name)
@@ -55,6 +63,7 @@ def build(
         accounts=accounts,
         fragments=fragments,
         feed=Feed(desk, fragments, clock_ms),
+        sites=sites,
         clock_ms=clock_ms,
     )
     app.include_router(doors.router)

@@ -17,7 +17,9 @@ from console.server import bound, serve
 from messages.ids import is_identifier
 from messages.kind import load_kinds
 from messages.settings import ConfigError
+from rules.cases.photos import PhotoFolder
 from rules.desk import Desk
+from rules.duty.folder import SiteFolder
 from rules.store.database import Database, DatabaseAway
 
 FIRST_WAIT_S, MOST_WAIT_S = 0.5, 30.0
@@ -44,11 +46,15 @@ def run(config: ConfigFile) -> None:
     kinds = load_kinds(*settings.kinds)
     store = open_store(settings.store, base=config.resolve().parent)
     accounts = Accounts(settings.accounts)
+    sites = SiteFolder(settings.site_files)
+    if sites.look() and sites.complaint:
+        raise ConfigError(sites.complaint)
     listening = bound(settings.listen)
 
     async def work() -> None:
-        desk = Desk(await _opened(settings))
-        web = build(settings, kinds=kinds, desk=desk, store=store, accounts=accounts, clock_ms=_now_ms)
+        photos = PhotoFolder(settings.photos) if settings.photos else None
+        desk = Desk(await _opened(settings), photos=photos)
+        web = build(settings, kinds=kinds, desk=desk, store=store, accounts=accounts, sites=sites, clock_ms=_now_ms)
         if not accounts.users():
             log.warning("nobody may log in yet: gridcall console user add", accounts=str(settings.accounts))
         await serve(web, listening)

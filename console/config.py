@@ -47,6 +47,10 @@ class Config(Settings):
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
     kinds: list[Folder] = Field(default_factory=list)
     """Folders with further kinds."""
+    site_files: Folder | None = None
+    """The folder with a file for each site, as the rules' settings name it. Without it nobody's number stands on a page."""
+    photos: Folder | None = None
+    """Where the pictures of cases are kept; made when the first one comes. Without it none can be sent."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -66,5 +70,7 @@ def load(path: Path) -> Config:
             "database": database,
             "accounts": base / config.accounts,
             "kinds": folders(path, "kinds", config.kinds),
+            "site_files": base / config.site_files if config.site_files else None,
+            "photos": base / config.photos if config.photos else None,
         }
     )

@@ -22,6 +22,7 @@ from console.history import History
 from console.rights import Right, User
 from console.words import LANGUAGES, Language, Words, preferred
 from rules.desk import Desk
+from rules.duty.folder import SiteFolder
 
 SESSION_COOKIE, VISIT_COOKIE, LANGUAGE_COOKIE = "gridcall_session", "gridcall_visit", "gridcall_language"
 YEAR_S = 365 * 24 * 3600
@@ -49,6 +50,8 @@ class Parts:
     accounts: Accounts
     fragments: Fragments
     feed: Feed
+    sites: SiteFolder
+    """Places and people; `look()` before reading, it sees what has changed on disk."""
     clock_ms: Callable[[], int]
 
 

@@ -4,7 +4,7 @@ Acts on cases are in `rules.cases.casework`. The engine sees them in the log and
 thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy import case as ranked
@@ -14,6 +14,7 @@ from messages.announcement import OWN_MODEL
 from messages.ids import DeviceId, SiteId
 from rules.alarms.desk import AlarmDesk
 from rules.cases.casework import Casework
+from rules.notices.doorstep import Doorstep
 from rules.records import OVER, WAITING, Alarm, Case, EdgeState, LogEntry, Position, Pulse
 from rules.store import rows
 from rules.store import tables as db
@@ -23,7 +24,7 @@ _LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.le
 _ACCEPTED_LAST = ranked((db.cases.c.state.in_(WAITING), 0), else_=1)
 
 
-class Desk(Casework, AlarmDesk):
+class Desk(Casework, AlarmDesk, Doorstep):
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
 
     def alarms(self, *, open_only: bool = True, limit: int = 200) -> list[Alarm]:
@@ -63,6 +64,13 @@ class Desk(Casework, AlarmDesk):
         its = (*([db.cases.c.state.not_in(OVER)] if open_only else ()), *([db.cases.c.site == site] if site else ()))
         with self._database.reading() as connection:
             return rows.cases_where(connection, *its, limit=limit)
+
+    def work(self, sites: Collection[str] = (), limit: int = 1000) -> list[Case]:
+        """Cases that are open, the gravest first and of those the oldest; of some sites, or of all."""
+        gravest = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.cases.c.level, else_=3)
+        its = (db.cases.c.state.not_in(OVER), *([db.cases.c.site.in_(sites)] if sites else ()))
+        with self._database.reading() as connection:
+            return rows.cases_where(connection, *its, first=gravest, limit=limit)
 
     def alarms_of(self, case_id: str) -> list[Alarm]:
         """What a case holds, in the order in which it was found."""

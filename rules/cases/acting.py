@@ -17,6 +17,7 @@ from rules.cases.practice import Practice
 from rules.cases.steps import RULES, Act, Merge, Now, Reopen
 from rules.engine import own
 from rules.escalation import call, timers
+from rules.notices import outbox
 from rules.records import OVER, WAITING, ActionRefused, Case, CaseState
 from rules.store import rows
 from rules.store import tables as db
@@ -47,6 +48,7 @@ def do(
     done = steps.apply(case, act, Now(now_ms, active=active, practice=practice))
     if done is case:
         return case
+    outbox.acted(connection, case_id, act.actor, now_ms)  # before the timers take back what is no longer needed
     (event, text), *more = steps.said(case, act, done)
     lines = [rows.Line(event, None, case_id, act.actor, text, device_at_ms, key)]
     lines += [rows.Line(other, None, case_id, act.actor, words) for other, words in more]

@@ -18,7 +18,7 @@ from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN, Practice
 from rules.cases.presence import Spot, presence
 from rules.cases.steps import Act
-from rules.records import ActionRefused, Case, Photo
+from rules.records import DONE, TAKEN, WAITING, ActionRefused, Case, Photo
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
@@ -146,13 +146,23 @@ class Casework:
 
     def note(self, case_id: str, *, actor: str, at_ms: int, words: str, **asked: Unpack[Asked]) -> Case:
         """A remark in the case's log."""
+        return self._remark("case.note", case_id, actor, at_ms, words, **asked)
+
+    def ask_reassignment(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
+        """改派, asked for: whoever dispatches reads it in the log. Nothing moves, and no clock stops."""
+        case = self._case(case_id)
+        if case.state not in WAITING | TAKEN:
+            raise ActionRefused("done" if case.state in DONE else "closed", case)
+        return self._remark("case.reassignment_asked", case_id, actor, at_ms, reason, **asked)
+
+    def _remark(self, event: str, case_id: str, actor: str, at_ms: int, words: str, **asked: Unpack[Asked]) -> Case:
         case = self._case(case_id)
         if not words.strip():
             raise ActionRefused("reason-missing", case)
         with self._database.writing() as connection:
             key = asked.get("key")
             if key is None or not connection.scalar(select(db.log.c.seq).where(db.log.c.key == key)):
-                line = rows.Line("case.note", None, case_id, actor, _short(words), asked.get("device_at_ms"), key)
+                line = rows.Line(event, None, case_id, actor, _short(words), asked.get("device_at_ms"), key)
                 rows.append(connection, [line], at_ms)
         return case
 
@@ -161,6 +171,10 @@ class Casework:
         if self._photos is None:
             raise ValueError("no folder for photos is configured")
         return self._photos.keep(content)
+
+    def kept_photo(self, sha256: str) -> Photo | None:
+        """A picture that was put away; None if there is none of that name. Raises `PhotoRefused`."""
+        return self._photos.find(sha256) if self._photos else None
 
     def photo(self, photo: Photo) -> bytes | None:
         """None when it is no longer there."""

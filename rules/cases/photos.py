@@ -50,6 +50,13 @@ class PhotoFolder:
             Path(name).unlink(missing_ok=True)
         return photo
 
+    def find(self, sha256: str) -> Photo | None:
+        """The picture of that name. Raises PhotoRefused for what can be no name."""
+        try:
+            return described(self._path(Photo(sha256, 0, "")).read_bytes())
+        except FileNotFoundError:
+            return None
+
     def content(self, photo: Photo) -> bytes | None:
         """None when it is no longer there, or no longer what it was."""
         try:

@@ -26,15 +26,20 @@ def make(connection: Connection, case: str, person: str, now_ms: int) -> str:
     return token
 
 
-def opened(connection: Connection, token: str, now_ms: int) -> tuple[str, str] | None:
-    """The case and the person of a link that still holds; counts as read."""
-    its = db.links.c.token == _hashed(token)
-    link = connection.execute(select(db.links).where(its)).one_or_none()
+def holder(connection: Connection, token: str, now_ms: int) -> tuple[str, str] | None:
+    """The case and the person of a link that still holds."""
+    link = connection.execute(select(db.links).where(db.links.c.token == _hashed(token))).one_or_none()
     if link is None or link.revoked_at_ms is not None or link.expires_at_ms <= now_ms:
         return None
-    if link.opened_at_ms is None:
-        connection.execute(update(db.links).where(its).values(opened_at_ms=now_ms))
     return link.case, link.person
+
+
+def opened(connection: Connection, token: str, now_ms: int) -> tuple[str, str] | None:
+    """The same; counts as read."""
+    found = holder(connection, token, now_ms)
+    its = (db.links.c.token == _hashed(token), db.links.c.opened_at_ms.is_(None))
+    connection.execute(update(db.links).where(*its).values(opened_at_ms=now_ms))
+    return found
 
 
 def revoke(connection: Connection, now_ms: int, *, case: str | None = None, person: str | None = None) -> int:

@@ -159,9 +159,10 @@ def case(connection: Connection, case_id: str) -> Case | None:
     return _case_of(row._mapping) if row else None
 
 
-def cases_where(connection: Connection, *its: Any, limit: int | None = None) -> list[Case]:
-    """The oldest first."""
-    query = select(*_CASE_COLUMNS).where(*its).order_by(db.cases.c.opened_at_ms, db.cases.c.id).limit(limit)
+def cases_where(connection: Connection, *its: Any, first: Any = None, limit: int | None = None) -> list[Case]:
+    """By `first`, then the oldest first."""
+    order = (*(() if first is None else (first,)), db.cases.c.opened_at_ms, db.cases.c.id)
+    query = select(*_CASE_COLUMNS).where(*its).order_by(*order).limit(limit)
     found = (_case_of(row._mapping) for row in connection.execute(query))
     return [case for case in found if case is not None]
 

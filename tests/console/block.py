@@ -1,5 +1,6 @@
 """A rules' database and a history as the console finds them, and a console over them on a clock of the test's."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -24,11 +25,14 @@ from rules.alarms import condition as machine
 from rules.alarms.moves import carry
 from rules.alarms.standing import Move
 from rules.cases.case import Situation, opened
+from rules.cases.photos import PhotoFolder
 from rules.desk import Desk
+from rules.duty.folder import SiteFolder
 from rules.records import Alarm, AlarmState, EdgeState, Pulse
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
+from tests.services import ROOT
 
 NOON_MS = 1_795_233_600_000
 """2026-11-21 12:00:00 in Shanghai, 04:00 UTC."""
@@ -40,6 +44,8 @@ listen = "127.0.0.1:{port}"
 database = "sqlite:///rules.db"
 store = "sqlite:history.db"
 accounts = "console.db"
+site_files = "sites"
+photos = "photos"
 site_name = {{ zh = "军门社区", en = "Junmen community" }}
 """
 
@@ -47,6 +53,8 @@ GAS = Text(zh="燃气泄漏", en="Gas leak")
 
 
 def settings(folder: Path, port: int = 8080) -> Path:
+    (folder / "sites").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "deploy/sites/junmen.toml", folder / "sites")
     path = folder / "console.toml"
     path.write_text(SETTINGS.format(port=port), encoding="utf-8")
     return path
@@ -71,7 +79,7 @@ class Block:
 
     @property
     def desk(self) -> Desk:
-        return Desk(self.database)
+        return Desk(self.database, photos=PhotoFolder(self.folder / "photos"))
 
     def console(self) -> FastAPI:
         return build(
@@ -80,6 +88,7 @@ class Block:
             desk=self.desk,
             store=SqliteStore(self.folder / "history.db"),
             accounts=self.accounts,
+            sites=SiteFolder(self.config.site_files),
             clock_ms=lambda: self.now_ms,
         )
 
@@ -97,12 +106,15 @@ class Block:
         advice: Text | None = None,
         latch: bool = True,
         ago_ms: int = 0,
+        grid: str = "grid-1",
+        spot: tuple[float, float] | None = None,
+        owner: str = "",
     ) -> Alarm:
         """One more alarm with its case."""
         at_ms, found = self.now_ms - ago_ms, evidence or {"gas_concentration": 23.4}
         device = DeviceId(name)
         alarm_id = machine.alarm_id(SITE, device, rule, at_ms)
-        where = Place(grid="grid-1", building="3", unit="2", text=place)
+        where = Place(grid=grid, building="3", unit="2", text=place)
         row = {
             "id": alarm_id,
             "site": SITE,
@@ -136,11 +148,21 @@ class Block:
             "version": "",
             "thresholds": {},
             "situation": "",
-            "owner": "",
+            "owner": owner,
         }
         with self.database.writing() as connection:
+            lat, lon = spot or (None, None)
             about = Situation(
-                site=SITE, place=where, kind=kind, subject=device, title=title, level=level, origin="alarm"
+                site=SITE,
+                place=where,
+                kind=kind,
+                subject=device,
+                title=title,
+                level=level,
+                origin="alarm",
+                lat=lat,
+                lon=lon,
+                owner=owner,
             )
             rows.insert_case(connection, opened(f"case-{alarm_id}", about, at_ms))
             connection.execute(insert(db.alarms), row)

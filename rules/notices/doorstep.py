@@ -1,0 +1,30 @@
+"""Who comes by the link of a message: a part of the desk (rules.desk)."""
+
+from rules.notices import links, outbox
+from rules.store.database import Database
+
+
+class Doorstep:
+    """Links of messages, as the pages ask for them. Every method may raise `DatabaseAway`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def holder(self, token: str, at_ms: int) -> tuple[str, str] | None:
+        """The case and the person of a link that still holds."""
+        with self._database.reading() as connection:
+            return links.holder(connection, token, at_ms)
+
+    def open_link(self, token: str, at_ms: int) -> tuple[str, str] | None:
+        """The same; the person has read what he was told."""
+        if self.holder(token, at_ms) is None:  # whoever guesses takes no lock
+            return None
+        with self._database.writing() as connection:
+            if (found := links.opened(connection, token, at_ms)) is not None:
+                outbox.read(connection, *found, at_ms)
+            return found
+
+    def read(self, case_id: str, person: str, at_ms: int) -> None:
+        """The person looks at the case in another way."""
+        with self._database.writing() as connection:
+            outbox.read(connection, case_id, person, at_ms)
