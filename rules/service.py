@@ -39,6 +39,7 @@ from rules.escalation.heartbeat import Heartbeat
 from rules.escalation.loop import Escalation
 from rules.language.evaluation import Happened, Raised
 from rules.language.rule import Rules
+from rules.notices.sender import Sender
 from rules.renewal import Renewal
 from rules.store import facts, versions
 from rules.store.clerk import Clerk
@@ -161,6 +162,9 @@ class Service:
         self._practice = Practice(config.policies, self._roll.ladder, config.calendar)
         self._publisher = Publisher(bus, tenure.database, clerk, lambda: tenure.leads)
         news = self._publisher.news
+        self._sender = Sender(
+            bus, tenure.database, config.ways, self._roll.find, self._practice, clock_ms, address_of_pages=config.pages
+        )
         self._escalation = Escalation(tenure.database, self._practice, clock_ms, news.set)
         self._stuck: dict[SiteId, int] = {}
         """How much stood still at each site when the auditor last looked."""
@@ -189,6 +193,7 @@ class Service:
             tasks.create_task(self._keep_evidence(), name="evidence")
             tasks.create_task(self._listen(), name="listener")
             tasks.create_task(self._escalation.run(), name="escalation")
+            tasks.create_task(self._sender.run(), name="sender")
             tasks.create_task(self._audit(), name="auditor")
             if self._config.heartbeat:
                 beat = Heartbeat(self._config.heartbeat, lambda: self._escalation.looked_at_ms, self._clock_ms)

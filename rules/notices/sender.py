@@ -32,13 +32,12 @@ log = structlog.get_logger("notices")
 
 
 class Sender:
-    """One for each database. `run` once."""
+    """One per engine. `run` once. Several engines on one database may all send: what one has taken no other takes."""
 
     def __init__(
         self,
         bus: Bus,
         database: Database,
-        clerk: Clerk,
         ways: Mapping[str, Way],
         find: Find,
         practice: Practice,
@@ -49,7 +48,7 @@ class Sender:
     ) -> None:
         self._bus = bus
         self._database = database
-        self._clerk = clerk
+        self._clerk = Clerk("rules-notices")
         self._ways = ways
         self._find = find
         self._practice = practice

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messages.alarm import Level
@@ -167,6 +167,7 @@ def test_leave_makes_a_gap(tmp_path: Path) -> None:
     assert {(gap.from_ms, gap.until_ms) for gap in found} == {(ms("2026-11-25T09:30"), ms("2026-11-25T11:00"))}
 
 
+@settings(deadline=None)
 @given(at=st.integers(ms("2026-01-01T00:00"), ms("2027-01-01T00:00")))
 def test_what_gaps_says_is_what_a_call_would_find(at: int) -> None:
     away = Changes((Absence(person="community-desk", from_ms=at, until_ms=at + 3_600_000),))

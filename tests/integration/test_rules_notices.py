@@ -1,0 +1,82 @@
+"""A real engine calls people through real HTTP: whom, how soon, and what a kill in between costs."""
+
+import asyncio
+from pathlib import Path
+
+from messages.bus import Bus
+from tests import services
+from tests.fakes import Answer, provider
+from tests.integration.rules_engine import SITE, announce, edge, engine, hearing, now_ms, reading, send, until
+
+PEOPLE = """
+name = { zh = "军门社区", en = "Junmen" }
+[grids.g1]
+name = { zh = "一", en = "One" }
+[people.lin]
+name = "林小梅"
+phone = "13800000001"
+reach = ["sms", "broker:lin"]
+[people.chen]
+name = "陈志强"
+reach = ["broker:chen"]
+[posts.g1]
+role = "grid_worker"
+shifts = [{ people = ["lin"] }]
+[posts.help]
+role = "helper"
+shifts = [{ people = ["chen"] }]
+[posts.desk]
+role = "community"
+shifts = [{ people = ["chen"] }]
+"""
+
+
+def settings(folder: Path, url: str) -> str:
+    (folder / "sites").mkdir()
+    (folder / "sites" / f"{SITE}.toml").write_text(PEOPLE, encoding="utf-8")
+    return f"""site_files = "{folder}/sites"
+pages = "https://pages.example"
+[channels.sms]
+sort = "http"
+url = "{url}/send"
+body = '{{"to": "$to", "text": "$text", "key": "$key"}}'
+ok_field = "code"
+ok_values = ["OK"]
+[channels.broker]
+sort = "mqtt"
+"""
+
+
+async def test_a_leak_rings_by_sms_and_mqtt_within_seconds_and_a_kill_in_mid_send_loses_no_call(tmp_path: Path) -> None:
+    with (
+        provider() as sms,
+        services.iotcore(tmp_path / "broker") as broker,
+        engine(broker, tmp_path / "rules", settings(tmp_path, sms.url)) as ours,
+    ):
+        sms.always = Answer({"code": "OK"})
+        sms.answers.append(Answer({"code": "OK"}, after_s=3.0))  # the engine is killed while it waits for this
+        ours.start()
+        await hearing(ours)
+        async with (
+            edge(broker) as bus,
+            Bus(broker.settings("local"), "phone", subscribe=[f"gridcall/1/{SITE}/notices/+"]) as phone,
+        ):
+            await phone.up()
+            await announce(bus, "gas-1", "gas_alarm")
+            began_ms = now_ms()
+            await send(bus, 1, reading("gas-1", "gas_concentration", 30.0, began_ms))
+            async with asyncio.timeout(20):
+                (message,) = await phone.some(1)
+            assert now_ms() - began_ms < 3_000
+            assert message.topic.endswith("/notices/chen")
+            message.ack()
+            first = (await until(lambda: sms.asked or None, "the SMS", ours))[0].json
+            assert first["to"] == "13800000001"
+            assert "燃气泄漏" in first["text"]
+            assert "https://pages.example/c/" in first["text"]
+            ours.kill()
+            ours.start()
+            await until(
+                lambda: [one for one in sms.asked[1:] if one.json["key"] == first["key"]] or None, "again", ours
+            )
+        assert len(ours.desk.cases()) == 1
