@@ -189,7 +189,7 @@ def _figures(case: str, database: Database, starts: list[int]) -> list[Figure]:
         Figure(f"{case}_missing", len(wanted - set(found)), "alarms"),
         Figure(f"{case}_double", sum(n - 1 for n in found.values()) + sum(n - 1 for n in told.values()), "alarms"),
         Figure(f"{case}_false", len(set(found) - wanted), "alarms"),
-        Figure(f"{case}_timer_error_p99", percentile(errors, 0.99), "s"),
+        Figure(f"{case}_timer_error_p99", percentile(errors, 0.99) if errors else 0.0, "s"),
         Figure(f"{case}_overdue", len(overdue), "alarms"),
         Figure(f"{case}_overdue_after_restart_p99", percentile(overdue, 0.99) if overdue else 0.0, "s"),
         Figure(f"{case}_overdue_out_of_order", order, "alarms"),

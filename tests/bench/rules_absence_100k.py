@@ -25,6 +25,9 @@ def run() -> Iterator[Figure]:
         work.collect(_rules.SITE, _rules.EDGE, readings)
         work.settle(readings[-1].at_ms)
         facts.adopt(work)
+    work = Work(facts)
+    work.wake(_rules.T0 + (SILENCE_S - 1) * 1000)  # the timers of the sentence that clears
+    facts.adopt(work)
     first_ms = facts.next_wake_ms()
     assert first_ms is not None
     began_s, late = time.monotonic(), list[float]()
