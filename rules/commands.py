@@ -17,7 +17,7 @@ from messages.kind import Kinds, load_kinds
 from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words
 from rules import service, telling
-from rules.backtest.commands import backtest
+from rules.backtest.commands import backtest, shadow
 from rules.checking.report import Report, examine
 from rules.config import Configuration, load
 from rules.duty import commands as roster
@@ -39,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(backtest)
+app.command()(shadow)
 app.command()(quality)
 app.command()(audit)
 app.add_typer(roster.app, name="roster")

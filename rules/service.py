@@ -357,7 +357,7 @@ class Service:
         if work.found or work.abandoned:
             self._publisher.news.set()
         for found in work.found:
-            if isinstance(found.change, Raised | Happened):
+            if isinstance(found.change, Raised | Happened) and not found.rule.shadow:
                 log.info("raised", site=found.device.site, device=found.device.id, rule=found.rule.id)
         for gone in work.abandoned:
             log.warning(

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from rules.alarms import chatter
+from rules.alarms import chatter, shadow
 from rules.alarms import condition as alarms
 from rules.alarms.condition import AlarmEvent
 from rules.alarms.standing import Abandon, Chatter, Event, Move
@@ -27,6 +27,9 @@ ACTOR = "rules"
 
 def carry_out(connection: Connection, found: Found, now_ms: int, practice: Practice = PLAIN) -> list[rows.Line]:
     """What a finding does to its alarm, and the lines that tell it."""
+    if found.rule.shadow:
+        shadow.write(connection, found, now_ms)
+        return []
     match found.change:
         case Raised():
             return _raise(connection, found, found.change, now_ms, practice)

@@ -21,7 +21,7 @@ from rules.backtest.report import Course, difference
 from rules.config import Configuration, load
 from rules.engine import own
 from rules.engine.memory import Facts
-from rules.language.calendar import CHINA
+from rules.language.calendar import Calendar
 from rules.language.rule import COMMON, Rule, Rules, beside, load_common, load_file, vocabulary, with_answers
 from rules.store.database import Database, DatabaseAway
 
@@ -60,13 +60,40 @@ def backtest(
     finally:
         configuration.store.close()
     if as_json:
-        content = report.as_json(courses, CHINA, span.from_ms, span.until_ms)
+        content = report.as_json(courses, configuration.calendar, span.from_ms, span.until_ms)
         sys.stdout.buffer.write(orjson.dumps({**content, "readings": judged, "not_judged": unknown}) + b"\n")
     else:
-        print("\n".join(_page(courses, span, judged, unknown)))
+        said = f"{duration_words(round(span.days * 86_400))}, {judged} readings judged" + (
+            f"; {unknown} not: of devices that nobody announces now, or not true for their kind" if unknown else ""
+        )
+        print("\n".join((said, "", *_page(courses, span, configuration.calendar))))
     if svg is not None:
-        days = report.days(CHINA, span.from_ms, span.until_ms)
-        svg.write_text(chart.svg(courses, CHINA, days, "Alarms by day"), encoding="utf-8")
+        days = report.days(configuration.calendar, span.from_ms, span.until_ms)
+        svg.write_text(chart.svg(courses, configuration.calendar, days, "Alarms by day"), encoding="utf-8")
+
+
+def shadow(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")],
+    since: Annotated[str, typer.Option(help="How far back to begin, e.g. 30d.")] = "30d",
+    site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """What rules that say `shadow = true` would have raised while they ran beside the others, calling nobody."""
+    configuration = load(config)
+    configuration.store.close()
+    now_ms = time.time_ns() // 1_000_000
+    span = Span(now_ms - _ago_ms("--since", since), now_ms)
+    try:
+        database = Database(configuration.database)
+        found = Course("shadow", past.shadows(database, frozenset(map(SiteId, site or ())), span))
+        database.close()
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
+    if as_json:
+        content = report.as_json([found], configuration.calendar, span.from_ms, span.until_ms)
+        sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
+    else:
+        print("\n".join(_page([found], span, configuration.calendar)))
 
 
 def _courses(
@@ -138,28 +165,24 @@ def _told(readings: Iterator[Past], span: Span, name: str) -> Iterator[Past]:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def _page(courses: Sequence[Course], span: Span, judged: int, unknown: int) -> Iterator[str]:
-    yield f"{duration_words(round(span.days * 86_400))}, {judged} readings judged" + (
-        f"; {unknown} not: of devices that nobody announces now, or not true for their kind" if unknown else ""
-    )
-    yield ""
+def _page(courses: Sequence[Course], span: Span, calendar: Calendar) -> Iterator[str]:
     width = max((len(f"{kind}.{rule}") for course in courses for kind, rule in course.by_rule), default=4)
     yield f"{'rule':<{width}}" + "".join(f"{course.name:>11}" for course in courses)
     for key in sorted({key for course in courses for key in course.by_rule}):
         yield f"{'.'.join(key):<{width}}" + "".join(f"{course.by_rule.get(key, 0):>11}" for course in courses)
     yield f"{'all':<{width}}" + "".join(f"{len(course.episodes):>11}" for course in courses)
     yield ""
-    yield from chart.bars(courses, CHINA, report.days(CHINA, span.from_ms, span.until_ms))
+    yield from chart.bars(courses, calendar, report.days(calendar, span.from_ms, span.until_ms))
     yield ""
-    yield from _by_grid(courses)
+    yield from _by_grid(courses, calendar)
     for before, after in pairwise(courses):
-        yield from _differences(before, after)
+        yield from _differences(before, after, calendar)
     for course in courses:
-        yield from _troubles(course, span)
+        yield from _troubles(course, span, calendar)
 
 
-def _by_grid(courses: Sequence[Course]) -> Iterator[str]:
-    tables = [course.by_grid_and_day(CHINA) for course in courses]
+def _by_grid(courses: Sequence[Course], calendar: Calendar) -> Iterator[str]:
+    tables = [course.by_grid_and_day(calendar) for course in courses]
     spots = sorted({spot for table in tables for spot in table})
     if not spots:
         return
@@ -175,29 +198,29 @@ def _by_grid(courses: Sequence[Course]) -> Iterator[str]:
     yield ""
 
 
-def _differences(before: Course, after: Course) -> Iterator[str]:
+def _differences(before: Course, after: Course, calendar: Calendar) -> Iterator[str]:
     found = difference(before.episodes, after.episodes)
     yield f"{before.name} -> {after.name}: {found.same} the same, {len(found.gone)} gone, {len(found.new)} new"
     for mark, some in (("-", found.gone), ("+", found.new)):
         for one in some[:MOST_LISTED]:
-            yield f"  {mark} {_line(one)}"
+            yield f"  {mark} {_line(one, calendar)}"
         if len(some) > MOST_LISTED:
             yield f"  {mark} and {len(some) - MOST_LISTED} more"
     yield ""
 
 
-def _troubles(course: Course, span: Span) -> Iterator[str]:
+def _troubles(course: Course, span: Span, calendar: Calendar) -> Iterator[str]:
     flapping, standing = course.flapping(), course.standing(span.until_ms)
     if flapping:
         yield f"{course.name}, flapping (the most within an hour):"
         yield from (f"  {count:>4}  {'/'.join(spot)}" for spot, count in list(flapping.items())[:MOST_LISTED])
     if standing:
         yield f"{course.name}, standing for more than a day:"
-        yield from (f"  {_line(one)}" for one in standing[:MOST_LISTED])
+        yield from (f"  {_line(one, calendar)}" for one in standing[:MOST_LISTED])
 
 
-def _line(one: Episode) -> str:
-    began = CHINA.local(one.raised_at_ms).strftime("%m-%d %H:%M")
+def _line(one: Episode, calendar: Calendar) -> str:
+    began = calendar.local(one.raised_at_ms).strftime("%m-%d %H:%M")
     lasted = (
         "stands" if one.cleared_at_ms is None else duration_words(round((one.cleared_at_ms - one.raised_at_ms) / 1000))
     )

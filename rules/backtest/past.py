@@ -80,3 +80,25 @@ def alarms(database: Database, sites: frozenset[SiteId], kinds: frozenset[str], 
             for row in connection.execute(query)
             if not sites or row.site in sites
         ]
+
+
+def shadows(database: Database, sites: frozenset[SiteId], span: Span) -> list[Episode]:
+    """What rules in shadow would have raised in the span."""
+    raised = db.shadows.c.raised_at_ms
+    query = select(db.shadows).where(raised >= span.from_ms, raised < span.until_ms).order_by(raised, db.shadows.c.id)
+    with database.reading() as connection:
+        return [
+            Episode(
+                site=row.site,
+                device=row.device,
+                kind=row.kind,
+                model=row.model,
+                rule=row.rule,
+                level=row.level,
+                grid=row.grid,
+                raised_at_ms=row.raised_at_ms,
+                cleared_at_ms=row.cleared_at_ms,
+            )
+            for row in connection.execute(query)
+            if not sites or row.site in sites
+        ]

@@ -293,6 +293,24 @@ links = Table(  # that open one case for one person without a login
     Column("revoked_at_ms", BigInteger),
 )
 
+shadows = Table(  # what rules in shadow would have raised
+    "shadows",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("site", String(63), nullable=False),
+    Column("device", String(63), nullable=False),
+    Column("kind", String(63), nullable=False),
+    Column("model", String(80), nullable=False),
+    Column("grid", String(63), nullable=False),
+    Column("rule", String(63), nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("level", String(10), nullable=False),
+    Column("raised_at_ms", BigInteger, nullable=False, index=True),
+    Column("cleared_at_ms", BigInteger),
+    Column("known_at_ms", BigInteger, nullable=False),
+    Column("evidence", JSON, nullable=False),
+)
+
 roster = Table(  # changes to who is on duty: a person is away, or at a post beyond its shifts
     "roster",
     metadata,

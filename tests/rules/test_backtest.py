@@ -16,13 +16,14 @@ from collector.stores.base import Batch, Point
 from collector.stores.choose import open_store
 from messages.ids import DeviceId
 from messages.reading import Reading
-from rules.backtest import chart
+from rules.backtest import chart, past
 from rules.backtest.replay import Episode, Replay
 from rules.backtest.report import Course, days, difference
 from rules.commands import app
 from rules.engine.memory import Facts
 from rules.engine.work import Work
 from rules.language.calendar import CHINA
+from rules.language.rule import load_rules, with_answers
 from rules.store import facts
 from tests.rules.course import ALL_RULES, KINDS, T0, at, course, write_rules
 from tests.rules.room import EDGE, SITE, Room
@@ -220,3 +221,45 @@ def test_the_command_speaks_json_too(plant: Path) -> None:
 def test_a_wrong_question_is_refused(plant: Path, arguments: list[str], why: str) -> None:
     result = CLI.invoke(app, ["backtest", str(plant), *arguments])
     assert why in str(result.exception)
+
+
+SHADOW = """
+[rules.strict]
+level = "orange"
+shadow = true
+title = { zh = "试", en = "Trial" }
+raise = "gas_concentration >= 6"
+clear = "gas_concentration < 5"
+[[rules.strict.levels]]
+level = "red"
+when = "gas_concentration >= 20"
+"""
+
+
+def test_a_rule_in_shadow_is_written_down_and_calls_nobody(tmp_path: Path) -> None:
+    folder = write_rules(tmp_path / "own", "gas_alarm", SHADOW).parent
+    room = Room(tmp_path, known=with_answers(load_rules(KINDS, folder), KINDS))
+    room.announce("gas-1", "gas_alarm")
+    values = [(0, 1.0), (10, 7.0), (20, 30.0), (30, 1.0), (40, 1.0), (50, 8.0)]
+    room.hear(*course("gas_concentration", *((float(s), value) for s, value in values), device="gas-1"))
+    assert room.desk.alarms(open_only=False) == []
+    assert room.desk.cases(open_only=False) == []
+    found = past.shadows(room.database, frozenset(), past.Span(at(0), at(100)))
+    assert [(one.rule, one.level, one.raised_at_ms, one.cleared_at_ms) for one in found] == [
+        ("strict", "red", at(10), at(30)),
+        ("strict", "orange", at(50), None),
+    ]
+
+
+def test_what_was_raised_in_shadow_is_said_by_command(plant: Path, tmp_path: Path) -> None:
+    folder = write_rules(tmp_path / "own", "gas_alarm", SHADOW).parent
+    room = Room(tmp_path, known=with_answers(load_rules(KINDS, folder), KINDS))
+    room.announce("gas-1", "gas_alarm")
+    shift_ms = time.time_ns() // 1_000_000 - T0 - 60_000
+    for one in course("gas_concentration", (0, 1.0), (10, 7.0), device="gas-1"):
+        late = one._replace(at_ms=one.at_ms + shift_ms)
+        room.hear(late)
+    room.database.close()
+    result = CLI.invoke(app, ["shadow", str(plant), "--since", "1h"])
+    assert result.exit_code == 0, result.output
+    assert "gas_alarm.strict          1" in result.output

@@ -220,6 +220,23 @@ def _calls() -> None:
         sa.Column("withdrawn_by", sa.String(80)),
     )
     op.create_index("ix_roster_until_ms", "roster", ["until_ms"])
+    op.create_table(
+        "shadows",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("device", sa.String(63), nullable=False),
+        sa.Column("kind", sa.String(63), nullable=False),
+        sa.Column("model", sa.String(80), nullable=False),
+        sa.Column("grid", sa.String(63), nullable=False),
+        sa.Column("rule", sa.String(63), nullable=False),
+        sa.Column("version", sa.String(40), nullable=False),
+        sa.Column("level", sa.String(10), nullable=False),
+        sa.Column("raised_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("cleared_at_ms", sa.BigInteger),
+        sa.Column("known_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("evidence", sa.JSON, nullable=False),
+    )
+    op.create_index("ix_shadows_raised_at_ms", "shadows", ["raised_at_ms"])
     op.create_index("notices_by_state", "notices", ["state", "due_at_ms"])
     log, numbered = sa.table("log", *map(sa.column, ("seq", "case", "number"))), dict[str, int]()
     for seq, case in op.get_bind().execute(sa.select(log.c.seq, log.c.case).order_by(log.c.seq)).all():
