@@ -1,10 +1,11 @@
-"""The live feed: one task looks at the database, and every open page hears of it.
+"""The live feed: one task looks at the database, and every open page hears of what its reader may see.
 
-* Looking: about seven times a second one thread asks for the last log number, and for the open alarms when it has
-  grown. Readers cost the database nothing.
+* Looking: about seven times a second one thread asks for the last log number, and when it has grown for the alarms that the new lines
+  are about. Readers cost the database nothing.
 * A message is either a `step` (rows that are new, changed or gone; its id is the position in the log that it
   reaches), a `list` (all rows, for a reader whose last position is too long ago or of another database), or a `beat`
   each second. Steps and lists count all open alarms, also those for which there is no room.
+* Readers of one scope and language get the same bytes, made once. Who may see nothing of a change hears nothing of it.
 * A beat follows a look that succeeded or is known to have failed, in the same stream: whoever hears it has heard
   every step before it. A look that hangs makes no beat, and the pages say so by themselves.
 * A reader has a bounded queue. Who does not read loses the connection, and catches up on the next.
@@ -13,16 +14,18 @@
 import asyncio
 import json
 import secrets
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
+from functools import partial
 
 import structlog
 
-from console.board import Board, board, difference
+from console.audience import Audience, Message, Reader, reaches
+from console.board import Area, Board, Difference, Whole, advanced, board, difference, tallies, whole
 from console.fragments import Fragments
 from console.freshness import Vitals
-from console.words import LANGUAGES, Language
+from console.rights import EVERYWHERE, Scope
+from console.words import Language
 from rules.desk import Desk
 from rules.records import Alarm, Position
 from rules.store.database import DatabaseAway
@@ -30,46 +33,20 @@ from rules.store.database import DatabaseAway
 LOOK_EVERY_S = 0.15
 BEAT_EVERY_S = 1.0
 MOST_ROWS = 500
-MOST_READERS = 500
+MOST_KNOWN = 20_000
+"""Open alarms of all sites that are kept in mind; the gravest, where there are more. A city's share of one console."""
+MOST_LINES = 500
+"""Of the log, that are followed one by one; after more, everything is read anew."""
+MOST_READERS = 1500
 QUEUE = 64
 """Messages that a slow reader may lag behind: about a minute of beats."""
 STEPS_KEPT = QUEUE // 2
 """Whoever missed more steps gets the whole list: it is shorter."""
 READER_LIFE_S = 60.0
 """A stream ends after this and the browser comes back at once: so a login that has ended is noticed."""
+AUDIENCE_KEPT_S = 2 * READER_LIFE_S
 
 log = structlog.get_logger("feed")
-
-_Message = Mapping[Language, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    after: int  # numbers of the database of the board
-    upto: int
-    message: _Message
-
-
-class _Reader:
-    """One open page. `None` in its queue ends it."""
-
-    def __init__(self, language: Language, owner: str) -> None:
-        self.language = language
-        self.owner = owner
-        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
-
-    def give(self, message: bytes) -> bool:
-        """False when it lags too far behind."""
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
-            return False
-        return True
-
-    def end(self) -> None:
-        while not self.queue.empty():
-            self.queue.get_nowait()
-        self.queue.put_nowait(None)
 
 
 class Full(Exception):
@@ -84,11 +61,12 @@ class Feed:
         self._fragments = fragments
         self._clock_ms = clock_ms
         self._life = secrets.token_hex(8)
-        self._board: Board | None = None
-        self._steps: deque[_Step] = deque(maxlen=STEPS_KEPT)
-        self._whole: tuple[Board, _Message] | None = None
-        self._readers: set[_Reader] = set()
-        self._beat: _Message | None = None
+        self._whole: Whole | None = None
+        self._audiences: dict[Scope, Audience] = {}
+        self._rows: dict[tuple[str, Language], tuple[Alarm, str]] = {}
+        self._readers = 0
+        self._beats: dict[Scope, Message] = {}
+        self._vitals: Vitals | None = None
         self._beat_at_s: float | None = None
         self._away = False
         self._looking = asyncio.Lock()
@@ -111,34 +89,41 @@ class Feed:
 
     @property
     def readers(self) -> int:
-        return len(self._readers)
+        return self._readers
 
-    async def stream(self, language: Language, owner: str, after: Position | None) -> AsyncIterator[bytes]:
+    async def stream(
+        self, language: Language, owner: str, after: Position | None, scope: Scope = EVERYWHERE
+    ) -> AsyncIterator[bytes]:
         """What a page hears that has seen the log up to `after`; None: one that knows nothing. Raises Full."""
-        if self._closed or len(self._readers) >= MOST_READERS:
+        if self._closed or self._readers >= MOST_READERS:
             raise Full
-        if self._board is None or (after and not _reaches(self._board.position, after)):
+        if self._whole is None or (after and not reaches(self._whole.position, after)):
             await self._look()  # the page was rendered after our last look
-        reader = _Reader(language, owner)
-        for message in self._missed(after):
-            reader.give(message[language])
-        if self._beat and self._heard_of(BEAT_EVERY_S + LOOK_EVERY_S):  # an older one would be taken for fresh
-            reader.give(self._beat[language])
-        self._readers.add(reader)
-        return self._read(reader)
+        reader = Reader(language, owner, QUEUE)
+        audience = self._audience(scope)
+        for message in audience.missed(after) if self._whole else ():
+            reader.give(message.of(language))  # without a board nothing is known, and the first one is told to all
+        if (beat := self._beats.get(scope)) and self._heard_of(BEAT_EVERY_S + LOOK_EVERY_S):  # an older one looks fresh
+            reader.give(beat.of(language))
+        audience.readers.add(reader)
+        audience.left_at_s = None
+        self._readers += 1
+        return self._read(audience, reader)
 
     def drop(self, owner: str) -> None:
         """End the streams of a login that has ended."""
-        for reader in [reader for reader in self._readers if reader.owner == owner]:
-            self._end(reader)
+        for audience in self._audiences.values():
+            for reader in [reader for reader in audience.readers if reader.owner == owner]:
+                self._end(audience, reader)
 
     def close(self) -> None:
         """End all streams, so that the server can stop."""
         self._closed = True
-        for reader in list(self._readers):
-            self._end(reader)
+        for audience in self._audiences.values():
+            for reader in list(audience.readers):
+                self._end(audience, reader)
 
-    async def _read(self, reader: _Reader) -> AsyncIterator[bytes]:
+    async def _read(self, audience: Audience, reader: Reader) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + READER_LIFE_S
         try:
@@ -153,25 +138,23 @@ class Feed:
                 yield message
             yield b"retry: 20\n\n"
         finally:
-            self._readers.discard(reader)
+            self._leave(audience, reader)
 
     def _heard_of(self, within_s: float) -> bool:
         """Whether the last beat is no older than that."""
         return self._beat_at_s is not None and asyncio.get_running_loop().time() - self._beat_at_s < within_s
 
-    def _missed(self, after: Position | None) -> list[_Message]:
-        """What turns the page that has seen `after` into the page of now: some steps, or the whole list."""
-        if self._board is None or after == self._board.position:
-            return []  # without a board nothing is known, and the first one is told to all
-        if after and _reaches(self._board.position, after) and self._steps and self._steps[0].after <= after.seq:
-            return [step.message for step in self._steps if step.upto > after.seq]
-        return [self._list(self._board)]
+    def _audience(self, scope: Scope) -> Audience:
+        if scope not in self._audiences:
+            shown = board(self._whole, scope, MOST_ROWS) if self._whole else Board(Position("", 0), {}, {})
+            self._audiences[scope] = Audience(scope, shown, self._list(shown), STEPS_KEPT)
+        return self._audiences[scope]
 
     async def _look(self) -> None:
         async with self._looking:
-            before = self._board
+            before = self._whole
             try:
-                now = await asyncio.to_thread(self._read_board, before)
+                now, touched = await asyncio.to_thread(self._read_whole, before)
             except DatabaseAway as error:
                 if not self._away:
                     log.warning("the rules' database is away", why=str(error))
@@ -180,94 +163,132 @@ class Feed:
             if self._away:
                 log.info("the rules' database is back")
             self._away = False
-            self._board = now
-            if before is None or not _reaches(now.position, before.position):  # another database, or an older copy
-                self._steps.clear()
-                self._tell(self._list(now))
-            elif now is not before:
-                step = _Step(before.position.seq, now.position.seq, self._step(before, now))
-                self._steps.append(step)
-                self._tell(step.message)
+            self._whole = now
+            if now is before:
+                return
+            self._rows = {key: row for key, row in self._rows.items() if key[0] in now.found}
+            for audience in self._audiences.values():
+                self._move(audience, now, touched, anew=before is None or not reaches(now.position, before.position))
 
-    def _read_board(self, before: Board | None) -> Board:
+    def _read_whole(self, before: Whole | None) -> tuple[Whole, frozenset[Area] | None]:
+        """What is open now, and where something is different; None: anywhere."""
         # The position first: what is committed in between is in the list, and comes once more with the next step.
         position = self._desk.position()
         if before is not None and position == before.position:
-            return before
-        return board(position, self._desk.alarms(open_only=True, limit=MOST_ROWS), self._desk.counts())
+            return before, frozenset()
+        if (
+            before is not None
+            and reaches(position, before.position)
+            and position.seq - before.position.seq <= MOST_LINES
+            and len(before.found) < MOST_KNOWN
+        ):
+            lines = self._desk.log_after(before.position.seq, MOST_LINES)
+            return advanced(before, position, self._desk.alarms_in(lines))
+        return whole(position, self._desk.alarms(open_only=True, limit=MOST_KNOWN)), None
+
+    def _move(self, audience: Audience, now: Whole, touched: frozenset[Area] | None, *, anew: bool) -> None:
+        """Tell an audience what has changed for it."""
+        if not anew and touched is not None and not any(audience.scope.covers(*area) for area in touched):
+            audience.board = replace(audience.board, position=now.position)
+            audience.whole = self._list(audience.board)
+            return
+        before, audience.board = audience.board, board(now, audience.scope, MOST_ROWS)
+        audience.whole = self._list(audience.board)
+        if anew:  # the first look, another database, or an older copy
+            audience.forget()
+            self._tell(audience, audience.whole)
+        else:
+            step = self._step(difference(before, audience.board), audience.board)
+            audience.note(now.position.seq, step)
+            self._tell(audience, step)
 
     async def _tell_beat(self) -> None:
-        vitals = None if self._away else await asyncio.to_thread(self._read_vitals)
+        self._vitals = None if self._away else await asyncio.to_thread(self._read_vitals)
         now_ms, beat_at_s = self._clock_ms(), asyncio.get_running_loop().time()
         self._beat_at_s = beat_at_s
-        self._beat = {
-            language: _encoded(
-                "beat",
-                {
-                    "life": self._life,
-                    "beat_ms": round(beat_at_s * 1000),
-                    "now_ms": now_ms,
-                    **self._fragments.beat(vitals, language, now_ms),
-                },
-            )
-            for language in LANGUAGES
-        }
-        self._tell(self._beat)
+        self._part(beat_at_s)
+        self._beats = {}
+        alike: dict[tuple[str, ...], Message] = {}
+        for scope, audience in self._audiences.items():
+            flooded = [site for site in (self._vitals.floods if self._vitals else ()) if scope.covers(site)]
+            key = scope.sites
+            if flooded or key not in alike:
+                message = Message(partial(self._beat, scope, tuple(flooded), now_ms, beat_at_s))
+                if not flooded:
+                    alike[key] = message
+            else:
+                message = alike[key]
+            self._beats[scope] = message
+            self._tell(audience, message, audience.board.position if self._whole else None)
+
+    def _part(self, now_s: float) -> None:
+        """From audiences that have been without readers for long."""
+        for scope, audience in list(self._audiences.items()):
+            if not audience.readers and audience.left_at_s is None:
+                audience.left_at_s = now_s
+            if audience.left_at_s is not None and now_s - audience.left_at_s > AUDIENCE_KEPT_S:
+                del self._audiences[scope]
 
     def _read_vitals(self) -> Vitals | None:
         try:
-            return Vitals(self._desk.pulse(), self._desk.edges(self._clock_ms()))
+            return Vitals(self._desk.pulse(), self._desk.edges(self._clock_ms()), self._desk.floods())
         except DatabaseAway:
             return None
 
-    def _step(self, before: Board, after: Board) -> _Message:
-        change = difference(before, after)
-        return {
-            language: _encoded(
-                "step",
-                {"gone": change.gone, "now": self._entries(change.now, language), "counts": after.counts},
-                after.position,
-            )
-            for language in LANGUAGES
-        }
+    def _beat(self, scope: Scope, flooded: tuple[str, ...], now_ms: int, beat_at_s: float, language: Language) -> bytes:
+        vitals = self._vitals.seen_from(scope) if self._vitals else None
+        rest = tallies(self._whole, scope, flooded) if self._whole and flooded else ()
+        content = self._fragments.beat(vitals, language, now_ms, rest)
+        head = {"life": self._life, "beat_ms": round(beat_at_s * 1000), "now_ms": now_ms}
+        return _encoded("beat", json.dumps(head | content, ensure_ascii=False))
 
-    def _list(self, whole: Board) -> _Message:
+    def _step(self, change: Difference, after: Board) -> Message:
+        def make(language: Language) -> bytes:
+            gone, counts = json.dumps(change.gone), json.dumps(after.counts)
+            now = self._entries(change.now, language)
+            return _encoded("step", f'{{"gone": {gone}, "now": [{now}], "counts": {counts}}}', after.position)
+
+        return Message(make)
+
+    def _list(self, shown: Board) -> Message:
         """Made once for each board: after a restart every open page asks for it."""
-        if self._whole is None or self._whole[0] is not whole:
-            self._whole = (
-                whole,
-                {
-                    language: _encoded(
-                        "list",
-                        {"all": self._entries(whole.alarms.values(), language), "counts": whole.counts},
-                        whole.position,
-                    )
-                    for language in LANGUAGES
-                },
-            )
-        return self._whole[1]
 
-    def _entries(self, alarms: Iterable[Alarm], language: Language) -> list[dict[str, object]]:
-        now_ms = self._clock_ms()
-        return [self._fragments.entry(alarm, language, now_ms) for alarm in alarms]
+        def make(language: Language) -> bytes:
+            rows, counts = self._entries(shown.alarms.values(), language), json.dumps(shown.counts)
+            return _encoded("list", f'{{"all": [{rows}], "counts": {counts}}}', shown.position)
 
-    def _tell(self, message: _Message) -> None:
-        for reader in list(self._readers):
-            if not reader.give(message[reader.language]):
+        return Message(make)
+
+    def _entries(self, alarms: Iterable[Alarm], language: Language) -> str:
+        return ", ".join(self._row(alarm, language) for alarm in alarms)
+
+    def _row(self, alarm: Alarm, language: Language) -> str:
+        """One row as JSON, kept for as long as the alarm is as it is."""
+        known = self._rows.get((alarm.id, language))
+        if known is None or known[0] is not alarm:
+            row = json.dumps(self._fragments.entry(alarm, language, self._clock_ms()), ensure_ascii=False)
+            self._rows[alarm.id, language] = known = (alarm, row)
+        return known[1]
+
+    def _tell(self, audience: Audience, message: Message, at: Position | None = None) -> None:
+        """`at`: where the reader is after it, if the message doesn't say so."""
+        head = f"id: {at}\n".encode() if at else b""
+        for reader in list(audience.readers):
+            if not reader.give(head + message.of(reader.language)):
                 log.warning("a page does not keep up and is cut off", language=reader.language)
-                self._end(reader)
+                self._end(audience, reader)
 
-    def _end(self, reader: _Reader) -> None:
-        self._readers.discard(reader)
+    def _leave(self, audience: Audience, reader: Reader) -> None:
+        if reader in audience.readers:
+            audience.readers.discard(reader)
+            self._readers -= 1
+
+    def _end(self, audience: Audience, reader: Reader) -> None:
+        self._leave(audience, reader)
         reader.end()
 
 
-def _reaches(position: Position, other: Position) -> bool:
-    """Whether `other` lies behind it, in the same log."""
-    return position.life == other.life and position.seq >= other.seq
-
-
-def _encoded(event: str, content: Mapping[str, object], position: Position | None = None) -> bytes:
+def _encoded(event: str, content: str, position: Position | None = None) -> bytes:
     """One message as the HTML standard's section on server-sent events writes it; JSON holds no line break."""
     head = f"id: {position}\n" if position else ""
-    return f"{head}event: {event}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n".encode()
+    return f"{head}event: {event}\ndata: {content}\n\n".encode()

@@ -4,7 +4,7 @@ The same template draws a row in the page and in the feed. Everything that a dev
 Jinja; no fragment holds a secret of one reader, since all readers of a language get the same bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console import card
+from console.board import Tally
 from console.freshness import Vitals, is_quiet, judge, silent_words
 from console.words import Language, Words, countdown
 from messages.kind import Channel, Kinds
@@ -50,6 +51,7 @@ class Fragments:
             "silent_words": silent_words,
             "facts": self._facts,
             "kind_of": lambda alarm: self._kinds.get(alarm.kind),
+            "kind_name": self._kind_name,
         }
 
     def words(self, language: Language) -> Words:
@@ -70,12 +72,17 @@ class Fragments:
             "id": alarm.id,
             "order": card.order(alarm),
             "html": self.page("row.html", language, now_ms, alarm=alarm),
+            "case": alarm.case.id if alarm.case else None,
+            "level": alarm.level,
             "calls": card.called_at_ms(alarm) if card.calls_out(alarm) else None,
+            "rings": alarm.known_at_ms if alarm.overlays.annunciated and alarm.case else None,
             "say": words("feed.new", level=level, title=title, place=place),
         }
 
-    def beat(self, vitals: Vitals | None, language: Language, now_ms: int) -> dict[str, object]:
-        """How far the page may be believed, and the pieces that say so."""
+    def beat(
+        self, vitals: Vitals | None, language: Language, now_ms: int, rest: Sequence[Tally] = ()
+    ) -> dict[str, object]:
+        """How far the page may be believed, and the pieces that say so; in a flood, what `rest` there is beside the red alarms."""
         freshness = judge(vitals, self._words[language], now_ms)
         return {
             "verdict": freshness.verdict,
@@ -83,8 +90,14 @@ class Fragments:
             "as_of": self._words[language].time(now_ms, now_ms),
             "strip": self.page("strip.html", language, now_ms, freshness=freshness),
             "edges": self.page("edges.html", language, now_ms, edges=vitals.edges if vitals else None),
+            "flood": self.page("flood.html", language, now_ms, vitals=vitals, rest=rest),
             "calm": self.page("calm.html", language, now_ms, vitals=vitals, freshness=freshness),
         }
+
+    def _kind_name(self, kind: str, words: Words) -> str:
+        """Of a device kind, or of a class of reports, which has no other name."""
+        found = self._kinds.get(kind)
+        return words.of(found.name) if found else kind
 
     def _facts(self, alarm: Alarm, words: Words) -> list[tuple[str, str]]:
         """The readings that raised it, the leading channel first, each with its name."""

@@ -5,11 +5,13 @@ The page that looks fresh and is not is the second worst bug that this product c
 server can't know, that its messages don't arrive, is for `fresh.mjs` in the browser.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
+from console.rights import Scope
 from console.words import Words
+from messages.ids import SiteId
 from rules.records import EdgeState, Pulse
 
 PULSE_LIMIT_MS = 5_000
@@ -28,6 +30,15 @@ class Vitals:
 
     pulse: Pulse | None
     edges: Sequence[EdgeState]
+    floods: Mapping[SiteId, int] = field(default_factory=dict)
+    """Sites with more new alarms than their operators can read, and since when."""
+
+    def seen_from(self, scope: Scope) -> Self:
+        """As far as it concerns readers of a scope."""
+        edges = [edge for edge in self.edges if scope.covers(edge.site)]
+        return replace(
+            self, edges=edges, floods={site: since for site, since in self.floods.items() if scope.covers(site)}
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, Form, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from console import detail
-from console.feed import MOST_ROWS, Full
+from console.board import tallies, whole
+from console.feed import MOST_KNOWN, MOST_ROWS, Full
 from console.freshness import Vitals, judge
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
 from rules.alarms import desk as alarms
@@ -30,21 +31,29 @@ class NoSuchAlarm(Exception):
 
 @router.get("/")
 def live(visit: LoggedIn, refused: str = "", on: str = "") -> Response:
-    desk = visit.parts.desk
+    desk, scope = visit.parts.desk, visit.user.scope
     position = desk.position()  # before the alarms: what comes in between is told once more by the feed
-    alarms = desk.alarms(open_only=True, limit=MOST_ROWS)
-    vitals = Vitals(desk.pulse(), desk.edges(visit.now_ms))
+    alarms = seen_alarms(visit)
+    vitals = Vitals(desk.pulse(), desk.edges(visit.now_ms), desk.floods()).seen_from(scope)
+    every = desk.alarms(limit=MOST_KNOWN, sites=scope.sites, grids=scope.grids) if vitals.floods else []
     return visit.page(
         "live.html",
         seq=position,
         alarms=alarms,
-        counts=desk.counts(),
+        counts=desk.counts(sites=scope.sites, grids=scope.grids),
+        rest=tallies(whole(position, every), scope, vitals.floods),
         vitals=vitals,
         freshness=judge(vitals, visit.words, visit.now_ms),
         edges=vitals.edges,
         most=MOST_ROWS,
         complaint=_complaint(visit, refused, desk.alarm(on)) if refused else "",
     )
+
+
+def seen_alarms(visit: Visit) -> list[Alarm]:
+    """The open alarms that the account may see, the most urgent first."""
+    scope = visit.user.scope
+    return visit.parts.desk.alarms(limit=MOST_ROWS, sites=scope.sites, grids=scope.grids)
 
 
 @router.get("/feed")
@@ -57,7 +66,7 @@ async def feed(
     assert visit.session
     seen = Position.parse(last_event_id or after)
     try:
-        stream = await visit.parts.feed.stream(visit.language, visit.session.token, seen)
+        stream = await visit.parts.feed.stream(visit.language, visit.session.token, seen, visit.user.scope)
     except Full:
         return Response(status_code=503, headers={"Retry-After": "5"})
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
@@ -80,7 +89,7 @@ def alarm(visit: LoggedIn, alarm_id: str, refused: str = "", missing: bool = Fal
         "alarm.html",
         seq=position,
         alarm=found,
-        alarms=visit.parts.desk.alarms(open_only=True, limit=MOST_ROWS),
+        alarms=seen_alarms(visit),
         entries=entries,
         charts=detail.charts(found, entries, visit.parts, visit.words, visit.now_ms),
         outcomes=OUTCOMES,

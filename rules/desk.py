@@ -27,9 +27,11 @@ _ACCEPTED_LAST = ranked((db.cases.c.state.in_(WAITING), 0), else_=1)
 class Desk(Casework, AlarmDesk, Doorstep):
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
 
-    def alarms(self, *, open_only: bool = True, limit: int = 200) -> list[Alarm]:
+    def alarms(
+        self, *, open_only: bool = True, limit: int = 200, sites: Collection[str] = (), grids: Collection[str] = ()
+    ) -> list[Alarm]:
         """Open alarms, red first, then those that nobody has accepted, then oldest first; after them, if wanted,
-        those that are over, latest first."""
+        those that are over, latest first. Of some sites and grids ("grid" or "site/grid"), or of all."""
         query = rows.alarms_with_cases().order_by(
             db.alarms.c.open.desc(),
             ranked((db.alarms.c.open, _LEVEL_ORDER), else_=0),
@@ -37,16 +39,16 @@ class Desk(Casework, AlarmDesk, Doorstep):
             ranked((db.alarms.c.open, db.alarms.c.raised_at_ms), else_=-db.alarms.c.raised_at_ms),
             db.alarms.c.id,
         )
+        query = query.where(*rows.within(db.alarms, sites, grids))
         if open_only:
             query = query.where(db.alarms.c.open)
         with self._database.reading() as connection:
             return [rows.alarm_of(row) for row in connection.execute(query.limit(limit))]
 
-    def counts(self) -> dict[Level, int]:
-        """How many alarms are open, by level; a level without any is left out."""
-        query = (
-            select(db.alarms.c.level, func.count().label("open")).where(db.alarms.c.open).group_by(db.alarms.c.level)
-        )
+    def counts(self, *, sites: Collection[str] = (), grids: Collection[str] = ()) -> dict[Level, int]:
+        """How many alarms are open there, by level; a level without any is left out."""
+        its = (db.alarms.c.open, *rows.within(db.alarms, sites, grids))
+        query = select(db.alarms.c.level, func.count().label("open")).where(*its).group_by(db.alarms.c.level)
         with self._database.reading() as connection:
             return {row.level: row.open for row in connection.execute(query)}
 

@@ -227,6 +227,12 @@ class AlarmDesk:
         """Alarms that have been active for a day, the oldest last."""
         return self._listed(db.alarms.c.state.in_(ACTIVE), db.alarms.c.since_ms <= now_ms - STALE_MS, limit=limit)
 
+    def floods(self) -> dict[SiteId, int]:
+        """Sites with more new alarms than their operators can read, and since when."""
+        with self._database.reading() as connection:
+            query = select(db.floods).order_by(db.floods.c.site)
+            return {SiteId(row.site): row.since_ms for row in connection.execute(query)}
+
     def flood(self, site: SiteId, *, limit: int = 50) -> Flood | None:
         """None: there is none. Else the red alarms, and of the rest how many by kind, rule and level."""
         with self._database.reading() as connection:

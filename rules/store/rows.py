@@ -1,12 +1,12 @@
 """Rows of the rules' database as records, and back: alarms with their cases, and lines of the log."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
-from sqlalchemy.sql import Select
+from sqlalchemy import Connection, Row, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.sql import ColumnElement, Select
 
 from messages.announcement import Place
 from messages.reading import Value
@@ -165,6 +165,17 @@ def cases_where(connection: Connection, *its: Any, first: Any = None, limit: int
     query = select(*_CASE_COLUMNS).where(*its).order_by(*order).limit(limit)
     found = (_case_of(row._mapping) for row in connection.execute(query))
     return [case for case in found if case is not None]
+
+
+def within(table: Table, sites: Collection[str], grids: Collection[str]) -> list[ColumnElement[bool]]:
+    """What lies in some sites and grids, as where clauses; none named: everywhere. A grid may be "site/grid"."""
+    its: list[ColumnElement[bool]] = [table.c.site.in_(sites)] if sites else []
+    if grids:
+        grid = table.c.place["grid"].as_string()
+        pairs = (one.partition("/") for one in grids if "/" in one)
+        named = [and_(table.c.site == site, grid == name) for site, _, name in pairs]
+        its.append(or_(grid.in_([one for one in grids if "/" not in one]), *named))
+    return its
 
 
 def insert_case(connection: Connection, new: Case) -> None:

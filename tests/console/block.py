@@ -109,15 +109,17 @@ class Block:
         grid: str = "grid-1",
         spot: tuple[float, float] | None = None,
         owner: str = "",
+        building: str = "3",
+        site: SiteId = SITE,
     ) -> Alarm:
         """One more alarm with its case."""
         at_ms, found = self.now_ms - ago_ms, evidence or {"gas_concentration": 23.4}
         device = DeviceId(name)
-        alarm_id = machine.alarm_id(SITE, device, rule, at_ms)
-        where = Place(grid=grid, building="3", unit="2", text=place)
+        alarm_id = machine.alarm_id(site, device, rule, at_ms)
+        where = Place(grid=grid, building=building, unit="2", text=place)
         row = {
             "id": alarm_id,
-            "site": SITE,
+            "site": site,
             "edge": EDGE,
             "device": device,
             "kind": kind,

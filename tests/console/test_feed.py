@@ -13,6 +13,7 @@ import pytest
 from console import feed as feeding
 from console.feed import Feed, Full
 from console.fragments import Fragments
+from console.rights import EVERYWHERE, Scope
 from console.words import load_words
 from messages.kind import load_kinds
 from messages.settings import Text
@@ -56,9 +57,11 @@ async def feed(junmen: Block, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def page(feed: Feed, after: Position | None, language: Any = "en") -> AsyncIterator[Callable[..., Any]]:
+async def page(
+    feed: Feed, after: Position | None, language: Any = "en", scope: Scope = EVERYWHERE
+) -> AsyncIterator[Callable[..., Any]]:
     """A page that listens; the context gives `hear(*events)`, the next message of one of these events."""
-    stream = await feed.stream(language, "somebody", after)
+    stream = await feed.stream(language, "somebody", after, scope)
 
     async def hear(*events: str) -> Heard:
         async with asyncio.timeout(PATIENCE_S):
@@ -266,3 +269,71 @@ async def test_a_file_that_takes_the_place_of_the_database_is_read_and_told_as_a
         assert (heard.event, heard.content["all"]) == ("list", [])
         while (await hear("beat")).content["verdict"] != "blind":  # no engine has written there yet
             pass
+
+
+ONE, TWO = Scope(grids=("grid-1",)), Scope(("junmen",), ("junmen/grid-2",))
+
+
+async def test_each_reader_hears_of_its_own_grids_and_of_no_others(feed: Feed, junmen: Block) -> None:
+    start = junmen.desk.position()
+    async with page(feed, start, scope=ONE) as one, page(feed, start, scope=TWO) as two, page(feed, start) as every:
+        await every("beat")
+        first, second = junmen.raise_alarm("d-1"), junmen.raise_alarm("d-2", grid="grid-2", level="blue")
+        heard = [(await listen("step")).content for listen in (one, two)]
+        assert [[entry["id"] for entry in step["now"]] for step in heard] == [[first.id], [second.id]]
+        assert [step["counts"] for step in heard] == [{"red": 1}, {"blue": 1}]
+        found: set[str] = set()
+        while found != {first.id, second.id}:
+            found |= {entry["id"] for entry in (await every("step")).content["now"]}
+        assert first.case
+        junmen.desk.accept(first.case.id, actor="chen", at_ms=junmen.now_ms)
+        assert [entry["id"] for entry in (await one("step")).content["now"]] == [first.id]
+        junmen.raise_alarm("d-3", grid="grid-2", level="yellow")
+        assert (await two("step")).content["counts"] == {"blue": 1, "yellow": 1}  # nothing of grid 1 came before it
+
+
+async def test_who_heard_nothing_because_nothing_concerned_it_catches_up_without_the_whole_list(
+    feed: Feed, junmen: Block
+) -> None:
+    async with page(feed, junmen.desk.position(), scope=ONE) as hear:
+        await hear("beat")
+        for number in range(feeding.STEPS_KEPT + 2):
+            junmen.raise_alarm(f"d-{number}", grid="grid-2")
+        while (beat := await hear("beat", "step", "list")).number != junmen.desk.position():
+            assert beat.event == "beat"
+    mine = junmen.raise_alarm("mine")
+    async with page(feed, beat.number, scope=ONE) as hear:
+        step = await hear("step", "list")
+        assert (step.event, [entry["id"] for entry in step.content["now"]]) == ("step", [mine.id])
+
+
+async def test_a_row_is_made_once_for_all_scopes_and_a_message_once_for_all_readers(
+    feed: Feed, junmen: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, str]] = []
+    entry = Fragments.entry
+
+    def counted(self: Fragments, alarm: Any, language: Any, now_ms: int) -> dict[str, object]:
+        made.append((alarm.id, language))
+        return entry(self, alarm, language, now_ms)
+
+    monkeypatch.setattr(Fragments, "entry", counted)
+    start = junmen.desk.position()
+    async with (
+        page(feed, start, scope=ONE) as one,
+        page(feed, start, "zh", ONE) as chinese,
+        page(feed, start) as every,
+        page(feed, start) as again,
+    ):
+        await every("beat")
+        alarm = junmen.raise_alarm()
+        for listen in (one, chinese, every, again):
+            await listen("step")
+        assert sorted(made) == [(alarm.id, "en"), (alarm.id, "zh")]
+
+
+async def test_a_beat_speaks_of_the_edges_of_ones_own_sites(feed: Feed, junmen: Block) -> None:
+    junmen.put_edge("pi-9", online=False)
+    async with page(feed, None) as every, page(feed, None, scope=Scope(("elsewhere",))) as other:
+        assert "pi-9" in (await every("beat")).content["edges"]
+        assert "pi-9" not in (await other("beat")).content["edges"]

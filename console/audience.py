@@ -1,0 +1,89 @@
+"""The readers of the feed who may see the same: what they are shown, what they were told last, and in which languages.
+
+A message is made for a language when the first reader of it wants it, and once for all readers of a scope; a row once for all scopes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from console.board import Board
+from console.rights import Scope
+from console.words import Language
+from rules.records import Position
+
+
+class Message:
+    """One message in every language that somebody reads."""
+
+    def __init__(self, make: Callable[[Language], bytes]) -> None:
+        self._make = make
+        self._made: dict[Language, bytes] = {}
+
+    def of(self, language: Language) -> bytes:
+        if language not in self._made:
+            self._made[language] = self._make(language)
+        return self._made[language]
+
+
+class Reader:
+    """One open page. `None` in its queue ends it."""
+
+    def __init__(self, language: Language, owner: str, room: int) -> None:
+        """`room`: messages that it may lag behind."""
+        self.language = language
+        self.owner = owner
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(room)
+
+    def give(self, message: bytes) -> bool:
+        """False when it lags too far behind."""
+        try:
+            self.queue.put_nowait(message)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    def end(self) -> None:
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(None)
+
+
+class Audience:
+    """All readers of one scope. It outlives them for a while: a browser that comes back hears what it missed."""
+
+    def __init__(self, scope: Scope, board: Board, whole: Message, steps_kept: int) -> None:
+        self.scope = scope
+        self.board = board
+        self.whole = whole
+        self.readers: set[Reader] = set()
+        self.left_at_s: float | None = None
+        """When the last reader went; None while there are some."""
+        self._steps: deque[tuple[int, Message]] = deque()
+        self._steps_kept = steps_kept
+        self._from_seq = board.position.seq
+
+    def missed(self, after: Position | None) -> list[Message]:
+        """What turns the page that has seen `after` into the page of now: some steps, or the whole list."""
+        position = self.board.position
+        if after == position:
+            return []
+        if after and reaches(position, after) and self._from_seq <= after.seq:
+            return [message for upto, message in self._steps if upto > after.seq]
+        return [self.whole]
+
+    def note(self, upto: int, message: Message) -> None:
+        """One more step, which reaches the log number `upto`."""
+        self._steps.append((upto, message))
+        if len(self._steps) > self._steps_kept:
+            self._from_seq = self._steps.popleft()[0]
+
+    def forget(self) -> None:
+        """Another log, or an older copy: what was told before leads nowhere."""
+        self._steps.clear()
+        self._from_seq = self.board.position.seq
+
+
+def reaches(position: Position, other: Position) -> bool:
+    """Whether `other` lies behind it, in the same log."""
+    return position.life == other.life and position.seq >= other.seq
