@@ -104,6 +104,7 @@ _PURPOSE = {
     "rules": "turns readings into alarms and cases",
     "console": "the pages",
     "block": "five Modbus devices on a serial line, one door on MQTT (simulated)",
+    "phones": "print what people are told, with the link that opens the case on a phone (simulated)",
     "edge": "reads them, keeps every reading until it is stored",
 }
 
@@ -120,6 +121,7 @@ def _programs(folder: Path, scenario: str) -> list[Program]:
         program("console", gridcall("console", "run", "console.toml")),
         program("block", gridcall("simulate", "run", "block.toml", "--scenario", scenario), heard=True),
         program("edge", gridcall("edge", "run", "edge.toml")),
+        program("phones", gridcall("simulate", "phones", "block.toml"), heard=True),
     ]
 
 

@@ -1,11 +1,13 @@
 """The example block's settings, one folder for all programs: what the demo and the system tests run on."""
 
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 TEMPLATES = Path(str(files("deploy"))) / "block"
+SITES = Path(str(files("deploy"))) / "sites"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,7 @@ class Example:
 
 
 def write(example: Example, folder: Path) -> None:
-    """Put edge.toml, collector.toml, rules.toml, console.toml, block.toml and rumqttd.toml into `folder`.
+    """Put edge.toml, collector.toml, rules.toml, console.toml, block.toml and rumqttd.toml into `folder`, and the example's site.
 
     They hold passwords, so only the owner can read them.
     """
@@ -34,3 +36,6 @@ def write(example: Example, folder: Path) -> None:
         target = folder / template.name
         target.touch(mode=0o600)
         target.write_text(Template(template.read_text(encoding="utf-8")).substitute(asdict(example)), encoding="utf-8")
+    (folder / "sites").mkdir(exist_ok=True)
+    for site in SITES.glob("*.toml"):
+        shutil.copyfile(site, folder / "sites" / site.name)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from messages.settings import ConfigError
+from simulators import phones
 from simulators.block import load_block
 from simulators.record import Record
 from simulators.run import run
@@ -37,6 +39,16 @@ def play(
     what = load_scenario(scenario_path(scenario), devices)
     with Record(record) as truth:
         asyncio.run(run(devices, what, record=truth, clock_ms=_clock_ms, say=_say, speed=speed))
+
+
+@app.command("phones")
+def ring_phones(
+    block: Annotated[Path, typer.Argument(help="The block file, for the broker that is in it.")],
+) -> None:
+    """Print what people are told through the engine's MQTT channel, until Ctrl-C."""
+    if (broker := load_block(block).broker) is None:
+        raise ConfigError(f"{block}: no [broker] in it")
+    asyncio.run(phones.ring(broker, _say))
 
 
 @app.command()

@@ -49,6 +49,7 @@ def test_the_demo_opens_alive_and_ends_clean(tmp_path: Path) -> None:
                 f"an alarm in the feed; {said.read_text()}",
                 limit_s=60,
             )
+        wait_until(lambda: "☎" in said.read_text() and "/c/" in said.read_text(), "somebody's phone rings", limit_s=30)
         second = subprocess.run(
             [sys.executable, "-m", "gridcall", "demo", "--folder", str(folder)],
             cwd=ROOT,

@@ -1,0 +1,51 @@
+"""The phones of a block's people: what they are told is printed. By aiomqtt, as all that stands in for the plant."""
+
+import asyncio
+from collections.abc import Callable
+
+import aiomqtt
+import orjson
+
+from simulators.block import LocalBroker
+
+TOPIC = "gridcall/1/+/notices/+"
+FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
+
+
+async def ring(broker: LocalBroker, say: Callable[[str], None]) -> None:
+    """For ever; a broker that is away is waited for. A notice that comes twice is one: its key says so."""
+    backoff_s, known = FIRST_BACKOFF_S, dict[str, None]()
+    while True:
+        try:
+            async with aiomqtt.Client(
+                broker.host,
+                broker.port,
+                username=broker.username,
+                password=broker.password,
+                identifier="phones",
+                protocol=aiomqtt.ProtocolVersion.V5,
+            ) as client:
+                await client.subscribe(TOPIC, qos=1)
+                backoff_s = FIRST_BACKOFF_S
+                async for message in client.messages:
+                    if isinstance(message.payload, bytes):
+                        _ring(str(message.topic), message.payload, known, say)
+        except aiomqtt.MqttError:
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, MOST_BACKOFF_S)
+
+
+def _ring(topic: str, payload: bytes, known: dict[str, None], say: Callable[[str], None]) -> None:
+    try:
+        told = orjson.loads(payload)
+        key, text, link = told["key"], told["text"], told["link"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        say(f"☎ {topic}: not a notice")
+        return
+    if key in known:
+        return
+    known[key] = None
+    if len(known) > 10_000:
+        del known[next(iter(known))]
+    words = " / ".join(str(text).splitlines())
+    say(f"☎ {topic.rpartition('/')[2]}: {words}{f'  {link}' if link else ''}")
