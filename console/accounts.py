@@ -80,7 +80,15 @@ class Accounts:
         if not 0 < len(name) <= MOST_NAME or not name.isprintable() or name != name.strip():
             raise AccountError(f"a name has 1 to {MOST_NAME} printable characters and no blank at either end: {name!r}")
         checked(password, name)
-        values = (role, passwords.hashed(password), " ".join(scope.sites), " ".join(scope.grids), person, one_time, now_ms)
+        values = (
+            role,
+            passwords.hashed(password),
+            " ".join(scope.sites),
+            " ".join(scope.grids),
+            person,
+            one_time,
+            now_ms,
+        )
         with self._open() as database:
             sessions.end(database, name)
             database.execute("DELETE FROM browsers WHERE name = ?", (name,))
@@ -172,7 +180,7 @@ class Accounts:
             _note(database, "password.changed", name, name, now_ms, address=address)
             return sessions.end(database, name, but=session.id)
 
-    def remove(self, name: str, *, actor: str = "command", now_ms: int = 0) -> bool:
+    def remove(self, name: str, *, actor: str, now_ms: int) -> bool:
         """End the account and its sessions. False if there is none of that name."""
         with self._open() as database:
             if not database.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount:

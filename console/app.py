@@ -1,6 +1,8 @@
 """The console's parts, put together: wiring, answers to what went wrong, and the headers of every answer."""
 
+import sqlite3
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,33 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from collector.stores.base import Store
 from console import doors, routes
+from console.access.journal import Line
+from console.access.rim import Rim
 from console.accounts import Accounts
 from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
-from console.visit import NotAllowed, NotLoggedIn, NotOurForm, Parts, Visit, elsewhere, visit, visit_as, wants_json
+from console.visit import (
+    PASSWORD_PAGE,
+    NotAllowed,
+    NotLoggedIn,
+    NotOurForm,
+    Parts,
+    PasswordTooOld,
+    Visit,
+    address_of,
+    elsewhere,
+    visit,
+    visit_as,
+    wants_json,
+)
 from console.words import load_words
 from messages.kind import Kinds
 from rules.desk import Desk
@@ -38,8 +57,10 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     # Not no-referrer: with it browsers send "Origin: null" with our own forms, and nothing could be checked.
     "referrer-policy": "same-origin",
+    "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=()",
 }
 
 
@@ -69,10 +90,14 @@ def build(
     app.include_router(doors.router)
     app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=Path(str(files("console"))) / "static"), name="static")
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=config.access.known_hosts, www_redirect=False)
     app.add_middleware(_Guard)
+    app.add_middleware(Rim, hsts=config.access.hsts)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=config.access.trusted_proxies)
     app.add_exception_handler(NotLoggedIn, _to_login)
-    app.add_exception_handler(NotAllowed, lambda request, _: _sorry(request, 403, "error.not_allowed"))
-    app.add_exception_handler(NotOurForm, lambda request, _: _sorry(request, 403))
+    app.add_exception_handler(PasswordTooOld, _to_password)
+    app.add_exception_handler(NotAllowed, lambda request, _: _not_theirs(request, "right", "error.not_allowed"))
+    app.add_exception_handler(NotOurForm, lambda request, _: _not_theirs(request, "form"))
     app.add_exception_handler(routes.NoSuchAlarm, lambda request, _: _sorry(request, 404, "alarm.not_found"))
     app.add_exception_handler(RequestValidationError, lambda request, _: _sorry(request, 400))
     app.add_exception_handler(HTTPException, _refused)
@@ -128,6 +153,25 @@ def _to_login(request: Request, _: Exception) -> Response:
     return elsewhere("/login" if path == "/" else f"/login?to={quote(path)}")
 
 
+def _to_password(request: Request, _: Exception) -> Response:
+    if "text/html" not in request.headers.get("accept", ""):
+        return _sorry(request, 403, "error.password")
+    return elsewhere(PASSWORD_PAGE)
+
+
+def _not_theirs(request: Request, why: str, key: str | None = None) -> Response:
+    """Refused, and written down if it is known who asked."""
+    asked = visit(request)
+    if asked.session:
+        words = f"{why}: {request.method} {request.url.path}"
+        line = Line(
+            at_ms=asked.now_ms, event="refused", actor=asked.user.name, address=address_of(request), detail=words
+        )
+        with suppress(sqlite3.OperationalError):
+            asked.parts.accounts.note(line)
+    return _answer(asked, request, 403, key)
+
+
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _sorry(request, error.status_code)
@@ -136,7 +180,7 @@ def _refused(request: Request, error: Exception) -> Response:
 def _failed(request: Request, _: Exception) -> Response:
     """The web server logs it; this answer goes out above `_Guard`. It asks no database: that may be what failed."""
     response = _answer(visit_as(request, None, request.app.state.parts.clock_ms()), request, 500)
-    response.headers.update(_HEADERS)
+    response.headers.update(_HEADERS | {"cache-control": "no-store"})
     return response
 
 

@@ -1,6 +1,7 @@
 """`gridcall console …`: serve the pages, and keep the list of those who may log in."""
 
 import asyncio
+import getpass
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import structlog
 import typer
 
 from collector.stores.choose import open_store
+from console.access import passwords
 from console.accounts import AccountError, Accounts
 from console.app import build
 from console.config import Config, load
@@ -72,6 +74,10 @@ def add(
     site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated.")] = None,
     grid: Annotated[list[str] | None, typer.Option(help="Only this grid; may be repeated.")] = None,
     person: Annotated[str | None, typer.Option(help="Who it is in the roster, if not called alike there.")] = None,
+    one_time: Annotated[
+        bool,
+        typer.Option(help="Make up a password for one login within three days, and say it; it must be changed then."),
+    ] = False,
     password_file: Annotated[
         Path | None, typer.Option(help="A file whose first line is the password. Without it you are asked.")
     ] = None,
@@ -86,10 +92,13 @@ def add(
             raise ConfigError(f"--site, --grid: {name_of!r} is no name of a site or grid")
     try:
         scope = Scope(tuple(site or ()), tuple(grid or ()))
-        Accounts(settings.accounts).add(name, _password(password_file), known[role], scope, person)
+        password = passwords.one_time() if one_time else _password(password_file)
+        Accounts(settings.accounts).add(
+            name, password, known[role], scope, person, one_time=one_time, actor=_actor(), now_ms=_now_ms()
+        )
     except AccountError as error:
         raise ConfigError(str(error)) from error
-    typer.echo(f"{name} may log in as {role}")
+    typer.echo(f"{name} may log in as {role}" + (f", once, with {password}" if one_time else ""))
 
 
 @user.command("list")
@@ -103,9 +112,23 @@ def list_users(config: ConfigFile) -> None:
 @user.command("remove")
 def remove(config: ConfigFile, name: Name) -> None:
     """End an account and its logins."""
-    if not Accounts(load(config).accounts).remove(name):
+    if not Accounts(load(config).accounts).remove(name, actor=_actor(), now_ms=_now_ms()):
         raise ConfigError(f"no account {name!r}")
     typer.echo(f"{name} may not log in any more")
+
+
+@user.command("free")
+def free(config: ConfigFile, name: Name) -> None:
+    """Let nobody wait who has mistyped under this name."""
+    Accounts(load(config).accounts).free(name, actor=_actor(), now_ms=_now_ms())
+
+
+def _actor() -> str:
+    """Who stands in the journal for what is done on the server."""
+    try:
+        return f"{getpass.getuser()}@server"
+    except (OSError, KeyError):
+        return "somebody@server"
 
 
 def _password(file: Path | None) -> str:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from collector.stores.choose import check_address
+from console.access.settings import Access
 from messages.settings import ConfigError, Folder, Settings, Text, folders, line_of, read
 from rules.store.database import located
 
@@ -51,6 +52,7 @@ class Config(Settings):
     """The folder with a file for each site, as the rules' settings name it. Without it nobody's number stands on a page."""
     photos: Folder | None = None
     """Where the pictures of cases are kept; made when the first one comes. Without it none can be sent."""
+    access: Access = Access()
 
     @property
     def zone(self) -> ZoneInfo:

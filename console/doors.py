@@ -1,5 +1,6 @@
 """The routes that need no login: the way in, and whether the console is well. And the way out."""
 
+from functools import partial
 from math import ceil
 from typing import Annotated
 
@@ -8,15 +9,18 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from console.accounts import LIFE_MS, Session, TooSoon
+from console.access.rim import SESSION_COOKIE
+from console.access.sessions import LIFE_MS, Session
+from console.accounts import BROWSER_MS, TooSoon
 from console.visit import (
-    SESSION_COOKIE,
+    BROWSER_COOKIE,
     VISIT_COOKIE,
     AnyVisit,
     LoggedIn,
     NotOurForm,
     OurForm,
     Visit,
+    address_of,
     elsewhere,
     logged_in,
     our_form,
@@ -24,7 +28,7 @@ from console.visit import (
 
 router = APIRouter()
 
-_AT_ONCE = CapacityLimiter(2)
+AT_ONCE = CapacityLimiter(2)
 """Password hashes at a time: 19 MiB and 50 ms each. A flood of logins must not take the threads of the buttons."""
 
 
@@ -49,8 +53,16 @@ async def log_in(
         our_form(visit, request, token)
     except NotOurForm:
         return again(visit.words("login.expired"), 403)
-    address = request.client.host if request.client else ""
-    result = await run_sync(visit.parts.accounts.log_in, name, password, address, visit.now_ms, limiter=_AT_ONCE)
+    attempt = partial(
+        visit.parts.accounts.log_in,
+        name,
+        password,
+        address_of(request),
+        visit.now_ms,
+        browser=request.cookies.get(BROWSER_COOKIE, ""),
+        program=request.headers.get("user-agent", ""),
+    )
+    result = await run_sync(attempt, limiter=AT_ONCE)
     if isinstance(result, TooSoon):
         seconds = ceil(result.wait_s)
         response = again(visit.words("login.wait", seconds=seconds), 429)
@@ -64,8 +76,9 @@ async def log_in(
 @router.post("/logout", dependencies=[Depends(logged_in), OurForm])
 def log_out(visit: LoggedIn) -> Response:
     assert visit.session
-    visit.parts.accounts.log_out(visit.session.token)
-    visit.parts.feed.drop(visit.session.token)
+    ended = visit.parts.accounts.end(visit.user.name, only=visit.session.id, actor=visit.user.name, now_ms=visit.now_ms)
+    for session_id in ended:
+        visit.parts.feed.drop(session_id)
     response = elsewhere("/login")
     response.delete_cookie(SESSION_COOKIE)
     return response
@@ -81,5 +94,7 @@ async def health(request: Request) -> PlainTextResponse:
 def _admitted(visit: Visit, session: Session, to: str) -> Response:
     response = elsewhere(to)
     visit.keep(response, SESSION_COOKIE, session.token, LIFE_MS[session.user.role] // 1000)
+    assert session.browser
+    visit.keep(response, BROWSER_COOKIE, session.browser, BROWSER_MS // 1000)
     response.delete_cookie(VISIT_COOKIE)
     return response

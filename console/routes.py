@@ -66,7 +66,7 @@ async def feed(
     assert visit.session
     seen = Position.parse(last_event_id or after)
     try:
-        stream = await visit.parts.feed.stream(visit.language, visit.session.token, seen, visit.user.scope)
+        stream = await visit.parts.feed.stream(visit.language, visit.session.id, seen, visit.user.scope)
     except Full:
         return Response(status_code=503, headers={"Retry-After": "5"})
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

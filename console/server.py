@@ -40,6 +40,7 @@ async def serve(app: FastAPI, listening: socket.socket) -> None:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # whom to believe is a setting, see console.access.settings
             server_header=False,
             timeout_graceful_shutdown=STOP_WITHIN_S,
         )

@@ -14,7 +14,9 @@ from typing import Annotated, Any
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from console.accounts import Accounts, Session, form_token
+from console.access.rim import FRESH, SESSION_COOKIE
+from console.access.sessions import DAY_MS, Session
+from console.accounts import Accounts, form_token
 from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
@@ -24,12 +26,17 @@ from console.words import LANGUAGES, Language, Words, preferred
 from rules.desk import Desk
 from rules.duty.folder import SiteFolder
 
-SESSION_COOKIE, VISIT_COOKIE, LANGUAGE_COOKIE = "gridcall_session", "gridcall_visit", "gridcall_language"
+VISIT_COOKIE, LANGUAGE_COOKIE, BROWSER_COOKIE = "gridcall_visit", "gridcall_language", "gridcall_browser"
+PASSWORD_PAGE = "/account/password"  # noqa: S105 - a path
 YEAR_S = 365 * 24 * 3600
 
 
 class NotLoggedIn(Exception):
     """The page needs a login. Answered with the way to it."""
+
+
+class PasswordTooOld(Exception):
+    """Whoever is logged in has to choose a password first. Answered with the way to it."""
 
 
 class NotAllowed(Exception):
@@ -80,6 +87,15 @@ class Visit:
             raise NotAllowed
 
     @property
+    def password_is_due(self) -> bool:
+        """Whether another password must be chosen before anything else."""
+        days = self.parts.config.access.password_days
+        if self.session is None:
+            return False
+        old = days is not None and self.now_ms - self.session.password_at_ms > days * DAY_MS
+        return self.session.one_time or old
+
+    @property
     def words(self) -> Words:
         return self.parts.fragments.words(self.language)
 
@@ -110,7 +126,10 @@ def visit(request: Request) -> Visit:
     parts: Parts = request.app.state.parts
     now_ms = parts.clock_ms()
     token = request.cookies.get(SESSION_COOKIE, "")
-    return visit_as(request, parts.accounts.session(token, now_ms) if token else None, now_ms)
+    session = parts.accounts.session(token, now_ms, address_of(request)) if token else None
+    if session and session.fresh:
+        request.scope[FRESH] = session
+    return visit_as(request, session, now_ms)
 
 
 def visit_as(request: Request, session: Session | None, now_ms: int) -> Visit:
@@ -126,7 +145,7 @@ def visit_as(request: Request, session: Session | None, now_ms: int) -> Visit:
         or preferred(request.headers.get("accept-language", "")),
         language_chosen=chosen is not None,
         secure=request.url.scheme == "https",
-        secret=session.token if session else request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(32),
+        secret=session.form if session else request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(32),
         session=session,
     )
 
@@ -135,9 +154,11 @@ AnyVisit = Annotated[Visit, Depends(visit)]
 
 
 def logged_in(any_visit: AnyVisit) -> Visit:
-    """The request of somebody who is logged in. Raises NotLoggedIn."""
+    """The request of somebody who is logged in. Raises NotLoggedIn, PasswordTooOld."""
     if any_visit.session is None:
         raise NotLoggedIn
+    if any_visit.password_is_due and any_visit.path not in (PASSWORD_PAGE, "/logout"):
+        raise PasswordTooOld
     return any_visit
 
 
@@ -165,6 +186,11 @@ def needs(right: Right) -> Any:
         visit.need(right)
 
     return Depends(check)
+
+
+def address_of(request: Request) -> str:
+    """From where it comes, as far as the proxies in between are trusted."""
+    return request.client.host if request.client else ""
 
 
 def wants_json(request: Request) -> bool:

@@ -56,7 +56,7 @@ def append(database: sqlite3.Connection, line: Line) -> None:
         since = (line.at_ms - HOUR_MS, line.at_ms)
         lately = "SELECT count(*) FROM journal WHERE at_ms > ? AND at_ms <= ? AND event "
         marks = ", ".join("?" * len(LOUD))
-        if database.execute(f"{lately} IN ({marks})", (*since, *LOUD)).fetchone()[0] >= MOST_AN_HOUR:  # noqa: S608
+        if database.execute(f"{lately} IN ({marks})", (*since, *LOUD)).fetchone()[0] >= MOST_AN_HOUR:
             if database.execute(f"{lately} = 'journal.more'", since).fetchone()[0]:
                 return
             event, detail = "journal.more", line.event

@@ -19,7 +19,13 @@ NOBODYS_HASH = _HASHER.hash(secrets.token_hex())
 """Verified for unknown names, so that they take as long as known ones."""
 _SIGNS = "23456789abcdefghjkmnpqrstuvwxyz"
 """None that is taken for another."""
-_ROWS = ("0123456789", "1234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "1qaz2wsx3edc4rfv5tgb6yhn")
+_ROWS = (
+    "0123456789",
+    "1234567890",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiopasdfghjklzxcvbnm",
+    "1qaz2wsx3edc4rfv5tgb6yhn",
+)
 _LEET = str.maketrans("013457@$!", "oieastasi")
 
 
@@ -39,7 +45,11 @@ def check(password: str, name: str) -> None:
     core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", plain)
     if not core:  # a birthday, a telephone number
         raise PasswordError("common")
-    if {plain, core, core.translate(_LEET), plain.translate(_LEET)} & common() or _is_a_row(plain) or len(set(plain)) < 4:
+    if (
+        {plain, core, core.translate(_LEET), plain.translate(_LEET)} & common()
+        or _is_a_row(plain)
+        or len(set(plain)) < 4
+    ):
         raise PasswordError("common")
     if any(core == word * (len(core) // len(word)) for word in common()):
         raise PasswordError("common")

@@ -48,7 +48,7 @@ CREATE TRIGGER IF NOT EXISTS journal_is_as_written BEFORE UPDATE ON journal
         AND NEW.cause = OLD.cause AND NEW.subject IN (OLD.subject, '') AND NEW.address IN (OLD.address, '')
         AND NEW.detail IN (OLD.detail, ''))
     BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-"""
+"""  # noqa: S608 - its own number
 
 
 class AccountFile:

@@ -7,17 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from console.accounts import (
-    HOUR_MS,
-    IDLE_MS,
-    LIFE_MS,
-    SEEN_EVERY_MS,
-    AccountError,
-    Accounts,
-    Session,
-    TooSoon,
-    form_token,
-)
+from console.access.sessions import HOUR_MS, IDLE_MS, LIFE_MS, SEEN_EVERY_MS, Session
+from console.accounts import AccountError, Accounts, TooSoon, form_token
 from console.rights import Scope, User
 from messages.settings import ConfigError
 from tests.console.block import NOON_MS, PASSWORD
@@ -59,7 +50,7 @@ def test_nothing_in_the_file_is_a_password_or_a_session_token(accounts: Accounts
 
 def test_logging_out_ends_the_session_for_whoever_kept_its_cookie(accounts: Accounts) -> None:
     session, other = logged_in(accounts), logged_in(accounts)
-    accounts.log_out(session.token)
+    assert accounts.end("chen", only=session.id, actor="chen", now_ms=NOON_MS) == [session.id]
     assert accounts.session(session.token, NOON_MS) is None
     assert accounts.session(other.token, NOON_MS) == other
 
@@ -93,9 +84,9 @@ def test_a_new_password_ends_the_old_sessions(accounts: Accounts) -> None:
 
 def test_removing_an_account_ends_its_sessions(accounts: Accounts) -> None:
     session = logged_in(accounts)
-    assert accounts.remove("chen")
+    assert accounts.remove("chen", actor="li", now_ms=NOON_MS)
     assert accounts.session(session.token, NOON_MS) is None
-    assert not accounts.remove("chen")
+    assert not accounts.remove("chen", actor="li", now_ms=NOON_MS)
     assert accounts.users() == []
 
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from console import doors, routes
-from console.visit import SESSION_COOKIE
+from console.access.rim import SESSION_COOKIE
 from tests.console.block import PASSWORD, Block
 from tests.console.browsing import hidden, log_in, press
 
