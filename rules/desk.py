@@ -15,6 +15,7 @@ from messages.ids import DeviceId, SiteId
 from rules.alarms.desk import AlarmDesk
 from rules.cases.casework import Casework
 from rules.notices.doorstep import Doorstep
+from rules.outside.gate import Gate
 from rules.records import OVER, WAITING, Alarm, Case, EdgeState, LogEntry, Position, Pulse
 from rules.store import rows
 from rules.store import tables as db
@@ -24,7 +25,7 @@ _LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.le
 _ACCEPTED_LAST = ranked((db.cases.c.state.in_(WAITING), 0), else_=1)
 
 
-class Desk(Casework, AlarmDesk, Doorstep):
+class Desk(Casework, AlarmDesk, Doorstep, Gate):
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
 
     def alarms(

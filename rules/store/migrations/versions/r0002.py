@@ -69,6 +69,7 @@ def upgrade() -> None:
     _what_lies_over_alarms()
     _rules_that_change()
     _workers()
+    _other_systems()
 
 
 def _cases_of_their_own() -> None:
@@ -333,4 +334,45 @@ def _workers() -> None:
         sa.Column("site", sa.String(63), primary_key=True),
         sa.Column("worker", sa.String(63), nullable=False),
         sa.Column("token", sa.BigInteger, nullable=False),
+    )
+
+
+def _other_systems() -> None:
+    op.create_table(
+        "tickets",
+        sa.Column("system", sa.String(40), primary_key=True),
+        sa.Column("reference", sa.String(80), primary_key=True),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("case", sa.String(40), nullable=False),
+        sa.Column("code", sa.String(20), nullable=False, unique=True),
+        sa.Column("photo", sa.JSON(none_as_null=True)),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_index("ix_tickets_case", "tickets", ["case"])
+    op.create_table(
+        "upstream",
+        sa.Column("case", sa.String(40), primary_key=True),
+        sa.Column("system", sa.String(40), nullable=False),
+        sa.Column("reference", sa.String(80), nullable=False),
+    )
+    op.create_index("upstream_by_reference", "upstream", ["system", "reference"], unique=True)
+    op.create_table(
+        "hooks",
+        sa.Column("name", sa.String(63), primary_key=True),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("sent", sa.BigInteger, nullable=False),
+        sa.Column("sent_at_ms", sa.BigInteger),
+        sa.Column("disabled_at_ms", sa.BigInteger),
+        sa.Column("why", sa.String(200), nullable=False),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("hook", sa.String(63), primary_key=True),
+        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("about", sa.String(40), nullable=False),
+        sa.Column("content_type", sa.String(40), nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("queued_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("due_at_ms", sa.BigInteger, nullable=False),
     )

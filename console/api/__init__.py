@@ -1,0 +1,1 @@
+"""The REST interface for other systems, under /api/v1."""

@@ -1,0 +1,101 @@
+"""Who calls: the token of a request, and what it may do where. A refusal is logged with the token's name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import structlog
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from console.api.problem import Problem
+from console.tokens import Token, TokenRight, Tokens
+from messages.kind import Kinds
+from rules.desk import Desk
+from rules.duty.folder import SiteFolder
+from rules.outside.reading import Sites
+
+log = structlog.get_logger("api")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Works:
+    """What the routes work with; `app.state.works`."""
+
+    desk: Desk
+    tokens: Tokens
+    kinds: Kinds
+    sites: SiteFolder
+    clock_ms: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """One request with a token that holds."""
+
+    works: Works
+    token: Token
+    now_ms: int
+
+    @property
+    def desk(self) -> Desk:
+        return self.works.desk
+
+    @property
+    def sites(self) -> Sites:
+        """None: every site."""
+        return self.token.scope.sites or None
+
+    @property
+    def actor(self) -> str:
+        return self.token.actor
+
+    def at(self, site: str, field: str) -> None:
+        """Raises Problem where the token does not count."""
+        if not self.token.scope.covers(site):
+            log.warning("a token beyond its sites", token=self.token.name, site=site)
+            raise Problem(403, "the token does not count at this site", fields=[(field, "not a site of this token")])
+
+
+_BEARER = HTTPBearer(auto_error=False, scheme_name="token", description="`gridcall console token add` makes one.")
+
+
+def works(request: Request) -> Works:
+    found = request.app.state.works
+    assert isinstance(found, Works)
+    return found
+
+
+def any_caller(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+) -> Caller:
+    """Raises Problem 401."""
+    ours = works(request)
+    now_ms = ours.clock_ms()
+    token = ours.tokens.find(credentials.credentials, now_ms) if credentials else None
+    if token is None:
+        if credentials:
+            log.warning("a token that does not hold", address=request.client.host if request.client else "")
+        detail = "a token is wanted: Authorization: Bearer gct_…"
+        fields = [("header.authorization", "missing, unknown, revoked or expired")]
+        raise Problem(401, detail, fields=fields, headers={"www-authenticate": "Bearer"})
+    return Caller(works=ours, token=token, now_ms=now_ms)
+
+
+AnyCaller = Annotated[Caller, Depends(any_caller)]
+
+
+def _with(right: TokenRight) -> Any:
+    def check(caller: AnyCaller, request: Request) -> Caller:
+        if not caller.token.may(right):
+            log.warning("a token beyond its rights", token=caller.token.name, right=right, path=request.url.path)
+            raise Problem(403, f"the token has no right to {right}", reason=f"right-{right}")
+        return caller
+
+    return Depends(check)
+
+
+Reader = Annotated[Caller, _with("read")]
+Reporter = Annotated[Caller, _with("report")]
+Actor = Annotated[Caller, _with("act")]
+Admin = Annotated[Caller, _with("admin")]
