@@ -22,10 +22,13 @@ from console import doors, routes
 from console.access.journal import Line
 from console.access.rim import Rim
 from console.accounts import Accounts
+from console.api import app as api
+from console.api.caller import Works
 from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
+from console.tokens import Tokens
 from console.visit import (
     PASSWORD_PAGE,
     NotAllowed,
@@ -89,6 +92,8 @@ def build(
     )
     app.include_router(doors.router)
     app.include_router(routes.router)
+    works = Works(desk=desk, tokens=Tokens(config.accounts), kinds=kinds, sites=sites, clock_ms=clock_ms)
+    app.mount(api.PATH, api.build(works))
     app.mount("/static", StaticFiles(directory=Path(str(files("console"))) / "static"), name="static")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=config.access.known_hosts, www_redirect=False)
     app.add_middleware(_Guard)
@@ -120,6 +125,8 @@ class _Guard:
 
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+        elif scope["path"].startswith(f"{api.PATH}/"):  # it looks after itself: its bodies are no forms
+            await self._app(scope, receive, with_headers)
         elif _too_large(scope):
             await Response(status_code=413)(scope, receive, with_headers)
         elif not _is_form(scope):

@@ -12,6 +12,7 @@ import typer
 from collector.stores.choose import open_store
 from console.access import passwords
 from console.accounts import AccountError, Accounts
+from console.api import commands as tokens
 from console.app import build
 from console.config import Config, load
 from console.rights import ROLES, Role, Scope
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 user = typer.Typer(no_args_is_help=True, help="Who may log in.")
 app.add_typer(user, name="user")
+app.add_typer(tokens.app, name="token")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The console's settings, e.g. console.toml.")]
 Name = Annotated[str, typer.Argument(help="The name to log in with; it stands in the log beside every action.")]

@@ -6,7 +6,7 @@ who has a token; there is no page for it, since such pages load from elsewhere.
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
@@ -52,12 +52,13 @@ def build(works: Works) -> FastAPI:
     app.add_exception_handler(ActionRefused, problem.of_refusal)
     app.add_exception_handler(TicketRefused, problem.of_ticket)
     app.add_exception_handler(DatabaseAway, problem.away)
+    app.add_exception_handler(Exception, problem.failed)
     return app
 
 
-def _description(caller: AnyCaller) -> JSONResponse:
+def _description(_: AnyCaller, request: Request) -> JSONResponse:
     """For who has a token."""
-    return JSONResponse(caller.works.described())
+    return JSONResponse(request.app.openapi())
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -6,6 +6,7 @@ should read the lists first. Nothing is told twice and nothing is left out: line
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated
 
 import orjson
@@ -16,6 +17,7 @@ from fastapi.responses import StreamingResponse
 from console.api.caller import Caller, Reader, Works
 from console.api.problem import Problem, wrong_field
 from console.api.shapes import MOST_AT_ONCE, ChangeOut, Changes
+from rules.outside.reading import Change
 from rules.records import MOST_POSITION, Position
 from rules.store.database import DatabaseAway
 
@@ -62,11 +64,9 @@ async def _events(state: "_Streams", caller: Caller, after: Position | None) -> 
     state.streams += 1
     try:
         while loop.time() < ends_s and await run_sync(_still_holds, state.works, caller):
-            try:
+            found: list[Change] = []
+            with suppress(DatabaseAway):
                 found, position = await run_sync(caller.desk.changes_for, caller.sites, after, MOST_AT_ONCE)
-            except DatabaseAway:
-                found, position = [], after
-            if position is not None:
                 for change in found:
                     content = orjson.dumps(ChangeOut.of_change(change).model_dump())
                     yield b"event: change\nid: %s\ndata: %s\n\n" % (

@@ -125,6 +125,11 @@ def away(_: Request, __: Exception) -> Response:
     return Problem(503, "the database is away; try again", headers={"retry-after": "5"}).answer()
 
 
+def failed(_: Request, __: Exception) -> Response:
+    """The web server logs it."""
+    return Problem(500, "a defect of ours; it is in the log").answer()
+
+
 def nothing_here() -> Problem:
     """Also for what lies at another site: who may not know of it learns nothing."""
     return Problem(404, "nothing is known by that id at the sites of this token")

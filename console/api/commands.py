@@ -1,0 +1,86 @@
+"""`gridcall console token …`: which other systems may come in."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.config import load
+from console.tokens import RIGHTS, TokenError, Tokens
+from messages.settings import ConfigError, duration_s
+
+app = typer.Typer(no_args_is_help=True, help="Which other systems may use /api/v1.")
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The console's settings, e.g. console.toml.")]
+Name = Annotated[str, typer.Argument(help="What the system is called; what it brings in is known by it.")]
+Days = Annotated[int, typer.Option(help="For how long it holds.")]
+
+
+@app.command()
+def add(
+    config: ConfigFile,
+    name: Name,
+    right: Annotated[list[str], typer.Option(help=f"Some of {', '.join(RIGHTS)}; may be repeated.")],
+    site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated. Without it, all.")] = None,
+    days: Days = 365,
+    person: Annotated[str | None, typer.Option(help="As whom of the roster it acts, e.g. a department's desk.")] = None,
+) -> None:
+    """Make a token. It is shown once: what is kept is its hash."""
+    try:
+        secret = _tokens(config).add(name, right, _now_ms(), days=days, sites=site or (), person=person)
+    except TokenError as error:
+        raise ConfigError(str(error)) from error
+    typer.echo(secret)
+
+
+@app.command("list")
+def list_tokens(config: ConfigFile) -> None:
+    """Name, rights, sites, whom it acts as, until when it holds, and when it was last used; one a line."""
+    now_ms = _now_ms()
+    for token in _tokens(config).all():
+        if token.revoked_at_ms is not None:
+            holds = f"revoked {_day(token.revoked_at_ms)}"
+        else:
+            holds = f"{'until' if token.holds(now_ms) else 'expired'} {_day(token.expires_at_ms)}"
+        used = f"used {_day(token.used_at_ms)}" if token.used_at_ms else "never used"
+        sites = " ".join(token.scope.sites) or "everywhere"
+        typer.echo("\t".join((token.name, " ".join(token.rights), sites, token.actor, holds, used)))
+
+
+@app.command()
+def rotate(
+    config: ConfigFile,
+    name: Name,
+    days: Days = 365,
+    keep_old: Annotated[str, typer.Option(help="For how long the old secret holds beside the new one, e.g. 1h.")] = (
+        "0s"
+    ),
+) -> None:
+    """A new secret for a token, shown once."""
+    try:
+        secret = _tokens(config).rotate(name, _now_ms(), days=days, keep_old_s=duration_s(keep_old))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    typer.echo(secret)
+
+
+@app.command()
+def revoke(config: ConfigFile, name: Name) -> None:
+    """End a token at once; its open streams too."""
+    if not _tokens(config).revoke(name, _now_ms()):
+        raise ConfigError(f"no token {name!r}, or it was revoked before")
+    typer.echo(f"{name} comes in no more")
+
+
+def _tokens(config: Path) -> Tokens:
+    return Tokens(load(config).accounts)
+
+
+def _day(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
