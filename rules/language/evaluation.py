@@ -9,7 +9,8 @@ any two readings give the same alarms. Its rules:
   time ahead of the server's clock counts as now, so a device whose clock jumps fires nothing, and once its clock is
   set right it is heard again.
 * Unknown (a bad or missing value) neither raises nor clears. It stops the clock of a clear; that of a raise runs on,
-  as it would if nothing had come.
+  as it would if nothing had come. Where all values are good and only the time before is not known well enough, the
+  clock of a raise stops too: what made it run is known to be over.
 * A reading that is older than what its channel has said since (a backlog that follows live readings) can't move
   the present. It runs in a lane of its own: what happened there and is over is a past event.
 * So order is put right by whoever hands in many readings at once, not here: what was decided without a straggler stands. It
@@ -284,7 +285,7 @@ def _present(
         changes.append(change)
         after = _with(rule, lane, channel, seen)
     turns = _turns(rule, after, then)
-    after = _run(rule, after, turns, seen.at_ms, now_ms)
+    after = _run(rule, after, turns, seen.at_ms, now_ms, heard=True)
     if turns is True and _over(rule, after, seen.at_ms):
         after, change = _turn(rule, after, seen.at_ms, now_ms, around)
         changes.append(change)
@@ -339,7 +340,7 @@ def _history(rule: Rule, lane: Lane, channel: str, seen: Seen, now_ms: int) -> t
     lane = _with(rule, lane, channel, seen)
     then = Then(seen.at_ms, lane.kept, NOBODY)
     turns = _turns(rule, lane, then)
-    lane = _run(rule, lane, turns, seen.at_ms, 0)._replace(due_at_ms=None)
+    lane = _run(rule, lane, turns, seen.at_ms, 0, heard=True)._replace(due_at_ms=None)
     if turns is not True or not _over(rule, lane, seen.at_ms) or lane.since_ms is None:
         return lane, []
     at_ms = lane.since_ms + _delay_ms(rule, lane)
@@ -368,8 +369,8 @@ def _turns(rule: Rule, lane: Lane, then: Then) -> bool | None:
     return False if holds else clear  # where both hold, raise wins
 
 
-def _run(rule: Rule, lane: Lane, turns: bool | None, at_ms: int, now_ms: int) -> Lane:
-    """The lane with its delay started, going on, waiting or stopped."""
+def _run(rule: Rule, lane: Lane, turns: bool | None, at_ms: int, now_ms: int, *, heard: bool = False) -> Lane:
+    """The lane with its delay started, going on, waiting or stopped. `heard`: by a reading."""
     if turns is True:
         since_ms = at_ms if lane.since_ms is None else lane.since_ms
         samples = lane.samples + 1
@@ -377,9 +378,13 @@ def _run(rule: Rule, lane: Lane, turns: bool | None, at_ms: int, now_ms: int) ->
         if due_at_ms is None and samples >= _samples(rule, lane):
             due_at_ms = now_ms + max(_delay_ms(rule, lane) - max(at_ms - since_ms, 0), 0)
         return lane._replace(since_ms=since_ms, due_at_ms=due_at_ms, samples=samples)
-    if turns is None and lane.raised_at_ms is None:
+    if turns is None and lane.raised_at_ms is None and not (heard and rule.keeps and _all_good(lane)):
         return lane
     return lane._replace(since_ms=None, due_at_ms=None, samples=0)
+
+
+def _all_good(lane: Lane) -> bool:
+    return all(one.value is not None for one in lane.seen.values())
 
 
 def _over(rule: Rule, lane: Lane, at_ms: int) -> bool:

@@ -8,6 +8,7 @@ as ConfigError with file, line and field.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,9 @@ COMMON = "common"
 LATENESS_S = duration_s("10min")
 VERSION_BYTES = 6
 """Enough to tell apart the few dozen versions that a rule ever has."""
+
+LONGEST_DELAY_S = 366 * 86_400.0
+"""Whatever a device's own settings say."""
 
 LEVELS: tuple[Level, ...] = ("red", "orange", "yellow", "blue")
 """From the gravest."""
@@ -160,7 +164,7 @@ def _bound(
         (channel, round(limit * 1000))
         for sentence in (raise_when, clear_when, *(when for _, when in graver_when))
         for channel, bind in sentence.silences
-        if (limit := bind(settings)({}, NEVER)) is not None
+        if (limit := bind(settings)({}, NEVER)) is not None and math.isfinite(limit)
     ]
     return {
         "raises": raise_when.bound(settings),
@@ -173,7 +177,8 @@ def _bound(
 
 
 def _delay_ms(delay: float | str, settings: Mapping[str, Value]) -> int:
-    return max(round(float(settings[delay] if isinstance(delay, str) else delay) * 1000), 0)
+    seconds = float(settings[delay] if isinstance(delay, str) else delay)
+    return round(min(max(seconds, 0.0), LONGEST_DELAY_S) * 1000)
 
 
 Rules = Mapping[str, tuple[Rule, ...]]
