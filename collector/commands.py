@@ -13,6 +13,7 @@ import typer
 from collector.config import Configuration, desk_of, load
 from collector.intake.desk import Desk
 from collector.quarantine import commands as quarantine_commands
+from collector.quarantine.web import Hands
 from collector.service import SUBSCRIBE, WINDOW_BYTES, Service
 from collector.stores.base import SETTLED_MS, StoreError
 from collector.stores.bounded import Bounded
@@ -99,8 +100,8 @@ async def _serve(configuration: Configuration, desk: Desk) -> None:
         watch = Watch(service, desk, clock_ms=_clock_ms, name=configuration.name, remarks=lambda: check.remarks)
         for task in (service.run(), check.run(), watch.run()):
             tasks.create_task(task)
-        if listening:
-            tasks.create_task(serve(_windows(service, desk, check), listening))
+        if listening and (web := configuration.web):
+            tasks.create_task(serve(_windows(service, desk, check, web.token()), listening))
 
 
 def subscriptions(group: str | None) -> list[str]:
@@ -108,7 +109,7 @@ def subscriptions(group: str | None) -> list[str]:
     return [topics.shared(group, topic) if group and topic == topics.ALL_READINGS else topic for topic in SUBSCRIBE]
 
 
-def _windows(service: Service, desk: Desk, check: BrokerCheck) -> Windows:
+def _windows(service: Service, desk: Desk, check: BrokerCheck, token: str | None) -> Windows:
     def metrics() -> bytes:
         service.look()
         if isinstance(desk.store, Bounded):
@@ -119,7 +120,15 @@ def _windows(service: Service, desk: Desk, check: BrokerCheck) -> Windows:
     async def quarantine() -> Sequence[Mapping[str, object]]:
         return [asdict(count) for count in await service.on_desk(desk.quarantine.counts)]
 
+    hands = token and Hands(
+        token,
+        entries=lambda after, most, which: service.on_desk(lambda: desk.quarantine.entries(after, most, which)),
+        entry=lambda number: service.on_desk(lambda: desk.quarantine.entry(number)),
+        retry=service.take_all_again,
+        drop=lambda which: service.on_desk(lambda: desk.quarantine.drop(which)),
+    )
     return Windows(
+        hands=hands or None,
         metrics=metrics,
         troubles=lambda: service.troubles,
         remarks=lambda: [f"the broker: {remark}" for remark in check.remarks],

@@ -17,11 +17,12 @@ from collector.stores.choose import check_address, open_store, without_password
 from messages.broker import Broker
 from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
-from messages.settings import Folder, Seconds, Settings, folders, read
+from messages.settings import ConfigError, Folder, Seconds, Settings, folders, read
 
 QUARANTINE = "quarantine.db"
 """In the collector's folder."""
 SERIES = "series.db"
+LEAST_TOKEN = 16
 
 
 class Web(Settings):
@@ -29,6 +30,20 @@ class Web(Settings):
 
     port: Annotated[int, Field(ge=1, le=65535)]
     address: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    token_file: Folder | None = None
+    """A file with the secret that opens the quarantine, of 16 letters or more. Without it nobody can by HTTP."""
+
+    def token(self) -> str | None:
+        """Raises ConfigError when the file can't be read or holds no good secret."""
+        if self.token_file is None:
+            return None
+        try:
+            token = self.token_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"web.token_file: {self.token_file}: {error}") from error
+        if len(token) < LEAST_TOKEN:
+            raise ConfigError(f"web.token_file: {self.token_file}: {LEAST_TOKEN} letters or more are wanted")
+        return token
 
 
 class CollectorFile(Settings):
@@ -81,6 +96,10 @@ def load(path: Path) -> Configuration:
     }
     broker = written.broker.model_copy(update=files)
     broker.secret()
+    web = written.web
+    if web and web.token_file:
+        web = web.model_copy(update={"token_file": base / web.token_file})
+        web.token()
     retention_ms = None if written.retention_s is None else round(written.retention_s * 1000)
     return Configuration(
         name=written.name,
@@ -95,7 +114,7 @@ def load(path: Path) -> Configuration:
         kinds=load_kinds(*folders(path, "kinds", written.kinds)),
         retention_ms=retention_ms,
         group=written.group,
-        web=written.web,
+        web=web,
         broker=broker,
     )
 

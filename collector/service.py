@@ -24,6 +24,7 @@ from collector.intake.delivery import Announced, Delivery, Said, fates, receipts
 from collector.intake.desk import Desk
 from collector.intake.judge import Accepted, DeviceKey
 from collector.intake.tally import Tally, tallied
+from collector.quarantine.kept import Which
 from collector.stores.base import CONDENSE_EVERY_MS, SETTLED_MS, StoreAway, StoreError, StoreLocked
 from collector.watch.figures import Figures
 from collector.watch.ledger import Ledger
@@ -122,6 +123,20 @@ class Service:
     async def on_desk(self, work: Callable[[], R]) -> R:
         """On the thread that may ask the store and the quarantine. Raises StoreError."""
         return await asyncio.get_running_loop().run_in_executor(self._desk_thread, work)
+
+    async def take_all_again(self, which: Which) -> int:
+        """Messages of the quarantine, by the kinds, the devices and the time of now; how many left it. Raises StoreError."""
+        await self._turns.acquire()
+        try:
+            before = await self.on_desk(partial(self._desk.quarantine.count, which))
+            found = await self.on_desk(partial(self._desk.take_all_again, self._clock_ms(), which))
+            after = await self.on_desk(partial(self._desk.quarantine.count, which))
+        finally:
+            self._turns.release()
+        self.figures.taken_again(sum(fate.rejected is None for fate in found))
+        for topic, one in receipts(found):
+            await self._receipt(topic, one, retried=True)
+        return before - after
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Something of our own, until the broker has it, or won't."""

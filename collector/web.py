@@ -1,7 +1,8 @@
 """The collector's own pages, for programs and whoever looks after it: /metrics, /healthz, /readyz, /presence, /ledger,
 /quarantine.
 
-No reading and no secret is in them; all the same, `address` should stay on loopback or a network for monitoring.
+No reading and no secret is in them; all the same, `address` should stay on loopback or a network for monitoring. What lies in quarantine
+is shown and acted upon below /quarantine/ for whoever has the token (`collector.quarantine.web`).
 """
 
 import os
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from collector.quarantine.web import Hands, routes
 from collector.stores.base import StoreError
 from messages.settings import ConfigError
 
@@ -38,6 +40,8 @@ class Windows:
     ledger: Callable[[], Sequence[Mapping[str, object]]]
     quarantine: Callable[[], Awaitable[Sequence[Mapping[str, object]]]]
     """Counts by reason and device. Raises StoreError."""
+    hands: Hands | None = None
+    """None: the quarantine can't be opened from here."""
 
 
 def app(windows: Windows) -> Starlette:
@@ -65,7 +69,7 @@ def app(windows: Windows) -> Starlette:
             return Response(f"{error}\n", 503, media_type="text/plain")
 
     pages = (metrics, healthz, readyz, presence, ledger, quarantine)
-    return Starlette(routes=[Route(f"/{page.__name__}", page) for page in pages])
+    return Starlette(routes=[*(Route(f"/{page.__name__}", page) for page in pages), *routes(windows.hands)])
 
 
 def bound(address: str, port: int) -> socket.socket:

@@ -141,6 +141,12 @@ class Quarantine:
     def entry(self, number: int) -> Entry | None:
         return next(iter(self._entries("SELECT * FROM messages WHERE id = ?", (number,))), None)
 
+    def count(self, which: Which = ALL) -> int:
+        condition, values = which.condition
+        with self._file.reading() as database:
+            row = database.execute(f"SELECT count(*) FROM messages WHERE {condition}", values).fetchone()  # noqa: S608 (ours alone)
+        return int(row[0])
+
     def counts(self, which: Which = ALL) -> list[Count]:
         """By reason and device, the most first. A message that is there for two reasons counts for both."""
         condition, values = which.condition
