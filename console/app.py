@@ -28,6 +28,8 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
+from console.plant import pages as plant_pages
+from console.plant.parts import plant_of
 from console.tokens import Tokens
 from console.visit import (
     PASSWORD_PAGE,
@@ -88,10 +90,13 @@ def build(
         fragments=fragments,
         feed=Feed(desk, fragments, clock_ms),
         sites=sites,
+        plant=plant_of(config, desk),
         clock_ms=clock_ms,
     )
     app.include_router(doors.router)
     app.include_router(routes.router)
+    for router in plant_pages.ROUTERS:
+        app.include_router(router)
     works = Works(desk=desk, tokens=Tokens(config.accounts), kinds=kinds, sites=sites, clock_ms=clock_ms)
     app.mount(api.PATH, api.build(works))
     app.mount("/static", StaticFiles(directory=Path(str(files("console"))) / "static"), name="static")

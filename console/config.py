@@ -26,6 +26,12 @@ def _listen(text: object) -> Listen:
     return Listen(host=host.strip("[]"), port=int(port))
 
 
+def _web(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise ValueError(f'an address such as "http://127.0.0.1:9464" is wanted, not {text!r}')
+    return text.rstrip("/")
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -50,6 +56,12 @@ class Config(Settings):
     """Folders with further kinds."""
     site_files: Folder | None = None
     """The folder with a file for each site, as the rules' settings name it. Without it nobody's number stands on a page."""
+    collectors: list[Annotated[str, AfterValidator(_web)]] = Field(default_factory=list)
+    """Where the collectors' own pages are: what is heard of each device, the ledgers, the quarantine."""
+    collector_token_file: Folder | None = None
+    """The secret that opens the quarantine, as the collectors' `[web]` has it."""
+    rules: Folder | None = None
+    """The engine's own settings: for dry runs, the number of operators, and the rule files in use."""
     photos: Folder | None = None
     """Where the pictures of cases are kept; made when the first one comes. Without it none can be sent."""
     access: Access = Access()
@@ -73,6 +85,8 @@ def load(path: Path) -> Config:
             "accounts": base / config.accounts,
             "kinds": folders(path, "kinds", config.kinds),
             "site_files": base / config.site_files if config.site_files else None,
+            "collector_token_file": base / config.collector_token_file if config.collector_token_file else None,
+            "rules": base / config.rules if config.rules else None,
             "photos": base / config.photos if config.photos else None,
         }
     )

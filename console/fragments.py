@@ -16,7 +16,7 @@ from console import card
 from console.board import Tally
 from console.freshness import Vitals, is_quiet, judge, silent_words
 from console.words import Language, Words, countdown
-from messages.kind import Channel, Kinds
+from messages.kind import Channel, Kind, Kinds
 from messages.settings import Text
 from rules.records import Alarm
 
@@ -50,12 +50,16 @@ class Fragments:
             "is_quiet": is_quiet,
             "silent_words": silent_words,
             "facts": self._facts,
+            "fault": _fault,
             "kind_of": lambda alarm: self._kinds.get(alarm.kind),
             "kind_name": self._kind_name,
         }
 
     def words(self, language: Language) -> Words:
         return self._words[language]
+
+    def kind(self, name: str) -> Kind | None:
+        return self._kinds.get(name)
 
     def channel(self, alarm: Alarm, name: str) -> Channel | None:
         kind = self._kinds.get(alarm.kind)
@@ -108,3 +112,8 @@ class Fragments:
             for name in names
             for channel in (self.channel(alarm, name),)
         ]
+
+
+def _fault(word: str, words: Words) -> str:
+    """Why something lies in quarantine; a reason that has no words yet keeps its name."""
+    return words(f"fault.{word}") if f"fault.{word}" in words else word

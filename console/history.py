@@ -8,15 +8,19 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as StillReading
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
 from collector.stores.base import Sample, Store, StoreError
 from messages.ids import DeviceId, SiteId
+from messages.reading import Reading
 
 PATIENCE_S = 1.5
 MOST_WAITING = 8
 MOST_SAMPLES = 600
+
+T = TypeVar("T")
 
 log = structlog.get_logger("history")
 
@@ -38,7 +42,7 @@ class History:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
-        self._waiting: set[Future[list[Sample]]] = set()
+        self._waiting: set[Future[list[Sample]] | Future[list[Reading]]] = set()
         self._away = False
 
     def series(self, wishes: Sequence[Wish]) -> list[list[Sample] | None]:
@@ -46,6 +50,16 @@ class History:
         asked = [self._ask(wish) for wish in wishes]
         wait([future for future in asked if future], PATIENCE_S)
         return [self._answer(future) if future else None for future in asked]
+
+    def latest(self, site: SiteId, device: DeviceId) -> list[Reading] | None:
+        """The newest reading of each channel; None where the store could not give them in time."""
+        if len(self._waiting) >= MOST_WAITING:
+            return None
+        future = self._thread.submit(self._store.latest, site, device)
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        wait([future], PATIENCE_S)
+        return self._answer(future)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -60,9 +74,9 @@ class History:
         future.add_done_callback(self._waiting.discard)
         return future
 
-    def _answer(self, future: Future[list[Sample]]) -> list[Sample] | None:
+    def _answer(self, future: Future[list[T]]) -> list[T] | None:
         try:
-            samples = future.result(0)
+            found = future.result(0)
         except StillReading:
             future.cancel()
             self._say(away=True, why=f"no answer in {PATIENCE_S} s")
@@ -71,7 +85,7 @@ class History:
             self._say(away=True, why=str(error))
             return None
         self._say(away=False)
-        return samples
+        return found
 
     def _say(self, *, away: bool, why: str = "") -> None:
         if away and not self._away:

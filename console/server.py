@@ -58,6 +58,7 @@ async def serve(app: FastAPI, listening: socket.socket) -> None:
         server.should_exit = True
         await asyncio.gather(serving, feeding, return_exceptions=True)
         app.state.parts.history.close()
+        app.state.parts.plant.close()
         log.info("the console is closed")
 
 

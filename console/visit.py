@@ -21,6 +21,7 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
+from console.plant.parts import Plant
 from console.rights import Right, User
 from console.words import LANGUAGES, Language, Words, preferred
 from rules.desk import Desk
@@ -59,6 +60,7 @@ class Parts:
     feed: Feed
     sites: SiteFolder
     """Places and people; `look()` before reading, it sees what has changed on disk."""
+    plant: Plant
     clock_ms: Callable[[], int]
 
 

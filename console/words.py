@@ -112,9 +112,13 @@ def load_words(zone: ZoneInfo) -> dict[Language, Words]:
 
 
 def texts(language: Language) -> dict[str, str]:
-    """All texts of a language by dotted key."""
-    source = files("console").joinpath(f"texts/{language}.toml").read_text(encoding="utf-8")
-    return _flat(tomllib.loads(source))
+    """All texts of a language by dotted key: of `<language>.toml`, and of each room of pages that has a file of its own,
+    `<room>.<language>.toml`."""
+    folder, found = files("console").joinpath("texts"), dict[str, str]()
+    for file in sorted(folder.iterdir(), key=lambda one: one.name):
+        if f".{file.name}".endswith(f".{language}.toml"):
+            found |= _flat(tomllib.loads(file.read_text(encoding="utf-8")))
+    return found
 
 
 def _flat(table: Mapping[str, object], above: str = "") -> dict[str, str]:

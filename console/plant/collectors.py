@@ -6,7 +6,7 @@ A collector that is away is said so; the rest of the page stands all the same.
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -25,6 +25,9 @@ class CollectorAway(Exception):
 
 class _Row(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+T = TypeVar("T", bound=_Row)
 
 
 class Seen(_Row):
@@ -147,7 +150,7 @@ class Collector:
     def close(self) -> None:
         self._client.close()
 
-    def _rows[T: _Row](self, path: str, of: type[T], query: dict[str, str] | None = None) -> list[T]:
+    def _rows(self, path: str, of: type[T], query: dict[str, str] | None = None) -> list[T]:
         answer = self._ask("GET", path, query=query)
         assert answer is not None
         try:
@@ -155,7 +158,7 @@ class Collector:
         except ValidationError as error:
             raise CollectorAway(f"{self.address}: what it answers can't be read") from error
 
-    def _read[T: _Row](self, of: type[T], answer: bytes) -> T:
+    def _read(self, of: type[T], answer: bytes) -> T:
         try:
             return of.model_validate_json(answer)
         except ValidationError as error:
@@ -174,7 +177,7 @@ class Collector:
         try:
             answer = self._client.request(method, path, params=query, json=content, timeout=within_s)
         except httpx.HTTPError as error:
-            raise CollectorAway(f"{self.address}: {error or type(error).__name__}") from error
+            raise CollectorAway(f"{self.address}: {type(error).__name__} {error}") from error
         if answer.status_code == 404 and missing_is_fine:
             return None
         if answer.status_code == 401:

@@ -41,6 +41,11 @@ class Casework:
         self._practice = practice
         self._photos = photos
 
+    @property
+    def database(self) -> Database:
+        """For reads that are no desk's affair (`rules.plant`, `rules.quality`, `rules.duty.book`)."""
+        return self._database
+
     def report(self, about: Situation, *, actor: str, at_ms: int, words: str = "", **asked: Unpack[Asked]) -> Case:
         """What a person saw (随手拍), or another system's ticket: it joins the case that is known nearby, or opens one.
 

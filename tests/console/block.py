@@ -219,7 +219,14 @@ class Block:
         with self.database.writing() as connection:
             connection.execute(
                 insert(db.devices),
-                key | {"kind": "gas_alarm", "model": "m", "place": {}, "settings": {}, "guards": True},
+                key
+                | {
+                    "kind": "gas_alarm",
+                    "model": "m",
+                    "place": {"grid": "grid-1", "building": "3", "unit": "2", "text": name},
+                    "settings": {},
+                    "guards": True,
+                },
             )
             connection.execute(insert(db.silences), key | {"from_ms": silent_from_ms})
 

@@ -1,0 +1,47 @@
+"""The frame around every page of the plant: the freshness in its place, red alarms that call, and the way to the other pages."""
+
+from typing import NamedTuple, TypeVar
+
+from fastapi.responses import HTMLResponse
+
+from console.rights import Right
+from console.routes import seen_alarms
+from console.visit import Visit
+
+T = TypeVar("T")
+
+
+class Page(NamedTuple):
+    """One noun. Its words are `plant.<name>` and `plant.<name>_lead`."""
+
+    name: str
+    path: str
+    right: Right
+
+
+PAGES = (
+    Page("devices", "/devices", "report"),
+    Page("quarantine", "/quarantine", "plant"),
+)
+
+
+def show(visit: Visit, template: str, status: int = 200, *, complaint: str = "", **values: object) -> HTMLResponse:
+    """A template of `pages/plant` as the answer."""
+    position = visit.parts.desk.position()  # before the alarms: what comes in between is told once more by the feed
+    return visit.page(
+        f"plant/{template}",
+        status,
+        seq=position,
+        alarms=seen_alarms(visit),
+        complaint=complaint,
+        ways=[page for page in PAGES if visit.user.may(page.right)],
+        here=next((page.name for page in PAGES if visit.path.startswith(page.path)), ""),
+        **values,
+    )
+
+
+def share(items: list[T], number: int, most: int) -> tuple[list[T], int]:
+    """Page `number` of a list, from 1 on, and how many pages there are."""
+    pages = max(1, -(-len(items) // most))
+    at = min(max(number, 1), pages)
+    return items[(at - 1) * most : at * most], pages

@@ -1,0 +1,19 @@
+"""The pages of the plant: what all of them share, and the way to each."""
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from console.plant import devices, quarantine
+from console.plant.frame import PAGES, show
+from console.visit import LoggedIn, logged_in
+
+router = APIRouter(dependencies=[Depends(logged_in)])
+
+
+@router.get("/plant")
+def plant(visit: LoggedIn) -> Response:
+    """What the account may open."""
+    return show(visit, "index.html", pages=[page for page in PAGES if visit.user.may(page.right)])
+
+
+ROUTERS = (router, devices.router, quarantine.router)

@@ -1,0 +1,39 @@
+// Pages of the plant: a part that only shows is loaded anew every few seconds; what could not be loaded anew turns visibly old.
+// Nothing is replaced while somebody is writing in it. Also: one box that ticks all, and a question before what can't be undone.
+
+const asOf = document.querySelector("[data-as-of]");
+const part = document.querySelector("[data-fresh]");
+const everyMs = part ? Number(part.dataset.fresh) * 1000 : 0;
+let loadedMs = performance.now();
+
+async function refresh() {
+  if (document.hidden || part.contains(document.activeElement)) return;
+  const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+  if (!answer.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const now = page.querySelector("[data-fresh]");
+  if (!now || part.contains(document.activeElement)) return;
+  part.replaceChildren(...now.childNodes);
+  asOf.firstElementChild.textContent = page.querySelector("[data-as-of]").firstElementChild.textContent;
+  loadedMs = performance.now();
+}
+
+function age() {
+  const old = performance.now() - loadedMs > (everyMs ? 3 * everyMs : 300_000);
+  asOf.classList.toggle("old", old);
+  asOf.title = old ? asOf.dataset.old : "";
+  document.body.classList.toggle("old-page", old && everyMs > 0);
+}
+
+if (asOf) setInterval(age, 1000);
+if (part) setInterval(() => refresh().catch(() => {}), everyMs);
+
+document.addEventListener("change", (event) => {
+  const name = event.target.dataset?.all;
+  if (!name) return;
+  for (const box of event.target.form.querySelectorAll(`[name="${name}"]`)) box.checked = event.target.checked;
+});
+document.addEventListener("click", (event) => {
+  const sure = event.target.closest("[data-sure]");
+  if (sure && !confirm(sure.dataset.sure)) event.preventDefault();
+});
