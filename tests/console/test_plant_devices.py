@@ -15,7 +15,7 @@ from collector.quarantine.kept import Quarantine, Which
 from collector.quarantine.web import Hands
 from collector.web import Windows
 from console.accounts import Accounts
-from console.rights import Scope
+from console.rights import EVERYWHERE, Scope
 from messages.pack import Fault
 from tests import services
 from tests.collector.test_quarantine import bad
@@ -98,7 +98,7 @@ async def opened(junmen: Block) -> AsyncIterator[httpx.AsyncClient]:
     app.state.parts.plant.close()
 
 
-def engineer(accounts: Accounts, scope: Scope = Scope()) -> None:
+def engineer(accounts: Accounts, scope: Scope = EVERYWHERE) -> None:
     accounts.add("wei", PASSWORD, "engineer", scope)
 
 
