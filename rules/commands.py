@@ -13,6 +13,7 @@ import typer
 from messages import topics
 from messages.bus import Bus
 from messages.command import Command, Outcome
+from messages.ids import SiteId
 from messages.kind import Kinds, load_kinds
 from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words
@@ -20,12 +21,14 @@ from rules import service, telling
 from rules.backtest.commands import backtest, shadow
 from rules.checking.report import Report, examine
 from rules.config import Configuration, load
+from rules.duty import book
 from rules.duty import commands as roster
+from rules.duty.roster import Changes
 from rules.language.calendar import CHINA
 from rules.language.rule import SHIPPED, Rule, rule_files
 from rules.quality.commands import audit, quality
 from rules.rule_files import replaced
-from rules.store.database import Database, DatabaseAway
+from rules.store.database import Database, DatabaseAway, is_there
 from rules.telling import Told
 
 WIDTH = 80
@@ -76,6 +79,8 @@ def check(
     can't be meant so: one that never raises or never clears, a clear that contradicts its raise, a window longer than
     readings are kept, two rules that ring for one thing.
 
+    With `--config`, also spans of the next two weeks in which nobody would be called.
+
     Exit code 2: something can't be read, and an engine refuses it. 1: a fault that is an error. 0: none, or warnings only.
     """
     own: list[Path] = []
@@ -84,7 +89,7 @@ def check(
             raise ConfigError(f"{path}: no such file or folder")
         own += rule_files(path) if path.is_dir() else (path,)
     known: Kinds = load_kinds(*(kinds or ()))
-    calendar, kept_s = CHINA, None
+    calendar, kept_s, engine = CHINA, None, None
     if config is not None:
         engine = load(config, rules_may_fail=True)
         known, calendar, kept_s = {**known, **engine.kinds}, engine.calendar, engine.retention_s
@@ -102,6 +107,8 @@ def check(
         print(f"note: {note}")
     for remark in report.remarks:
         print(f"{remark.grade}: {remark.words}")
+    for hole in roster.holes(engine.site_files, _leave(engine)) if engine is not None else ():
+        print(f"warning: {hole}")
     if report.mistakes:
         raise ConfigError("\n".join(report.mistakes))
     if any(remark.grade == "error" for remark in report.remarks):
@@ -156,6 +163,21 @@ async def _tell(configuration: Configuration, database: Database, told: Told, gi
             "no answer: the edge is away, or the device takes its time; it may still be done until the command expires"
         )
     return last
+
+
+def _leave(engine: Configuration) -> dict[SiteId, Changes]:
+    """What the database knows of leave and stand-ins; nothing where there is none yet."""
+    if not engine.site_files.sites or not is_there(engine.database):
+        return {}
+    try:
+        database = Database(engine.database)
+        with database.reading() as connection:
+            found = book.changes(connection, _clock_ms())
+        database.close()
+    except DatabaseAway as error:
+        print(f"note: leave and stand-ins are not known: {error}")
+        return {}
+    return found
 
 
 def _value(text: str | None) -> Value | None:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +13,9 @@ from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
 from messages.settings import ConfigError, suggest
-from rules.duty.folder import load_sites, put_sheet
+from rules.duty.folder import SiteFolder, load_sites, put_sheet
 from rules.duty.gaps import Gap, gaps
-from rules.duty.roster import UNCHANGED
+from rules.duty.roster import UNCHANGED, Changes
 from rules.duty.routing import Situation, shipped_routes, steps
 from rules.duty.sheets import SheetError, sheet
 from rules.duty.site import Site
@@ -119,6 +119,15 @@ def import_(
     now_ms = _now_ms()
     for gap in gaps(found, shipped_routes(), now_ms, now_ms + 14 * 86_400_000, UNCHANGED):
         print(f"  note: {_gap_line(found, gap)}")
+
+
+def holes(folder: SiteFolder, changes: Mapping[SiteId, Changes], days: int = 14) -> Iterator[str]:
+    """What `rules check` says of a roster: a line for each span in which nobody would be called, leave included."""
+    now_ms = _now_ms()
+    for name, site in folder.sites.items():
+        known = changes.get(name, UNCHANGED)
+        for gap in gaps(site, folder.routes, now_ms, now_ms + days * 86_400_000, known):
+            yield f"{name}: {_gap_line(site, gap)}"
 
 
 def _gap_line(site: Site, gap: Gap) -> str:

@@ -1,7 +1,7 @@
 """Holes in a roster, found before the night does: spans in which nobody would be called on a step. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from messages.alarm import Level
@@ -78,20 +78,13 @@ def _situations(site: Site, routes: tuple[Route, ...], grid: str) -> Iterator[tu
 
 def _merged(found: list[Gap]) -> list[Gap]:
     """The same hole is said once, for all kinds whose route leads into it."""
-    same: dict[tuple[str, int, tuple[str, ...], int, int], Gap] = {}
+    same: dict[tuple[str, int, int, int], Gap] = {}
     for gap in found:
-        key = (gap.grid, gap.step, gap.wanted, gap.from_ms, gap.until_ms)
-        if (known := same.get(key)) is None:
-            same[key] = gap
-        else:
-            kinds = () if not (known.kinds and gap.kinds) else tuple(dict.fromkeys((*known.kinds, *gap.kinds)))
-            same[key] = Gap(
-                grid=gap.grid,
-                step=gap.step,
-                wanted=gap.wanted,
-                kinds=kinds,
-                level=known.level,
-                from_ms=gap.from_ms,
-                until_ms=gap.until_ms,
-            )
+        key = (gap.grid, gap.step, gap.from_ms, gap.until_ms)
+        known = same.setdefault(key, gap)
+        same[key] = replace(
+            known,
+            wanted=tuple(dict.fromkeys((*known.wanted, *gap.wanted))),
+            kinds=tuple(dict.fromkeys((*known.kinds, *gap.kinds))) if known.kinds and gap.kinds else (),
+        )
     return list(same.values())

@@ -106,6 +106,12 @@ class Database:
             raise DatabaseAway(f"{self._url!r}: {error.orig}") from error
 
 
+def is_there(url: str) -> bool:
+    """Whether there is a database to look into; of a server that is asked only when it is used."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
+
+
 def located(url: str, folder: Path) -> str:
     """`url` with a relative path resolved against `folder`. It may hold a password: not for logs. Raises ValueError for
     what is no usable address."""

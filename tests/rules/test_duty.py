@@ -1,5 +1,6 @@
 """Who is on duty, who is called for what, and where a roster has holes."""
 
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,21 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from messages.alarm import Level
 from messages.announcement import Place
+from messages.ids import SiteId
 from messages.settings import ConfigError
+from rules.commands import app
+from rules.duty import book
 from rules.duty.folder import SiteFolder, load_sites, put_sheet
 from rules.duty.gaps import gaps
 from rules.duty.roster import UNCHANGED, Absence, Changes, Extra, holders
 from rules.duty.routing import Situation, shipped_routes, steps
 from rules.duty.sheets import SheetError, from_sheet, sheet
 from rules.duty.site import Site, load_site
+from rules.store.database import Database
 
 DEPLOYED = Path(__file__).parent.parent.parent / "deploy" / "sites"
 JUNMEN = load_site(DEPLOYED / "junmen.toml")
@@ -284,3 +290,28 @@ def test_a_wrong_sheet_is_refused_and_the_last_good_one_goes_on(tmp_path: Path) 
 def test_a_site_by_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no site"):
         put_sheet(tmp_path, "../here", "person,name\nlin,林\n")  # type: ignore[arg-type]
+
+
+def test_rules_check_finds_the_night_without_anybody_and_the_leave_without_a_stand_in(tmp_path: Path) -> None:
+    (tmp_path / "sites").mkdir()
+    shifts = '{ people = ["lin"], from = "08:00", until = "24:00" }'
+    desk = '[posts.desk]\nrole = "community"\nshifts = [{ people = ["wu"] }]\n'
+    text = 'name = { zh = "此", en = "Here" }\n' + ONE_POST % shifts + desk
+    (tmp_path / "sites" / "here.toml").write_text(text, encoding="utf-8")
+    config = tmp_path / "rules.toml"
+    config.write_text(
+        'name = "r"\ndatabase = "sqlite:///rules.db"\nstore = "sqlite:history.db"\nsite_files = "sites"\n'
+        '[broker]\nusername = "rules"\npassword = "x"\n'
+    )
+    said = CliRunner().invoke(app, ["check", "--config", str(config)]).output
+    assert said.count("warning: here: g1, step 1") in (14, 15)  # one more when it is run at night
+    assert "step 2" not in said
+    assert not (tmp_path / "rules.db").exists()
+    database, now_ms = Database(f"sqlite:///{tmp_path}/rules.db"), time.time_ns() // 1_000_000
+    away = Absence(person="wu", from_ms=now_ms + 3_600_000, until_ms=now_ms + 7_200_000)
+    with database.writing() as connection:
+        book.enter(
+            connection, SiteId("here"), load_site(tmp_path / "sites/here.toml"), away, actor="zhao", now_ms=now_ms
+        )
+    database.close()
+    assert "here: g1, step 2" in CliRunner().invoke(app, ["check", "--config", str(config)]).output
