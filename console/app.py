@@ -28,6 +28,9 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
+from console.phone import acts, offline, pages, pictures
+from console.phone.holder import LinkOver, NoSuchCase
+from console.phone.look import look_of
 from console.plant import pages as plant_pages
 from console.plant.parts import plant_of
 from console.tokens import Tokens
@@ -47,6 +50,7 @@ from console.visit import (
 )
 from console.words import load_words
 from messages.kind import Kinds
+from rules.cases.photos import MOST_BYTES
 from rules.desk import Desk
 from rules.duty.folder import SiteFolder
 from rules.store.database import DatabaseAway
@@ -54,7 +58,8 @@ from rules.store.database import DatabaseAway
 MOST_BODY_BYTES = 64 * 1024
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "worker-src 'self'; manifest-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
@@ -65,7 +70,7 @@ _HEADERS = {
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=()",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(self), payment=(), usb=(), serial=(), bluetooth=()",
 }
 
 
@@ -99,6 +104,9 @@ def build(
         app.include_router(router)
     works = Works(desk=desk, tokens=Tokens(config.accounts), kinds=kinds, sites=sites, clock_ms=clock_ms)
     app.mount(api.PATH, api.build(works))
+    for room in (pages, acts, pictures, offline):
+        app.include_router(room.router)
+    app.state.uploads = pictures.Uploads()
     app.mount("/static", StaticFiles(directory=Path(str(files("console"))) / "static"), name="static")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=config.access.known_hosts, www_redirect=False)
     app.add_middleware(_Guard)
@@ -109,6 +117,8 @@ def build(
     app.add_exception_handler(NotAllowed, lambda request, _: _not_theirs(request, "right", "error.not_allowed"))
     app.add_exception_handler(NotOurForm, lambda request, _: _not_theirs(request, "form"))
     app.add_exception_handler(routes.NoSuchAlarm, lambda request, _: _sorry(request, 404, "alarm.not_found"))
+    app.add_exception_handler(NoSuchCase, lambda request, _: _sorry(request, 404, "phone.no_case"))
+    app.add_exception_handler(LinkOver, _link_over)
     app.add_exception_handler(RequestValidationError, lambda request, _: _sorry(request, 400))
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(DatabaseAway, lambda request, _: _sorry(request, 503))
@@ -149,13 +159,19 @@ def _too_large(scope: Scope) -> bool:
     """Also of unknown length: no browser sends a form in chunks."""
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"0")
-    return b"transfer-encoding" in headers or not length.isdigit() or int(length) > MOST_BODY_BYTES
+    most = MOST_BYTES if _takes_photo(scope) else MOST_BODY_BYTES
+    return b"transfer-encoding" in headers or not length.isdigit() or int(length) > most
 
 
 def _is_form(scope: Scope) -> bool:
     """As our own pages send it, or nothing. A multipart body may hold files, which would be written to the disk."""
     content_type: bytes = dict(scope["headers"]).get(b"content-type", b"")
-    return content_type.partition(b";")[0].strip().lower() in (b"application/x-www-form-urlencoded", b"")
+    sort = content_type.partition(b";")[0].strip().lower()
+    return sort in ((b"application/x-www-form-urlencoded", b"") if not _takes_photo(scope) else pictures.SORTS)
+
+
+def _takes_photo(scope: Scope) -> bool:
+    return pictures.takes(scope["method"], scope["path"])
 
 
 def _to_login(request: Request, _: Exception) -> Response:
@@ -182,6 +198,13 @@ def _not_theirs(request: Request, why: str, key: str | None = None) -> Response:
         with suppress(sqlite3.OperationalError):
             asked.parts.accounts.note(line)
     return _answer(asked, request, 403, key)
+
+
+def _link_over(request: Request, _: Exception) -> Response:
+    asked = visit(request)
+    if wants_json(request):
+        return JSONResponse({"complaint": asked.words("phone.link_over")}, 410)
+    return asked.page("phone/gone.html", 410, **look_of(request), why="phone.link_over", link=True)
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -49,7 +49,12 @@ def next_step(alarm: Alarm) -> Step | None:
 
 def promise(alarm: Alarm) -> Promise | None:
     """The promise that runs now. None when none was made, or everything promised is done."""
-    match alarm.case:
+    return promise_of(alarm.case) if alarm.case else None
+
+
+def promise_of(case: Case) -> Promise | None:
+    """The same of a case."""
+    match case:
         case Case(state=state, accept_by_ms=int(by_ms)) if state in WAITING:
             return Promise(CaseState.ACCEPTED, by_ms)
         case Case(state=CaseState.ACCEPTED, arrive_by_ms=int(by_ms)):

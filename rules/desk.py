@@ -14,6 +14,8 @@ from messages.announcement import OWN_MODEL
 from messages.ids import DeviceId, SiteId
 from rules.alarms.desk import AlarmDesk
 from rules.cases.casework import Casework
+from rules.duty import book
+from rules.duty.roster import Changes
 from rules.notices.doorstep import Doorstep
 from rules.outside.gate import Gate
 from rules.records import OVER, WAITING, Alarm, Case, EdgeState, LogEntry, Position, Pulse
@@ -109,6 +111,11 @@ class Desk(Casework, AlarmDesk, Doorstep, Gate):
         with self._database.reading() as connection:
             query = select(db.log).where(db.log.c.seq > seq).order_by(db.log.c.seq).limit(limit)
             return [LogEntry(**row._mapping) for row in connection.execute(query)]
+
+    def roster_changes(self, now_ms: int) -> dict[SiteId, Changes]:
+        """Who is away, and who stands in, by site."""
+        with self._database.reading() as connection:
+            return book.changes(connection, now_ms)
 
     def position(self) -> Position:
         """Where the log ends, and whose log it is."""

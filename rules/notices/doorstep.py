@@ -23,8 +23,3 @@ class Doorstep:
             if (found := links.opened(connection, token, at_ms)) is not None:
                 outbox.read(connection, *found, at_ms)
             return found
-
-    def read(self, case_id: str, person: str, at_ms: int) -> None:
-        """The person looks at the case in another way."""
-        with self._database.writing() as connection:
-            outbox.read(connection, case_id, person, at_ms)

@@ -1,0 +1,85 @@
+"""Photos of cases: one at a time, raw, from a page of ours, and shown again without what a phone wrote into them beside the picture."""
+
+import asyncio
+import hmac
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from console.accounts import form_token
+from console.phone.bare import bare
+from console.phone.holder import Held, NoSuchCase
+from console.visit import NotOurForm, our_request
+from rules.cases.photos import PhotoRefused
+
+router = APIRouter()
+
+PATH = re.compile(r"/(w/cases|c)/[^/]+/photos")
+SORTS = (b"image/jpeg", b"image/png", b"image/webp")
+AT_ONCE = 4
+"""Uploads that are held in memory."""
+WITHIN_S = 60.0
+"""Whoever sends more slowly makes room for another, and tries again."""
+MOST_AN_HOUR = 60
+HOUR_MS = 3_600_000
+
+
+@dataclass
+class Uploads:
+    """What is under way, and what each person has sent lately; `app.state.uploads`."""
+
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    sent: dict[str, deque[int]] = field(default_factory=dict)
+
+    def may(self, person: str, now_ms: int) -> bool:
+        """Counts as an upload if so."""
+        mine = self.sent.setdefault(person, deque())
+        while mine and mine[0] <= now_ms - HOUR_MS:
+            mine.popleft()
+        if len(mine) >= MOST_AN_HOUR:
+            return False
+        mine.append(now_ms)
+        return True
+
+
+async def upload(held: Held, request: Request, x_form_token: Annotated[str, Header()] = "") -> Response:
+    """Keep a picture; its name is what `finish` asks for. The guard has bounded its size."""
+    visit, desk, uploads = held.visit, held.visit.parts.desk, request.app.state.uploads
+    our_request(request)
+    if not hmac.compare_digest(x_form_token.encode(), form_token(visit.secret).encode()):
+        raise NotOurForm
+    if visit.parts.config.photos is None:
+        return JSONResponse({"complaint": visit.words("phone.no_photos")}, 409)
+    if not uploads.may(held.actor, visit.now_ms):
+        return JSONResponse({"complaint": visit.words("error.429")}, 429, {"Retry-After": "600"})
+    async with uploads.room, asyncio.timeout(WITHIN_S):
+        content = await request.body()
+        try:
+            photo = await run_sync(desk.keep_photo, content)
+        except PhotoRefused as refusal:
+            return JSONResponse({"complaint": visit.words(f"phone.{refusal}")}, 400)
+    return JSONResponse({"photo": photo.sha256})
+
+
+def photo(held: Held) -> Response:
+    """The picture of a case that is done."""
+    kept = held.case.photo
+    content = held.visit.parts.desk.photo(kept) if kept else None
+    if kept is None or content is None:
+        raise NoSuchCase
+    return Response(bare(content, kept.media), media_type=kept.media)
+
+
+for base in ("/w/cases/{case_id}", "/c/{link}"):
+    router.add_api_route(f"{base}/photos", upload, methods=["POST"])
+    router.add_api_route(f"{base}/photo", photo, methods=["GET"])
+
+
+def takes(method: str, path: str) -> bool:
+    """Whether a request may carry a picture."""
+    return method == "POST" and PATH.fullmatch(path) is not None

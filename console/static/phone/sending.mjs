@@ -1,0 +1,77 @@
+// Sends the queue to the server, in order. An act keeps its key for ever, so that sending it twice is doing it once. It goes out in the
+// name of whoever did it, or not at all.
+
+import { all, put, remove } from "./queue.mjs";
+
+const PATIENCE_MS = 15_000;
+const PHOTO_PATIENCE_MS = 60_000;
+const MOST_DOUBTS = 3; // answers that an older page of ours can get; after so many it is a refusal
+
+// Tells whether a login is needed. One sender at a time, also among several pages and the worker.
+export function drain() {
+  if (!navigator.locks) return sendAll();
+  return navigator.locks.request("gridcall-sending", sendAll);
+}
+
+async function sendAll() {
+  const stuck = new Set();
+  let login = false;
+  for (const act of await all()) {
+    if (act.refused || stuck.has(act.base)) continue;
+    const end = await send(act);
+    if (end === "away") break;
+    if (end === "login") login = true;
+    if (end === "done") await remove(act.id);
+    else if (end === "refused") await put(act);
+    else stuck.add(act.base);
+  }
+  return { login };
+}
+
+// "done", "refused" (act.refused says why), "away" (no server), "login", or "later".
+async function send(act) {
+  try {
+    const known = await fetch(`${act.base}/session`, options());
+    if (known.status === 401) return "login";
+    if (!known.ok) return judged(act, known);
+    const { who, token } = await known.json();
+    if (who !== act.who) return "later"; // somebody else uses the phone now
+    if (act.photo && !act.fields.photo) {
+      const kept = await fetch(`${act.base}/photos`, {
+        ...options(PHOTO_PATIENCE_MS),
+        method: "POST",
+        body: act.photo,
+        headers: { Accept: "application/json", "Content-Type": act.photo.type, "X-Form-Token": token },
+      });
+      if (!kept.ok) return judged(act, kept);
+      act.fields.photo = (await kept.json()).photo;
+      await put(act);
+    }
+    const fields = { ...act.fields, key: act.key, device_at_ms: act.device_at_ms, token };
+    const answer = await fetch(`${act.base}/${act.step}`, {
+      ...options(),
+      method: "POST",
+      body: new URLSearchParams(fields),
+    });
+    return answer.ok ? "done" : judged(act, answer);
+  } catch {
+    return "away";
+  }
+}
+
+async function judged(act, answer) {
+  if (answer.status === 401) return "login";
+  if (answer.status >= 500 || answer.status === 429 || answer.status === 408) return "later";
+  if (answer.status === 403) {
+    act.doubts = (act.doubts ?? 0) + 1;
+    await put(act);
+    if (act.doubts < MOST_DOUBTS) return "later";
+  }
+  const words = await answer.json().catch(() => ({}));
+  act.refused = words.complaint || String(answer.status);
+  return "refused";
+}
+
+function options(patienceMs = PATIENCE_MS) {
+  return { headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(patienceMs) };
+}

@@ -1,0 +1,90 @@
+// The browser's worker for the phone's pages: the network first, what was kept where there is none. It keeps pages and what they load,
+// never an answer of another sort, and forgets all pages when the login is over.
+
+import { drain } from "/static/phone/sending.mjs";
+
+const PAGES = "gridcall-pages";
+const LOADED = "gridcall-loaded";
+const PATIENCE_MS = 4000;
+const MOST_PAGES = 60;
+const LOADS = [
+  "/static/phone/phone.css",
+  "/static/phone/phone.mjs",
+  "/static/phone/pending.mjs",
+  "/static/phone/queue.mjs",
+  "/static/phone/sending.mjs",
+  "/static/phone/senses.mjs",
+  "/static/clock.mjs",
+  "/static/icon.svg",
+];
+const PAGE = /^\/(w\/$|w\/cases\/[^/]+$|c\/[^/]+$)/;
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(caches.open(LOADED).then((cache) => cache.addAll(LOADS)));
+  self.skipWaiting();
+});
+
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const { pathname, origin } = new URL(request.url);
+  if (request.method !== "GET" || origin !== self.location.origin) return;
+  if (request.mode === "navigate" && PAGE.test(pathname)) event.respondWith(page(request, pathname, event));
+  else if (LOADS.includes(pathname)) event.respondWith(first(request, pathname, LOADED, event));
+});
+
+self.addEventListener("message", (event) => {
+  if (event.data.keep) event.waitUntil(keep(event.data.keep));
+});
+
+self.addEventListener("sync", (event) => {
+  if (event.tag === "gridcall") event.waitUntil(drain());
+});
+
+async function page(request, pathname, event) {
+  const answer = await first(request, pathname, PAGES, event);
+  return answer.type === "error" ? nothingKept() : answer;
+}
+
+// From the network, and kept; after PATIENCE_MS, or without a network, what was kept.
+async function first(request, pathname, name, event) {
+  const cache = await caches.open(name);
+  const kept = await cache.match(pathname);
+  const coming = fetch(request).then(async (answer) => {
+    if (answer.ok && answer.type === "basic" && !answer.redirected) await cache.put(pathname, answer.clone());
+    else if (name === PAGES) await forget(answer, pathname);
+    return answer;
+  });
+  event.waitUntil(coming.catch(() => {}));
+  const late = new Promise((resolve) => kept && setTimeout(resolve, PATIENCE_MS, kept));
+  return Promise.race([coming, late]).catch(() => kept ?? Response.error());
+}
+
+// A login that is over takes all pages along; a link or a case that is gone, its own.
+async function forget(answer, pathname) {
+  const login = answer.status === 401 || (answer.type === "opaqueredirect" && pathname.startsWith("/w/"));
+  if (login) await caches.delete(PAGES);
+  else if (answer.status < 500) await (await caches.open(PAGES)).delete(pathname);
+}
+
+// Pages that a list names, each with a mark that changes when the page has.
+async function keep(pages) {
+  const cache = await caches.open(PAGES);
+  for (const [address, mark] of pages) {
+    const kept = await cache.match(address);
+    if (kept?.headers.get("X-Mark") === mark) continue;
+    const answer = await fetch(address, { headers: { Accept: "text/html" } }).catch(() => null);
+    if (!answer?.ok || answer.redirected) continue;
+    const headers = new Headers(answer.headers);
+    headers.set("X-Mark", mark);
+    await cache.put(address, new Response(await answer.blob(), { headers }));
+  }
+  const known = await cache.keys();
+  for (const request of known.slice(0, Math.max(0, known.length - MOST_PAGES))) await cache.delete(request);
+}
+
+function nothingKept() {
+  const words = "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><h1>没有网络 · No network</h1>";
+  return new Response(words, { status: 503, headers: { "Content-Type": "text/html; charset=utf-8" } });
+}
