@@ -1,0 +1,250 @@
+"""The worker's phone in Chromium: without a network, with two phones at once, and how it looks to an older helper (F9 of the field notes)."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from console.rights import Scope
+from rules.notices import links
+from rules.records import Case, CaseState
+from tests.console.block import PASSWORD
+from tests.integration.console_filling import Console, console
+from tests.integration.test_console_browser import ARGUMENTS
+from tests.services import program
+
+pytestmark = pytest.mark.needs("chromium")
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYPj/HwADAgH/p9sTLwAAAABJRU5ErkJggg=="
+)
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Console]:
+    with console(tmp_path) as started:
+        for name in ("lin", "wu"):
+            started.block.accounts.add(name, PASSWORD, "worker", Scope(("junmen",), ("grid-1",)))
+        yield started
+
+
+def phone(chromium: Browser, running: Console, name: str | None = "lin", *, worker: bool = True) -> BrowserContext:
+    """A phone, with somebody logged in; `worker`: its browser can keep pages."""
+    context = chromium.new_context(
+        locale="zh-CN",
+        viewport=PHONE,
+        is_mobile=True,
+        has_touch=True,
+        service_workers="allow" if worker else "block",
+    )
+    if name:
+        page = context.new_page()
+        page.goto(f"{running.address}/login?to=/w/")
+        page.get_by_label("姓名").fill(name)
+        page.get_by_label("密码").fill(PASSWORD)
+        page.get_by_role("button", name="登录").click()
+        expect(page.get_by_role("heading", name="我的工单")).to_be_visible()
+        page.close()
+    return context
+
+
+def case_of(running: Console, name: str = "gas-1") -> Case:
+    case = running.block.raise_alarm(name).case
+    assert case
+    return case
+
+
+def opened(context: BrowserContext, address: str) -> Page:
+    """A page that the browser's worker has in its care, and has kept."""
+    page = context.new_page()
+    page.goto(address)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("caches.open('gridcall-pages').then((c) => c.match(location.pathname)).then(Boolean)")
+    return page
+
+
+def press(page: Page, name: str) -> None:
+    page.locator(".bar:visible").get_by_role("button", name=name).click()
+
+
+def finish(page: Page) -> None:
+    page.locator(".bar:visible").get_by_role("link", name="处置完成").click()
+    page.get_by_label("已修复").check()
+    page.locator("[data-photo]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": PNG})
+    expect(page.locator(".photo img")).to_be_attached()
+    page.get_by_role("button", name="提交 · 处置完成").click()
+
+
+def acts(running: Console, case: Case) -> list[tuple[str, str]]:
+    """Of people, in order."""
+    lines = running.block.desk.log_of_case(case.id)
+    return [(line.event, line.actor) for line in lines if line.event.startswith("case.") and line.actor != "rules"]
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_what_is_done_without_a_network_is_done_once_even_if_the_page_is_killed(
+    chromium: Browser, running: Console, by_link: bool
+) -> None:
+    case, context = case_of(running), phone(chromium, running, None if by_link else "lin")
+    address = f"{running.address}/w/cases/{case.id}"
+    if by_link:
+        with running.block.database.writing() as connection:
+            address = f"{running.address}/c/{links.make(connection, case.id, 'lin', running.block.now_ms)}"
+    page = opened(context, address)
+
+    context.set_offline(True)
+    page.reload()
+    expect(page.locator("#offline")).to_contain_text("没有网络")
+    press(page, "接单")
+    expect(page.locator("#pending")).to_have_text("待上传 1")
+    press(page, "我到了")
+    expect(page.locator("#pending")).to_have_text("待上传 2")
+    finish(page)
+    expect(page.locator("#pending")).to_have_text("待上传 3")
+    before_ms = page.evaluate("Date.now()")
+    page.close()
+    assert acts(running, case) == []
+
+    context.set_offline(False)
+    page = context.new_page()
+    page.goto(address)
+    expect(page.locator("main")).to_contain_text("已提交，等待核查")
+    expect(page.locator("#pending")).to_be_hidden()
+    assert acts(running, case) == [("case.accepted", "lin"), ("case.on_site", "lin"), ("case.feedback", "lin")]
+    page.reload()
+    expect(page.get_by_role("img", name="处置照片")).to_be_visible()
+    assert len(acts(running, case)) == 3
+    lines = [line for line in running.block.desk.log_of_case(case.id) if line.key]
+    assert len({line.key for line in lines}) == 3
+    assert all(line.device_at_ms and line.device_at_ms <= before_ms < line.at_ms for line in lines)
+    done = running.block.desk.case(case.id)
+    assert done
+    assert done.photo
+    assert running.block.desk.photo(done.photo)
+    context.close()
+
+
+def test_an_answer_that_is_lost_on_its_way_makes_no_second_act(chromium: Browser, running: Console) -> None:
+    case, context = case_of(running), phone(chromium, running, worker=False)
+    page = context.new_page()
+    page.goto(f"{running.address}/w/cases/{case.id}")
+    page.route("**/accept", lambda route: (route.fetch(), route.abort()), times=1)
+    with page.expect_event("requestfailed"):
+        press(page, "接单")
+    expect(page.locator("#pending")).to_have_text("待上传 1")
+    assert acts(running, case) == [("case.accepted", "lin")]
+    page.locator("#pending").click()
+    expect(page.locator("#pending")).to_be_hidden()
+    assert acts(running, case) == [("case.accepted", "lin")]
+    context.close()
+
+
+def test_of_two_phones_the_second_sees_who_has_taken_it(chromium: Browser, running: Console) -> None:
+    case = case_of(running)
+    first, second = phone(chromium, running, "lin"), phone(chromium, running, "wu")
+    address = f"{running.address}/w/cases/{case.id}"
+    pages = [opened(first, address), opened(second, address)]
+    second.set_offline(True)
+    press(pages[1], "接单")
+    expect(pages[1].locator("#pending")).to_have_text("待上传 1")
+    press(pages[0], "接单")
+    expect(pages[0].locator("[data-stage]")).to_have_attribute("data-stage", "accepted")
+    second.set_offline(False)
+    expect(pages[1].locator("#refusals")).to_contain_text("林小梅 已经接单了", timeout=15_000)
+    expect(pages[1].locator("#pending")).to_be_hidden()
+    assert acts(running, case) == [("case.accepted", "lin")]
+    pages[1].get_by_role("button", name="知道了").click()
+    expect(pages[1].locator("#refusals li")).to_have_count(0)
+    first.close()
+    second.close()
+
+
+def test_the_list_opens_without_a_network_with_its_cases_and_says_how_old_it_is(
+    chromium: Browser, running: Console
+) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    page = opened(context, f"{running.address}/w/")
+    page.wait_for_function(f"caches.open('gridcall-pages').then((c) => c.match('/w/cases/{case.id}')).then(Boolean)")
+    context.set_offline(True)
+    page.reload()
+    expect(page.locator("#offline")).to_contain_text("可能已经变了")
+    page.get_by_role("link", name="燃气泄漏").click()
+    press(page, "接单")
+    expect(page.locator("#noted")).to_contain_text("等待上传")
+    context.set_offline(False)
+    expect(page.locator("[data-stage]")).to_have_attribute("data-stage", "accepted", timeout=15_000)
+    assert acts(running, case) == [("case.accepted", "lin")]
+    context.close()
+
+
+def test_what_one_person_did_is_never_sent_in_the_name_of_another(chromium: Browser, running: Console) -> None:
+    case, context = case_of(running), phone(chromium, running, "lin")
+    page = opened(context, f"{running.address}/w/cases/{case.id}")
+    context.set_offline(True)
+    press(page, "接单")
+    expect(page.locator("#pending")).to_have_text("待上传 1")
+    page.close()
+    context.set_offline(False)
+    context.clear_cookies()
+    for name, pending in (("wu", False), ("lin", True)):
+        page = context.new_page()
+        page.goto(f"{running.address}/login?to=/w/")
+        page.get_by_label("姓名").fill(name)
+        page.get_by_label("密码").fill(PASSWORD)
+        page.get_by_role("button", name="登录").click()
+        expect(page.locator("body")).to_have_attribute("data-verdict", "live")
+        expect(page.locator(".stage").first).to_have_text("已接单 · 我的" if pending else "待接单", timeout=15_000)
+        page.close()
+        context.clear_cookies()
+    assert acts(running, case) == [("case.accepted", "lin")]
+    context.close()
+
+
+def test_the_phones_place_and_time_come_along(chromium: Browser, running: Console) -> None:
+    case = running.block.raise_alarm("cover-1", kind="manhole_cover", rule="open", spot=(26.085, 119.3)).case
+    assert case
+    context = phone(chromium, running)
+    context.grant_permissions(["geolocation"], origin=running.address)
+    context.set_geolocation({"latitude": 26.0851, "longitude": 119.3, "accuracy": 15})
+    page = opened(context, f"{running.address}/w/cases/{case.id}")
+    press(page, "接单")
+    press(page, "我到了")
+    expect(page.locator("[data-stage]")).to_have_attribute("data-stage", "on_site")
+    there = running.block.desk.case(case.id)
+    assert there
+    assert (there.state, there.on_site_how) == (CaseState.ON_SITE, "geofence")
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "large"), [(320, False), (320, True), (390, True)])
+def test_nothing_runs_over_the_edge_and_every_target_is_large_enough(
+    chromium: Browser, running: Console, width: int, large: bool
+) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 640})
+    if large:
+        page.goto(f"{running.address}/w/look?letters=large")
+    for path in ("/w/", f"/w/cases/{case.id}"):
+        page.goto(running.address + path)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        small = page.evaluate(
+            """(least) => [...document.querySelectorAll('main a, main button, main summary, main input, .bar .button')]
+                .filter((one) => one.checkVisibility() && !one.matches('.choice input, .unseen'))
+                .filter((one) => one.getBoundingClientRect().height < least)
+                .map((one) => one.outerHTML.slice(0, 90))""",
+            60 if large else 44,
+        )
+        assert small == []
+    context.close()
