@@ -73,8 +73,9 @@ async def press(phone: httpx.AsyncClient, base: str, step: str, **fields: object
     return await phone.post(f"{base}/{step}", data={"token": session["token"], **fields}, headers=JSON)
 
 
-async def send_photo(phone: httpx.AsyncClient, base: str, content: bytes = JPEG, **headers: str) -> httpx.Response:
+async def send_photo(phone: httpx.AsyncClient, base: str, content: bytes = JPEG, **named: str) -> httpx.Response:
     session = (await phone.get(f"{base}/session", headers=JSON)).json()
+    headers = {name.replace("_", "-"): value for name, value in named.items()}
     more = {"content-type": "image/jpeg", "x-form-token": session["token"], **JSON, **headers}
     return await phone.post(f"{base}/photos", content=content, headers=more)
 
@@ -221,7 +222,7 @@ async def test_an_act_from_elsewhere_is_refused(phone: httpx.AsyncClient, lin: B
         answer = await phone.post(f"/w/cases/{case.id}/accept", data=data, headers=JSON | headers)
         assert answer.status_code == 403
     assert (await send_photo(phone, f"/w/cases/{case.id}", origin="https://evil.example")).status_code == 403
-    assert (await send_photo(phone, f"/w/cases/{case.id}", **{"x-form-token": "0" * 64})).status_code == 403
+    assert (await send_photo(phone, f"/w/cases/{case.id}", x_form_token="0" * 64)).status_code == 403
     assert events(lin, case) == [("case.registered", "rules")]
 
 
@@ -314,7 +315,7 @@ async def test_what_is_no_photo_or_too_large_or_of_another_sort_is_refused(
     assert (await send_photo(phone, base, b"<script>alert(1)</script>")).status_code == 400
     assert (await send_photo(phone, base, b"\xff\xd8\xff" + b"x" * MOST_BYTES)).status_code == 413
     for sort in ("text/html", "image/svg+xml", "multipart/form-data; boundary=x"):
-        assert (await send_photo(phone, base, **{"content-type": sort})).status_code == 415
+        assert (await send_photo(phone, base, content_type=sort)).status_code == 415
     lost = await press(phone, base, "finish", outcome="mended", photo="0" * 64)
     assert (lost.status_code, lost.json()["complaint"]) == (409, "照片没有传到服务器，请重新提交。")
     assert (await press(phone, base, "finish", outcome="mended", photo="../" * 21 + "x")).status_code == 400
