@@ -23,6 +23,7 @@ from console.access.journal import Line
 from console.access.rim import Rim
 from console.accounts import Accounts
 from console.api import app as api
+from console.api import problem
 from console.api.caller import Works
 from console.config import Config
 from console.feed import Feed
@@ -102,7 +103,9 @@ def build(
     app.include_router(routes.router)
     for router in plant_pages.ROUTERS:
         app.include_router(router)
-    works = Works(desk=desk, tokens=Tokens(config.accounts), kinds=kinds, sites=sites, clock_ms=clock_ms)
+    works = Works(
+        desk=desk, tokens=Tokens(config.accounts), accounts=accounts, kinds=kinds, sites=sites, clock_ms=clock_ms
+    )
     app.mount(api.PATH, api.build(works))
     for room in (pages, acts, pictures, offline):
         app.include_router(room.router)
@@ -209,6 +212,8 @@ def _link_over(request: Request, _: Exception) -> Response:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if request.url.path.startswith(f"{api.PATH}/"):  # a path with a line break, which leads to no mount
+        return problem.of_status(request, error)
     return _sorry(request, error.status_code)
 
 

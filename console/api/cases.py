@@ -50,6 +50,7 @@ def list_cases(
 @router.get("/cases/{case_id}", summary="A case with its alarms, its log and its tickets")
 def one_case(caller: Reader, case_id: Id) -> CaseWhole:
     if (whole := caller.desk.whole_case(caller.sites, case_id)) is None:
+        caller.refused(f"case {case_id}")
         raise nothing_here()
     return CaseWhole.of_whole(whole)
 
@@ -90,6 +91,7 @@ def list_alarms(
 @router.get("/alarms/{alarm_id}", summary="An alarm with its log")
 def one_alarm(caller: Reader, alarm_id: Id) -> AlarmWhole:
     if (found := caller.desk.alarm_for(caller.sites, alarm_id)) is None:
+        caller.refused(f"alarm {alarm_id}")
         raise nothing_here()
     return AlarmWhole.of(*found)
 
