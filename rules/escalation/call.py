@@ -35,8 +35,8 @@ class Fired:
     """Events of the log, each with its detail."""
 
 
-def fire(case: Case, leg: Leg, from_ms: int, number: int, step: Step, ladder: Ladder, now_ms: int) -> Fired:
-    """Carry a step out. A rung with nobody on duty says so and passes the call on at once; above the last one sits the desk."""
+def fire(case: Case, leg: Leg, from_ms: int, name: str, step: Step, ladder: Ladder, now_ms: int) -> Fired:
+    """Carry a step out; `name` is its own within the leg. A rung with nobody on duty says so and passes the call on at once; above the last one sits the desk."""
     if leg is Leg.ARCHIVE:
         return Fired(replace(case, state=CaseState.ARCHIVED, archived_at_ms=now_ms), (), (("case.archived", ""),))
     lines: list[tuple[str, str]] = []
@@ -44,7 +44,7 @@ def fire(case: Case, leg: Leg, from_ms: int, number: int, step: Step, ladder: La
         lines.append(("sla.breached", leg))
     if step.warning:
         lines.append(("sla.warning", leg))
-    name = f"{case.id}/{leg}/{from_ms}/{number}"
+    name = f"{case.id}/{leg}/{from_ms}/{name}"
     calls = list(_owner(case, name, leg, step)) if step.owner else []
     for rung in step.rungs:
         reached, people, gaps = _reach(rung, ladder)

@@ -81,7 +81,7 @@ def step(case: Case, leg: Leg, from_ms: int, number: int, calendar: Calendar) ->
     rounds = number - len(steps) + 1
     due_ms = (steps[-1].due_ms if steps else from_ms) + rounds * tail_ms
     if leg is Leg.ACCEPT:
-        rungs = tuple(rung for rung in RUNGS if case.first_rung <= rung <= _top(case))
+        rungs = tuple(rung for rung in RUNGS if case.first_rung <= rung <= top(case))
         return Step(due_ms, rungs, turn=len(case.policy.call_s) - 1 + rounds, reason="nobody-accepts")
     if leg in (Leg.EXTENSION, Leg.REVIEW):
         return Step(due_ms, (STREET,), turn=rounds, reason=leg)
@@ -106,7 +106,8 @@ def due(case: Case, leg: Leg, from_ms: int, number: int, now_ms: int, calendar: 
     return number, one
 
 
-def _top(case: Case) -> int:
+def top(case: Case) -> int:
+    """The last rung that its policy calls."""
     if case.policy.department_s is not None:
         return DEPARTMENT
     return max(case.rung, GRID if case.policy.street_s is None else STREET)

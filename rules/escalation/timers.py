@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from rules.cases.practice import Practice
 from rules.cases.steps import RULES
 from rules.escalation.call import Call, fire
-from rules.escalation.program import Leg, due, running, step
+from rules.escalation.program import Leg, Step, due, running, step, top
 from rules.notices.notice import WAITING
 from rules.records import Case
 from rules.store import rows
@@ -25,11 +25,9 @@ from rules.store import tables as db
 QUEUED, SENDING, SUPERSEDED = "queued", "sending", "superseded"
 STEPS_AT_ONCE = 200
 """In one transaction; more wait for the next one, a moment later."""
-MOST_SKIPPED = 20
-"""Steps that are looked at for one that goes further up."""
 QUIET_MS = 5_000
 """How long a step of a case that is kept quiet waits until it is looked at again."""
-CALLING = frozenset({Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE})
+CALLING = (Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE)
 FAR_MS = 2**53
 """The due time of a leg that has nothing left to do."""
 
@@ -78,22 +76,16 @@ def fire_due(connection: Connection, practice: Practice, now_ms: int, *, only: s
 
 
 def hasten(connection: Connection, case_id: str, now_ms: int, practice: Practice) -> None:
-    """The next call of a case that goes further up is due now: whoever was called could not be reached, or nothing happens."""
-    if (case := rows.case(connection, case_id)) is None:
+    """The rung above is called now: whoever was called could not be reached, or nothing happens. It comes beside the program, which leaves
+    out no call for it; above the last rung there is nobody else, and the program goes on."""
+    case = rows.case(connection, case_id)
+    if case is None or case.rung >= top(case):
         return
-    for row in connection.execute(select(db.timers).where(db.timers.c.case == case_id).order_by(db.timers.c.leg)).all():
-        if row.leg not in (Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE):
-            continue
-        number = row.number
-        while (one := step(case, Leg(row.leg), row.from_ms, number, practice.calendar)) is not None:
-            if (one.rungs and max(one.rungs) > case.rung) or number > row.number + MOST_SKIPPED:
-                break
-            number += 1
-        if one is not None:
-            its = (db.timers.c.case == case_id, db.timers.c.leg == row.leg)
-            values = {"number": number, "due_at_ms": min(row.due_at_ms, now_ms)}
-            connection.execute(update(db.timers).where(*its).values(values))
-            return
+    legs = running(case)
+    if (leg := next((one for one in CALLING if one in legs), None)) is None:
+        return
+    further = Step(now_ms, (case.rung + 1,), reason="nobody-accepts" if leg is Leg.ACCEPT else f"late-{leg}")
+    _carry_out(connection, case, leg, legs[leg], f"above-{case.rung}", further, practice, now_ms)
 
 
 def queue(connection: Connection, call: Call, now_ms: int) -> None:
@@ -133,18 +125,26 @@ def _fire(connection: Connection, case_id: str, leg: Leg, practice: Practice, no
         connection.execute(update(db.timers).where(*its).values(due_at_ms=now_ms + QUIET_MS))
         return now_ms + QUIET_MS
     if next_step is not None and row.due_at_ms <= now_ms:
-        ladder = practice.ladder(case.site, case.kind, case.level, case.place, case.owner, now_ms)
-        fired = fire(case, leg, row.from_ms, number, next_step, ladder, now_ms)
-        for call in fired.calls:
-            queue(connection, call, now_ms)
-        rows.append(connection, [rows.Line(event, None, case_id, RULES, text) for event, text in fired.lines], now_ms)
-        if fired.case != case:
-            rows.write_case(connection, fired.case)
-            wind(connection, fired.case, practice)
-        case, number = fired.case, number + 1
+        case = _carry_out(connection, case, leg, row.from_ms, str(number), next_step, practice, now_ms)
+        number += 1
     if leg not in running(case):
         return None
     return _put(connection, case, leg, row.from_ms, number, practice)
+
+
+def _carry_out(
+    connection: Connection, case: Case, leg: Leg, from_ms: int, name: str, one: Step, practice: Practice, now_ms: int
+) -> Case:
+    """Do a step: the case after it."""
+    ladder = practice.ladder(case.site, case.kind, case.level, case.place, case.owner, now_ms)
+    fired = fire(case, leg, from_ms, name, one, ladder, now_ms)
+    for call in fired.calls:
+        queue(connection, call, now_ms)
+    rows.append(connection, [rows.Line(event, None, case.id, RULES, text) for event, text in fired.lines], now_ms)
+    if fired.case != case:
+        rows.write_case(connection, fired.case)
+        wind(connection, fired.case, practice)
+    return fired.case
 
 
 def _is_quiet(connection: Connection, case_id: str) -> bool:

@@ -22,7 +22,7 @@ from rules.notices import notice as machine
 from rules.notices.channels.base import Message, Outcome, Taken
 from rules.notices.config import Way
 from rules.notices.limits import longest_ms
-from rules.notices.notice import WAITING, Notice, NoticeEvent, NoticeState
+from rules.notices.notice import TOLD, WAITING, Notice, NoticeEvent, NoticeState
 from rules.notices.plan import Due, Habits, Move, Send, Sent, plan
 from rules.notices.words import Told, message
 from rules.records import Case
@@ -165,8 +165,16 @@ def _move(connection: Connection, row: Row[Any], decision: Move, practice: Pract
     event = {NoticeEvent.NO_CHANNEL: "notify.exhausted", NoticeEvent.HELD_BACK: "notify.throttled"}.get(decision.event)
     again = decision.event is NoticeEvent.HELD_BACK and row.state == NoticeState.THROTTLED
     _write(connection, row, after, None if again else event, now_ms, "")
-    if after.state is NoticeState.EXHAUSTED:
+    if after.state is NoticeState.EXHAUSTED and not _others_hear(connection, row):
         timers.hasten(connection, row.case, now_ms, practice)
+
+
+def _others_hear(connection: Connection, row: Row[Any]) -> bool:
+    """Whether anybody else is told, or may yet be, of the step that a notice is of."""
+    states = (*WAITING, *TOLD, NoticeState.SENDING)
+    its = (db.notices.c.case == row.case, db.notices.c.person != row.person, db.notices.c.state.in_(states))
+    step = row.key.removesuffix(row.person)
+    return any(key.startswith(step) for key in connection.scalars(select(db.notices.c.key).where(*its)))
 
 
 def _begin(
