@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, select, update
 
+from messages.alarm import Level
 from messages.ids import DeviceId, SiteId
 from rules.alarms.condition import ACTIVE, AlarmEvent
 from rules.alarms.moves import carry
@@ -89,7 +90,7 @@ def carried(
     query = rows.alarms_with_cases().where(db.alarms.c.id == row.id)
     now = rows.standing_of(connection.execute(query).one())
     if now.active and not was.active:
-        lines += docket.raised_again(connection, row.case_id, now_ms, practice)
+        lines += docket.raised_again(connection, row.case_id, more.get("level", row.level), now_ms, practice)
     if was.active and not now.active:
         lines += settle(connection, row.case_id, now_ms, practice)
     if any(isinstance(event, Move) and event.event is AlarmEvent.REALARMED for event in events):
@@ -174,12 +175,17 @@ def _hand_over(
     if (other := rows.case(connection, into)) is None or other.state in OVER:
         raise ActionRefused("unknown" if other is None else "closed", other)
     lines: list[rows.Line] = []
+    rings: list[Level] = []
     for row in held:
         connection.execute(update(db.alarms).where(db.alarms.c.id == row.id).values(case=into))
         lines.append(rows.Line("case.joined", row.id, into, RULES, row.case_id))
         level = min((row.level, other.level), key=cases.LEVELS.index)
         other = cases.tightened(other, level, now_ms, practice)
+        if rows.standing_of(row).active:
+            rings.append(row.level)
     docket.write(connection, other, practice)
+    if rings:
+        lines += docket.graver(connection, other, min(rings, key=cases.LEVELS.index), now_ms, practice)[1]
     return lines
 
 

@@ -15,8 +15,8 @@ from rules.cases import steps
 from rules.cases.case import Situation
 from rules.cases.practice import Practice
 from rules.cases.steps import RULES, Now, Reopen
-from rules.escalation import timers
-from rules.records import DONE, OVER, Case
+from rules.escalation import call, timers
+from rules.records import DONE, OVER, TAKEN, Case, CaseState
 from rules.store import rows
 from rules.store import tables as db
 
@@ -35,14 +35,16 @@ def for_alarm(
     return _joined_or_opened(connection, case_id, about, now_ms, practice, RULES)
 
 
-def raised_again(connection: Connection, case_id: str | None, now_ms: int, practice: Practice) -> list[rows.Line]:
-    """An alarm that the case holds comes again: what was said to be done is not."""
-    if case_id is None or (case := rows.case(connection, case_id)) is None or case.state not in DONE:
+def raised_again(
+    connection: Connection, case_id: str | None, level: Level, now_ms: int, practice: Practice
+) -> list[rows.Line]:
+    """An alarm of `level` that the case holds comes again: what was said to be done is not."""
+    if case_id is None or (case := rows.case(connection, case_id)) is None:
         return []
-    act = Reopen(RULES, "raised again")
-    again = steps.apply(case, act, Now(now_ms, active=True, practice=practice))
-    write(connection, again, practice)
-    return [rows.Line(event, None, case_id, RULES, text) for event, text in steps.said(case, act, again)]
+    again, lines = _roused(case, level, "raised again", now_ms, practice)
+    if again is not case:
+        write(connection, again, practice)
+    return lines
 
 
 def report(
@@ -63,10 +65,30 @@ def worsened(
     """Something in the case has become graver."""
     if case_id is None or (case := rows.case(connection, case_id)) is None:
         return []
-    tighter, lines = _tightened(case, level, now_ms, practice)
-    if tighter is not case:
-        write(connection, tighter, practice)
-    return lines
+    return graver(connection, case, level, now_ms, practice)[1]
+
+
+def graver(
+    connection: Connection, case: Case, level: Level, now_ms: int, practice: Practice, title: Text | None = None
+) -> tuple[Case, list[rows.Line]]:
+    """A case in which something of `level` rings beside what is known: its promises are tightened, nobody rests on what was said before, and
+    who works on it is told of red."""
+    tighter, lines = _tightened(case, level, now_ms, practice, title)
+    again, more = _roused(tighter, level, "more of it", now_ms, practice)
+    if again is not case:
+        write(connection, again, practice)
+    if level == "red" and again.state in TAKEN and again.accepted_by:
+        timers.queue(connection, call.graver(again, again.accepted_by, now_ms), now_ms)
+    return again, lines + more
+
+
+def _roused(case: Case, level: Level, why: str, now_ms: int, practice: Practice) -> tuple[Case, list[rows.Line]]:
+    """What was said to be done is not, and of red nothing is put aside: it is called for anew."""
+    if case.state not in DONE and not (case.state is CaseState.SUSPENDED and level == "red"):
+        return case, []
+    act = Reopen(RULES, why)
+    again = steps.apply(case, act, Now(now_ms, active=True, practice=practice))
+    return again, [rows.Line(event, None, case.id, RULES, text) for event, text in steps.said(case, act, again)]
 
 
 def _joined_or_opened(
@@ -74,8 +96,11 @@ def _joined_or_opened(
 ) -> tuple[Case, list[rows.Line]]:
     for known in _open_cases(connection, about.site, about.kind):
         if cases.is_one(known, about, now_ms):
-            joined, more = _tightened(known, about.level, now_ms, practice, about.title)
-            write(connection, joined, practice)
+            if about.origin == "alarm":
+                joined, more = graver(connection, known, about.level, now_ms, practice, about.title)
+            else:
+                joined, more = _tightened(known, about.level, now_ms, practice, about.title)
+                write(connection, joined, practice)
             words = f"{about.origin}: {about.title.zh}"
             return joined, [rows.Line("case.joined", None, joined.id, actor, words), *more]
     new = cases.opened(case_id, about, now_ms, practice)

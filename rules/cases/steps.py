@@ -467,7 +467,8 @@ def _reopen(case: Case, act: Reopen, now: Now) -> Case:
     _reasoned(case, act.reason)
     if case.state is S.REOPENED:
         return case
-    if case.state not in DONE | {S.CLOSED}:
+    put_aside = case.state is S.SUSPENDED and act.actor == RULES  # a person resumes it
+    if case.state not in DONE | {S.CLOSED} and not put_aside:
         return _refuse(case, "not-done")
     return _again(case, act.reason, now)
 
@@ -488,6 +489,7 @@ def _again(case: Case, reason: str, now: Now) -> Case:
         dispatched_to=None,
         checked_in_at_ms=None,
         checked_in_by=None,
+        suspended_until_ms=None,
         **_NOBODY,
         **_NOT_DONE,
         **promises(case.policy, now.at_ms, now.practice.calendar),

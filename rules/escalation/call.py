@@ -76,6 +76,20 @@ def directly(case: Case, to: str, now_ms: int) -> Call:
     )
 
 
+def graver(case: Case, owner: str, now_ms: int) -> Call:
+    """To whoever works on a case that something red has just joined, or that has become red."""
+    return Call(
+        key=f"{case.id}/graver/{now_ms}/{owner}",
+        case=case.id,
+        leg=Leg.ARRIVE if case.state is CaseState.ACCEPTED and case.arrive_by_ms is not None else Leg.HANDLE,
+        person=Person(owner, owner, ""),
+        level=case.level,
+        rung=case.rung,
+        reason="graver",
+        channel="",
+    )
+
+
 def _reach(rung: int, ladder: Ladder) -> tuple[int, tuple[Person, ...], list[int]]:
     """The first rung from there up that is staffed, who is on it, and those that are not."""
     gaps: list[int] = []
