@@ -1,6 +1,5 @@
 """A red alarm keeps calling, whoever can't be reached, and whatever became of its case before."""
 
-from collections import Counter
 from pathlib import Path
 
 import pytest

@@ -82,7 +82,7 @@ def test_red_that_comes_again_in_a_suspended_case_is_called_for_at_once(room: Ro
     assert room.the_alarm().state is AlarmState.LATCH_UNACK
     room.desk.suspend(case.id, actor="chief", at_ms=at(710), review_ms=at(86_400), reason="the flat is locked")
     room.hear(reading(800, "gas_concentration", 30.0, device="gas-1"))
-        assert state(room, case.id) is CaseState.REOPENED
+    assert state(room, case.id) is CaseState.REOPENED
     assert ("desk", "red") in calls(room, 800)
 
 
