@@ -1,5 +1,6 @@
 """The console's parts, put together: wiring, answers to what went wrong, and the headers of every answer."""
 
+import re
 import sqlite3
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
@@ -57,6 +58,9 @@ from rules.duty.folder import SiteFolder
 from rules.store.database import DatabaseAway
 
 MOST_BODY_BYTES = 64 * 1024
+MOST_SHEET_BYTES = 1024 * 1024
+"""A whole roster, or the rules of a kind, in a form's field; Chinese letters are nine bytes there."""
+_SHEETS = re.compile(r"/roster/[^/]+/sheet|/dry-runs")
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -162,7 +166,8 @@ def _too_large(scope: Scope) -> bool:
     """Also of unknown length: no browser sends a form in chunks."""
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"0")
-    most = MOST_BYTES if _takes_photo(scope) else MOST_BODY_BYTES
+    sheet = _SHEETS.fullmatch(scope["path"]) is not None
+    most = MOST_BYTES if _takes_photo(scope) else MOST_SHEET_BYTES if sheet else MOST_BODY_BYTES
     return b"transfer-encoding" in headers or not length.isdigit() or int(length) > most
 
 

@@ -22,6 +22,9 @@ class Page(NamedTuple):
 PAGES = (
     Page("devices", "/devices", "report"),
     Page("quarantine", "/quarantine", "plant"),
+    Page("roster", "/roster", "report"),
+    Page("quality", "/quality", "report"),
+    Page("audit", "/audit", "audit"),
 )
 
 

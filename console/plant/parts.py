@@ -1,9 +1,13 @@
 """What the pages of the plant work with beside the console's common parts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from console.config import Config
 from console.plant.collectors import Collector, token_in
+from messages.ids import SiteId
+from messages.settings import read
+from rules.config import RulesFile
 from rules.desk import Desk
 
 
@@ -12,6 +16,8 @@ class Plant:
     """The collectors, if their addresses are known."""
 
     collectors: tuple[Collector, ...]
+    operators: Mapping[SiteId, int]
+    """How many share the alarms of a site, where the engine's settings say so."""
 
     def close(self) -> None:
         for collector in self.collectors:
@@ -21,4 +27,8 @@ class Plant:
 def plant_of(config: Config, desk: Desk) -> Plant:
     """Opens nothing but the file of the token. Raises ConfigError."""
     token = token_in(config.collector_token_file)
-    return Plant(tuple(Collector(address, token) for address in config.collectors))
+    written = read(config.rules, RulesFile) if config.rules else None
+    return Plant(
+        collectors=tuple(Collector(address, token) for address in config.collectors),
+        operators={SiteId(site): count for site, count in written.operators.items()} if written else {},
+    )

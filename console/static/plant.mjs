@@ -37,3 +37,10 @@ document.addEventListener("click", (event) => {
   const sure = event.target.closest("[data-sure]");
   if (sure && !confirm(sure.dataset.sure)) event.preventDefault();
 });
+
+for (const one of document.querySelectorAll(".needs-script")) one.hidden = false;
+document.querySelector("[data-print]")?.addEventListener("click", () => print());
+document.addEventListener("change", async (event) => {
+  const into = event.target.dataset?.into;
+  if (into && event.target.files.length) document.getElementById(into).value = await event.target.files[0].text();
+});

@@ -1,0 +1,115 @@
+"""How good a month's alarms were, by ISA-18.2: figures beside their guidance, to read, to print, and as a sheet."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from console.plant.frame import show
+from console.plant.moments import day_ms, month_before, month_of, next_month
+from console.visit import LoggedIn, Visit, needs
+from rules.language.calendar import Calendar
+from rules.quality import gathering
+from rules.quality.figures import FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality
+from rules.quality.people import doings
+
+router = APIRouter(dependencies=[needs("report")])
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month by the site's clock, or what of it has been."""
+
+    first: date
+    from_ms: int
+    to_ms: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.first:%Y-%m}"
+
+
+@router.get("/quality")
+def quality(visit: LoggedIn, month: str = "", site: str = "") -> Response:
+    span = _month(visit, month)
+    found = _found(visit, span, site)
+    database = visit.parts.desk.database
+    return show(
+        visit,
+        "quality.html",
+        month=span,
+        before=f"{month_before(span.first):%Y-%m}",
+        after=f"{next_month(span.first):%Y-%m}",
+        is_last=day_ms(next_month(span.first), _clock(visit)) > visit.now_ms,
+        site=site,
+        found=found,
+        people={one.site: doings(database, one.site, span.from_ms, span.to_ms) for one in found},  # type: ignore[arg-type]
+        guide={"per_day": PER_DAY, "per_slot": PER_SLOT, "flooded": FLOODED_SLOTS, "standing": STANDING},
+        priorities=PRIORITIES,
+        seconds=lambda seconds: "—" if seconds is None else visit.words.span(round(seconds * 1000)),
+        percent=lambda share: f"{share:.1%}",
+        few=lambda number: f"{number:.3g}",
+        rule_name=lambda name: name,
+    )
+
+
+@router.get("/quality.csv")
+def export(visit: LoggedIn, month: str = "", site: str = "") -> Response:
+    span = _month(visit, month)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(("site", "part", "name", "figure", "value", "guidance"))
+    for one in _found(visit, span, site):
+        writer.writerows(
+            (one.site, *(f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in row))
+            for row in _rows(one)
+        )
+    headers = {"content-disposition": f'attachment; filename="quality-{span.text}.csv"'}
+    return Response("\ufeff" + out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _rows(one: Quality) -> Iterator[tuple[str, str, str, str, str]]:
+    yield "site", "", "alarms", str(one.alarms), ""
+    yield "site", "", "kept quiet", str(one.quiet), ""
+    yield "site", "", "rings per operator and day", f"{one.rate.per_day:.3f}", f"{PER_DAY:g}"
+    yield "site", "", "rings per operator and ten minutes", f"{one.rate.per_slot:.4f}", f"{PER_SLOT:g}"
+    yield "site", "", "share of ten-minute slots with more than ten", f"{one.rate.flooded:.5f}", f"{FLOODED_SLOTS:g}"
+    yield "site", "", "floods", str(one.floods), ""
+    yield "site", "", "standing for a day", str(one.standing_count), f"fewer than {STANDING}"
+    for name, share in one.priorities.items():
+        yield "priority", name, "share", f"{share:.4f}", f"{PRIORITIES[name]:g}"
+    for grid, rate in one.grids.items():
+        yield "grid", grid, "rings a day", f"{rate.per_day:.3f}", ""
+        yield "grid", grid, "most in ten minutes", f"{rate.most_in_slot:g}", ""
+    for again in one.repeaters:
+        yield "device", f"{again.device} {again.rule}", "times", str(again.occurrences), ""
+    for false in one.false:
+        yield "model", false.model, "share of false alarms", f"{false.share:.4f}", ""
+    for name, some in (("acknowledge", one.acknowledge), ("accept", one.accept), ("close", one.close)):
+        yield "time", name, "median s", "" if some.median_s is None else f"{some.median_s:.1f}", ""
+        yield "time", name, "p95 s", "" if some.p95_s is None else f"{some.p95_s:.1f}", ""
+
+
+def _found(visit: Visit, month: Month, site: str) -> list[Quality]:
+    operators = visit.parts.plant.operators
+    every = gathering.qualities(visit.parts.desk.database, month.from_ms, month.to_ms, operators=operators)
+    mine = [one for one in every if visit.user.may_at("report", one.site)]
+    if site and site not in {one.site for one in mine}:
+        raise HTTPException(404)
+    return [one for one in mine if site in ("", one.site)]
+
+
+def _month(visit: Visit, text: str) -> Month:
+    clock = _clock(visit)
+    first = month_of(text) or clock.local(visit.now_ms).date().replace(day=1)
+    from_ms = day_ms(first, clock)
+    return Month(first, from_ms, max(from_ms + 1, min(day_ms(next_month(first), clock), visit.now_ms)))
+
+
+def _clock(visit: Visit) -> Calendar:
+    return Calendar(zone=visit.parts.config.zone)
