@@ -33,7 +33,11 @@ MOST_NAME = 40
 
 
 class AccountError(ValueError):
-    """The name or the password can't be taken; the message says why."""
+    """The name or the password can't be taken; the message says why, and `why` in a word: name_form, or one of PasswordError's."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,9 @@ class Accounts:
     ) -> None:
         """Make the account, or give it a new password, role and scope, which ends its sessions. Raises AccountError."""
         if not 0 < len(name) <= MOST_NAME or not name.isprintable() or name != name.strip():
-            raise AccountError(f"a name has 1 to {MOST_NAME} printable characters and no blank at either end: {name!r}")
+            raise AccountError(
+                f"a name has 1 to {MOST_NAME} printable characters and no blank at either end: {name!r}", "name_form"
+            )
         checked(password, name)
         values = (
             role,
@@ -169,7 +175,7 @@ class Accounts:
                 _note(database, "login.failed", name, name, now_ms, "own", address)
             return None
         if old == new:
-            raise AccountError("same")
+            raise AccountError("this is the old password", "same")
         checked(new, name)
         with self._open() as database:
             database.execute(
@@ -269,11 +275,17 @@ class Accounts:
             journal.append(database, line)
 
     def journal(
-        self, *, events: Sequence[str] = (), name: str = "", before_seq: int | None = None, limit: int = 200
+        self,
+        *,
+        events: Sequence[str] = (),
+        name: str = "",
+        among: Sequence[str] | None = None,
+        before_seq: int | None = None,
+        limit: int = 200,
     ) -> Sequence[Line]:
-        """Its lines, the latest first."""
+        """Its lines, the latest first. `among`: of these accounts alone."""
         with self._open() as database:
-            return journal.lines(database, events=events, name=name, before_seq=before_seq, limit=limit)
+            return journal.lines(database, events=events, name=name, among=among, before_seq=before_seq, limit=limit)
 
     def forget(self, before_ms: int) -> int:
         """Take what is personal out of the journal's lines before a time. How many."""
@@ -294,7 +306,7 @@ def checked(password: str, name: str) -> None:
     try:
         passwords.check(password, name)
     except PasswordError as error:
-        raise AccountError(_COMPLAINTS[str(error)]) from error
+        raise AccountError(_COMPLAINTS[str(error)], str(error)) from error
 
 
 _COMPLAINTS = {

@@ -20,6 +20,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from collector.stores.base import Store
 from console import doors, routes
+from console.access import keeping, own, people
+from console.access.household import REASONS, masking
 from console.access.journal import Line
 from console.access.rim import Rim
 from console.accounts import Accounts
@@ -105,8 +107,9 @@ def build(
     )
     app.include_router(doors.router)
     app.include_router(routes.router)
-    for router in plant_pages.ROUTERS:
+    for router in (*plant_pages.ROUTERS, own.router, keeping.router, people.router):
         app.include_router(router)
+    fragments.offer(household=masking(sites), look_reasons=REASONS)
     works = Works(
         desk=desk, tokens=Tokens(config.accounts), accounts=accounts, kinds=kinds, sites=sites, clock_ms=clock_ms
     )

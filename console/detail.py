@@ -32,8 +32,13 @@ class Chart:
     away: bool
 
 
-def charts(alarm: Alarm, entries: Sequence[LogEntry], parts: Parts, words: Words, now_ms: int) -> list[Chart]:
-    """The course of each channel that the alarm's rule looks at, from before it to now, or to its end."""
+def charts(
+    alarm: Alarm, entries: Sequence[LogEntry], parts: Parts, words: Words, now_ms: int, *, looked: bool = False
+) -> list[Chart]:
+    """The course of each channel that the alarm's rule looks at, from before it to now, or to its end. None of a kind whose readings
+    are personal, unless somebody who may has asked for them, which is noted (`console.access.people`)."""
+    if parts.fragments.is_personal(alarm) and not looked:
+        return []
     from_ms, to_ms = span(alarm, now_ms)
     names = (alarm.channels or tuple(alarm.evidence))[:MOST_CHARTS]
     wishes = [Wish(alarm.site, alarm.device, name, from_ms, to_ms) for name in names]

@@ -51,9 +51,14 @@ class Fragments:
             "silent_words": silent_words,
             "facts": self._facts,
             "fault": _fault,
+            "is_personal": self.is_personal,
             "kind_of": lambda alarm: self._kinds.get(alarm.kind),
             "kind_name": self._kind_name,
         }
+
+    def offer(self, **more: Any) -> None:
+        """What templates may use besides."""
+        self._templates.globals |= more
 
     def words(self, language: Language) -> Words:
         return self._words[language]
@@ -103,7 +108,20 @@ class Fragments:
         found = self._kinds.get(kind)
         return words.of(found.name) if found else kind
 
+    def is_personal(self, alarm: Alarm) -> bool:
+        """Whether its readings tell how somebody lives."""
+        kind = self._kinds.get(alarm.kind)
+        return kind is not None and kind.personal
+
     def _facts(self, alarm: Alarm, words: Words) -> list[tuple[str, str]]:
+        """The readings that raised it, as far as everybody may see them."""
+        return (
+            [(words("people.readings"), words("people.hidden"))]
+            if self.is_personal(alarm)
+            else self.readings(alarm, words)
+        )
+
+    def readings(self, alarm: Alarm, words: Words) -> list[tuple[str, str]]:
         """The readings that raised it, the leading channel first, each with its name."""
         names = [name for name in alarm.channels if name in alarm.evidence]
         names += [name for name in alarm.evidence if name not in names]

@@ -82,6 +82,8 @@ class Kind(Settings):
     name: Text
     guards_lives: bool = False
     """Lives hang on it: its silence is graver than another's."""
+    personal: bool = False
+    """What it measures tells how somebody lives: its readings are shown to few, and each look is noted."""
     channels: dict[Annotated[str, Field(pattern=IDENTIFIER)], Channel] = Field(min_length=1)
     commands: dict[Annotated[str, Field(pattern=IDENTIFIER)], Command] = Field(default_factory=dict)
 

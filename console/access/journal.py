@@ -24,7 +24,6 @@ Event = Literal[
     "password.given",  # for one login
     "refused",  # a page or an act that the account may not have, or a form that isn't ours
     "person.looked",
-    "person.refused",
     "personal.forgotten",
     "journal.more",  # than is written down
 ]
@@ -72,10 +71,11 @@ def lines(
     *,
     events: Sequence[str] = (),
     name: str = "",
+    among: Sequence[str] | None = None,
     before_seq: int | None = None,
     limit: int = 200,
 ) -> list[Line]:
-    """The latest first. `name`: who did it, or to whom it was done."""
+    """The latest first. `name`: who did it, or to whom it was done. `among`: done by one of these."""
     its, values = ["1"], list[object]()
     if events:
         its.append(f"event IN ({', '.join('?' * len(events))})")
@@ -83,6 +83,9 @@ def lines(
     if name:
         its.append("(actor = ? OR subject = ?)")
         values += [name, name]
+    if among is not None:
+        its.append(f"actor IN ({', '.join('?' * len(among))})")
+        values += among
     if before_seq is not None:
         its.append("seq < ?")
         values.append(before_seq)

@@ -36,6 +36,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _Id = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 _Line = Annotated[str, StringConstraints(pattern=ONE_LINE, min_length=1, max_length=80)]
+_Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9 -]{3,24}$")]
 Metres = tuple[float, float]
 """East and north of the plan's lower left corner."""
 
@@ -115,7 +116,7 @@ class Person(Settings):
 
     name: _Line
     language: Literal["zh", "en"] = "zh"
-    phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9 -]{3,24}$")] | None = None
+    phone: _Phone | None = None
     reach: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+(:\S{1,200})?$")]] = Field(default_factory=list)
     """Channels in the order in which they are tried, each with an address where the phone number isn't one: "wecom:LinXiaoMei", "sms"."""
     login: Annotated[str, StringConstraints(max_length=40)] | None = None
@@ -172,6 +173,31 @@ class Owner(Settings):
     """Its devices, beside those that announce `owner` by themselves."""
 
 
+class Contact(Settings):
+    """Whom to ask when somebody doesn't answer."""
+
+    name: _Line
+    relation: _Line | None = None
+    phone: _Phone
+
+
+class Household(Settings):
+    """Where somebody lives who is looked after 独居老人 and agreed to it. Nothing but the pages shows it, to who has the right, and each
+    look is noted."""
+
+    building: str
+    unit: Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=40)] | None = None
+    door: Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=40)] | None = None
+    resident: _Line
+    phone: _Phone | None = None
+    contacts: Annotated[list[Contact], Field(max_length=10)] = Field(default_factory=list)
+    notes: Annotated[str, StringConstraints(max_length=500)] = ""
+    """What a person has to know who goes there: hard of hearing, the key is with the neighbour."""
+    consent: date
+    """When the resident agreed that this is kept. Without consent there is no entry."""
+    devices: list[_Id] = Field(default_factory=list)
+
+
 class Route(Settings):
     """Who is called, step by step, for what. The first that fits is taken; the shipped ones come after a site's own."""
 
@@ -201,6 +227,7 @@ class Site(Settings):
     posts: dict[_Id, Post] = Field(default_factory=dict)
     owners: dict[_Id, Owner] = Field(default_factory=dict)
     routes: list[Route] = Field(default_factory=list)
+    households: dict[_Id, Household] = Field(default_factory=dict)
 
     def clock(self) -> Calendar:
         return self.calendar.calendar()
@@ -209,6 +236,10 @@ class Site(Settings):
         """Whose device it is: the site's word, then its own."""
         found = next((name for name, owner in self.owners.items() if device in owner.devices), None)
         return found or (announced if announced in self.owners else None)
+
+    def household_of(self, device: str) -> tuple[str, Household] | None:
+        """At whose place it hangs, if that is somebody who is looked after."""
+        return next(((name, one) for name, one in self.households.items() if device in one.devices), None)
 
     def covers(self, post: Post, place: Place) -> int:
         """How closely a post is in charge of a place: 3 its building, 2 its grid, 1 the whole site, 0 not at all."""
@@ -254,8 +285,11 @@ def wrong_word(word: str, people: Iterable[str]) -> str | None:
 
 def _references(site: Site) -> Iterable[tuple[tuple[Any, ...], str, Iterable[str], str]]:
     """Where a name stands for something else in the file, and what it may be."""
-    for name, building in site.buildings.items():
-        yield ("buildings", name, "grid"), building.grid, site.grids, "grid"
+    yield from ((("buildings", name, "grid"), one.grid, site.grids, "grid") for name, one in site.buildings.items())
+    yield from (
+        (("households", name, "building"), one.building, site.buildings, "building")
+        for name, one in site.households.items()
+    )
     for name, post in site.posts.items():
         for grid in post.grids:
             yield ("posts", name, "grids"), grid, site.grids, "grid"

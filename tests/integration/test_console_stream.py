@@ -212,19 +212,21 @@ def test_accounts_are_made_listed_and_removed_by_command(tmp_path: Path) -> None
     config = str(settings(tmp_path))
     (tmp_path / "secret").write_text("from a file, please\n")
     assert command("user", "add", config, "chen", "--password-file", str(tmp_path / "secret")).returncode == 0
-    assert command("user", "add", config, "王建国", "--role", "worker", given="typed it\ntyped it\n").returncode == 0
-    assert command("user", "list", config).stdout == "chen\toperator\n王建国\tworker\n"
+    assert (
+        command("user", "add", config, "王建国", "--role", "worker", given="typed it in\ntyped it in\n").returncode == 0
+    )
+    assert command("user", "list", config).stdout == "chen\toperator\teverywhere\n王建国\tworker\teverywhere\n"
     assert command("user", "remove", config, "chen").returncode == 0
-    assert command("user", "list", config).stdout == "王建国\tworker\n"
+    assert command("user", "list", config).stdout == "王建国\tworker\teverywhere\n"
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("remove", "nobody"), "no account 'nobody'"),
-        (("add", "chen", "--role", "king", "--password-file", "secret"), "--role: operator or worker is wanted"),
+        (("add", "chen", "--role", "king", "--password-file", "secret"), "--role: one of worker, operator,"),
         (("add", "chen", "--password-file", "nowhere"), "nowhere: no password can be read"),
-        (("add", "chen", "--password-file", "short"), "a password has 8 to 200 characters"),
+        (("add", "chen", "--password-file", "short"), "a password has 10 to 200 characters"),
     ],
 )
 def test_a_wrong_account_ends_with_one_line(

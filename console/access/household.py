@@ -1,0 +1,55 @@
+"""An elderly household as the pages show it: masked, until somebody who may asks for it and says why. Pure but for the sites' files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from rules.duty.folder import SiteFolder
+from rules.duty.site import Household
+from rules.records import Alarm
+
+Why = Literal["call", "visit", "check", "other"]
+REASONS: tuple[Why, ...] = ("call", "visit", "check", "other")
+"""Why somebody looks: to call, to go there, to check what is reported, for something else that is told in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """What everybody may see who sees the alarm."""
+
+    resident: str
+    phone: str
+    contacts: tuple[tuple[str, str], ...]
+    """Name and number of each."""
+
+
+def household_of(sites: SiteFolder, alarm: Alarm) -> tuple[str, Household] | None:
+    """At whose place an alarm's device hangs: its name in the site's file, and what that tells."""
+    sites.look()
+    site = sites.sites.get(alarm.site)
+    return site.household_of(alarm.device) if site else None
+
+
+def masking(sites: SiteFolder) -> Callable[[Alarm], Masked | None]:
+    """For the templates."""
+
+    def masked(alarm: Alarm) -> Masked | None:
+        found = household_of(sites, alarm)
+        if found is None:
+            return None
+        _, one = found
+        contacts = tuple((masked_name(contact.name), masked_phone(contact.phone)) for contact in one.contacts)
+        return Masked(masked_name(one.resident), masked_phone(one.phone) if one.phone else "", contacts)
+
+    return masked
+
+
+def masked_name(name: str) -> str:
+    """林小梅: 林**. Of a name in several words each keeps its first letter."""
+    return " ".join(word[:1] + "*" * min(max(len(word) - 1, 1), 3) for word in name.split())
+
+
+def masked_phone(phone: str) -> str:
+    """138****0001: the first three and the last four digits; of a short number the last two."""
+    digits = "".join(sign for sign in phone if sign.isdigit())
+    return f"{digits[:3]}****{digits[-4:]}" if len(digits) >= 10 else f"****{digits[-2:]}"
