@@ -123,7 +123,7 @@ def test_whoever_has_a_stolen_session_can_not_guess_its_password_for_long(accoun
 
 
 def test_the_same_password_is_no_new_one(accounts: Accounts) -> None:
-    with pytest.raises(AccountError, match="same"):
+    with pytest.raises(AccountError, match="old password"):
         accounts.change_password(log_in(accounts), PASSWORD, PASSWORD, HOME, NOON_MS)
 
 
