@@ -14,9 +14,12 @@ from messages.announcement import OWN_MODEL
 from messages.ids import DeviceId, SiteId
 from rules.alarms.desk import AlarmDesk
 from rules.cases.casework import Casework
+from rules.cases.finding import Finding
 from rules.duty import book
+from rules.duty.handover import Duty
 from rules.duty.roster import Changes
 from rules.notices.doorstep import Doorstep
+from rules.notices.telling import Telling
 from rules.outside.gate import Gate
 from rules.records import OVER, WAITING, Alarm, Case, EdgeState, LogEntry, Position, Pulse
 from rules.store import rows
@@ -27,7 +30,7 @@ _LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.le
 _ACCEPTED_LAST = ranked((db.cases.c.state.in_(WAITING), 0), else_=1)
 
 
-class Desk(Casework, AlarmDesk, Doorstep, Gate):
+class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Duty, Gate):
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
 
     def alarms(

@@ -5,7 +5,7 @@ pages translate.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -219,13 +219,22 @@ class AlarmDesk:
         with self._database.reading() as connection:
             return holds.lasting(connection, *([db.holds.c.site == site] if site else []))
 
-    def quiet(self, *, limit: int = 200) -> list[Alarm]:
+    def quiet(self, *, limit: int = 200, sites: Collection[str] = (), grids: Collection[str] = ()) -> list[Alarm]:
         """Open alarms that call nobody, the latest first: `overlays` say why, by whom, until when."""
-        return self._listed(~db.alarms.c.annunciated, limit=limit)
+        its = rows.within(db.alarms, sites, grids)
+        return self._listed(~db.alarms.c.annunciated, *its, limit=limit)
 
-    def stale(self, now_ms: int, *, limit: int = 200) -> list[Alarm]:
+    def stale(
+        self, now_ms: int, *, limit: int = 200, sites: Collection[str] = (), grids: Collection[str] = ()
+    ) -> list[Alarm]:
         """Alarms that have been active for a day, the oldest last."""
-        return self._listed(db.alarms.c.state.in_(ACTIVE), db.alarms.c.since_ms <= now_ms - STALE_MS, limit=limit)
+        its = (db.alarms.c.state.in_(ACTIVE), db.alarms.c.since_ms <= now_ms - STALE_MS)
+        return self._listed(*its, *rows.within(db.alarms, sites, grids), limit=limit)
+
+    def chattering(self, *, limit: int = 200, sites: Collection[str] = (), grids: Collection[str] = ()) -> list[Alarm]:
+        """Alarms that come and go faster than people can look, the latest first."""
+        its = (db.alarms.c.overlays["chattering"].as_boolean(), *rows.within(db.alarms, sites, grids))
+        return self._listed(*its, limit=limit)
 
     def floods(self) -> dict[SiteId, int]:
         """Sites with more new alarms than their operators can read, and since when."""

@@ -49,7 +49,8 @@ def do(
     done = steps.apply(case, act, Now(now_ms, active=active, practice=practice))
     if done is case:
         return case
-    outbox.acted(connection, case_id, act.actor, now_ms)  # before the timers take back what is no longer needed
+    doer = act.by if isinstance(act, steps.Accept) else act.actor
+    outbox.acted(connection, case_id, doer, now_ms)  # before the timers take back what is no longer needed
     (event, text), *more = steps.said(case, act, done)
     lines = [rows.Line(event, None, case_id, act.actor, text, device_at_ms, key)]
     lines += [rows.Line(other, None, case_id, act.actor, words) for other, words in more]

@@ -70,9 +70,9 @@ class Casework:
         """派遣 or 改派 to a person, who is called."""
         return self._do(case_id, steps.Dispatch(actor, to), at_ms, **asked)
 
-    def accept(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
-        """`actor` takes the case. Who owns it has seen it: its alarms are acknowledged too."""
-        return self._do(case_id, steps.Accept(actor), at_ms, **asked)
+    def accept(self, case_id: str, *, actor: str, at_ms: int, whose: str = "", **asked: Unpack[Asked]) -> Case:
+        """`actor` takes the case, or writes down that `whose` does. Who owns it has seen it: its alarms are acknowledged too."""
+        return self._do(case_id, steps.Accept(actor, whose), at_ms, **asked)
 
     def check_in(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
         """报到 of a department."""

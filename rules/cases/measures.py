@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rules.cases.steps import RULES
+from rules.cases.steps import FOR, RULES
 from rules.records import Case, CaseState, LogEntry
 
 S = CaseState
@@ -97,7 +97,7 @@ def _after(before: Course, line: LogEntry) -> Course:
     if line.event == "case.escalated" and line.actor == RULES:  # further up is called; it stays where it is
         return before
     if line.event == "case.accepted":
-        before = replace(before, accepted_by=line.actor)
+        before = replace(before, accepted_by=_acceptor(line))
     if line.event in _STAMPS:
         stamped: dict[str, Any] = {_STAMPS[line.event]: line.at_ms}
         before = replace(before, **stamped)
@@ -108,3 +108,7 @@ def _after(before: Course, line: LogEntry) -> Course:
         before = replace(before, reopened=before.reopened + 1)
     state = S(line.detail) if line.event == "case.resumed" else _STATES.get(line.event, before.state)
     return replace(before, state=state)
+
+
+def _acceptor(line: LogEntry) -> str:
+    return line.detail.removeprefix(FOR) if line.detail.startswith(FOR) else line.actor

@@ -21,6 +21,8 @@ OUTCOMES = ("mended", "false_alarm", "no_cause_found", "handed_on")
 """What came of it, by who was there."""
 CANCELLATIONS = ("false_alarm", "duplicate", "test", "not_ours", "nothing_there")
 """Why a case is struck out; the rules' owners count them."""
+FOR = "for "
+"""Before a name in the log: somebody did it in that person's place."""
 RULES = "rules"
 """The actor of what happens by itself."""
 
@@ -64,7 +66,14 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
+    """接单. `whose`: the desk writes down what somebody else has said by telephone."""
+
     actor: str
+    whose: str = ""
+
+    @property
+    def by(self) -> str:
+        return self.whose or self.actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +257,7 @@ _NAMES: Mapping[type[Any], Callable[[Case, Any, Case], tuple[str, str]]] = {
         "case.dispatched" if before.state in WAITING - {S.DISPATCHED} else "case.reassigned",
         act.to,
     ),
+    Accept: lambda _, act, __: ("case.accepted", f"{FOR}{act.whose}" if act.whose else ""),
     Arrive: lambda _, act, __: ("case.on_site", act.how),
     Escalate: lambda _, act, after: ("case.escalated", f"{after.rung}: {act.reason}"),
     AskExtension: lambda _, act, __: ("case.extension_asked", f"{act.until_ms}: {act.reason}"),
@@ -280,9 +290,9 @@ def _dispatch(case: Case, act: Dispatch, now: Now) -> Case:
 
 def _accept(case: Case, act: Accept, now: Now) -> Case:
     if case.state in WAITING:
-        return replace(case, state=S.ACCEPTED, accepted_at_ms=now.at_ms, accepted_by=act.actor)
+        return replace(case, state=S.ACCEPTED, accepted_at_ms=now.at_ms, accepted_by=act.by)
     if case.state in TAKEN | DONE:
-        return _unless(case, case.accepted_by == act.actor, "taken")
+        return _unless(case, case.accepted_by == act.by, "taken")
     return _refuse(case)
 
 

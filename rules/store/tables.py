@@ -373,6 +373,20 @@ deliveries = Table(  # what a webhook has to tell and nobody has taken yet
     Column("due_at_ms", BigInteger, nullable=False),
 )
 
+handovers = Table(  # what one shift at the desk tells the next
+    "handovers",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("site", String(63), nullable=False),
+    Column("words", Text, nullable=False),
+    Column("facts", JSON, nullable=False),  # what stood open when it was written: numbers by name
+    Column("actor", String(80), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("signed_by", String(80)),
+    Column("signed_at_ms", BigInteger),
+    Index("handovers_of_site", "site", "at_ms"),
+)
+
 log = Table(  # append-only
     "log",
     metadata,

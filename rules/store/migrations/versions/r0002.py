@@ -222,6 +222,18 @@ def _calls() -> None:
     )
     op.create_index("ix_roster_until_ms", "roster", ["until_ms"])
     op.create_table(
+        "handovers",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("words", sa.Text, nullable=False),
+        sa.Column("facts", sa.JSON, nullable=False),
+        sa.Column("actor", sa.String(80), nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("signed_by", sa.String(80)),
+        sa.Column("signed_at_ms", sa.BigInteger),
+    )
+    op.create_index("handovers_of_site", "handovers", ["site", "at_ms"])
+    op.create_table(
         "shadows",
         sa.Column("id", sa.String(40), primary_key=True),
         sa.Column("site", sa.String(63), nullable=False),
