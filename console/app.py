@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -32,6 +32,8 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
+from console.operator import case
+from console.operator import pages as operator_pages
 from console.phone import acts, offline, pages, pictures
 from console.phone.holder import LinkOver, NoSuchCase
 from console.phone.look import look_of
@@ -107,7 +109,7 @@ def build(
     )
     app.include_router(doors.router)
     app.include_router(routes.router)
-    for router in (*plant_pages.ROUTERS, own.router, keeping.router, people.router):
+    for router in (*operator_pages.ROUTERS, *plant_pages.ROUTERS, own.router, keeping.router, people.router):
         app.include_router(router)
     fragments.offer(household=masking(sites), look_reasons=REASONS)
     works = Works(
@@ -129,6 +131,7 @@ def build(
     app.add_exception_handler(routes.NoSuchAlarm, lambda request, _: _sorry(request, 404, "alarm.not_found"))
     app.add_exception_handler(NoSuchCase, lambda request, _: _sorry(request, 404, "phone.no_case"))
     app.add_exception_handler(LinkOver, _link_over)
+    app.add_exception_handler(case.NoSuchCase, lambda request, _: _sorry(request, 404, "refused.unknown"))
     app.add_exception_handler(RequestValidationError, lambda request, _: _sorry(request, 400))
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(DatabaseAway, lambda request, _: _sorry(request, 503))

@@ -37,6 +37,8 @@ class Fragments:
             lstrip_blocks=True,
         )
         self._templates.filters["path"] = lambda text: quote(text, safe="")
+        self._templates.filters["cause"] = _cause
+        self._templates.filters["doubt"] = lambda doubt, words: words(f"doubt.{doubt}")
         self._templates.globals |= {
             "site_name": site_name,
             "numerals": card.NUMERALS,
@@ -135,3 +137,9 @@ class Fragments:
 def _fault(word: str, words: Words) -> str:
     """Why something lies in quarantine; a reason that has no words yet keeps its name."""
     return words(f"fault.{word}") if f"fault.{word}" in words else word
+
+
+def _cause(cause: str, words: Words) -> str:
+    """Why an alarm is suppressed, as the alarm says it: a word and an id."""
+    word, _, name = cause.partition(" ")
+    return words(f"cause.{word}", name=name) if f"cause.{word}" in words else words("cause.other", word=word, name=name)

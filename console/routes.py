@@ -81,7 +81,7 @@ def session(visit: LoggedIn) -> Response:
 @router.get("/alarms/{alarm_id}")
 def alarm(visit: LoggedIn, alarm_id: str, refused: str = "", missing: bool = False) -> Response:
     position = visit.parts.desk.position()  # before the alarm, as above
-    found, entries = _known(visit, alarm_id), visit.parts.desk.log_of(alarm_id)
+    found, entries = known_alarm(visit, alarm_id), visit.parts.desk.log_of(alarm_id)
     complaint = _complaint(visit, refused, found) if refused else ""
     if missing:
         complaint = visit.words("action.outcome_missing")
@@ -153,7 +153,7 @@ def verify(
 def _act(visit: Visit, request: Request, alarm_id: str, back: str, act: Callable[[str, str], Case]) -> Response:
     """Do it, and go back to where the button was; a refusal comes along in words."""
     assert visit.session
-    found, reason = _known(visit, alarm_id), ""
+    found, reason = known_alarm(visit, alarm_id), ""
     visit.need("work", found.site, found.place.grid)
     try:
         if found.case is None:
@@ -177,7 +177,8 @@ def _complaint(visit: Visit, reason: str, about: Alarm | None) -> str:
     return visit.words(f"refused.{reason}", who=who)
 
 
-def _known(visit: Visit, alarm_id: str) -> Alarm:
+def known_alarm(visit: Visit, alarm_id: str) -> Alarm:
+    """Raises NoSuchAlarm, also for what the account may not see."""
     found = visit.parts.desk.alarm(alarm_id)
     if found is None or not visit.user.may_at("see", found.site, found.place.grid):
         raise NoSuchAlarm

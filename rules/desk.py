@@ -16,7 +16,7 @@ from rules.alarms.desk import AlarmDesk
 from rules.cases.casework import Casework
 from rules.cases.finding import Finding
 from rules.duty import book
-from rules.duty.handover import Duty
+from rules.duty.handover import Handovers
 from rules.duty.roster import Changes
 from rules.notices.doorstep import Doorstep
 from rules.notices.telling import Telling
@@ -30,7 +30,7 @@ _LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.le
 _ACCEPTED_LAST = ranked((db.cases.c.state.in_(WAITING), 0), else_=1)
 
 
-class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Duty, Gate):
+class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate):
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
 
     def alarms(

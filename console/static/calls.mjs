@@ -5,7 +5,7 @@ export class Calls {
   #body;
   #bell;
   #bar = document.getElementById("calls");
-  #own = document.querySelector("[data-alarm]")?.dataset.alarm;
+  #own = new Set(own());
   #since; // alarm -> since when it has been active, 0 once it is back to normal: a new call has a later time
 
   constructor(body, bell) {
@@ -36,9 +36,15 @@ export class Calls {
   #show() {
     this.#bell.calling(this.#since);
     if (!this.#bar) return; // the feed itself: its rows say it
-    const others = [...this.#since.keys()].filter((id) => id !== this.#own).length;
+    const others = [...this.#since.keys()].filter((id) => !this.#own.has(id)).length;
     this.#bar.hidden = !others;
     this.#bar.textContent = this.#bar.dataset.say.replace("{}", others);
     this.#body.dataset.calls = others || "";
   }
+}
+
+// The alarms that this page itself is about.
+function own() {
+  const { alarm, held } = document.querySelector("[data-alarm], [data-case]")?.dataset ?? {};
+  return alarm ? [alarm] : (held?.split(" ") ?? []);
 }

@@ -6,9 +6,14 @@ export function watchForms(sayFailed, done) {
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const address = event.submitter?.getAttribute("formaction") ?? form.getAttribute("action");
-    if (!/^\/alarms\//.test(address ?? "")) return;
+    if (!/^\/(alarms|cases|permits|holds)(\/|$)/.test(address ?? "")) return;
     event.preventDefault();
-    send(address, new URLSearchParams(new FormData(form)), event.submitter, sayFailed).then(done);
+    const fields = new URLSearchParams(new FormData(form, event.submitter));
+    send(address, fields, event.submitter, sayFailed).then((sent) => {
+      if (!sent) return;
+      form.closest("details")?.removeAttribute("open");
+      if (form.querySelector("textarea")) form.reset();
+    }).finally(done);
   });
 }
 
@@ -35,4 +40,6 @@ async function send(address, fields, button, sayFailed) {
     button.removeAttribute("aria-busy");
     button.disabled = false;
   }
+  if (complaint) place.focus();
+  return !complaint;
 }

@@ -15,7 +15,8 @@ import { Rows } from "./rows.mjs";
 const PARTS_EVERY_MS = 5000;
 
 const body = document.body;
-const article = document.querySelector("[data-alarm]");
+const article = document.querySelector("[data-alarm], [data-case]");
+const held = new Set(article?.dataset.held?.split(" ") ?? [article?.dataset.alarm]);
 const list = document.getElementById("rows");
 
 const calls = new Calls(body, new Bell(document.getElementById("bell")));
@@ -26,8 +27,8 @@ const uses = {
   step(message) {
     calls.step(message);
     rows?.step(message);
-    const mine = (entry) => entry.id === article?.dataset.alarm;
-    if (article && (message.now.some(mine) || message.gone.includes(article.dataset.alarm))) refreshParts();
+    const mine = (entry) => held.has(entry.id) || (entry.case && entry.case === article?.dataset.case);
+    if (!article || message.now.some(mine) || message.gone.some((id) => held.has(id))) refreshParts();
   },
   list(message) {
     calls.whole(message);
@@ -39,6 +40,7 @@ const uses = {
     keepTime(message.now_ms);
     put("edges", message.edges);
     put("calm", message.calm);
+    put("flood", message.flood);
   },
 };
 

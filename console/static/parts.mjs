@@ -1,4 +1,4 @@
-// One alarm's page brought up to date: fetches it again and replaces the parts that differ, and tries until it has
+// A page of parts (one alarm, a case, the map, a list) brought up to date: fetches it again and replaces the parts that differ, and tries until it has
 // them. A part that is as it was stays untouched, and with it a choice half made in its form.
 
 import { tick } from "./clock.mjs";
@@ -13,7 +13,7 @@ let again = false;
 let retry = null;
 
 export async function refreshParts() {
-  if (!document.querySelector("[data-alarm]")) return;
+  if (!document.querySelector("[data-part]")) return;
   if (asking) {
     again = true;
     return;
@@ -33,7 +33,7 @@ export async function refreshParts() {
 }
 
 async function fetched() {
-  const answer = await fetch(location.pathname, {
+  const answer = await fetch(location.pathname + location.search, {
     headers: { Accept: "text/html" },
     cache: "no-store",
     signal: AbortSignal.timeout(PATIENCE_MS),
@@ -50,6 +50,7 @@ function replace(html) {
     const place = document.querySelector(`[data-part="${name}"]`);
     const sent = timeless(part);
     if (!place || sent === (asSent.get(name) ?? timeless(place))) continue;
+    if (place.querySelector("details[open] form")?.contains(document.activeElement)) continue; // somebody is filling it in
     asSent.set(name, sent);
     const focused = place.contains(document.activeElement);
     place.replaceWith(document.importNode(part, true));

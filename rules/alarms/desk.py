@@ -214,6 +214,13 @@ class AlarmDesk:
             rows.append(connection, lines, at_ms)
             return swept
 
+    def grid_of(self, site: SiteId, device: DeviceId) -> str | None:
+        """Where a device says that it is; None for one that nobody has announced."""
+        its = select(db.devices.c.place).where(db.devices.c.site == site, db.devices.c.device == device).limit(1)
+        with self._database.reading() as connection:
+            place = connection.scalar(its)
+        return str(place["grid"]) if place and "grid" in place else None
+
     def holds(self, site: SiteId | None = None) -> list[Hold]:
         """Shelves, maintenance and permits that nobody has ended, the oldest first."""
         with self._database.reading() as connection:

@@ -1,4 +1,4 @@
-"""交接班: what one shift at the desk tells the next, and who is on duty now; a part of the desk (rules.desk).
+"""交接班: what one shift at the desk tells the next; a part of the desk (rules.desk).
 
 A note is written once and never changed; whoever takes over signs it, and isn't who wrote it.
 """
@@ -11,8 +11,6 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 
 from messages.ids import SiteId
-from rules.duty import book
-from rules.duty.roster import Changes
 from rules.records import ActionRefused
 from rules.store import rows
 from rules.store import tables as db
@@ -38,16 +36,11 @@ class Handover:
     signed_at_ms: int | None = None
 
 
-class Duty:
-    """The desk's own shifts, and the changes of the roster. Every method may raise `DatabaseAway`."""
+class Handovers:
+    """Notes from shift to shift. Every method may raise `DatabaseAway`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def duty_changes(self, now_ms: int) -> dict[SiteId, Changes]:
-        """Leave, stand-ins and extra duty that hold now or later."""
-        with self._database.reading() as connection:
-            return book.changes(connection, now_ms)
 
     def hand_over(self, site: SiteId, *, words: str, facts: Mapping[str, int], actor: str, at_ms: int) -> Handover:
         """Write a note. Raises ActionRefused for one without words."""

@@ -230,6 +230,15 @@ class Block:
             )
             connection.execute(insert(db.silences), key | {"from_ms": silent_from_ms})
 
+    def announce(
+        self, name: str, *, kind: str = "waste_bin", edge: str = "pi-1", grid: str = "grid-1", guards: bool = False
+    ) -> None:
+        """A device that is there and says so."""
+        place = Place(grid=grid, building="3", text=f"{name} of {grid}").model_dump()
+        row = {"site": SITE, "edge": edge, "device": name, "kind": kind, "model": "m", "place": place, "settings": {}}
+        with self.database.writing() as connection:
+            connection.execute(insert(db.devices), row | {"guards": guards})
+
     def rename_device(self, alarm: Alarm, device: str) -> None:
         with self.database.writing() as connection:
             connection.execute(update(db.alarms).where(db.alarms.c.id == alarm.id).values(device=device))

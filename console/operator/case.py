@@ -1,0 +1,104 @@
+"""One case: what it holds, the evidence, the course, the clocks of its legs, who was told, the log, and all that may be done about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from console import detail
+from console.operator.legs import legs
+from console.operator.lines import said
+from console.operator.offers import MAIN, offers
+from console.operator.sheet import covers_case, names_at, sheet, sites_of
+from console.visit import LoggedIn, Visit, needs
+from messages.ids import SiteId
+from rules.cases.steps import CANCELLATIONS, OUTCOMES
+from rules.duty.roll import Roll
+from rules.records import Case
+
+router = APIRouter()
+
+MOST_CHARTED = 2
+"""Alarms of a case whose courses are drawn."""
+
+
+class NoSuchCase(Exception):
+    """Nothing is known by that id, or nothing that the account may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Somebody who may be sent."""
+
+    id: str
+    name: str
+    phone: str
+    rung: int
+    """1 to 3: on duty for this case on that rung; 0: not on duty for it."""
+
+
+@router.get("/cases/{case_id}", dependencies=[needs("see")])
+def case_page(visit: LoggedIn, case_id: str, refused: str = "", who: str = "") -> Response:
+    case = known(visit, case_id)
+    desk, words, now_ms = visit.parts.desk, visit.words, visit.now_ms
+    held, entries = desk.alarms_of(case_id), desk.log_of_case(case_id)
+    names = names_at(visit, case.site)
+    charted = sorted(held, key=lambda alarm: (not alarm.open, -alarm.raised_at_ms))[:MOST_CHARTED]
+    at_desk = visit.user.may_at("dispatch", case.site, case.place.grid)
+    return sheet(
+        visit,
+        "case.html",
+        refused=refused,
+        who=who,
+        case=case,
+        held=held,
+        charts=[
+            (alarm, detail.charts(alarm, [e for e in entries if e.alarm == alarm.id], visit.parts, words, now_ms))
+            for alarm in charted
+        ],
+        entries=[(entry, said(entry, words, names, now_ms)) for entry in entries],
+        legs=legs(case),
+        told=desk.told(case_id),
+        next_calls=desk.next_calls(case_id),
+        offers=offers(case, visit.user),
+        main_acts=MAIN,
+        choices=choices(visit, case) if at_desk else [],
+        at_desk=at_desk,
+        names=names,
+        outcomes=OUTCOMES,
+        cancellations=CANCELLATIONS,
+        later=lambda hours: soon(now_ms, hours, visit.parts.config.zone),
+        parent=case.parent,
+    )
+
+
+def known(visit: Visit, case_id: str) -> Case:
+    """Raises NoSuchCase."""
+    case = visit.parts.desk.case(case_id)
+    if case is None or not visit.user.may("see") or not covers_case(visit, case):
+        raise NoSuchCase
+    return case
+
+
+def choices(visit: Visit, case: Case) -> list[Choice]:
+    """Who may be sent: those on duty for this case first, then everybody else of the site."""
+    site = sites_of(visit).get(case.site)
+    if site is None:
+        return []
+    roll = Roll(visit.parts.sites, visit.parts.desk.roster_changes(visit.now_ms))
+    ladder = roll.ladder(SiteId(case.site), case.kind, case.level, case.place, case.owner, visit.now_ms)
+    rungs: Mapping[str, int] = {
+        person.id: number for number in (3, 2, 1) for person in ladder.on(number) if person.id in site.people
+    }
+    found = [Choice(one, listed.name, listed.phone or "", rungs.get(one, 0)) for one, listed in site.people.items()]
+    return sorted(found, key=lambda one: (one.rung or 9, one.name))
+
+
+def soon(now_ms: int, hours: float, zone: ZoneInfo) -> str:
+    """A time of the site's clock for a field of a form, on the next full quarter of an hour."""
+    at = datetime.fromtimestamp(now_ms / 1000, zone) + timedelta(hours=hours)
+    at += timedelta(minutes=-at.minute % 15)
+    return f"{at:%Y-%m-%dT%H:%M}"

@@ -1,0 +1,12 @@
+"""The routes of this room, all behind the login."""
+
+from fastapi import APIRouter, Depends
+
+from console.operator import acts, case
+from console.visit import logged_in
+
+ROUTERS = [
+    APIRouter(dependencies=[Depends(logged_in)]),
+]
+for room in (case, acts):
+    ROUTERS[0].include_router(room.router)
