@@ -50,7 +50,7 @@ def case_page(visit: LoggedIn, case_id: str, refused: str = "", who: str = "") -
     at_desk = visit.user.may_at("dispatch", case.site, case.place.grid)
     return sheet(
         visit,
-        "case.html",
+        "operator/case.html",
         refused=refused,
         who=who,
         case=case,
