@@ -52,7 +52,7 @@ def run(config: ConfigFile) -> None:
     accounts = Accounts(settings.accounts)
     sites = SiteFolder(settings.site_files)
     if sites.look() and sites.complaint:
-        raise ConfigError(sites.complaint)
+        log.error("the sites' files are refused", why=sites.complaint)
     listening = bound(settings.listen)
 
     async def work() -> None:

@@ -92,6 +92,8 @@ def check(
     calendar, kept_s, engine = CHINA, None, None
     if config is not None:
         engine = load(config, rules_may_fail=True)
+        if engine.site_files.complaint:
+            raise ConfigError(engine.site_files.complaint)
         known, calendar, kept_s = {**known, **engine.kinds}, engine.calendar, engine.retention_s
         own = [*engine.files.own(), *own]
     if retention is not None:

@@ -102,7 +102,7 @@ class Configuration:
 
 def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
     """Reads the file, its kinds and its rules; opens nothing else. Raises ConfigError with file, line and field; of rules
-    that can't be read only if they may not fail: who runs may know better ones."""
+    and sites that can't be read only if they may not fail: who runs may know better rules, and must run whatever a site's file says."""
     written, base = read(path, RulesFile), path.resolve().parent
     try:
         database = located(written.database, base)
@@ -126,7 +126,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
             raise
         refused = str(error)
     site_files = SiteFolder(base / written.site_files if written.site_files else None)
-    if site_files.look() and site_files.complaint:
+    if site_files.look() and site_files.complaint and not rules_may_fail:
         raise ConfigError(site_files.complaint)
     return Configuration(
         site_files=site_files,
@@ -146,6 +146,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         sites=None if written.sites is None else tuple(dict.fromkeys(written.sites)),
         notes=(
             *(() if refused else rule_files.replaced()),
+            *([f"{site_files.complaint}: of this site every call goes to the desk"] if site_files.complaint else ()),
             *_unreachable(site_files, written),
         ),
         policies=load_policies(base / written.policies if written.policies else None),

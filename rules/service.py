@@ -182,6 +182,7 @@ class Service:
 
     async def run(self) -> None:
         """Until cancelled."""
+        await self._clerk.insist(self._look_at_roll)  # before the first call
         await self._renew()
         if self._config.site_files.folder is None:
             log.warning("no site_files: nobody is known to be on duty, and every call goes to the desk")
@@ -405,8 +406,8 @@ class Service:
     async def _audit(self) -> None:
         """What stands still is an alarm of its site, until it moves."""
         while True:
-            await self._clerk.insist(self._look_at_roll)
             await asyncio.sleep(auditor.LOOK_S)
+            await self._clerk.insist(self._look_at_roll)
             mine = self._tenure.mine - {LEAD}
             look = partial(auditor.look, self._database, mine, self._practice, self._clock_ms())
             found = await self._clerk.insist(look) if mine else []

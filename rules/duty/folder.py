@@ -23,12 +23,13 @@ Sites = Mapping[SiteId, Site]
 
 def load_sites(folder: Path) -> dict[SiteId, Site]:
     """All sites in `folder`. Raises ConfigError that names file, line and field."""
+    return {SiteId(path.stem): _load(path) for path in _paths(folder)}
+
+
+def _paths(folder: Path) -> list[Path]:
+    """Raises ConfigError."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder of sites")
-    return {SiteId(path.stem): _load(path) for path in _files(folder)}
-
-
-def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*.toml")) if is_identifier(path.stem)]
 
 
@@ -62,7 +63,7 @@ def put_sheet(folder: Path, site: SiteId, text: str) -> Site:
 
 @dataclass(slots=True)
 class SiteFolder:
-    """The sites as they are on disk now, or were when they last could be read."""
+    """The sites as they are on disk now, or were when they last could be read, each for itself: one that is wrong costs no other its people."""
 
     folder: Path | None
     """None: no sites are kept, and everything concerns the desk."""
@@ -78,10 +79,24 @@ class SiteFolder:
             return False
         self._marks = marks
         try:
-            self.sites, self.complaint = load_sites(self.folder), ""
+            self.sites, complaints = self._read(self.folder)
         except ConfigError as error:
-            self.complaint = str(error)
+            complaints = [str(error)]
+        self.complaint = "; ".join(complaints)
         return True
+
+    def _read(self, folder: Path) -> tuple[dict[SiteId, Site], list[str]]:
+        """What can be read now or was before, and what is wrong."""
+        found, complaints = dict[SiteId, Site](), list[str]()
+        for path in _paths(folder):
+            site = SiteId(path.stem)
+            try:
+                found[site] = _load(path)
+            except ConfigError as error:
+                complaints.append(str(error))
+                if site in self.sites:
+                    found[site] = self.sites[site]
+        return found, complaints
 
 
 def _marks(folder: Path) -> frozenset[tuple[str, int, int]]:

@@ -3,10 +3,17 @@
 import asyncio
 from pathlib import Path
 
+from sqlalchemy import select
+
 from messages.bus import Bus
+from rules.duty import book
+from rules.duty.roster import Absence
+from rules.duty.site import load_site
+from rules.store import tables as db
 from tests import services
 from tests.fakes import Answer, provider
 from tests.integration.rules_engine import SITE, announce, edge, engine, hearing, now_ms, reading, send, until
+from tests.rules.situation import about
 
 PEOPLE = """
 name = { zh = "军门社区", en = "Junmen" }
@@ -80,3 +87,43 @@ async def test_a_leak_rings_by_sms_and_mqtt_within_seconds_and_a_kill_in_mid_sen
                 lambda: [one for one in sms.asked[1:] if one.json["key"] == first["key"]] or None, "again", ours
             )
         assert len(ours.desk.cases()) == 1
+
+
+async def test_an_engine_starts_and_calls_though_the_file_of_a_site_is_broken(tmp_path: Path) -> None:
+    with (
+        provider() as sms,
+        services.iotcore(tmp_path / "broker") as broker,
+        engine(broker, tmp_path / "rules", settings(tmp_path, sms.url)) as ours,
+    ):
+        sms.always = Answer({"code": "OK"})
+        (tmp_path / "sites" / "elsewhere.toml").write_text("[people", encoding="utf-8")
+        ours.start()
+        await hearing(ours)
+        async with edge(broker) as bus:
+            await announce(bus, "gas-1", "gas_alarm")
+            await send(bus, 1, reading("gas-1", "gas_concentration", 30.0, now_ms()))
+            first = (await until(lambda: sms.asked or None, "the SMS", ours))[0].json
+        assert first["to"] == "13800000001"
+        assert "elsewhere.toml" in ours.said()
+
+
+async def test_the_first_calls_after_a_start_know_who_is_on_leave(tmp_path: Path) -> None:
+    with (
+        provider() as sms,
+        services.iotcore(tmp_path / "broker") as broker,
+        engine(broker, tmp_path / "rules", settings(tmp_path, sms.url)) as ours,
+    ):
+        sms.always = Answer({"code": "OK"})
+        here = load_site(tmp_path / "sites" / f"{SITE}.toml")
+        leave = Absence(person="lin", from_ms=now_ms() - 1000, until_ms=now_ms() + 3_600_000)
+        with ours.database.writing() as connection:
+            book.enter(connection, SITE, here, leave, actor="chief", now_ms=now_ms())
+        ours.desk.report(about("red", origin="ticket", subject=""), actor="12345", at_ms=now_ms() - 30_000)
+        ours.start()
+        query = select(db.notices.c.person)
+
+        def called() -> set[str]:
+            with ours.database.reading() as connection:
+                return set(connection.scalars(query))
+
+        assert await until(lambda: called() or None, "a call", ours) == {"chen"}

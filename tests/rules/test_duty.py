@@ -315,3 +315,18 @@ def test_rules_check_finds_the_night_without_anybody_and_the_leave_without_a_sta
         )
     database.close()
     assert "here: g1, step 2" in CliRunner().invoke(app, ["check", "--config", str(config)]).output
+
+
+def test_a_file_that_is_wrong_costs_no_other_site_its_people_not_even_at_start(tmp_path: Path) -> None:
+    good = 'name = { zh = "此", en = "Here" }\n' + ONE_POST % '{ people = ["lin"] }'
+    (tmp_path / "here.toml").write_text(good, encoding="utf-8")
+    (tmp_path / "there.toml").write_text("", encoding="utf-8")
+    folder = SiteFolder(tmp_path)
+    assert folder.look()
+    assert list(folder.sites) == ["here"]
+    assert "there.toml" in folder.complaint
+    (tmp_path / "there.toml").write_text(good, encoding="utf-8")
+    (tmp_path / "here.toml").write_text("people = [", encoding="utf-8")
+    assert folder.look()
+    assert sorted(folder.sites) == ["here", "there"]
+    assert "here.toml" in folder.complaint
