@@ -91,9 +91,7 @@ def check(
     known: Kinds = load_kinds(*(kinds or ()))
     calendar, kept_s, engine = CHINA, None, None
     if config is not None:
-        engine = load(config, rules_may_fail=True)
-        if engine.site_files.complaint:
-            raise ConfigError(engine.site_files.complaint)
+        engine = _loaded(config)
         known, calendar, kept_s = {**known, **engine.kinds}, engine.calendar, engine.retention_s
         own = [*engine.files.own(), *own]
     if retention is not None:
@@ -115,6 +113,14 @@ def check(
         raise ConfigError("\n".join(report.mistakes))
     if any(remark.grade == "error" for remark in report.remarks):
         raise typer.Exit(1)
+
+
+def _loaded(config: Path) -> Configuration:
+    """An engine's file, whose rules may be what is to be checked. Raises ConfigError."""
+    engine = load(config, rules_may_fail=True)
+    if engine.site_files.complaint:
+        raise ConfigError(engine.site_files.complaint)
+    return engine
 
 
 @app.command()

@@ -206,17 +206,26 @@ def _add_past(
     """An episode that came to light later. Known ones are left alone; life safety rings once, and stays active until
     the present shows that it is over."""
     if (row := _open_alarm(connection, found)) is not None:
-        if not change.over and row.returned_at_ms is not None and change.at_ms > row.returned_at_ms:
-            return _again(connection, row, change.at_ms, now_ms, practice)
+        rings = not (change.over and change.late)
+        if rings and row.returned_at_ms is not None and change.at_ms > row.returned_at_ms:
+            lines = _again(connection, row, change.at_ms, now_ms, practice)
+            return lines + _over_again(connection, found, change, now_ms, practice, returned_at_ms=change.at_ms)
         return [] if row.raised_at_ms <= change.at_ms else [_line("alarm.raised", row, f"late, also at {change.at_ms}")]
     ends = func.coalesce(db.alarms.c.returned_at_ms, db.alarms.c.raised_at_ms)
     covers = (db.alarms.c.raised_at_ms <= change.at_ms) & (ends >= change.at_ms)
     if connection.execute(select(db.alarms.c.id).where(*_same_rule(found), covers).limit(1)).one_or_none():
         return []
     lines = _new_alarm(connection, found, change, now_ms, practice)
-    if change.over and (row := _open_alarm(connection, found)) is not None:
-        lines += carried(connection, row, [Move(AlarmEvent.RETURNED)], now_ms, practice)
-    return lines
+    return lines + _over_again(connection, found, change, now_ms, practice)
+
+
+def _over_again(
+    connection: Connection, found: Found, change: Happened, now_ms: int, practice: Practice, **more: Any
+) -> list[rows.Line]:
+    """What the present shows to be over returns at once; to be held or not is the alarm's affair."""
+    if not change.over or (row := _open_alarm(connection, found)) is None:
+        return []
+    return carried(connection, row, [Move(AlarmEvent.RETURNED)], now_ms, practice, **more)
 
 
 def _open_alarm(connection: Connection, found: Found) -> Row[Any] | None:

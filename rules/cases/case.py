@@ -115,8 +115,8 @@ def is_one(case: Case, about: Situation, now_ms: int) -> bool:
 
 
 def same_place(one: Place, other: Place) -> bool:
-    """The same unit of the same building; a place that says neither is like no other."""
-    return bool(one.building) and (one.grid, one.building, one.unit) == (other.grid, other.building, other.unit)
+    """The same words for it, in a building: a unit 单元 is a stairway with many homes, and who calls from another one is another case."""
+    return bool(one.building) and one == other
 
 
 def comes_again(case: Case, now_ms: int) -> bool:
