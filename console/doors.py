@@ -92,7 +92,7 @@ async def health(request: Request) -> PlainTextResponse:
 
 
 def _admitted(visit: Visit, session: Session, to: str) -> Response:
-    response = elsewhere(to)
+    response = elsewhere("/w/" if to == "/" and session.user.role == "worker" else to)
     visit.keep(response, SESSION_COOKIE, session.token, LIFE_MS[session.user.role] // 1000)
     assert session.browser
     visit.keep(response, BROWSER_COOKIE, session.browser, BROWSER_MS // 1000)

@@ -158,7 +158,7 @@ def _act(visit: Visit, request: Request, alarm_id: str, back: str, act: Callable
     try:
         if found.case is None:
             raise ActionRefused("unknown", None)
-        act(found.case.id, visit.session.user.name)
+        act(found.case.id, visit.actor)
     except ActionRefused as refusal:
         reason = refusal.reason
     if wants_json(request):

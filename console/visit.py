@@ -83,6 +83,11 @@ class Visit:
         assert self.session
         return self.session.user
 
+    @property
+    def actor(self) -> str:
+        """The name under which the log of cases knows whoever is logged in: by link, by phone and at the desk the same."""
+        return self.user.person_id
+
     def need(self, right: Right, site: str | None = None, grid: str | None = None) -> None:
         """Raises NotAllowed. Without a site: somewhere is enough."""
         if not (self.user.may(right) if site is None else self.user.may_at(right, site, grid)):

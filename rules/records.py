@@ -261,7 +261,7 @@ class LogEntry:
     alarm: str | None
     case: str | None
     actor: str
-    """A login name, or "rules" for what the engine did by itself."""
+    """A person as the roster names him, a login that the roster doesn't know, or "rules" for what the engine did by itself."""
     detail: str = ""
     number: int | None = None
     """Of the lines of its case: 1, 2, 3 … without a gap."""

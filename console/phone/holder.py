@@ -44,7 +44,7 @@ def holder(visit: AnyVisit, request: Request) -> Holder:
     if request.method != "GET" and not visit.user.may("work"):
         raise NotAllowed
     base = f"/w/cases/{quote(case_id, safe='')}"
-    return Holder(visit=visit, case=case, actor=visit.user.person_id, base=base, by_link=False)
+    return Holder(visit=visit, case=case, actor=visit.actor, base=base, by_link=False)
 
 
 Held = Annotated[Holder, Depends(holder)]
@@ -53,7 +53,7 @@ Held = Annotated[Holder, Depends(holder)]
 def sees(visit: Visit, case: Case) -> bool:
     """Whether whoever is logged in may know of a case."""
     at_his_places = visit.user.may_at("see", case.site, case.place.grid)
-    return at_his_places or (visit.user.may("work") and is_his(case, visit.user.person_id))
+    return at_his_places or (visit.user.may("work") and is_his(case, visit.actor))
 
 
 def is_his(case: Case, person: str) -> bool:

@@ -69,12 +69,12 @@ def stage(case: Case) -> str:
 def cases(visit: LoggedIn, request: Request) -> Response:
     desk = visit.parts.desk
     known = [case for case in desk.work(visit.user.scope.sites) if sees(visit, case)]
-    work = worklist(known, visit.user.person_id)
+    work = worklist(known, visit.actor)
     freshness = judge(Vitals(desk.pulse(), ()), visit.words, visit.now_ms)
     return visit.page(
         "phone/list.html",
         **look_of(request),
-        who=visit.user.person_id,
+        who=visit.actor,
         mine=work.mine[:MOST_CASES],
         others=work.others[:MOST_CASES],
         more=len(work.mine) > MOST_CASES,

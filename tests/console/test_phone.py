@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from sqlalchemy import select, update
 
 from console.rights import Scope
 from messages.settings import Text
 from rules.cases.photos import MOST_BYTES
+from rules.escalation import call, timers
 from rules.notices import links
 from rules.records import Case, CaseState
+from rules.store import tables
 from tests.console.block import NOON_MS, PASSWORD, Block
 from tests.console.browsing import hidden, log_in
 
@@ -406,3 +409,25 @@ async def test_it_can_be_installed(phone: httpx.AsyncClient) -> None:
     policy = worker.headers["content-security-policy"]
     assert "worker-src 'self'" in policy
     assert "manifest-src 'self'" in policy
+
+
+async def test_a_worker_comes_to_his_cases_by_his_login(browser: httpx.AsyncClient, lin: Block) -> None:
+    assert (await log_in(browser, "linxm")).headers["location"] == "/w/"
+    assert (await browser.get("/w")).headers["location"] == "/w/"
+
+
+async def test_who_has_opened_or_acted_has_been_told(stranger: httpx.AsyncClient, lin: Block) -> None:
+    case = case_of(lin)
+    with lin.database.writing() as connection:
+        timers.queue(connection, call.directly(now(lin, case), "lin", lin.now_ms), lin.now_ms)
+        connection.execute(update(tables.notices).values(state="handed_over"))
+    link = link_to(lin, case)
+    await stranger.get(link)
+    assert notices(lin) == [("lin", "read")]
+    await press(stranger, link, "accept")
+    assert notices(lin) == [("lin", "acted")]
+
+
+def notices(block: Block) -> list[tuple[str, str]]:
+    with block.database.reading() as connection:
+        return [(row.person, row.state) for row in connection.execute(select(tables.notices))]

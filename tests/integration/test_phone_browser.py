@@ -1,8 +1,8 @@
 """The worker's phone in Chromium: without a network, with two phones at once, and how it looks to an older helper (F9 of the field notes)."""
 
 import base64
+import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
@@ -22,6 +22,33 @@ PNG = base64.b64decode(
 )
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
+TOO_SMALL = """(least) =>
+    [...document.querySelectorAll('main a, main button, main summary, main input, .bar .button')]
+    .filter((one) => one.checkVisibility() && !one.matches('.choice input, .unseen'))
+    .filter((one) => one.getBoundingClientRect().height < least)
+    .map((one) => one.outerHTML.slice(0, 90))"""
+"""Targets that are lower than so many pixels."""
+
+TOO_FAINT = """() => {
+    const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = (colour) => {
+        const [r, g, b] = parts(colour).map((part) => part / 255)
+            .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = (one) => {
+        const colour = getComputedStyle(one).backgroundColor;
+        return (parts(colour)[3] ?? 1) > 0.99 || !one.parentElement ? colour : ground(one.parentElement);
+    };
+    return [...document.body.querySelectorAll('*')]
+        .filter((one) => one.checkVisibility() && !one.closest('svg, .unseen, .skip'))
+        .filter((one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+        .map((one) => [light(getComputedStyle(one).color), light(ground(one)), one])
+        .filter(([ink, paper]) => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05) < 4.5)
+        .map(([, , one]) => one.outerHTML.slice(0, 90));
+}"""
+"""Texts with a contrast below 4.5:1 (WCAG 2.2, 1.4.3)."""
+
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
@@ -31,9 +58,10 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Console]:
-    with console(tmp_path) as started:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """One for all: each test has a case of its own."""
+    with console(tmp_path_factory.mktemp("console")) as started:
         for name in ("lin", "wu"):
             started.block.accounts.add(name, PASSWORD, "worker", Scope(("junmen",), ("grid-1",)))
         yield started
@@ -49,18 +77,23 @@ def phone(chromium: Browser, running: Console, name: str | None = "lin", *, work
         service_workers="allow" if worker else "block",
     )
     if name:
-        page = context.new_page()
-        page.goto(f"{running.address}/login?to=/w/")
-        page.get_by_label("姓名").fill(name)
-        page.get_by_label("密码").fill(PASSWORD)
-        page.get_by_role("button", name="登录").click()
-        expect(page.get_by_role("heading", name="我的工单")).to_be_visible()
-        page.close()
+        log_in(context, running, name).close()
     return context
 
 
-def case_of(running: Console, name: str = "gas-1") -> Case:
-    case = running.block.raise_alarm(name).case
+def log_in(context: BrowserContext, running: Console, name: str) -> Page:
+    page = context.new_page()
+    page.goto(f"{running.address}/login")
+    page.get_by_label("姓名").fill(name)
+    page.get_by_label("密码").fill(PASSWORD)
+    page.get_by_role("button", name="登录").click()
+    expect(page.get_by_role("heading", name="我的工单")).to_be_visible()
+    return page
+
+
+def case_of(running: Console) -> Case:
+    name = f"gas-{uuid.uuid4().hex[:8]}"
+    case = running.block.raise_alarm(name, place=name).case
     assert case
     return case
 
@@ -179,7 +212,7 @@ def test_the_list_opens_without_a_network_with_its_cases_and_says_how_old_it_is(
     context.set_offline(True)
     page.reload()
     expect(page.locator("#offline")).to_contain_text("可能已经变了")
-    page.get_by_role("link", name="燃气泄漏").click()
+    page.get_by_role("link", name=case.place.text).click()
     press(page, "接单")
     expect(page.locator("#noted")).to_contain_text("等待上传")
     context.set_offline(False)
@@ -197,14 +230,10 @@ def test_what_one_person_did_is_never_sent_in_the_name_of_another(chromium: Brow
     page.close()
     context.set_offline(False)
     context.clear_cookies()
-    for name, pending in (("wu", False), ("lin", True)):
-        page = context.new_page()
-        page.goto(f"{running.address}/login?to=/w/")
-        page.get_by_label("姓名").fill(name)
-        page.get_by_label("密码").fill(PASSWORD)
-        page.get_by_role("button", name="登录").click()
+    for name, stage in (("wu", "待接单"), ("lin", "已接单 · 我的")):
+        page = log_in(context, running, name)
         expect(page.locator("body")).to_have_attribute("data-verdict", "live")
-        expect(page.locator(".stage").first).to_have_text("已接单 · 我的" if pending else "待接单", timeout=15_000)
+        expect(page.locator(f"[data-case='{case.id}'] .stage")).to_have_text(stage, timeout=15_000)
         page.close()
         context.clear_cookies()
     assert acts(running, case) == [("case.accepted", "lin")]
@@ -227,24 +256,42 @@ def test_the_phones_place_and_time_come_along(chromium: Browser, running: Consol
     context.close()
 
 
-@pytest.mark.parametrize(("width", "large"), [(320, False), (320, True), (390, True)])
-def test_nothing_runs_over_the_edge_and_every_target_is_large_enough(
-    chromium: Browser, running: Console, width: int, large: bool
-) -> None:
+def test_nothing_runs_over_the_edge_and_every_target_is_large_enough(chromium: Browser, running: Console) -> None:
     case, context = case_of(running), phone(chromium, running)
     page = context.new_page()
-    page.set_viewport_size({"width": width, "height": 640})
-    if large:
-        page.goto(f"{running.address}/w/look?letters=large")
+    for width, large in ((320, False), (320, True), (390, True)):
+        page.set_viewport_size({"width": width, "height": 640})
+        page.goto(f"{running.address}/w/look?letters={'large' if large else 'plain'}")
+        for path in ("/w/", f"/w/cases/{case.id}"):
+            page.goto(running.address + path)
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert page.evaluate(TOO_SMALL, 60 if large else 44) == []
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(chromium: Browser, running: Console, scheme: str) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    page = context.new_page()
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     for path in ("/w/", f"/w/cases/{case.id}"):
         page.goto(running.address + path)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        small = page.evaluate(
-            """(least) => [...document.querySelectorAll('main a, main button, main summary, main input, .bar .button')]
-                .filter((one) => one.checkVisibility() && !one.matches('.choice input, .unseen'))
-                .filter((one) => one.getBoundingClientRect().height < least)
-                .map((one) => one.outerHTML.slice(0, 90))""",
-            60 if large else 44,
-        )
-        assert small == []
+        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        assert page.evaluate(TOO_FAINT) == []
+    context.close()
+
+
+def test_the_keyboard_reaches_the_button_and_nothing_complains(chromium: Browser, running: Console) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    page, complaints = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(f"{running.address}/w/cases/{case.id}")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.bar .first')"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-stage]")).to_have_attribute("data-stage", "accepted")
+    assert complaints == []
     context.close()
