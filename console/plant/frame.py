@@ -22,6 +22,7 @@ class Page(NamedTuple):
 PAGES = (
     Page("devices", "/devices", "report"),
     Page("quarantine", "/quarantine", "plant"),
+    Page("rules", "/rules", "report"),
     Page("roster", "/roster", "report"),
     Page("quality", "/quality", "report"),
     Page("audit", "/audit", "audit"),

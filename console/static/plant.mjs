@@ -12,7 +12,8 @@ async function refresh() {
   if (!answer.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const now = page.querySelector("[data-fresh]");
-  if (!now || part.contains(document.activeElement)) return;
+  if (!now) return location.reload();
+  if (part.contains(document.activeElement)) return;
   part.replaceChildren(...now.childNodes);
   asOf.firstElementChild.textContent = page.querySelector("[data-as-of]").firstElementChild.textContent;
   loadedMs = performance.now();

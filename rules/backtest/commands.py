@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +54,7 @@ def backtest(
     if span.until_ms <= span.from_ms:
         raise ConfigError("--until: ends before --since begins")
     try:
-        courses, judged, unknown = _courses(configuration, span, rule or [], frozenset(map(SiteId, site or ())))
+        courses, judged, unknown = courses_of(configuration, span, rule or [], frozenset(map(SiteId, site or ())))
     except (DatabaseAway, StoreError) as error:
         raise ConfigError(str(error)) from error
     finally:
@@ -96,10 +96,15 @@ def shadow(
         print("\n".join(_page([found], span, configuration.calendar)))
 
 
-def _courses(
-    configuration: Configuration, span: Span, files: Sequence[Path], sites: frozenset[SiteId]
+def courses_of(
+    configuration: Configuration,
+    span: Span,
+    files: Sequence[Path],
+    sites: frozenset[SiteId],
+    told: Callable[[Iterator[Past], Span, str], Iterator[Past]] | None = None,
 ) -> tuple[list[Course], int, int]:
-    """Those that were, those of the rules in use, and those of the changed files; how many readings were judged, and were not."""
+    """Those that were, those of the rules in use, and those of the changed files; how many readings were judged, and were not.
+    `told`: passes the readings on and says how far they have come."""
     database = Database(configuration.database)
     try:
         known = past.devices(database)
@@ -120,7 +125,7 @@ def _courses(
         runs[CHANGED] = _only(runs[CHANGED], kinds)
     replays = {name: Replay(Facts(configuration.kinds, rules, devices=dict(known))) for name, rules in runs.items()}
     for name, one in replays.items():
-        readings = _told(past.readings(configuration.store, known, span), span, name)
+        readings = (told or _told)(past.readings(configuration.store, known, span), span, name)
         courses.append(Course(name, sorted(one.run(readings, span.until_ms), key=lambda found: found.raised_at_ms)))
     first = next(iter(replays.values()))
     return courses, first.readings, first.unknown

@@ -1,0 +1,150 @@
+"""The rules in words, their versions, what they raised and would have raised; and a changed text tried over the past beside those in use."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form
+from fastapi.responses import Response
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+
+from console.plant import dry_runs
+from console.plant.dry_runs import MOST_DAYS, MOST_TEXT, Busy, DryRun, DryRuns
+from console.plant.frame import show
+from console.plant.sentences import spoken, valued
+from console.visit import LoggedIn, OurForm, Visit, elsewhere, needs
+from rules import chronicle, rulebook
+from rules.rulebook import Version
+
+LATELY_MS = 30 * 86_400_000
+
+router = APIRouter(dependencies=[needs("report")])
+
+
+@router.get("/rules")
+def rules(visit: LoggedIn, q: str = "", level: str = "", shadow: bool = False) -> Response:
+    every = [one for one in rulebook.versions(visit.parts.desk.database) if one.in_force]
+    text = q.strip().casefold()
+    chosen = [
+        one
+        for one in every
+        if level in ("", one.level)
+        and (not shadow or one.shadow)
+        and (
+            not text
+            or any(text in word.casefold() for word in (one.kind, one.rule, *map(str, one.text["title"].values())))
+        )
+    ]
+    return show(visit, "rules.html", **_common(visit), rules=chosen, asked={"q": q, "level": level}, shadow=shadow)
+
+
+@router.get("/rules/{kind}")
+def kind(visit: LoggedIn, kind: str) -> Response:
+    every = rulebook.versions(visit.parts.desk.database, kind)
+    if not every:
+        raise HTTPException(404)
+    path = rulebook.file_of(kind, visit.parts.plant.rule_folders)
+    tries = visit.user.may("rules") and visit.parts.plant.dry_runs is not None
+    return show(
+        visit,
+        "kind.html",
+        **_common(visit),
+        kind=kind,
+        rules=[one for one in every if one.in_force],
+        earlier=[one for one in every if not one.in_force],
+        own=[alarm for alarm in visit.parts.desk.alarms(sites=visit.user.scope.sites) if alarm.kind == kind],
+        text=path.read_text(encoding="utf-8") if path and tries else None,
+        tries=tries,
+        sites=visit.user.scope.sites or sorted({alarm.site for alarm in visit.parts.desk.edges(visit.now_ms)}),
+        runs=[run for run in _runs(visit) if run.kind == kind],
+        most_days=MOST_DAYS,
+    )
+
+
+@router.post("/dry-runs", dependencies=[needs("rules"), OurForm])
+def start(
+    visit: LoggedIn,
+    kind: Annotated[str, Form()] = "",
+    text: Annotated[str, Form()] = "",
+    days: Annotated[int, Form()] = 7,
+    site: Annotated[str, Form()] = "",
+) -> Response:
+    if site:
+        visit.need("rules", site)
+    path = rulebook.file_of(kind, visit.parts.plant.rule_folders)
+    if path is None or not 1 <= days <= MOST_DAYS or len(text) > MOST_TEXT:
+        raise HTTPException(400)
+    written = text.replace("\r\n", "\n")
+    run = DryRun(
+        id=dry_runs.new_id(),
+        actor=visit.user.name,
+        kind=kind,
+        days=days,
+        sites=(site,) if site else visit.user.scope.sites,
+        text=None if written.strip() in ("", path.read_text(encoding="utf-8").strip()) else written,
+        began_ms=visit.now_ms,
+    )
+    try:
+        _tries(visit).start(run)
+    except Busy:
+        return show(visit, "dry_run.html", 409, complaint=visit.words("rules.busy"), run=None, **_common(visit))
+    words = f"{' '.join(run.sites) or '*'}: {kind}, {days} d"
+    chronicle.write(visit.parts.desk.database, "rule.tried", visit.user.name, words, visit.now_ms)
+    return elsewhere(f"/dry-runs/{run.id}")
+
+
+@router.get("/dry-runs/{run_id}", dependencies=[needs("rules")])
+def dry_run(visit: LoggedIn, run_id: str) -> Response:
+    run = _run(visit, run_id)
+    result = run.result
+    courses = result.get("courses", [])
+    return show(
+        visit,
+        "dry_run.html",
+        run=run,
+        courses=courses,
+        by_rule=sorted({name for course in courses for name in course["by_rule"]}),
+        by_grid=sorted({name for course in courses for name in course["by_grid_and_day"]}),
+        svg=Markup(result.get("svg", "")),  # noqa: S704 - rules.backtest.chart escapes what it is given
+        **_common(visit),
+    )
+
+
+@router.post("/dry-runs/{run_id}/stop", dependencies=[needs("rules"), OurForm])
+def stop(visit: LoggedIn, run_id: str) -> Response:
+    _tries(visit).stop(_run(visit, run_id))
+    return elsewhere(f"/dry-runs/{run_id}")
+
+
+def _tries(visit: Visit) -> DryRuns:
+    if (tries := visit.parts.plant.dry_runs) is None:
+        raise HTTPException(404)
+    return tries
+
+
+def _runs(visit: Visit) -> list[DryRun]:
+    """Those of the account's sites; of all sites, for who counts everywhere."""
+    tries = visit.parts.plant.dry_runs
+    sites = visit.user.scope.sites
+    return [run for run in (tries.runs() if tries else ()) if not sites or (run.sites and set(run.sites) <= set(sites))]
+
+
+def _run(visit: Visit, run_id: str) -> DryRun:
+    found = next((run for run in _runs(visit) if run.id == run_id), None)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def _common(visit: Visit) -> dict[str, Any]:
+    words = visit.words
+
+    def sentence(one: Version, source: str) -> str:
+        return spoken(source, one.settings, one.channels, words)
+
+    return {
+        "raised": rulebook.raised(visit.parts.desk.database, visit.now_ms - LATELY_MS, visit.user.scope.sites),
+        "kind_name": lambda name: words.of(its.name) if (its := visit.parts.fragments.kind(name)) else name,
+        "spoken": sentence,
+        "valued": lambda setting: valued(setting, words),
+        "said": lambda text: text.get(words.language, "") if text else "",
+    }

@@ -1,0 +1,115 @@
+"""A backtest for a page: in a process of its own, with a bound of memory and of the processor's time, its progress and result as lines of
+JSON. Nothing is written, nobody is called.
+
+`python -m rules.backtest.bounded CONFIG --days 7 --until-ms MS [--site SITE]… [--rule FILE]`. Whoever started it ends it when it takes too long.
+"""
+
+import argparse
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from collector.stores.base import StoreError
+from messages.ids import SiteId
+from messages.settings import ConfigError
+from rules.backtest import chart, report
+from rules.backtest.commands import courses_of
+from rules.backtest.past import Span
+from rules.backtest.replay import Episode, Past
+from rules.backtest.report import Course, difference
+from rules.config import load
+from rules.store.database import DatabaseAway
+
+MEMORY_BYTES = 2 * 1024 * 1024 * 1024
+"""Of address space: some hundred thousand episodes, and the libraries."""
+PROCESSOR_S = 300
+SAY_EVERY = 5_000
+MOST_LISTED = 50
+MOST_DAYS = 92
+
+
+def main() -> None:
+    asked = _arguments()
+    _confine()
+    span = Span(asked.until_ms - asked.days * 86_400_000, asked.until_ms)
+    try:
+        configuration = load(asked.config)
+        try:
+            sites = frozenset(SiteId(site) for site in asked.site)
+            courses, judged, unknown = courses_of(configuration, span, asked.rule, sites, _told)
+            result = _result(courses, span, configuration.calendar)
+        finally:
+            configuration.store.close()
+    except (ConfigError, DatabaseAway, StoreError) as error:
+        _say(error=str(error))
+    except MemoryError:
+        _say(error="memory")
+    else:
+        _say(result={**result, "readings": judged, "not_judged": unknown})
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--days", type=int, default=7, choices=range(1, MOST_DAYS + 1))
+    parser.add_argument("--until-ms", type=int, required=True)
+    parser.add_argument("--site", action="append", default=[])
+    parser.add_argument("--rule", action="append", default=[], type=Path)
+    return parser.parse_args()
+
+
+def _confine() -> None:
+    """The live engine and the pages come first."""
+    os.nice(10)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S, PROCESSOR_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _told(readings: Iterator[Past], span: Span, name: str) -> Iterator[Past]:
+    for count, one in enumerate(readings):
+        if count % SAY_EVERY == 0:
+            _say(course=name, share=(one[2].at_ms - span.from_ms) / max(span.until_ms - span.from_ms, 1), count=count)
+        yield one
+
+
+def _result(courses: list[Course], span: Span, calendar: Any) -> dict[str, Any]:
+    days = report.days(calendar, span.from_ms, span.until_ms)
+    return {
+        **report.as_json(courses, calendar, span.from_ms, span.until_ms),
+        "svg": chart.svg(courses, calendar, days, ""),
+        "differences": [_difference(before, after) for before, after in pairwise(courses)],
+    }
+
+
+def _difference(before: Course, after: Course) -> dict[str, Any]:
+    found = difference(before.episodes, after.episodes)
+    return {
+        "before": before.name,
+        "after": after.name,
+        "same": found.same,
+        "gone": len(found.gone),
+        "new": len(found.new),
+        "gone_listed": [_row(one) for one in found.gone[:MOST_LISTED]],
+        "new_listed": [_row(one) for one in found.new[:MOST_LISTED]],
+    }
+
+
+def _row(one: Episode) -> dict[str, Any]:
+    names = ("site", "device", "kind", "rule", "level", "grid", "raised_at_ms", "cleared_at_ms")
+    return {name: getattr(one, name) for name in names}
+
+
+def _say(**content: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

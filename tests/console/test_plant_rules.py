@@ -1,0 +1,136 @@
+"""Rules in words, and dry runs in a process of their own, which write nothing."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from console.plant.dry_runs import DryRun, DryRuns, new_id
+from console.plant.sentences import spoken
+from console.rights import Scope
+from console.words import load_words
+from messages.kind import load_kinds
+from rules.language.rule import SHIPPED, load_rules
+from rules.store import versions
+from tests.console.block import NOON_MS, PASSWORD, Block
+from tests.console.browsing import hidden, log_in
+from tests.console.test_plant_devices import opened
+
+KINDS = load_kinds()
+MINUTE_MS = 60_000
+
+ENGINE = """
+name = "rules-1"
+database = "sqlite:///rules.db"
+store = "sqlite:history.db"
+[broker]
+host = "127.0.0.1"
+"""
+
+
+@pytest.fixture
+def tried(junmen: Block) -> Block:
+    """With the shipped rules in force, a leak of two hours ago in the history, and an engineer."""
+    engine = junmen.folder / "rules.toml"
+    engine.write_text(ENGINE)
+    junmen.config = junmen.config.model_copy(update={"rules": engine})
+    junmen.accounts.add("wei", PASSWORD, "engineer")
+    versions.keep(junmen.database, load_rules(KINDS), NOON_MS)
+    junmen.add_device("gas-1", silent_from_ms=NOON_MS + 1000)
+    samples = [(NOON_MS - (120 - minute) * MINUTE_MS, 12.0 if 10 <= minute < 20 else 1.0) for minute in range(60)]
+    junmen.measure("gas-1", "gas_concentration", *samples)
+    return junmen
+
+
+async def ended(browser: httpx.AsyncClient, path: str) -> str:
+    async with asyncio.timeout(60):
+        while "正在试算" in (page := (await browser.get(path)).text):
+            await asyncio.sleep(0.2)
+    return page
+
+
+async def test_rules_are_told_in_words_with_what_they_raised(tried: Block) -> None:
+    tried.raise_alarm("gas-1")
+    async with opened(tried) as browser:
+        await log_in(browser)
+        page = (await browser.get("/rules?q=gas_alarm")).text
+        kind = (await browser.get("/rules/gas_alarm")).text
+        assert (await browser.get("/rules/nothing")).status_code == 404
+        assert (await browser.get("/rules/..%2f..%2fx")).status_code == 404
+    assert "燃气浓度」 ≥" in page
+    assert "gas_concentration" in kind  # the sentence itself stands beside its words
+    assert "<textarea" not in kind  # an operator tries no rules
+
+
+def test_a_sentence_is_spoken_in_both_languages(junmen: Block) -> None:
+    channels = {"leakage": {"name": {"zh": "漏电流", "en": "Leakage"}}}
+    settings: dict[str, dict[str, Any]] = {"leaks_at": {"value": 30.0, "unit": "mA"}, "on": {"value": True}}
+    words = load_words(junmen.config.zone)
+    source = "leakage >= leaks_at and not silent_for(leakage) < 5 or on"
+    assert spoken(source, settings, channels, words["en"]) == "Leakage ≥ 30 mA and not silence of(Leakage) < 5 or yes"
+    assert spoken(source, settings, channels, words["zh"]).startswith("「漏电流」 ≥ 30 mA 且 非 无数据时长(「漏电流」)")
+
+
+async def test_a_changed_rule_is_tried_beside_the_one_in_use_and_nothing_is_written(tried: Block) -> None:
+    shipped = (SHIPPED / "gas_alarm.toml").read_text()
+    changed = shipped.replace("value = 10.0", "value = 50.0")
+    assert changed != shipped
+    async with opened(tried) as browser:
+        await log_in(browser, "wei")
+        page = (await browser.get("/rules/gas_alarm")).text
+        assert "value = 10.0" in page
+        fields = {"token": hidden(page, "token"), "kind": "gas_alarm", "text": changed, "days": "1", "site": "junmen"}
+        before = len(tried.desk.log_after(0))
+        done = await browser.post("/dry-runs", data=fields)
+        assert done.status_code == 303, done.text
+        assert (await browser.post("/dry-runs", data=fields)).status_code == 409  # one at a time
+        page = await ended(browser, done.headers["location"])
+    assert "已完成" in page, page
+    assert "<svg" in page
+    assert "相同 0，少了 1，多了 0" in page  # the rules now would have raised it, the changed ones would not
+    assert tried.desk.alarms() == []
+    assert [line.event for line in tried.desk.log_after(before)] == ["rule.tried"]
+
+
+async def test_a_text_that_is_no_rule_says_file_and_line(tried: Block) -> None:
+    async with opened(tried) as browser:
+        await log_in(browser, "wei")
+        token = hidden((await browser.get("/rules/gas_alarm")).text, "token")
+        fields = {"token": token, "kind": "gas_alarm", "text": "[rules.leak]\nlevel = 'purple'\n", "days": "1"}
+        page = await ended(browser, (await browser.post("/dry-runs", data=fields)).headers["location"])
+    assert "没有完成" in page
+    assert "gas_alarm.toml:" in page
+    assert "/tmp" not in page
+
+
+async def test_dry_runs_are_for_who_may_and_for_their_own_sites(tried: Block) -> None:
+    tried.accounts.add("far", PASSWORD, "engineer", Scope(("elsewhere",)))
+    fields = {"kind": "gas_alarm", "text": "x", "days": "1", "site": "junmen"}
+    for name in ("chen", "far"):
+        async with opened(tried) as browser:
+            await log_in(browser, name)
+            token = hidden((await browser.get("/rules")).text, "token")
+            assert (await browser.post("/dry-runs", data=fields | {"token": token})).status_code == 403
+
+
+def a_run(**more: object) -> DryRun:
+    return DryRun(new_id(), "wei", "gas_alarm", 1, (), None, NOON_MS, **more)  # type: ignore[arg-type]
+
+
+async def test_a_run_that_takes_too_long_or_is_stopped_ends(tried: Block) -> None:
+    assert tried.config.rules
+    runs = DryRuns(tried.config.rules, most_s=0.05)
+    run = a_run()
+    runs.start(run)
+    async with asyncio.timeout(20):
+        while run.state == "running":
+            await asyncio.sleep(0.01)
+    assert run.state == "too_long"
+    runs.close()
+    runs = DryRuns(tried.config.rules)
+    run = a_run()
+    runs.start(run)
+    runs.stop(run)
+    assert run.state == "stopped"
+    runs.close()
