@@ -104,6 +104,8 @@ ATTEMPTS = 3
 """On one channel, before the next one is tried."""
 RETRY_MS = (2_000, 8_000)
 """Between them [E]: a red case has sixty seconds."""
+LOST_ATTEMPTS = 2
+"""Attempts of which nothing was heard: once we may have been killed ourselves, twice the channel hangs."""
 DEADLINE_MS = 15_000
 """F6: with a channel down the fallback is handed over within so long; twice the longest answer that we wait for."""
 
@@ -123,6 +125,8 @@ def apply(notice: Notice, event: NoticeEvent, now_ms: int, *, again_at_ms: int |
                 return replace(notice, state=NoticeState.FAILED_PERM, due_at_ms=now_ms)
             pause_ms = RETRY_MS[min(notice.attempts, len(RETRY_MS)) - 1]
             return replace(notice, state=state, due_at_ms=max(now_ms + pause_ms, again_at_ms or 0))
+        case NoticeEvent.LOST if notice.attempts >= LOST_ATTEMPTS:
+            return replace(notice, state=NoticeState.FAILED_PERM, due_at_ms=now_ms)
         case NoticeEvent.HELD_BACK:
             begun = notice.state is NoticeState.SENDING
             attempts = notice.attempts - begun  # the provider did not try: nor have we

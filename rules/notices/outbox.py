@@ -23,7 +23,7 @@ from rules.notices.channels.base import Message, Outcome, Taken
 from rules.notices.config import Way
 from rules.notices.limits import longest_ms
 from rules.notices.notice import TOLD, WAITING, Notice, NoticeEvent, NoticeState
-from rules.notices.plan import Due, Habits, Move, Send, Sent, plan
+from rules.notices.plan import RED_WAITS_MS, Due, Habits, Move, Send, Sent, plan
 from rules.notices.words import Told, message
 from rules.records import Case
 from rules.store import rows
@@ -92,7 +92,8 @@ def end(connection: Connection, begun: Begun, outcome: Outcome, now_ms: int) -> 
     row = connection.execute(select(db.notices).where(db.notices.c.key == sending.notice)).one()
     if row.state != NoticeState.SENDING:
         return  # acted upon or lost meanwhile
-    _write(connection, row, *_after(_notice(row), outcome, now_ms), now_ms, answer)
+    further = row.level == "red" and row.address + 1 < len(row.detail.get("addresses", ()))
+    _write(connection, row, *_after(_notice(row), outcome, now_ms, further=further), now_ms, answer)
 
 
 def acted(connection: Connection, case_id: str, person: str, now_ms: int) -> None:
@@ -236,13 +237,16 @@ def _told(connection: Connection, row: Row[Any], cases: Mapping[str, Case]) -> T
     )
 
 
-def _after(notice: Notice, outcome: Outcome, now_ms: int) -> tuple[Notice, str | None]:
-    """How the notice stands after an answer, and the log's word for it."""
+def _after(notice: Notice, outcome: Outcome, now_ms: int, *, further: bool) -> tuple[Notice, str | None]:
+    """How the notice stands after an answer, and the log's word for it. `further`: it is red, and the person has another address."""
     if isinstance(outcome, Taken):
         return machine.apply(notice, NoticeEvent.TAKEN, now_ms), "notify.handed_over"
     if outcome.throttled_s is not None:
         again_ms = now_ms + round(outcome.throttled_s * 1000)
-        return machine.apply(notice, NoticeEvent.HELD_BACK, now_ms, again_at_ms=again_ms), "notify.throttled"
+        held = machine.apply(notice, NoticeEvent.HELD_BACK, now_ms, again_at_ms=again_ms)
+        if further and again_ms > now_ms + RED_WAITS_MS:
+            held = machine.apply(held, NoticeEvent.NEXT_CHANNEL, now_ms)
+        return held, "notify.throttled"
     event = NoticeEvent.REFUSED if outcome.for_good else NoticeEvent.FAILED
     failed = machine.apply(notice, event, now_ms)
     if failed.state is NoticeState.FAILED_PERM:
@@ -254,7 +258,8 @@ def _lost(connection: Connection, now_ms: int) -> None:
     """Sends of which nothing was heard: we were killed in the midst of them, or a channel hangs."""
     its = (db.notices.c.state == NoticeState.SENDING, db.notices.c.due_at_ms <= now_ms)
     for row in connection.execute(select(db.notices).where(*its)).all():
-        _store(connection, machine.apply(_notice(row), NoticeEvent.LOST, now_ms))
+        lost = machine.apply(_notice(row), NoticeEvent.LOST, now_ms)
+        _store(connection, machine.apply(lost, NoticeEvent.NEXT_CHANNEL, now_ms))
         sendings = (db.sendings.c.notice == row.key, db.sendings.c.outcome == "sending")
         connection.execute(update(db.sendings).where(*sendings).values(outcome="lost", ended_at_ms=now_ms))
 

@@ -1,9 +1,11 @@
 """The sender: takes what is due from the outbox, asks the channels on threads of their own, and writes down what they said.
 
-What is begun is committed before it leaves; a provider that hangs holds one thread for some seconds, and a part of the threads is red's alone.
+What is begun is committed before it leaves. Red has threads of its own on each channel, so one that hangs, be it for ever, holds up no
+other; of one that hangs no more than MOST_RED calls wait.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,7 +27,10 @@ from rules.store.database import Database
 
 LOOK_S = 0.3
 """How soon a call that another process has queued is seen."""
-THREADS, RED_THREADS = 12, 4
+THREADS = 8
+"""For all that is not red."""
+RED_THREADS, MOST_RED = 4, 16
+"""Of each channel, for red: threads, and calls that wait for its answer; a further one has failed at once."""
 FORGET_S = 3600.0
 
 log = structlog.get_logger("notices")
@@ -57,25 +62,29 @@ class Sender:
         self._habits = habits
         self._under_way = 0
         """Sends that are not red; those wait for a thread no longer than the provider takes."""
+        self._red_on = Counter[str]()
+        """Red sends that wait for an answer, by channel."""
         self._down: set[str] = set()
         """Channels that failed when they were last used."""
 
     async def run(self) -> None:
         """Until cancelled."""
-        with (
-            ThreadPoolExecutor(THREADS - RED_THREADS, "notices") as common,
-            ThreadPoolExecutor(RED_THREADS, "red") as red,
-        ):
+        common = ThreadPoolExecutor(THREADS, "notices")
+        red = {name: ThreadPoolExecutor(RED_THREADS, f"red-{name}") for name in self._ways}
+        try:
             async with asyncio.TaskGroup() as tasks:
                 forget_s = 0.0
                 while True:
                     for begun in await self._clerk.insist(self._take):
-                        pool = red if begun.message.level == "red" else common
+                        pool = red[begun.way] if begun.message.level == "red" else common
                         tasks.create_task(self._send(begun, pool), name="notice")
                     if (forget_s := forget_s - LOOK_S) <= 0:
                         forget_s = FORGET_S
                         await self._clerk.insist(self._forget)
                     await asyncio.sleep(LOOK_S)
+        finally:
+            for pool in (common, *red.values()):
+                pool.shutdown(wait=False, cancel_futures=True)  # what is under way is sent again after the next start
 
     def _take(self) -> list[Begun]:
         now_ms = self._clock_ms()
@@ -92,7 +101,7 @@ class Sender:
                 self._habits,
                 self._address_of_pages,
                 now_ms,
-                THREADS - RED_THREADS - self._under_way,
+                THREADS - self._under_way,
             )
 
     def _forget(self) -> None:
@@ -103,14 +112,18 @@ class Sender:
     async def _send(self, begun: Begun, pool: ThreadPoolExecutor) -> None:
         channel, quiet = self._ways[begun.way].channel, begun.message.level != "red"
         self._under_way += quiet
+        self._red_on[begun.way] += not quiet
         try:
             if channel is None:
-                outcome = await self._publish(begun.message, begun.to)
+                outcome: Outcome = await self._publish(begun.message, begun.to)
+            elif self._red_on[begun.way] > MOST_RED:
+                outcome = Failed("its earlier calls are still waiting for an answer")
             else:
                 asked = partial(_asked, channel.send, begun.message, begun.to)
                 outcome = await asyncio.get_running_loop().run_in_executor(pool, asked)
         finally:
             self._under_way -= quiet
+            self._red_on[begun.way] -= not quiet
         self._say(begun.way, outcome)
         await self._clerk.insist(lambda: self._end(begun, outcome))
 

@@ -1,11 +1,18 @@
 """A red alarm keeps calling, whoever can't be reached, and whatever became of its case before."""
 
+import asyncio
+import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rules.notices.channels.base import Failed, Taken
-from tests.rules.test_telling import Street
+from rules.escalation import timers
+from rules.notices.channels.base import Failed, Message, Outcome, Taken
+from rules.notices.sender import Sender
+from tests.rules.course import at
+from tests.rules.test_telling import Street, way
 
 
 @pytest.fixture
@@ -26,3 +33,61 @@ def test_a_colleague_without_a_phone_takes_no_call_from_the_others(street: Stree
     street.leak(0)
     street.run(0, 59)
     assert [at_s for at_s, _, to in street.whom() if to in ("LinXiaoMei", "13800000001")] == [0, 20, 40]
+
+
+def test_a_provider_that_blocks_us_for_minutes_sends_red_to_the_next_channel_at_once(street: Street) -> None:
+    street.answers = lambda name, _: Failed("429", throttled_s=600.0) if name == "app" else Taken()
+    street.leak(0)
+    street.run(0, 2)
+    to_lin = [(at_s, name) for at_s, name, to in street.whom() if to in ("LinXiaoMei", "13800000001")]
+    assert to_lin == [(0, "app"), (1, "sms")]
+
+
+def test_a_channel_of_which_nothing_is_heard_twice_is_left_for_the_next(street: Street) -> None:
+    street.leak(0)
+    with street.room.database.writing() as connection:
+        timers.fire_due(connection, street.practice, at(0))
+    tried: list[tuple[float, str]] = []
+    for now_s in (0, 15, 30):
+        tried += [(now_s, begun.way) for begun in street.take(now_s) if begun.message.person == "lin"]
+    assert tried == [(0, "app"), (15, "app"), (30, "sms")]
+
+
+class Hanging:
+    """A provider whose name server never answers."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def send(self, _message: Message, _to: str) -> Outcome:
+        self.over.wait(60)
+        return Failed("no answer")
+
+
+class Taking:
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+
+    def send(self, message: Message, _to: str) -> Outcome:
+        self.taken.append(message.case)
+        return Taken()
+
+
+async def test_a_channel_that_hangs_for_ever_holds_up_no_other(street: Street) -> None:
+    hanging, taking = Hanging(), Taking()
+    ways = {"app": replace(way("app"), channel=hanging), "sms": replace(way("sms"), channel=taking)}
+    for index in range(6):
+        street.leak(0, f"gas-{index}")
+    with street.room.database.writing() as connection:
+        timers.fire_due(connection, street.practice, at(0))
+    bus: Any = None  # no channel here speaks MQTT
+    sender = Sender(bus, street.room.database, ways, street.roll.find, street.practice, lambda: at(1))
+    running = asyncio.create_task(sender.run())
+    try:
+        async with asyncio.timeout(10):
+            while len(set(taking.taken)) < 6:
+                await asyncio.sleep(0.02)
+    finally:
+        hanging.over.set()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
