@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
-from console.card import order
+from console.card import NUMERALS, order
 from console.rights import Scope
 from messages.alarm import Level
 from rules.records import Alarm, Position
@@ -100,6 +100,11 @@ def tallies(of: Whole, scope: Scope, sites: Iterable[str]) -> Sequence[Tally]:
         Tally(kind=kind, level=level, site=site, grid=grid, open=count)
         for (kind, level, site, grid), count in sorted(counted.items(), key=lambda one: (-one[1], one[0]))
     ]
+
+
+def order_of_levels(level: Level | None) -> int:
+    """Gravest first; what has none comes last."""
+    return len(NUMERALS) if level is None else list(NUMERALS).index(level)
 
 
 def difference(before: Board, after: Board) -> Difference:

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Depends
 
-from console.operator import acts, case
+from console.operator import acts, case, site_map
 from console.visit import logged_in
 
 ROUTERS = [
     APIRouter(dependencies=[Depends(logged_in)]),
 ]
-for room in (case, acts):
+for room in (case, acts, site_map):
     ROUTERS[0].include_router(room.router)

@@ -239,6 +239,11 @@ class Block:
         with self.database.writing() as connection:
             connection.execute(insert(db.devices), row | {"guards": guards})
 
+    def fall_silent(self, name: str, *, edge: str = "pi-1") -> None:
+        row = {"site": SITE, "edge": edge, "device": name, "from_ms": self.now_ms - 1}
+        with self.database.writing() as connection:
+            connection.execute(insert(db.silences), row)
+
     def rename_device(self, alarm: Alarm, device: str) -> None:
         with self.database.writing() as connection:
             connection.execute(update(db.alarms).where(db.alarms.c.id == alarm.id).values(device=device))
