@@ -1,0 +1,88 @@
+"""`gridcall rules webhooks …`: how the webhooks stand, and telling again."""
+
+import getpass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from messages.settings import ConfigError, duration_s
+from rules.config import load
+from rules.outside import deliveries
+from rules.store.database import Database, DatabaseAway
+
+app = typer.Typer(no_args_is_help=True, help="What other systems are told: [webhooks.NAME] of rules.toml.")
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")]
+Name = Annotated[str, typer.Argument(help="The webhook, as rules.toml names it.")]
+Actor = Annotated[str, typer.Option(help="Who does it: stands in the log.")]
+
+
+@app.command("list")
+def list_hooks(config: Config) -> None:
+    """Each webhook: how many were taken, when the last was, how many wait, and why it fails; one a line."""
+    written = {hook.name for hook in load(config, rules_may_fail=True).hooks}
+    with _database(config) as database, database.reading() as connection:
+        known = deliveries.standings(connection)
+    for name in sorted(written | known.keys()):
+        if (one := known.get(name)) is None:
+            print(f"{name}\tnot served yet")
+            continue
+        last = f", last {_moment(one.sent_at_ms)}" if one.sent_at_ms else ""
+        state = f"disabled {_moment(one.disabled_at_ms)}" if one.disabled_at_ms else "served"
+        state = state if name in written else "not in the file any more"
+        print(f"{name}\t{state}\t{one.sent} taken{last}\t{one.waiting} waiting\t{one.why}".rstrip())
+
+
+@app.command()
+def enable(config: Config, name: Name, actor: Actor = "") -> None:
+    """Serve a disabled webhook again; what waits goes out at once."""
+    with _database(config) as database, database.writing() as connection:
+        if not deliveries.enable(connection, name, actor or getpass.getuser(), _now_ms()):
+            raise ConfigError(f"no webhook {name!r} was ever served")
+    print(f"{name} is served")
+
+
+@app.command()
+def replay(
+    config: Config,
+    name: Name,
+    since: Annotated[str, typer.Option(help="How far back to begin, e.g. 2h.")],
+    actor: Actor = "",
+) -> None:
+    """Tell a webhook again all that happened since then; each under the name that it had, so that its receiver knows what it knows."""
+    try:
+        since_ms = _now_ms() - round(duration_s(since) * 1000)
+    except ValueError as error:
+        raise ConfigError(f"--since: {error}") from error
+    with _database(config) as database, database.writing() as connection:
+        lines = deliveries.replay(connection, name, since_ms, actor or getpass.getuser(), _now_ms())
+    if lines is None:
+        raise ConfigError(f"no webhook {name!r} was ever served")
+    print(f"{name}: {lines} lines of the log are gone through again")
+
+
+@contextmanager
+def _database(config: Path) -> Iterator[Database]:
+    try:
+        database = Database(load(config, rules_may_fail=True).database)
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
+    try:
+        yield database
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
+    finally:
+        database.close()
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
