@@ -26,6 +26,7 @@ from rules.duty import commands as roster
 from rules.duty.roster import Changes
 from rules.language.calendar import CHINA
 from rules.language.rule import SHIPPED, Rule, rule_files
+from rules.outside import commands as webhooks
 from rules.quality.commands import audit, quality
 from rules.rule_files import replaced
 from rules.store.database import Database, DatabaseAway, is_there
@@ -46,6 +47,7 @@ app.command()(shadow)
 app.command()(quality)
 app.command()(audit)
 app.add_typer(roster.app, name="roster")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 @app.command()

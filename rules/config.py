@@ -18,6 +18,7 @@ from rules.duty.folder import SiteFolder
 from rules.language.calendar import Calendar, CalendarText
 from rules.language.rule import Rule, Rules
 from rules.notices.config import ChannelName, ChannelText, Way, ways
+from rules.outside.hook import Hook, HookText, hooks
 from rules.rule_files import Look, RuleFiles
 from rules.store.database import located
 
@@ -62,6 +63,8 @@ class RulesFile(Settings):
     """Ways to reach people."""
     policies: Folder | None = None
     """A file that says what is promised and when whom is called, where that differs from what is shipped."""
+    webhooks: dict[ChannelName, HookText] = Field(default_factory=dict)
+    """Other systems that are told what happens."""
     heartbeat: Annotated[str, AfterValidator(_web)] = ""
     """An address outside that is asked for once a minute, as long as cases are looked after; it raises the alarm when nobody asks."""
     broker: Broker
@@ -89,6 +92,7 @@ class Configuration:
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
     policies: Policies
+    hooks: tuple[Hook, ...] = field(repr=False)
     heartbeat: str = field(repr=False)
     broker: Broker
     site_files: SiteFolder
@@ -150,6 +154,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
             *_unreachable(site_files, written),
         ),
         policies=load_policies(base / written.policies if written.policies else None),
+        hooks=hooks(written.webhooks, base),
         heartbeat=written.heartbeat,
         broker=broker,
     )

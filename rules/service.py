@@ -26,6 +26,7 @@ from rules.cases.practice import Practice
 from rules.config import Configuration
 from rules.duty import book
 from rules.duty.roll import Roll
+from rules.duty.site import Site
 from rules.engine import catchup
 from rules.engine.catchup import Gap, Portion
 from rules.engine.intake import Undecodable, subscriptions, take
@@ -40,6 +41,7 @@ from rules.escalation.loop import Escalation
 from rules.language.evaluation import Happened, Raised
 from rules.language.rule import Rules
 from rules.notices.sender import Sender
+from rules.outside.courier import Courier
 from rules.renewal import Renewal
 from rules.store import facts, versions
 from rules.store.clerk import Clerk
@@ -196,6 +198,10 @@ class Service:
             tasks.create_task(self._escalation.run(), name="escalation")
             tasks.create_task(self._sender.run(), name="sender")
             tasks.create_task(self._audit(), name="auditor")
+            courier = Courier(
+                self._database, self._config.hooks, self._site_of, self._clock_ms, lambda: self._tenure.leads
+            )
+            tasks.create_task(courier.run(), name="webhooks")
             if self._config.heartbeat:
                 beat = Heartbeat(self._config.heartbeat, lambda: self._escalation.looked_at_ms, self._clock_ms)
                 tasks.create_task(beat.run(), name="heartbeat")
@@ -419,6 +425,9 @@ class Service:
             if news:
                 async with self._turn:
                     await self._work(partial(_tell_stuck, news))
+
+    def _site_of(self, site: str) -> Site | None:
+        return self._roll.folder.sites.get(SiteId(site))
 
     def _look_at_roll(self) -> None:
         """Who is called follows the sites' files, and the book of who is away."""

@@ -14,9 +14,11 @@ from console.access.journal import Line
 from console.accounts import Accounts
 from console.api.problem import Problem
 from console.tokens import Token, TokenRight, Tokens
+from messages.ids import SiteId
 from messages.kind import Kinds
 from rules.desk import Desk
 from rules.duty.folder import SiteFolder
+from rules.duty.site import Site
 from rules.outside.reading import Sites
 
 log = structlog.get_logger("api")
@@ -32,6 +34,11 @@ class Works:
     sites: SiteFolder
     accounts: Accounts
     clock_ms: Callable[[], int]
+
+    def site_of(self, site: str) -> Site | None:
+        """A site's file as it lies there now."""
+        self.sites.look()
+        return self.sites.sites.get(SiteId(site))
 
     def note(self, actor: str, what: str, address: str, now_ms: int) -> None:
         """A refusal, for the journal of access. A full disk must not turn it into something else."""

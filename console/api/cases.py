@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
@@ -13,10 +13,13 @@ from console.api.shapes import MOST_AT_ONCE, MOST_MS, AlarmPage, AlarmWhole, Cas
 from messages.alarm import Level
 from messages.ids import Identifier
 from rules.alarms.publisher import published
+from rules.outside.cap import CONTENT_TYPE
 from rules.outside.reading import Wanted
 from rules.records import AlarmState, CaseState
 
 router = APIRouter(tags=["out"])
+
+_CAP: dict[int | str, dict[str, Any]] = {200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}}
 
 Site = Annotated[list[Identifier], Query(max_length=50, description="Only these sites; without it all of the token.")]
 Levels = Annotated[list[Level], Query(alias="level", max_length=4)]
@@ -94,6 +97,22 @@ def one_alarm(caller: Reader, alarm_id: Id) -> AlarmWhole:
         caller.refused(f"alarm {alarm_id}")
         raise nothing_here()
     return AlarmWhole.of(*found)
+
+
+@router.get("/alarms/{alarm_id}/cap", summary="Its latest message by CAP 1.2", response_class=Response, responses=_CAP)
+def alarm_as_cap(caller: Reader, alarm_id: Id) -> Response:
+    return _as_cap(caller.desk.alarm_as_cap(caller.sites, alarm_id, caller.works.site_of, caller.token.name))
+
+
+@router.get("/cases/{case_id}/cap", summary="Its latest message by CAP 1.2", response_class=Response, responses=_CAP)
+def case_as_cap(caller: Reader, case_id: Id) -> Response:
+    return _as_cap(caller.desk.case_as_cap(caller.sites, case_id, caller.works.site_of, caller.token.name))
+
+
+def _as_cap(message: bytes | None) -> Response:
+    if message is None:
+        raise nothing_here()
+    return Response(message, media_type=CONTENT_TYPE)
 
 
 def _wanted(

@@ -18,7 +18,13 @@ SiteOf = Callable[[str], Site | None]
 
 
 def of_alarm(
-    connection: Connection, alarm_id: str, site_of: SiteOf, addressee: str, *, sites: Sites = None, seq: int | None = None
+    connection: Connection,
+    alarm_id: str,
+    site_of: SiteOf,
+    addressee: str,
+    *,
+    sites: Sites = None,
+    seq: int | None = None,
 ) -> bytes | None:
     """The message that line `seq` made, or the latest. None if there is none, or none at these sites."""
     found = reading.alarm_rows(connection, Wanted(sites=sites), None, 1, alarm_id)
@@ -31,7 +37,13 @@ def of_alarm(
 
 
 def of_case(
-    connection: Connection, case_id: str, site_of: SiteOf, addressee: str, *, sites: Sites = None, seq: int | None = None
+    connection: Connection,
+    case_id: str,
+    site_of: SiteOf,
+    addressee: str,
+    *,
+    sites: Sites = None,
+    seq: int | None = None,
 ) -> bytes | None:
     """The same of a case."""
     found = reading.cases(connection, Wanted(sites=sites), None, 1, case_id)

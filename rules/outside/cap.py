@@ -219,8 +219,9 @@ def _put_info(alert: ElementTree.Element, info: _Info, language: str, code: str,
     _put(one, "headline", headline[:MOST_HEADLINE])
     if info.words:
         _put(one, "description", info.words)
-    if info.advice and not info.over:
-        _put(one, "instruction", getattr(info.advice, language))
+    advice = getattr(info.advice, language) if info.advice else ""
+    if advice and not info.over:
+        _put(one, "instruction", advice)
     for name, value in (*info.facts, ("gridcall:level", info.level)):
         _put_pair(one, "parameter", name, value)
     place = _put(one, "area", None)

@@ -73,7 +73,9 @@ def fill(connection: Connection, hook: Hook, site_of: SiteOf, now_ms: int) -> in
         connection.execute(insert(db.hooks).values(name=hook.name, seq=last, sent=0, why=""))
         return 0
     changes, seq = reading.changes(connection, hook.sites, row.seq, LINES_AT_ONCE)
-    written = [one for change in changes if hook.wants(change) for one in _row(connection, hook, change, site_of, now_ms)]
+    written = [
+        one for change in changes if hook.wants(change) for one in _row(connection, hook, change, site_of, now_ms)
+    ]
     if written:
         connection.execute(insert(db.deliveries), written)
     connection.execute(update(db.hooks).where(its).values(seq=seq))

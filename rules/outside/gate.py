@@ -5,7 +5,9 @@ from typing import Any
 
 from rules.cases.case import Situation
 from rules.cases.practice import PLAIN, Practice
-from rules.outside import reading, tickets
+from rules.outside import bulletin, deliveries, reading, tickets
+from rules.outside.bulletin import SiteOf
+from rules.outside.deliveries import Standing
 from rules.outside.reading import Change, Sites, Wanted
 from rules.outside.tickets import Ticket
 from rules.records import ActionRefused, Alarm, Case, LogEntry, Photo, Position
@@ -71,6 +73,31 @@ class Gate:
                 return found, Position(here.life, seq)
             found, seq = reading.changes(connection, sites, after.seq, limit)
             return found, Position(here.life, seq)
+
+    def alarm_as_cap(self, sites: Sites, alarm_id: str, site_of: SiteOf, addressee: str) -> bytes | None:
+        """Its latest message; None where there is none, or none at these sites."""
+        with self._database.reading() as connection:
+            return bulletin.of_alarm(connection, alarm_id, site_of, addressee, sites=sites)
+
+    def case_as_cap(self, sites: Sites, case_id: str, site_of: SiteOf, addressee: str) -> bytes | None:
+        """The same of a case."""
+        with self._database.reading() as connection:
+            return bulletin.of_case(connection, case_id, site_of, addressee, sites=sites)
+
+    def webhooks(self) -> list[Standing]:
+        """How each stands that was ever served."""
+        with self._database.reading() as connection:
+            return list(deliveries.standings(connection).values())
+
+    def enable_webhook(self, name: str, *, actor: str, at_ms: int) -> bool:
+        """False if there is none."""
+        with self._database.writing() as connection:
+            return deliveries.enable(connection, name, actor, at_ms)
+
+    def replay_webhook(self, name: str, since_ms: int, *, actor: str, at_ms: int) -> int | None:
+        """How many lines of the log it is told again; None if there is none."""
+        with self._database.writing() as connection:
+            return deliveries.replay(connection, name, since_ms, actor, at_ms)
 
     def take_ticket(self, system: str, reference: str, about: Situation, **more: Any) -> tuple[Ticket, Case, bool]:
         """The ticket, its case, and whether it is new. Raises TicketRefused."""

@@ -92,7 +92,7 @@ def _hook(name: str, text: HookText, base: Path) -> Hook:
 
 def again_ms(attempts: int, now_ms: int, asked_s: float | None = None) -> int:
     """When it is tried again after so many failures: doubling from 5 s to an hour, and not before the receiver wants to be asked."""
-    pause_s = min(_FIRST_S * 2 ** min(attempts - 1, 16), _MOST_S)
+    pause_s = min(_FIRST_S * (1 << min(attempts - 1, 16)), _MOST_S)
     return now_ms + round(max(pause_s, min(asked_s or 0.0, _MOST_S)) * 1000)
 
 
