@@ -12,7 +12,7 @@ from console.api.problem import nothing_here, wrong_field
 from console.api.shapes import MOST_AT_ONCE, MOST_MS, AlarmPage, AlarmWhole, CaseOut, CasePage, CaseWhole, Id, Sha256
 from messages.alarm import Level
 from messages.ids import Identifier
-from rules.alarms.publisher import published
+from rules.alarms.published import published
 from rules.outside.cap import CONTENT_TYPE
 from rules.outside.reading import Wanted
 from rules.records import AlarmState, CaseState

@@ -9,7 +9,7 @@ from messages.alarm import Level, PublishedAlarm
 from messages.announcement import Place
 from messages.ids import ONE_LINE
 from messages.settings import Text
-from rules.alarms.publisher import published
+from rules.alarms.published import published
 from rules.outside.gate import Whole
 from rules.outside.reading import Change
 from rules.outside.tickets import Ticket

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from rules.alarms.publisher import published
+from rules.alarms.published import published
 from rules.outside.reading import Change
 from rules.records import Alarm, Case, Position
 

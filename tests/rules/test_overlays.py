@@ -7,7 +7,7 @@ import pytest
 from messages.alarm import encode
 from messages.ids import DeviceId, EdgeId
 from rules.alarms.hold import MOST_SHELF_MS
-from rules.alarms.publisher import published
+from rules.alarms.published import published
 from rules.engine.work import Work
 from rules.records import ActionRefused, Alarm, AlarmState, CaseState, Overlays
 from tests.rules.course import ALL_RULES, at, reading

@@ -8,11 +8,16 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+import xmlschema
 from starlette.types import Message
 
 from console.tokens import Tokens
+from rules.notices.channels.http import Http
+from rules.outside import deliveries
+from rules.outside.hook import Hook
 from tests.console.api.conftest import Calls
 from tests.console.block import Block
+from tests.services import ROOT
 
 
 async def test_a_case_is_read_with_its_alarms_and_its_log(junmen: Block, calls: Calls) -> None:
@@ -158,9 +163,42 @@ async def test_a_token_of_one_site_sees_nothing_of_another(junmen: Block, calls:
         assert (await other.get("/cases")).json()["cases"] == []
         assert (await other.get("/alarms")).json()["alarms"] == []
         for path in (f"/cases/{alarm.case.id}", f"/alarms/{alarm.id}"):
-            assert (await other.get(path)).status_code == 404
+            for form in ("", "/cap"):
+                assert (await other.get(path + form)).status_code == 404
+        assert (await other.get("/webhooks")).status_code == 403
         asked = await other.get("/cases", params={"site": "junmen"})
         assert (asked.status_code, asked.json()["errors"][0]["field"]) == (403, "query.site")
+
+
+async def test_alarm_and_case_are_had_as_cap_for_the_system_that_asks(junmen: Block, calls: Calls) -> None:
+    schema = xmlschema.XMLSchema(ROOT / "tests/golden/cap/cap12.xsd")
+    alarm = junmen.raise_alarm()
+    assert alarm.case
+    junmen.desk.accept(alarm.case.id, actor="lin", at_ms=junmen.now_ms)
+    async with calls("read", name="city") as client:
+        for path, kind in ((f"/alarms/{alarm.id}/cap", "Update"), (f"/cases/{alarm.case.id}/cap", "Update")):
+            answer = await client.get(path)
+            assert answer.headers["content-type"].startswith("application/cap+xml")
+            schema.validate(answer.text)
+            assert f"<msgType>{kind}</msgType>" in answer.text
+            assert "<addresses>city</addresses>" in answer.text
+            assert "<polygon>26.0" in answer.text, "the building's outline, from the site's plan"
+            assert "<references>gridcall.junmen." in answer.text
+
+
+async def test_webhooks_are_kept_by_who_may_everywhere(junmen: Block, calls: Calls) -> None:
+    async with calls("admin", sites=()) as keeper, calls("read", sites=()) as reader:
+        assert (await keeper.get("/webhooks")).json() == {"webhooks": []}
+        assert (await keeper.post("/webhooks/city/enable")).status_code == 404
+        assert (await keeper.post("/webhooks/city/replay", json={"since_ms": 0})).status_code == 404
+        assert (await reader.get("/webhooks")).status_code == 403
+        with junmen.database.writing() as connection:
+            hook = Hook(name="city", url="", key=b"", events=("*",), sites=None, format="json", http=Http())
+            deliveries.fill(connection, hook, lambda _: None, junmen.now_ms)
+        junmen.raise_alarm()
+        assert (await keeper.post("/webhooks/city/enable")).status_code == 204
+        assert (await keeper.post("/webhooks/city/replay", json={"since_ms": 0})).json() == {"lines": 0}
+        assert [one["name"] for one in (await keeper.get("/webhooks")).json()["webhooks"]] == ["city"]
 
 
 async def test_a_token_does_no_more_than_its_rights(junmen: Block, calls: Calls) -> None:

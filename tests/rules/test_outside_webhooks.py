@@ -1,0 +1,258 @@
+"""Webhooks: who is told what, in which order, how often it is tried, and what becomes of one that fails for a day."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xmlschema
+
+from messages.announcement import Place
+from messages.ids import SiteId
+from messages.settings import ConfigError, Text
+from rules.cases.case import Situation
+from rules.desk import Desk
+from rules.notices.channels.http import Http
+from rules.outside import deliveries
+from rules.outside.courier import Courier
+from rules.outside.hook import Hook, HookText, again_ms, hooks
+from rules.records import Case
+from rules.store import rows
+from rules.store.database import Database
+from tests.fakes import Answer, Asked, Provider, provider
+
+SCHEMA = Path(__file__).parent.parent / "golden/cap/cap12.xsd"
+NOON_MS = 1_795_233_600_000
+DAY_MS = 86_400_000
+KEY = b"k" * 32
+HOOK = Hook(name="city", url="", key=KEY, events=("case.*",), sites=None, format="json", http=Http(2))
+
+
+class Town:
+    """A database, a receiver, and a clock of the test's."""
+
+    def __init__(self, url: str, city: Provider) -> None:
+        self.database, self.city, self.now_ms = Database(url), city, NOON_MS
+        self.desk = Desk(self.database)
+
+    def report(self, kind: str = "citizen_report", site: str = "junmen") -> Case:
+        about = Situation(
+            site=SiteId(site),
+            place=Place(grid="g1", text="东街口"),
+            kind=kind,
+            subject="",
+            title=Text(zh="井盖松动", en="A loose cover"),
+            level="yellow",
+            origin="ticket",
+        )
+        return self.desk.report(about, actor="api:hotline", at_ms=self.now_ms)
+
+    @asynccontextmanager
+    async def courier(self, **more: Any) -> AsyncIterator[Hook]:
+        """At work until the block ends."""
+        hook = replace(HOOK, url=f"{self.city.url}/hook", **more)
+        ours = Courier(self.database, [hook], lambda _: None, lambda: self.now_ms, look_s=0.02)
+        working = asyncio.create_task(ours.run())
+        try:
+            await self.until(lambda: hook.name in self.standings(), "it is served")
+            yield hook
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    def standings(self) -> dict[str, deliveries.Standing]:
+        with self.database.reading() as connection:
+            return dict(deliveries.standings(connection))
+
+    async def told(self, count: int) -> list[Asked]:
+        await self.until(lambda: len(self.city.asked) >= count, f"{count} are told")
+        return self.city.asked
+
+    async def settled(self, sent: int) -> None:
+        """So many were taken, and nothing waits."""
+        await self.until(
+            lambda: (one := self.standings()["city"]).sent == sent and one.waiting == 0, f"{sent} were taken"
+        )
+
+    async def until(self, true: Callable[[], bool], what: str) -> None:
+        try:
+            async with asyncio.timeout(15):
+                while not true():
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"{what}: {self.standings()}, {len(self.city.asked)} asked") from None
+
+
+@pytest.fixture
+def town(database_url: str) -> Iterator[Town]:
+    with provider() as city:
+        made = Town(database_url, city)
+        yield made
+        made.database.close()
+
+
+async def test_a_case_is_told_in_order_signed_and_under_names_that_stay(town: Town) -> None:
+    before = town.report("waste_bin")
+    async with town.courier():
+        case = town.report()
+        town.desk.accept(case.id, actor="lin", at_ms=town.now_ms)
+        town.desk.note(case.id, actor="lin", at_ms=town.now_ms, words="on my way")
+        await town.settled(3)
+    asked = town.city.asked
+    assert [one.json["type"] for one in asked] == ["case.reported", "case.accepted", "case.note"]
+    assert [one.json["data"]["number"] for one in asked] == [1, 2, 3]
+    assert {one.json["data"]["case"]["id"] for one in asked} == {case.id}
+    assert before.id not in "".join(one.body.decode() for one in asked), "a new webhook begins with what comes next"
+    for one in asked:
+        name, at_s = one.headers["webhook-id"], one.headers["webhook-timestamp"]
+        signed = hmac.new(KEY, f"{name}.{at_s}.".encode() + one.body, hashlib.sha256).digest()
+        assert one.headers["webhook-signature"] == f"v1,{base64.b64encode(signed).decode()}"
+    assert len({one.headers["webhook-id"] for one in asked}) == 3
+
+
+async def test_only_what_was_asked_for_at_the_sites_that_were_named_is_told(town: Town) -> None:
+    async with town.courier(events=("case.accepted",), sites=("junmen",)):
+        ours, other = town.report(), town.report(site="xicheng")
+        for case in (other, ours):
+            town.desk.accept(case.id, actor="lin", at_ms=town.now_ms)
+        await town.settled(1)
+    assert [(one.json["type"], one.json["data"]["site"]) for one in town.city.asked] == [("case.accepted", "junmen")]
+
+
+async def test_what_fails_is_told_again_later_and_nothing_of_the_case_overtakes_it(town: Town) -> None:
+    town.city.answers += [Answer(status=500), Answer(status=503)]
+    async with town.courier():
+        case = town.report()
+        town.desk.accept(case.id, actor="lin", at_ms=town.now_ms)
+        other = town.report("waste_bin")
+        await town.told(2)
+        await town.until(lambda: town.standings()["city"].why.startswith("50"), "both have failed")
+        assert {one.json["data"]["number"] for one in town.city.asked} == {1}
+        for pause_s in (5, 10):
+            town.now_ms += pause_s * 1000
+        await town.settled(3)
+    told = [(one.json["data"]["case"]["id"], one.json["data"]["number"]) for one in town.city.asked]
+    assert [number for name, number in told if name == case.id] == [1, 1, 2]
+    assert [number for name, number in told if name == other.id] == [1, 1]
+    names = [one.headers["webhook-id"] for one in town.city.asked if one.json["data"]["number"] == 1]
+    assert len(set(names)) == 2, "the same news has the same name"
+    bodies = {(one.headers["webhook-id"], one.body) for one in town.city.asked}
+    assert len(bodies) == 3, "and the same words"
+
+
+def test_the_pauses_double_up_to_an_hour_and_heed_the_receiver() -> None:
+    assert [again_ms(n, 0) // 1000 for n in (1, 2, 3, 4, 10, 11, 5000)] == [5, 10, 20, 40, 2560, 3600, 3600]
+    assert again_ms(1, 0, 120.0) == 120_000
+    assert again_ms(1, 0, 1e9) == 3_600_000
+
+
+async def test_one_that_fails_for_a_day_is_disabled_with_a_line_and_enabled_it_tells_what_waited(town: Town) -> None:
+    town.city.always = Answer(status=500)
+    async with town.courier():
+        case = town.report()
+        await town.told(1)
+        await town.until(lambda: town.standings()["city"].why != "", "it has failed")
+        town.now_ms += DAY_MS
+        await town.until(lambda: town.standings()["city"].disabled_at_ms is not None, "it is disabled")
+        town.desk.accept(case.id, actor="lin", at_ms=town.now_ms)
+        assert "webhook.disabled" in [line.event for line in town.desk.log_after(0)]
+        tried = len(town.city.asked)
+        town.now_ms += DAY_MS
+        town.city.always = Answer()
+        assert town.desk.enable_webhook("city", actor="chen", at_ms=town.now_ms)
+        await town.settled(2)
+    assert [one.json["type"] for one in town.city.asked[tried:]] == ["case.reported", "case.accepted"]
+    assert not town.desk.enable_webhook("nobody", actor="chen", at_ms=town.now_ms)
+
+
+async def test_a_receiver_that_is_gone_is_asked_no_more(town: Town) -> None:
+    town.city.always = Answer(status=410)
+    async with town.courier():
+        town.report()
+        await town.until(lambda: town.standings()["city"].disabled_at_ms is not None, "it is disabled")
+    assert len(town.city.asked) == 1
+
+
+async def test_a_replay_tells_the_same_again_under_the_same_names(town: Town) -> None:
+    async with town.courier():
+        case = town.report()
+        town.now_ms += 60_000
+        since_ms = town.now_ms
+        town.desk.accept(case.id, actor="lin", at_ms=town.now_ms)
+        town.desk.note(case.id, actor="lin", at_ms=town.now_ms, words="x")
+        await town.settled(3)
+        assert town.desk.replay_webhook("city", since_ms, actor="chen", at_ms=town.now_ms) == 2
+        await town.settled(5)
+    names = [one.headers["webhook-id"] for one in town.city.asked]
+    assert names[3:] == names[1:3]
+    assert "webhook.replayed" in [line.event for line in town.desk.log_after(0)]
+    assert town.desk.replay_webhook("nobody", 0, actor="chen", at_ms=town.now_ms) is None
+
+
+async def test_cap_goes_out_valid_as_alert_update_and_cancel(town: Town) -> None:
+    schema = xmlschema.XMLSchema(SCHEMA)
+    async with town.courier(format="cap"):
+        case = town.report()
+        town.desk.accept(case.id, actor="lin", at_ms=town.now_ms)
+        town.desk.note(case.id, actor="lin", at_ms=town.now_ms, words="no news to CAP")
+        town.desk.cancel(case.id, actor="chen", at_ms=town.now_ms, reason="duplicate")
+        await town.settled(3)
+    kinds = []
+    for one in town.city.asked:
+        assert one.headers["content-type"] == "application/cap+xml"
+        content: Any = schema.to_dict(one.body.decode())
+        kinds.append(content.get("msgType") or content["cap:msgType"])
+    assert kinds == ["Alert", "Update", "Cancel"]
+
+
+async def test_what_waits_is_bounded_and_the_rest_stays_in_the_log(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "MOST_WAITING", 5)
+    monkeypatch.setattr(deliveries, "LINES_AT_ONCE", 3)
+    town.city.always = Answer(status=500)
+    async with town.courier():
+        case = town.report()
+        for n in range(20):
+            town.desk.note(case.id, actor="lin", at_ms=town.now_ms, words=str(n))
+        await town.told(1)
+        await town.until(lambda: town.standings()["city"].waiting >= 5, "as much as may")
+        assert town.standings()["city"].waiting <= 8
+        town.city.always = Answer()
+        town.now_ms += 3_600_000
+        await town.settled(21)
+    told = [one.json["data"]["number"] for one in town.city.asked]
+    assert [n for n, before in zip(told[1:], told, strict=False) if n < before] == []
+    assert set(told) == set(range(1, 22))
+
+
+def test_a_webhook_is_read_with_its_secret_or_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"whsec_{base64.b64encode(KEY).decode()}\n")
+    (hook,) = hooks({"city": HookText(url="https://city.example", secret_file=Path("key"))}, tmp_path)
+    assert (hook.name, hook.key, hook.events, hook.sites) == ("city", KEY, ("case.*", "alarm.*"), None)
+    (tmp_path / "short").write_text("whsec_YWJj\n")
+    for file, said in (("none", "No such file"), ("short", "at least 24")):
+        with pytest.raises(ConfigError, match=rf"webhooks\.city: secret_file: .*{said}"):
+            hooks({"city": HookText(url="https://city.example", secret_file=Path(file))}, tmp_path)
+    wrongs: list[dict[str, Any]] = [
+        {"url": "ftp://x"},
+        {"events": ["case"]},
+        {"events": []},
+        {"format": "xml"},
+        {"sites": []},
+    ]
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match="validation error"):
+            HookText.model_validate({"url": "https://city.example", "secret_file": "key"} | wrong)
+
+
+def test_lines_of_no_site_are_told_to_nobody(town: Town) -> None:
+    with town.database.writing() as connection:
+        deliveries.fill(connection, HOOK, lambda _: None, NOON_MS)
+        rows.append(connection, [rows.Line("rule.changed", None, None, "rules", "x")], NOON_MS)
+        assert deliveries.fill(connection, replace(HOOK, events=("*",)), lambda _: None, NOON_MS) == 0
+        assert deliveries.standings(connection)["city"].seq == 1
