@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import sqlite3
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import structlog
 import typer
 
 from collector.stores.choose import open_store
-from console.access import passwords
+from console.access import forgetting, passwords
 from console.accounts import AccountError, Accounts
 from console.api import commands as tokens
 from console.app import build
@@ -64,6 +65,36 @@ def run(config: ConfigFile) -> None:
         await serve(web, listening)
 
     asyncio.run(work())
+
+
+@app.command("forget")
+def forget(
+    config: ConfigFile,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="After how many days, if not as `forget_after_days` in CONFIG says.")
+    ] = None,
+) -> None:
+    """Erase what is personal in cases that were closed long ago, and in the journal. Figures remain.
+
+    Free words, photos, names and numbers of who was told, links, at whom was looked and from where. While the console runs with
+    `forget_after_days` it does so each day by itself.
+    """
+    settings = load(config)
+    after_days = days or settings.access.forget_after_days
+    if after_days is None:
+        raise ConfigError("after how many days? --days, or forget_after_days under [access] in CONFIG")
+    try:
+        database = Database(settings.database)
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
+    try:
+        desk = Desk(database, photos=PhotoFolder(settings.photos) if settings.photos else None)
+        erased = forgetting.forget(desk, Accounts(settings.accounts), after_days, _now_ms(), _actor())
+    except (DatabaseAway, OSError, sqlite3.Error) as error:
+        raise ConfigError(str(error)) from error
+    finally:
+        database.close()
+    typer.echo(", ".join(f"{sort} {count}" for sort, count in erased.items()))
 
 
 @user.command("add")

@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from console.access.forgetting import forgetting as forget_daily
 from console.config import Listen
 from messages.settings import ConfigError
 
@@ -46,6 +47,9 @@ async def serve(app: FastAPI, listening: socket.socket) -> None:
         )
     )
     feeding = asyncio.create_task(feed.run(), name="feed")
+    parts = app.state.parts
+    days = parts.config.access.forget_after_days
+    forgetting = asyncio.create_task(forget_daily(parts.desk, parts.accounts, days, parts.clock_ms), name="forgetting")
     serving = asyncio.create_task(server.serve([listening]), name="server")
     log.info("the console is open", address="{}:{}".format(*listening.getsockname()[:2]))
     try:
@@ -55,8 +59,9 @@ async def serve(app: FastAPI, listening: socket.socket) -> None:
     finally:
         feed.close()
         feeding.cancel()
+        forgetting.cancel()
         server.should_exit = True
-        await asyncio.gather(serving, feeding, return_exceptions=True)
+        await asyncio.gather(serving, feeding, forgetting, return_exceptions=True)
         app.state.parts.history.close()
         app.state.parts.plant.close()
         log.info("the console is closed")

@@ -12,8 +12,9 @@ from typing import TypedDict, Unpack
 from sqlalchemy import select
 
 from messages.alarm import Level
-from rules.cases import acting, docket, steps
+from rules.cases import acting, docket, forgetting, steps
 from rules.cases.case import Situation
+from rules.cases.forgetting import Forgotten
 from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN, Practice
 from rules.cases.presence import Spot, presence
@@ -184,6 +185,10 @@ class Casework:
     def photo(self, photo: Photo) -> bytes | None:
         """None when it is no longer there."""
         return self._photos.content(photo) if self._photos else None
+
+    def forget(self, before_ms: int) -> Forgotten:
+        """Erase what is personal in cases that were over before a time."""
+        return forgetting.forget(self._database, self._photos, before_ms)
 
     def false_alarms(self, from_ms: int, until_ms: int) -> Mapping[tuple[str, str, str], int]:
         """How often cases that were closed in that time had no good cause, by kind, rule and word: for who tunes the rules."""

@@ -65,6 +65,10 @@ class PhotoFolder:
             return None
         return found if hashlib.sha256(found).hexdigest() == photo.sha256 else None
 
+    def remove(self, photo: Photo) -> None:
+        """Also one that isn't there any more."""
+        self._path(photo).unlink(missing_ok=True)
+
     def _path(self, photo: Photo) -> Path:
         if len(photo.sha256) != 64 or not set(photo.sha256) <= set("0123456789abcdef"):
             raise PhotoRefused("no-picture")
