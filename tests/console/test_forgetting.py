@@ -38,10 +38,22 @@ def closed_case(junmen: Block, name: str = "gas-1") -> Case:
     desk.arrive(case_id, actor="lin", at_ms=at_ms + 7000)
     desk.finish(case_id, actor="lin", at_ms=at_ms + 8000, outcome="mended", photo=desk.keep_photo(JPEG))
     junmen.return_to_normal(alarm)
-    notice: dict[str, Any] = {"key": f"k-{case_id}", "case": case_id, "leg": "accept", "person": "lin", "role": "grid_worker"}
+    notice: dict[str, Any] = {
+        "key": f"k-{case_id}",
+        "case": case_id,
+        "leg": "accept",
+        "person": "lin",
+        "role": "grid_worker",
+    }
     notice |= {"level": "red", "rung": 1, "reason": "due", "queued_at_ms": at_ms, "state": "sent", "channel": "sms"}
     notice |= {"address": 0, "attempts": 1, "due_at_ms": at_ms, "detail": {"name": "林小梅", "language": "zh"}}
-    sending: dict[str, Any] = {"id": int(at_ms), "notice": notice["key"], "case": case_id, "channel": "sms", "receiver": "13800000001"}
+    sending: dict[str, Any] = {
+        "id": int(at_ms),
+        "notice": notice["key"],
+        "case": case_id,
+        "channel": "sms",
+        "receiver": "13800000001",
+    }
     sending |= {"person": "lin", "level": "red", "more": 0, "begun_at_ms": at_ms, "outcome": "taken", "answer": "ok"}
     with junmen.database.writing() as connection:
         connection.execute(insert(db.notices), notice)
