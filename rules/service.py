@@ -181,6 +181,8 @@ class Service:
         self._gave_up = False
         self._complaints: dict[str, str] = {}
         self._timers_from_ms = clock_ms() + SETTLE_MS
+        self._heard_at_ms = 0
+        """When we last wrote down that we live, with the broker at hand."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -203,7 +205,7 @@ class Service:
             )
             tasks.create_task(courier.run(), name="webhooks")
             if self._config.heartbeat:
-                beat = Heartbeat(self._config.heartbeat, lambda: self._escalation.looked_at_ms, self._clock_ms)
+                beat = Heartbeat(self._config.heartbeat, self._alive_at_ms, self._clock_ms)
                 tasks.create_task(beat.run(), name="heartbeat")
 
     async def _renew(self) -> None:
@@ -390,6 +392,8 @@ class Service:
         while True:
             if await self._clerk.insist(self._beat_once):
                 self._publisher.news.set()
+            if self._bus.connected:
+                self._heard_at_ms = self._clock_ms()
             await asyncio.sleep(BEAT_S)
 
     def _beat_once(self) -> bool:
@@ -408,6 +412,10 @@ class Service:
             )
         except LeaseLost:
             return False  # the next look at the tenure says so
+
+    def _alive_at_ms(self) -> int:
+        """When all that calling people needs was last done."""
+        return min(self._heard_at_ms, self._escalation.looked_at_ms, self._sender.looked_at_ms)
 
     async def _audit(self) -> None:
         """What stands still is an alarm of its site, until it moves."""

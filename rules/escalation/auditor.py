@@ -1,19 +1,26 @@
 """Looks every ten seconds for what should have moved and hasn't. It trusts no other part of the engine: it reads the tables alone.
 
 What it finds is said in the log and as an alarm of the site itself (`site.stalled`), which goes another way than what is stuck: it is a
-rule like any other. A timer that is missing is set.
+rule like any other. A timer that is missing is set; so is
+what a clock has left behind that was set back.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, or_, select, update
 
+from messages.alarm import Level
 from messages.ids import SiteId
+from rules.alarms.condition import ACTIVE
+from rules.cases.case import promises
 from rules.cases.practice import Practice
 from rules.escalation import timers
 from rules.escalation.program import running
-from rules.records import OVER
+from rules.notices.notice import WAITING
+from rules.records import OVER, TAKEN, CaseState
+from rules.records import WAITING as CASE_WAITING
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
@@ -23,6 +30,10 @@ LATE_MS = 5_000
 """A timer that is overdue for longer is not merely late."""
 ANNOUNCED_MS = 5_000
 """So long after its raise an alarm must have a case."""
+UNSENT_MS: Mapping[Level, int] = {"red": 10_000, "orange": 60_000, "yellow": 600_000, "blue": 600_000}
+"""A call that is due and that nobody has begun to send for so long."""
+AHEAD_MS = 5_000
+"""What was written so far after now was written by a clock that has been set back since; clocks of two machines differ by less."""
 MOST = 100
 """Findings of one sort that are named; more are as bad."""
 
@@ -33,7 +44,7 @@ class Stuck:
 
     site: SiteId
     what: str
-    """"no-timer", "overdue", "notice", "no-case"."""
+    """"no-timer", "overdue", "notice", "no-case", "asleep", "clock"."""
     name: str
     """Of the case, the alarm, or the notice's key."""
 
@@ -42,10 +53,12 @@ def look(database: Database, sites: Collection[SiteId], practice: Practice, now_
     """What is stuck at these sites. Sets missing timers."""
     with database.writing() as connection:
         found = [
+            *_ahead(connection, sites, practice, now_ms),
             *_without_timer(connection, sites, practice, now_ms),
             *_overdue(connection, sites, now_ms),
             *_notices(connection, sites, now_ms),
             *_without_case(connection, sites, now_ms),
+            *_asleep(connection, sites, now_ms),
         ]
         lines = [rows.Line("audit.found", None, None, "auditor", f"{one.what}: {one.name}") for one in found]
         rows.append(connection, lines, now_ms)
@@ -71,9 +84,44 @@ def _overdue(connection: Connection, sites: Collection[SiteId], now_ms: int) -> 
 
 
 def _notices(connection: Connection, sites: Collection[SiteId], now_ms: int) -> list[Stuck]:
+    """Sends that hang, and calls that nobody sends."""
     query = select(db.cases.c.site, db.notices.c.key).join(db.cases, db.cases.c.id == db.notices.c.case)
-    its = (db.notices.c.state == timers.SENDING, db.notices.c.due_at_ms < now_ms - LATE_MS, db.cases.c.site.in_(sites))
-    return [Stuck(row.site, "notice", row.key) for row in connection.execute(query.where(*its).limit(MOST))]
+    state, due = db.notices.c.state, db.notices.c.due_at_ms
+    unsent = (and_(db.notices.c.level == level, due < now_ms - late_ms) for level, late_ms in UNSENT_MS.items())
+    stuck = or_(and_(state == timers.SENDING, due < now_ms - LATE_MS), and_(state.in_(WAITING), or_(*unsent)))
+    return [
+        Stuck(row.site, "notice", row.key)
+        for row in connection.execute(query.where(stuck, db.cases.c.site.in_(sites)).limit(MOST))
+    ]
+
+
+def _ahead(connection: Connection, sites: Collection[SiteId], practice: Practice, now_ms: int) -> list[Stuck]:
+    """The clock was set back: what it had written down would wait until it has come there again. All promises count from now."""
+    late_ms = now_ms + AHEAD_MS
+    its = (db.cases.c.site.in_(sites), db.cases.c.state.in_((*CASE_WAITING, *TAKEN)))
+    stamps = (db.cases.c.clock_from_ms, db.cases.c.accepted_at_ms)
+    found = []
+    for case in rows.cases_where(connection, *its, or_(*(one > late_ms for one in stamps))):
+        back: dict[str, Any] = {
+            name: now_ms for name in ("clock_from_ms", "accepted_at_ms") if (getattr(case, name) or 0) > late_ms
+        }
+        right = replace(case, **back, **promises(case.policy, now_ms, practice.calendar))
+        rows.write_case(connection, right)
+        timers.wind(connection, right, practice)
+        found.append(Stuck(case.site, "clock", case.id))
+    calls = (db.notices.c.state.in_(WAITING), db.notices.c.queued_at_ms > late_ms)
+    connection.execute(update(db.notices).where(*calls).values(queued_at_ms=now_ms, due_at_ms=now_ms))
+    return found[:MOST]
+
+
+def _asleep(connection: Connection, sites: Collection[SiteId], now_ms: int) -> list[Stuck]:
+    """What holds and rings, in a case for which nobody is called."""
+    case, alarm = db.cases.c, db.alarms.c
+    over = or_(case.state.in_(OVER), and_(case.state == CaseState.SUSPENDED, alarm.level == "red"))
+    holds = (alarm.open, alarm.state.in_(ACTIVE), ~alarm.returned, alarm.annunciated, alarm.site.in_(sites))
+    query = select(alarm.site, alarm.id).join(db.cases, case.id == alarm.case).where(*holds, over)
+    rests = query.where(alarm.changed_at_ms < now_ms - ANNOUNCED_MS).limit(MOST)
+    return [Stuck(row.site, "asleep", row.id) for row in connection.execute(rests)]
 
 
 def _without_case(connection: Connection, sites: Collection[SiteId], now_ms: int) -> list[Stuck]:

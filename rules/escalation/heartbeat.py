@@ -1,6 +1,6 @@
 """A sign of life to an address outside, every minute: when it stops, somebody outside this machine says so.
 
-It is given only while timers are fired. It blocks nothing of the engine: a thread of its own waits for the answer, and no longer than
+It is given only while the engine hears its broker, writes to its database, fires its timers and looks at what is to be sent. It blocks nothing of the engine: a thread of its own waits for the answer, and no longer than
 TIMEOUT_S.
 """
 
@@ -15,7 +15,7 @@ from rules.store.clerk import Clerk
 EVERY_S = 60.0
 TIMEOUT_S = 10.0
 ALIVE_MS = 15_000
-"""Since the last look at the timers: else the engine is as good as dead."""
+"""Since the oldest of these was last done: else the engine is as good as dead. A clock that was set back by more says nothing."""
 
 log = structlog.get_logger("rules")
 
@@ -40,10 +40,10 @@ class Heartbeat:
         """Until cancelled."""
         try:
             while True:
-                if self._clock_ms() - self._looked_at_ms() <= ALIVE_MS:
+                if abs(self._clock_ms() - self._looked_at_ms()) <= ALIVE_MS:
                     self._say(await self._clerk.call(self._beat))
                 else:
-                    self._say("withheld: the timers are not looked at")
+                    self._say("withheld: the engine does not do its work")
                 await asyncio.sleep(self._every_s)
         finally:
             self._clerk.close()

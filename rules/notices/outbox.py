@@ -31,6 +31,8 @@ from rules.store import tables as db
 
 AT_ONCE = 500
 """Notices that are looked at in one transaction; the gravest first."""
+AHEAD_MS = 5_000
+"""A send that began so long after now was written down by a clock that has been set back since: no limit waits for it."""
 KEPT_MS = 400 * 86_400_000
 """How long it is kept who was told what when."""
 
@@ -149,7 +151,9 @@ def _due(row: Row[Any], case: Case, find: Find) -> Due:
 def _sent(connection: Connection, ways: Mapping[str, Way], habits: Habits, now_ms: int) -> list[Sent]:
     limits = [one for way in ways.values() for one in (*way.limits, *way.receiver_limits)]
     since_ms = now_ms - longest_ms([*limits, *habits.budget, *habits.quiet_budget])
-    query = select(db.sendings).where(db.sendings.c.begun_at_ms > since_ms, db.sendings.c.outcome != "throttled")
+    until_ms = now_ms + AHEAD_MS
+    within = db.sendings.c.begun_at_ms.between(since_ms + 1, until_ms)
+    query = select(db.sendings).where(within, db.sendings.c.outcome != "throttled")
     return [
         Sent(row.channel, row.receiver, row.person, row.level, row.begun_at_ms)
         for row in connection.execute(query.order_by(db.sendings.c.begun_at_ms))

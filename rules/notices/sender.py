@@ -60,6 +60,8 @@ class Sender:
         self._clock_ms = clock_ms
         self._address_of_pages = address_of_pages
         self._habits = habits
+        self.looked_at_ms = 0
+        """When it last looked for what is due, with success."""
         self._under_way = 0
         """Sends that are not red; those wait for a thread no longer than the provider takes."""
         self._red_on = Counter[str]()
@@ -78,6 +80,7 @@ class Sender:
                     for begun in await self._clerk.insist(self._take):
                         pool = red[begun.way] if begun.message.level == "red" else common
                         tasks.create_task(self._send(begun, pool), name="notice")
+                    self.looked_at_ms = self._clock_ms()
                     if (forget_s := forget_s - LOOK_S) <= 0:
                         forget_s = FORGET_S
                         await self._clerk.insist(self._forget)

@@ -338,6 +338,42 @@ def test_an_open_alarm_without_a_case_is_found(room: Watched) -> None:
     assert "no-case" in {one.what for one in auditor.look(room.database, [SITE], room.practice, at(6))}
 
 
+def test_a_call_that_nobody_sends_is_found(room: Watched) -> None:
+    room.begin()
+    room.clock(0)
+    assert "notice" not in {one.what for one in auditor.look(room.database, [SITE], room.practice, at(9))}
+    assert "notice" in {one.what for one in auditor.look(room.database, [SITE], room.practice, at(11))}
+
+
+@pytest.mark.parametrize("state", [CaseState.CANCELLED, CaseState.CLOSED, CaseState.SUSPENDED])
+def test_a_leak_in_a_case_that_rests_is_found(room: Watched, state: CaseState) -> None:
+    room.announce("gas-1", "gas_alarm")
+    room.hear(reading(0, "gas_concentration", 30.0, device="gas-1"))
+    with room.database.writing() as connection:
+        connection.execute(update(db.cases).values(state=state))
+    assert "asleep" in {one.what for one in auditor.look(room.database, [SITE], room.practice, at(6))}
+
+
+def test_a_clock_that_is_set_back_an_hour_silences_no_call(room: Watched) -> None:
+    room.begin(at_s=3600)
+    room.clock(3600)
+    assert room.fire(at(10)) == 0
+    assert "clock" in {one.what for one in auditor.look(room.database, [SITE], room.practice, at(10))}
+    room.clock(69)
+    assert {call[0] for call in room.calls()} == {10, 30, 50}
+    with room.database.reading() as connection:
+        assert set(connection.scalars(select(db.notices.c.due_at_ms))) <= {at(10), at(30), at(50)}
+    assert auditor.look(room.database, [SITE], room.practice, at(10)) == []
+
+
+def test_who_has_accepted_by_a_clock_that_was_set_back_is_late_from_now_on(room: Watched) -> None:
+    case = room.begin(at_s=3600)
+    room.desk.accept(case.id, actor="wang", at_ms=at(3610))
+    auditor.look(room.database, [SITE], room.practice, at(10))
+    room.clock(611)
+    assert (610, "street-1", "late-arrive") in [(call[0], call[1], call[3]) for call in room.calls()]
+
+
 def test_what_stands_still_is_an_alarm_of_the_site(room: Watched) -> None:
     work = Work(room.facts)
     work.audited(SITE, 2, at(0))
