@@ -100,7 +100,7 @@ def moment(text: str, visit: Visit, case: Case | None = None) -> int:
 
 
 def _by(visit: Visit) -> dict[str, Any]:
-    return {"actor": visit.user.name, "at_ms": visit.now_ms}
+    return {"actor": visit.actor, "at_ms": visit.now_ms}
 
 
 def _register(desk: Desk, case: Case, fields: Fields, visit: Visit) -> None:

@@ -431,3 +431,44 @@ async def test_who_has_opened_or_acted_has_been_told(stranger: httpx.AsyncClient
 def notices(block: Block) -> list[tuple[str, str]]:
     with block.database.reading() as connection:
         return [(row.person, row.state) for row in connection.execute(select(tables.notices))]
+
+
+async def test_what_was_done_a_day_ago_is_taken_once_with_the_time_at_which_it_was_done(
+    phone: httpx.AsyncClient, lin: Block
+) -> None:
+    case, key = case_of(lin), str(uuid.uuid4())
+    done_ms = lin.now_ms
+    lin.now_ms += 25 * 3_600_000
+    for _ in range(2):
+        answer = await press(phone, f"/w/cases/{case.id}", "accept", key=key, device_at_ms=done_ms)
+        assert answer.json() == {"complaint": ""}
+    lines = [line for line in lin.desk.log_of_case(case.id) if line.event == "case.accepted"]
+    assert [(line.device_at_ms, line.at_ms, line.key) for line in lines] == [(done_ms, lin.now_ms, key)]
+
+
+async def test_what_devices_and_people_write_is_text_and_nothing_else(phone: httpx.AsyncClient, lin: Block) -> None:
+    evil = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>"
+    alarm = lin.raise_alarm(place=evil, title=Text(zh=evil, en=evil), advice=Text(zh=evil, en=evil))
+    assert alarm.case
+    lin.rename_device(alarm, evil[:60])
+    base = f"/w/cases/{alarm.case.id}"
+    await press(phone, base, "accept")
+    await press(phone, base, "note", words=evil)
+    for path in ("/w/", base, f"{base}?refused={evil}", f"{base}?code={evil}", f"/w/asset?code={evil}", f"/a/{evil}/x"):
+        page = (await phone.get(path)).text
+        assert "<img src=x" not in page
+        assert "<script>" not in page
+
+
+async def test_a_login_that_has_ended_sends_nothing_any_more(phone: httpx.AsyncClient, lin: Block) -> None:
+    case = case_of(lin)
+    session = (await phone.get(f"/w/cases/{case.id}/session")).json()
+    stolen = dict(phone.cookies)
+    await phone.post("/logout", data={"token": session["token"]})
+    phone.cookies.update(stolen)
+    assert (await phone.get(f"/w/cases/{case.id}/session", headers=JSON)).status_code == 401
+    answer = await phone.post(f"/w/cases/{case.id}/accept", data={"token": session["token"]}, headers=JSON)
+    assert answer.status_code == 403
+    photo = {"content-type": "image/jpeg", "x-form-token": session["token"], **JSON}
+    assert (await phone.post(f"/w/cases/{case.id}/photos", content=JPEG, headers=photo)).status_code == 401
+    assert now(lin, case).state is CaseState.REGISTERED

@@ -25,7 +25,7 @@ let making = null;
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.getAttribute("action") === "/logout") caches?.delete(PAGES);
+  if (form.getAttribute("action") === "/logout") globalThis.caches?.delete(PAGES);
   if (!form.dataset.step) return;
   event.preventDefault();
   act(form, event.submitter);
