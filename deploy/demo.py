@@ -71,6 +71,7 @@ def _start(folder: Path, port: int, scenario: str, *, fresh: bool) -> None:
         broker_port=_free_port(),
         uplink_port=_free_port(),
         console_port=_free_port(port),
+        collector_port=_free_port(),
         line=str(folder / "rs485-1"),
     )
     write(example, folder)

@@ -20,6 +20,8 @@ class Example:
     uplink_port: int
     """Where the edge connects: a relay that the scenario can cut."""
     console_port: int
+    collector_port: int
+    """Of its own pages: ledgers, presence, quarantine."""
     store: str = "sqlite:history.db"
     line: str = "rs485-1"
     """Where the simulated RS-485 line appears."""
@@ -36,6 +38,9 @@ def write(example: Example, folder: Path) -> None:
         target = folder / template.name
         target.touch(mode=0o600)
         target.write_text(Template(template.read_text(encoding="utf-8")).substitute(asdict(example)), encoding="utf-8")
+    token = folder / "collector-token"
+    token.touch(mode=0o600)
+    token.write_text(f"{example.password}-quarantine\n", encoding="ascii")
     (folder / "sites").mkdir(exist_ok=True)
     for site in SITES.glob("*.toml"):
         shutil.copyfile(site, folder / "sites" / site.name)

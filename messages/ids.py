@@ -11,6 +11,9 @@ EdgeId = NewType("EdgeId", str)
 DeviceId = NewType("DeviceId", str)
 StreamId = NewType("StreamId", str)
 
+COLLECTOR = EdgeId("collector")
+"""What the collector speaks as where it speaks of itself and of the edges' ledgers; no edge may be called so."""
+
 IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """An id is part of an MQTT topic, of a SenML name (RFC 8428 section 4.5.1) and of a line-protocol tag:
 lower-case letters, digits, hyphen and underscore are safe in all three."""

@@ -11,7 +11,7 @@ from sqlalchemy import case as ranked
 
 from messages.alarm import Level
 from messages.announcement import OWN_MODEL
-from messages.ids import DeviceId, SiteId
+from messages.ids import COLLECTOR, DeviceId, SiteId
 from rules.alarms.desk import AlarmDesk
 from rules.cases.casework import Casework
 from rules.cases.finding import Finding
@@ -145,6 +145,7 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate):
         query = (
             select(db.edges, func.coalesce(counted.c.devices, 0).label("devices"))
             .outerjoin(counted, (counted.c.site == db.edges.c.site) & (counted.c.edge == db.edges.c.edge))
+            .where(db.edges.c.edge != COLLECTOR)
             .order_by(db.edges.c.site, db.edges.c.edge)
         )
         silences = select(db.silences).where(db.silences.c.from_ms < now_ms).order_by(db.silences.c.device)

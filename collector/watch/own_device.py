@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from collector.watch.ledger import Balance, EdgeKey
 from messages import announcement, pack, topics
 from messages.announcement import OWN_MODEL, Announcement, Place
-from messages.ids import DeviceId, EdgeId, SiteId
+from messages.ids import COLLECTOR, DeviceId, SiteId
 from messages.reading import Reading
 
-COLLECTOR = EdgeId("collector")
 LEDGER_KIND, OWN_KIND = "edge_ledger", "collector"
 NEARLY_FULL = 80.0
 """% of the quarantine."""

@@ -16,7 +16,7 @@ from collector.watch.own_device import Message, State
 from messages import announcement as announcements
 from messages import topics
 from messages.announcement import Place
-from messages.ids import DeviceId, SiteId
+from messages.ids import COLLECTOR, DeviceId, SiteId
 
 EVERY_S = 30.0
 SAY_AGAIN_S = 600.0
@@ -107,7 +107,7 @@ class Watch:
         now_ms = self._clock_ms()
         before, at_ms = self._said.get(edge, (None, 0))
         first = edge not in self._said
-        if edge[1] == own_device.COLLECTOR or (first and balance.breach is None and not self._place(edge)):
+        if edge[1] == COLLECTOR or (first and balance.breach is None and not self._place(edge)):
             return
         if not first and before == balance.breach and now_ms - at_ms < SAY_AGAIN_S * 1000:
             return
@@ -126,7 +126,7 @@ class Watch:
         assert origin is not None
         assert origin.device is not None
         # known here at once: the broker's echo of it may come after the readings
-        device = (site, own_device.COLLECTOR, origin.device)
+        device = (site, COLLECTOR, origin.device)
         self._desk.devices.hear(Announced(device, announcements.decode(announced[1])))
         for topic, payload, retain in (announced, said):
             await self._service.publish(topic, payload, retain=retain)

@@ -22,6 +22,7 @@ from collector.watch import own_device
 from collector.watch.round import Watch
 from messages import pack, status, topics
 from messages.bus import Bus
+from messages.ids import COLLECTOR
 from messages.status import EdgeStatus, OutboxFigures
 from tests import services
 from tests.collector.block import BIN, EDGE, GAS, KINDS, SITE, STREAM, announcement, reading
@@ -143,7 +144,7 @@ async def test_a_ledger_that_does_not_balance_is_said_on_the_wire_and_stored_and
                 heard.append(values)
             message.ack()
 
-    topic = topics.readings(SITE, own_device.COLLECTOR)
+    topic = topics.readings(SITE, COLLECTOR)
     async with (
         serving(tmp_path, mosquitto, now_ms) as watch,
         an_edge(mosquitto, EDGE) as edge,
@@ -207,7 +208,7 @@ async def test_a_collector_that_is_locked_out_says_so_on_the_wire_where_a_rule_h
     async with (
         serving(tmp_path, mosquitto, [NOW_MS], store) as watch,
         an_edge(mosquitto, EDGE) as edge,
-        Bus(mosquitto.settings("rules"), "rules", subscribe=[topics.readings(SITE, own_device.COLLECTOR)]) as rules,
+        Bus(mosquitto.settings("rules"), "rules", subscribe=[topics.readings(SITE, COLLECTOR)]) as rules,
     ):
         await rules.up()
         hearing = asyncio.create_task(hear(rules))

@@ -67,7 +67,7 @@ def test_a_kind_means_all_its_devices_and_a_number_one_of_them(tmp_path: Path) -
 
 
 def test_the_shipped_scenarios_suit_the_example_block_and_the_outage_touches_every_channel(tmp_path: Path) -> None:
-    write(Example(password="x", broker_port=1, uplink_port=2, console_port=3), tmp_path)
+    write(Example(password="x", broker_port=1, uplink_port=2, console_port=3, collector_port=4), tmp_path)
     block = load_block(tmp_path / "block.toml")
     assert shipped().keys() >= {"calm", "evening", "outage"}
     played = {name: load_scenario(scenario_path(name), block) for name in shipped()}

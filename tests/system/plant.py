@@ -145,6 +145,7 @@ def plant(
         broker_port=broker_port,
         uplink_port=free_port(),
         console_port=free_port(),
+        collector_port=free_port(),
         store=store,
         line=str(folder / "rs485-1"),
         baudrate=baudrate,
