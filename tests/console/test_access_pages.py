@@ -106,7 +106,7 @@ async def test_an_account_made_on_the_page_logs_in_once_and_has_to_choose_a_pass
     (user,) = [one for one in junmen.accounts.users() if one.name == "王秀英"]
     assert (user.role, user.scope, user.person) == ("worker", Scope(("junmen",), ("junmen/grid-1",)), "lin")
     keeper.cookies.clear()
-    assert (await log_in(keeper, "王秀英", password)).headers["location"] == "/"
+    assert (await log_in(keeper, "王秀英", password)).headers["location"] == "/w/"
     assert (await keeper.get("/")).headers["location"] == "/account/password"
     assert (await keeper.get("/feed", headers={"accept": "text/event-stream"})).status_code == 403
     assert "请先设置自己的密码" in (await keeper.get("/account/password")).text
