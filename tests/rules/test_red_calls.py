@@ -94,7 +94,7 @@ async def test_a_channel_that_hangs_for_ever_holds_up_no_other(street: Street) -
 
 
 def test_what_was_sent_by_a_clock_that_was_set_back_fills_no_limit(street: Street) -> None:
-    street.ways = {name: way(name, "2/1min") for name in ("app", "sms", "voice")}
+    street.ways = {name: way(name, "1/1min") for name in ("app", "sms", "voice")}
     street.leak(3600)
     street.run(3600, 3602)
     street.leak(10, "gas-2")
