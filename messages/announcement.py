@@ -1,10 +1,11 @@
 """What an edge says of one of its devices: retained, so that whoever comes later knows it too."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from messages.complaint import complaint
 from messages.ids import ONE_LINE, Identifier
-from messages.reading import Value
 
 OWN_MODEL = "gridcall"
 """The model of what is no sensor but a part of Gridcall itself: an edge, its lines, a reflex."""
@@ -30,7 +31,7 @@ class Announcement(BaseModel):
     kind: Identifier
     model: str = Field(max_length=80, pattern=ONE_LINE)
     place: Place
-    settings: dict[Identifier, Value] = {}
+    settings: dict[Identifier, float | bool | Annotated[str, Field(pattern=ONE_LINE)]] = {}
 
 
 class AnnouncementError(ValueError):

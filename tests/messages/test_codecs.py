@@ -136,6 +136,7 @@ ANNOUNCED: dict[str, Any] = {
         (announcement.decode, ANNOUNCED | {"place": {"grid": "g", "text": "", "building": "3\n"}}, "place.building"),
         (announcement.decode, ANNOUNCED | {"settings": {"Depth": 1}}, "settings.Depth.[key]: String should match"),
         (announcement.decode, ANNOUNCED | {"settings": {"depth": [1]}}, "settings.depth"),
+        (announcement.decode, ANNOUNCED | {"settings": {"owner": "a\x00"}}, "settings.owner"),  # no PostgreSQL takes it
     ],
 )
 def test_what_can_not_be_meant_is_refused_with_the_field(decode: Decode, content: object, words: str) -> None:
