@@ -11,7 +11,7 @@ from console.plant.collectors import Account, CollectorAway, Present
 from console.plant.frame import share, show
 from console.visit import LoggedIn, Visit, needs
 from messages.ids import DeviceId, SiteId
-from messages.kind import Channel
+from messages.kind import Channel, Kind
 from messages.reading import Reading
 from rules import plant
 from rules.plant import PlantDevice
@@ -22,6 +22,8 @@ MOST = 100
 STATES = ("online", "late", "silent", "offline", "unknown")
 LATE_TIMES = 3
 """A channel that was not heard for so many of its intervals is late."""
+OF_THE_DEVICE = frozenset({"battery", "battery_low", "tamper"})
+"""Channels that tell of the device alone, also where its kind is personal."""
 
 router = APIRouter(dependencies=[needs("report")])
 
@@ -156,7 +158,7 @@ def _channels(visit: Visit, part: DevicePart, latest: list[Reading]) -> list[Cha
         found.append(
             ChannelPart(
                 name=visit.words.of(channel.name) if channel else name,
-                value=visit.words.value(reading.value, channel) if reading else "",
+                value=_said(visit, kind, name, reading, channel),
                 age_ms=age_ms,
                 at_ms=reading.at_ms if reading else None,
                 late=age_ms is not None and limit_ms is not None and age_ms > limit_ms,
@@ -165,6 +167,15 @@ def _channels(visit: Visit, part: DevicePart, latest: list[Reading]) -> list[Cha
             )
         )
     return found
+
+
+def _said(visit: Visit, kind: Kind | None, name: str, reading: Reading | None, channel: Channel | None) -> str:
+    """The value in words; how somebody lives is none of who keeps the devices (`console.access.people`)."""
+    if reading is None:
+        return ""
+    if kind and kind.personal and name not in OF_THE_DEVICE:
+        return visit.words("people.hidden")
+    return visit.words.value(reading.value, channel)
 
 
 def _parts(visit: Visit, heard: Gathered) -> list[DevicePart]:

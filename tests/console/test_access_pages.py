@@ -366,3 +366,17 @@ def test_names_and_numbers_are_masked() -> None:
 )
 def test_a_browser_is_named_as_people_name_it(agent: str, words: str) -> None:
     assert program_in_words(agent) == words
+
+
+async def test_the_page_of_a_case_has_the_household_too_and_no_reading_of_how_somebody_lives(
+    browser: httpx.AsyncClient, junmen: Block
+) -> None:
+    alarm = junmen.raise_alarm("door-301", kind="elderly_door", rule="unopened", evidence={"open": False})
+    assert alarm.case
+    await log_in(browser)
+    page = await browser.get(f"/cases/{alarm.case.id}")
+    assert page.status_code == 200
+    assert "陈**" in page.text
+    assert f'action="/people/{alarm.id}"' in page.text
+    assert SON not in page.text
+    assert "不公开" in page.text
