@@ -55,7 +55,7 @@ class Fragments:
             "fault": _fault,
             "is_personal": self.is_personal,
             "kind_of": lambda alarm: self._kinds.get(alarm.kind),
-            "kind_name": self._kind_name,
+            "kind_name": self.kind_name,
         }
 
     def offer(self, **more: Any) -> None:
@@ -105,7 +105,7 @@ class Fragments:
             "calm": self.page("calm.html", language, now_ms, vitals=vitals, freshness=freshness),
         }
 
-    def _kind_name(self, kind: str, words: Words) -> str:
+    def kind_name(self, kind: str, words: Words) -> str:
         """Of a device kind, or of a class of reports, which has no other name."""
         found = self._kinds.get(kind)
         return words.of(found.name) if found else kind

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Depends
 
-from console.operator import acts, case, site_map
+from console.operator import acts, case, cases, lists, shift, site_map
 from console.visit import logged_in
 
 ROUTERS = [
     APIRouter(dependencies=[Depends(logged_in)]),
 ]
-for room in (case, acts, site_map):
+for room in (cases, case, acts, lists, shift, site_map):
     ROUTERS[0].include_router(room.router)

@@ -1,9 +1,15 @@
-// The sound of red alarms that nobody has accepted. Whoever wants it switches it on, and the browser remembers. But a
+// The sound of alarms: red ones ring until somebody accepts, the others come with one tune of their level. Whoever wants it switches it on, and the browser remembers. But a
 // browser makes no sound on a page that nobody has touched: until then the button says so, and any touch will do.
 // To silence is not to accept: a new red alarm rings again, and so does one that came back.
 
 const REPEAT_MS = 4000;
-const NOTES = [880, 660, 880, 660]; // Hz; two falling pairs, unlike any telephone
+const TUNES = {
+  // Hz. Red falls twice, unlike any telephone, until somebody silences or accepts; the others come once, fewer and deeper.
+  red: { type: "triangle", notes: [880, 660, 880, 660] },
+  orange: { type: "triangle", notes: [740, 740, 740] },
+  yellow: { type: "sine", notes: [523, 659] },
+  blue: { type: "sine", notes: [392] },
+};
 const WISH = "gridcall-sound";
 
 export class Bell {
@@ -73,11 +79,19 @@ export class Bell {
     this.#button.classList.toggle("ringing", asleep || this.#isRinging());
   }
 
+  // An alarm that is new and less than red: one tune, and no more.
+  chime(level) {
+    if (this.#sound?.state === "running" && !this.#isRinging()) this.#play(TUNES[level]);
+  }
+
   #ring() {
-    if (!this.#isRinging() || this.#sound.state !== "running") return;
-    NOTES.forEach((frequency, index) => {
+    if (this.#isRinging() && this.#sound.state === "running") this.#play(TUNES.red);
+  }
+
+  #play({ type, notes }) {
+    notes.forEach((frequency, index) => {
       const at = this.#sound.currentTime + 0.05 + index * 0.22;
-      const tone = new OscillatorNode(this.#sound, { frequency, type: "triangle" });
+      const tone = new OscillatorNode(this.#sound, { frequency, type });
       const loudness = new GainNode(this.#sound, { gain: 0 });
       loudness.gain.setValueAtTime(0, at);
       loudness.gain.linearRampToValueAtTime(0.4, at + 0.02);

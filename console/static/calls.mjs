@@ -6,18 +6,25 @@ export class Calls {
   #bell;
   #bar = document.getElementById("calls");
   #own = new Set(own());
+  #fromMs; // what was known before has been heard, or was nobody's to hear
+  #heard = new Set();
   #since; // alarm -> since when it has been active, 0 once it is back to normal: a new call has a later time
 
   constructor(body, bell) {
     this.#body = body;
     this.#bell = bell;
+    this.#fromMs = Number(body.dataset.now) - 5000;
     this.#since = new Map(Object.entries(JSON.parse(body.dataset.calling)));
     this.#show();
   }
 
   step({ gone, now }) {
     const fresh = now.filter((entry) => entry.calls !== null && !this.#since.has(entry.id));
-    for (const id of gone) this.#since.delete(id);
+    this.#chime(now);
+    for (const id of gone) {
+      this.#since.delete(id);
+      this.#heard.delete(id);
+    }
     for (const { id, calls } of now) {
       if (calls === null) this.#since.delete(id);
       else this.#since.set(id, calls);
@@ -31,6 +38,14 @@ export class Calls {
   whole({ all }) {
     const kept = new Set(all.map((entry) => entry.id));
     this.step({ gone: [...this.#since.keys()].filter((id) => !kept.has(id)), now: all });
+  }
+
+  // The gravest of what is new and doesn't ring by itself.
+  #chime(now) {
+    const fresh = now.filter(({ id, calls, rings }) => calls === null && rings > this.#fromMs && !this.#heard.has(id));
+    for (const { id } of fresh) this.#heard.add(id);
+    const level = ["orange", "yellow", "blue"].find((one) => fresh.some((entry) => entry.level === one));
+    if (level) this.#bell.chime(level);
   }
 
   #show() {

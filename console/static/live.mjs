@@ -5,9 +5,11 @@
 
 import { Bell } from "./bell.mjs";
 import { Calls } from "./calls.mjs";
+import { listenToKeys } from "./keys.mjs";
 import { keepTime, startClock } from "./clock.mjs";
 import { Feed } from "./feed.mjs";
 import { watchForms } from "./forms.mjs";
+import { Flood } from "./flood.mjs";
 import { Freshness } from "./fresh.mjs";
 import { refreshParts } from "./parts.mjs";
 import { Rows } from "./rows.mjs";
@@ -22,6 +24,7 @@ const list = document.getElementById("rows");
 const calls = new Calls(body, new Bell(document.getElementById("bell")));
 const fresh = new Freshness(body);
 const rows = list && new Rows(list);
+const flood = list && new Flood(body);
 
 const uses = {
   step(message) {
@@ -41,6 +44,7 @@ const uses = {
     put("edges", message.edges);
     put("calm", message.calm);
     put("flood", message.flood);
+    flood?.show();
   },
 };
 
@@ -54,6 +58,7 @@ function put(id, html) {
 }
 
 startClock();
+listenToKeys();
 watchForms(body.dataset.sayFailed, refreshParts);
 new Feed(body.dataset, (kind, message) => uses[kind](message));
 setInterval(() => {

@@ -243,6 +243,11 @@ class AlarmDesk:
         its = (db.alarms.c.overlays["chattering"].as_boolean(), *rows.within(db.alarms, sites, grids))
         return self._listed(*its, limit=limit)
 
+    def uncertain(self, *, limit: int = 200, sites: Collection[str] = (), grids: Collection[str] = ()) -> list[Alarm]:
+        """Alarms of which it can't be known whether they still hold, the latest first."""
+        doubts = db.alarms.c.overlays["uncertain"][0].as_string()
+        return self._listed(doubts.is_not(None), *rows.within(db.alarms, sites, grids), limit=limit)
+
     def floods(self) -> dict[SiteId, int]:
         """Sites with more new alarms than their operators can read, and since when."""
         with self._database.reading() as connection:

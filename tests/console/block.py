@@ -244,6 +244,10 @@ class Block:
         with self.database.writing() as connection:
             connection.execute(insert(db.silences), row)
 
+    def overlay(self, alarm: Alarm, **overlays: object) -> None:
+        with self.database.writing() as connection:
+            connection.execute(update(db.alarms).where(db.alarms.c.id == alarm.id).values(overlays=overlays))
+
     def rename_device(self, alarm: Alarm, device: str) -> None:
         with self.database.writing() as connection:
             connection.execute(update(db.alarms).where(db.alarms.c.id == alarm.id).values(device=device))
