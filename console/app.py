@@ -38,6 +38,7 @@ from console.phone import acts, offline, pages, pictures
 from console.phone.holder import LinkOver, NoSuchCase
 from console.phone.look import look_of
 from console.plant import pages as plant_pages
+from console.plant.drill_pages import DrillWatch
 from console.plant.parts import plant_of
 from console.tokens import Tokens
 from console.visit import (
@@ -95,6 +96,7 @@ def build(
 ) -> FastAPI:
     """The web application. `app.state.parts.feed.run()` must run beside it (see `console.server`)."""
     fragments = Fragments(load_words(config.zone), kinds, config.site_name)
+    fragments.drills = DrillWatch(desk, clock_ms).now
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = Parts(
         config=config,

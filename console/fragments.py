@@ -4,7 +4,7 @@ The same template draws a row in the page and in the feed. Everything that a dev
 Jinja; no fragment holds a secret of one reader, since all readers of a language get the same bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from console.freshness import Vitals, is_quiet, judge, silent_words
 from console.words import Language, Words, countdown
 from messages.kind import Channel, Kind, Kinds
 from messages.settings import Text
+from rules.drills.drill import Drill
 from rules.records import Alarm
 
 _FOLDER = Path(str(files("console"))) / "pages"
@@ -29,6 +30,8 @@ class Fragments:
     def __init__(self, words: Mapping[Language, Words], kinds: Kinds, site_name: Text) -> None:
         self._words = words
         self._kinds = kinds
+        self.drills: Callable[[], Sequence[Drill]] = tuple
+        """Those that run now; set by who knows."""
         self._templates = Environment(
             loader=FileSystemLoader(_FOLDER),
             autoescape=True,
@@ -53,6 +56,7 @@ class Fragments:
             "silent_words": silent_words,
             "facts": self._facts,
             "fault": _fault,
+            "drills": self._running_drills,
             "is_personal": self.is_personal,
             "kind_of": lambda alarm: self._kinds.get(alarm.kind),
             "kind_name": self.kind_name,
@@ -61,6 +65,9 @@ class Fragments:
     def offer(self, **more: Any) -> None:
         """What templates may use besides."""
         self._templates.globals |= more
+
+    def _running_drills(self) -> Sequence[Drill]:
+        return self.drills()
 
     def words(self, language: Language) -> Words:
         return self._words[language]

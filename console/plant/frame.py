@@ -25,6 +25,7 @@ PAGES = (
     Page("rules", "/rules", "report"),
     Page("roster", "/roster", "report"),
     Page("quality", "/quality", "report"),
+    Page("drills", "/drills", "dispatch"),
     Page("audit", "/audit", "audit"),
 )
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from console.plant import audit, devices, quality, quarantine, roster, rules_pages
+from console.plant import audit, devices, drill_pages, quality, quarantine, roster, rules_pages
 from console.plant.frame import PAGES, show
 from console.visit import LoggedIn, logged_in
 
@@ -16,4 +16,13 @@ def plant(visit: LoggedIn) -> Response:
     return show(visit, "index.html", pages=[page for page in PAGES if visit.user.may(page.right)])
 
 
-ROUTERS = (router, devices.router, quarantine.router, roster.router, quality.router, audit.router, rules_pages.router)
+ROUTERS = (
+    router,
+    devices.router,
+    quarantine.router,
+    roster.router,
+    quality.router,
+    audit.router,
+    rules_pages.router,
+    drill_pages.router,
+)

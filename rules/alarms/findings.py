@@ -89,7 +89,7 @@ def _to_mend(
     if rows.alarm_row(connection, alarm_id) is not None:
         return []
     same = ("site", "edge", "device", "kind", "place", "evidence", "channels", "owner", "lat", "lon")
-    values = {name: chattering._mapping[name] for name in same} | _fresh(alarm_id, at_ms, now_ms)
+    values = {name: chattering._mapping[name] for name in same} | fresh(alarm_id, at_ms, now_ms)
     values |= {"rule": chatter.RULE, "level": chatter.level(guards=chattering.guards)}
     values |= {"title": chatter.TITLE.model_dump(), "advice": chatter.ADVICE.model_dump()}
     rows.insert_alarm(connection, values)
@@ -111,7 +111,7 @@ def _new_alarm(
     here = where(device)
     rows.insert_alarm(
         connection,
-        _fresh(alarm_id, change.at_ms, now_ms)
+        fresh(alarm_id, change.at_ms, now_ms)
         | {
             "site": device.site,
             "edge": device.edge,
@@ -141,7 +141,7 @@ def _new_alarm(
     return _begin(connection, alarm_id, now_ms, practice)
 
 
-def _fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
+def fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
     """What an alarm is before anything has happened to it."""
     return {
         "id": alarm_id,

@@ -15,6 +15,7 @@ from rules.cases import steps
 from rules.cases.case import Situation
 from rules.cases.practice import Practice
 from rules.cases.steps import RULES, Now, Reopen
+from rules.drills.drill import PREFIX
 from rules.escalation import call, timers
 from rules.records import DONE, OVER, TAKEN, Case, CaseState
 from rules.store import rows
@@ -95,7 +96,7 @@ def _joined_or_opened(
     connection: Connection, case_id: str, about: Situation, now_ms: int, practice: Practice, actor: str
 ) -> tuple[Case, list[rows.Line]]:
     for known in _open_cases(connection, about.site, about.kind):
-        if cases.is_one(known, about, now_ms):
+        if cases.is_one(known, about, now_ms) and not _drilled(known, about):
             if about.origin == "alarm":
                 joined, more = graver(connection, known, about.level, now_ms, practice, about.title)
             else:
@@ -107,6 +108,12 @@ def _joined_or_opened(
     rows.insert_case(connection, new)
     timers.wind(connection, new, practice)
     return new, [rows.Line(f"case.{new.state}", None, new.id, actor)]
+
+
+def _drilled(known: Case, about: Situation) -> bool:
+    """One of the two is practice (`rules.drills.drill`) and the other is not of the same drill: they never become one."""
+    words = (known.situation, about.situation)
+    return words[0] != words[1] and any(word.startswith(PREFIX) for word in words)
 
 
 def _tightened(

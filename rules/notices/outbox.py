@@ -13,6 +13,7 @@ from sqlalchemy import case as ranked
 
 from rules.cases.practice import Practice
 from rules.cases.steps import RULES
+from rules.drills import drill
 from rules.duty.ladder import DESK, Address
 from rules.escalation import timers
 from rules.escalation.program import running
@@ -73,6 +74,9 @@ def take(
     cases = {
         case.id: case for case in rows.cases_where(connection, db.cases.c.id.in_({r.case for r in found.values()}))
     }
+    inside = drill.kept_inside(connection, cases.values(), now_ms)
+    for row in [row for row in found.values() if row.case in inside]:
+        _to_pages(connection, found.pop(row.key), now_ms)
     due = [_due(row, cases[row.case], find) for row in found.values()]
     begun: list[Begun] = []
     for decision in plan(due, _sent(connection, ways, habits, now_ms), ways, practice.calendar, now_ms, habits):
@@ -163,8 +167,7 @@ def _sent(connection: Connection, ways: Mapping[str, Way], habits: Habits, now_m
 def _move(connection: Connection, row: Row[Any], decision: Move, practice: Practice, now_ms: int) -> None:
     notice = decision.due.notice
     if decision.event is NoticeEvent.NO_CHANNEL and row.person == DESK.id:
-        taken = machine.apply(machine.apply(notice, NoticeEvent.BEGUN, now_ms), NoticeEvent.TAKEN, now_ms)
-        _write(connection, row, taken, "notify.handed_over", now_ms, "pages")
+        _to_pages(connection, row, now_ms)
         return
     after = machine.apply(notice, decision.event, now_ms, again_at_ms=decision.again_at_ms)
     event = {NoticeEvent.NO_CHANNEL: "notify.exhausted", NoticeEvent.HELD_BACK: "notify.throttled"}.get(decision.event)
@@ -180,6 +183,12 @@ def _others_hear(connection: Connection, row: Row[Any]) -> bool:
     its = (db.notices.c.case == row.case, db.notices.c.person != row.person, db.notices.c.state.in_(states))
     step = row.key.removesuffix(row.person)
     return any(key.startswith(step) for key in connection.scalars(select(db.notices.c.key).where(*its)))
+
+
+def _to_pages(connection: Connection, row: Row[Any], now_ms: int) -> None:
+    """Told by the pages alone: it counts as handed over."""
+    taken = machine.apply(machine.apply(_notice(row), NoticeEvent.BEGUN, now_ms), NoticeEvent.TAKEN, now_ms)
+    _write(connection, row, taken, "notify.handed_over", now_ms, "pages")
 
 
 def _begin(

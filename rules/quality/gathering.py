@@ -6,6 +6,7 @@ from sqlalchemy import Connection, and_, or_, select
 
 from messages.ids import SiteId
 from rules.alarms.rebuild import Rebuilt
+from rules.drills.drill import PREFIX
 from rules.quality.audit import Audit
 from rules.quality.figures import Quality, Subject, Work, quality
 from rules.records import AlarmState, CaseState, LogEntry
@@ -45,7 +46,8 @@ def qualities(
 
 def _quality(connection: Connection, site: SiteId, from_ms: int, to_ms: int, operators: int) -> Quality:
     spoken = select(db.log.c.alarm).where(db.log.c.at_ms >= from_ms, db.log.c.at_ms < to_ms)
-    concerned = and_(db.alarms.c.site == site, or_(db.alarms.c.id.in_(spoken), db.alarms.c.open))
+    real = ~db.alarms.c.situation.startswith(PREFIX)
+    concerned = and_(db.alarms.c.site == site, real, or_(db.alarms.c.id.in_(spoken), db.alarms.c.open))
     models: dict[str, str] = {
         row.device: row.model
         for row in connection.execute(select(db.devices.c.device, db.devices.c.model).where(db.devices.c.site == site))
@@ -86,7 +88,8 @@ def _quality(connection: Connection, site: SiteId, from_ms: int, to_ms: int, ope
 
 def _works(connection: Connection, site: SiteId, from_ms: int, to_ms: int, models: Mapping[str, str]) -> list[Work]:
     span = (db.cases.c.opened_at_ms >= from_ms, db.cases.c.opened_at_ms < to_ms)
-    opened = and_(db.cases.c.site == site, *span, db.cases.c.state != CaseState.MERGED)
+    real = ~db.cases.c.situation.startswith(PREFIX)
+    opened = and_(db.cases.c.site == site, real, *span, db.cases.c.state != CaseState.MERGED)
     held = select(db.alarms.c.case, db.alarms.c.device).join(db.cases, db.cases.c.id == db.alarms.c.case).where(opened)
     devices: dict[str, list[str]] = {}
     for row in connection.execute(held):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from messages.ids import SiteId
+from rules.drills.drill import PREFIX
 from rules.quality.figures import Times, times
 from rules.store import tables as db
 from rules.store.database import Database
@@ -26,12 +27,13 @@ class Doing:
 def doings(database: Database, site: SiteId, from_ms: int, to_ms: int) -> Mapping[str, Doing]:
     """By name, of the cases that were opened in the span. Raises DatabaseAway."""
     its = (db.cases.c.site == site, db.cases.c.opened_at_ms >= from_ms, db.cases.c.opened_at_ms < to_ms)
+    real = ~db.cases.c.situation.startswith(PREFIX)
     late: Counter[str] = Counter()
     finished: Counter[str] = Counter()
     accept: dict[str, list[int]] = defaultdict(list)
     arrive: dict[str, list[int]] = defaultdict(list)
     with database.reading() as connection:
-        for row in connection.execute(select(db.cases).where(*its)):
+        for row in connection.execute(select(db.cases).where(*its, real)):
             if row.accepted_by and row.accepted_at_ms is not None:
                 accept[row.accepted_by].append(row.accepted_at_ms - row.opened_at_ms)
                 late[row.accepted_by] += row.accept_by_ms is not None and row.accepted_at_ms > row.accept_by_ms

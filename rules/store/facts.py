@@ -13,6 +13,7 @@ from messages.reading import Quality, Reading
 from rules.alarms import findings, upkeep
 from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
+from rules.drills import exercise
 from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
 from rules.engine.share import LEAD
 from rules.engine.stream import Stream
@@ -126,7 +127,8 @@ def beat(
         lines = upkeep.look(connection, now_ms, operators, practice) if looks else []
         rows.append(connection, lines, now_ms)
         gathered = acting.gather(connection, now_ms, practice) if looks else 0
-    return bool(lines or gathered)
+        drilled = exercise.end_due(connection, now_ms, practice) if looks else 0
+    return bool(lines or gathered or drilled)
 
 
 def _beat(

@@ -293,6 +293,19 @@ links = Table(  # that open one case for one person without a login
     Column("revoked_at_ms", BigInteger),
 )
 
+drills = Table(  # times in which a site practises
+    "drills",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("site", String(63), nullable=False),
+    Column("why", String(200), nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger, index=True),
+    Column("ended_by", String(80)),
+)
+
 shadows = Table(  # what rules in shadow would have raised
     "shadows",
     metadata,

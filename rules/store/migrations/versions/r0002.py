@@ -234,6 +234,18 @@ def _calls() -> None:
     )
     op.create_index("handovers_of_site", "handovers", ["site", "at_ms"])
     op.create_table(
+        "drills",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("why", sa.String(200), nullable=False),
+        sa.Column("actor", sa.String(80), nullable=False),
+        sa.Column("from_ms", sa.BigInteger, nullable=False),
+        sa.Column("until_ms", sa.BigInteger, nullable=False),
+        sa.Column("ended_at_ms", sa.BigInteger),
+        sa.Column("ended_by", sa.String(80)),
+    )
+    op.create_index("ix_drills_ended_at_ms", "drills", ["ended_at_ms"])
+    op.create_table(
         "shadows",
         sa.Column("id", sa.String(40), primary_key=True),
         sa.Column("site", sa.String(63), nullable=False),

@@ -1,0 +1,1 @@
+"""Drills: when a site practises, what it practises on, and that nobody outside is called for it."""
