@@ -102,8 +102,8 @@ def test_a_real_red_alarm_calls_in_a_drill_and_what_is_less_grave_keeps_to_the_p
     work.hear(SITE, EDGE, [reading(1, "gas_concentration", 25.0, device="gas-1")], at(1))
     work.wake(at(60))
     facts.commit(room.database, work, at(60), practice=CALLING)
-    assert told(room, 61) == ["红 燃气泄漏"]
-    (real,), other = room.desk.cases(), room.desk.case(reported(room, 62))
+    assert told(room, 61) == ["红色 燃气泄漏"]
+    (real,), other = room.desk.cases(), room.desk.case(reported(room, 62, level="yellow"))
     assert other
     with room.database.reading() as connection:
         assert drills.kept_inside(connection, [real, other], at(63)) == {other.id}
