@@ -472,3 +472,20 @@ async def test_a_login_that_has_ended_sends_nothing_any_more(phone: httpx.AsyncC
     photo = {"content-type": "image/jpeg", "x-form-token": session["token"], **JSON}
     assert (await phone.post(f"/w/cases/{case.id}/photos", content=JPEG, headers=photo)).status_code == 401
     assert now(lin, case).state is CaseState.REGISTERED
+
+
+async def test_the_english_pages_are_english_and_the_chinese_ones_hold_no_english(
+    phone: httpx.AsyncClient, lin: Block
+) -> None:
+    case = case_of(
+        lin, place="Block 9", title=Text(zh="井盖", en="Cover moved"), advice=Text(zh="围起来", en="Fence it")
+    )
+    for path in ("/w/", f"/w/cases/{case.id}", "/a/junmen/nothing"):
+        english = seen(await phone.get(path, headers={"accept-language": "en"})).replace("中文", "")
+        assert re.findall(r"[\u4e00-\u9fff]+", "".join(re.split("Contacts|Live alarms", english)[0])) in (
+            [],
+            ["何楼长"],
+        )
+        chinese = seen(await phone.get(path))
+        words = set(re.findall(r"[A-Za-z]{3,}", chinese)) - {"English", "linxm", "Block", "gas", "LEL", "lin"}
+        assert words == set()
