@@ -141,7 +141,7 @@ async def test_an_account_is_changed_disabled_and_removed_and_all_of_it_is_in_th
     await send(keeper, page, "/accounts/one/remove", name="chen")
     assert junmen.accounts.account("chen") is None
     journal = (await keeper.get("/accounts/journal?name=chen")).text
-    for word in ("修改账号", "停用账号", "删除账号", "auditor junmen"):
+    for word in ("修改账号", "停用账号", "删除账号", "审计员 junmen"):
         assert word in journal
 
 
