@@ -232,6 +232,8 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _failed(request: Request, _: Exception) -> Response:
     """The web server logs it; this answer goes out above `_Guard`. It asks no database: that may be what failed."""
+    if request.url.path.startswith(f"{api.PATH}/"):
+        return problem.failed(request, _)
     response = _answer(visit_as(request, None, request.app.state.parts.clock_ms()), request, 500)
     response.headers.update(_HEADERS | {"cache-control": "no-store"})
     return response

@@ -19,6 +19,9 @@ Event = Literal[
     "account.disabled",
     "account.enabled",
     "account.removed",
+    "token.added",  # of another system
+    "token.rotated",
+    "token.revoked",
     "account.freed",  # from waiting after failures
     "password.changed",
     "password.given",  # for one login

@@ -22,7 +22,7 @@ from messages.ids import is_identifier
 router = APIRouter(dependencies=[Depends(logged_in)])
 
 MOST_LINES = 100
-GROUPS = ("login", "account", "password", "refused", "person")
+GROUPS = ("login", "account", "password", "token", "refused", "person")
 """Of the journal's events."""
 
 _ROLES: dict[str, Role] = {role: role for role in ROLES}

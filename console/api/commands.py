@@ -1,5 +1,6 @@
 """`gridcall console token …`: which other systems may come in."""
 
+import getpass
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from console.access.journal import Event, Line
+from console.accounts import Accounts
 from console.config import load
 from console.tokens import RIGHTS, TokenError, Tokens
 from messages.settings import ConfigError, duration_s
@@ -32,6 +35,7 @@ def add(
         secret = _tokens(config).add(name, right, _now_ms(), days=days, sites=site or (), person=person)
     except TokenError as error:
         raise ConfigError(str(error)) from error
+    _note(config, "token.added", name, f"{' '.join(right)} at {' '.join(site or ()) or 'every site'}")
     typer.echo(secret)
 
 
@@ -63,6 +67,7 @@ def rotate(
         secret = _tokens(config).rotate(name, _now_ms(), days=days, keep_old_s=duration_s(keep_old))
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    _note(config, "token.rotated", name)
     typer.echo(secret)
 
 
@@ -71,11 +76,26 @@ def revoke(config: ConfigFile, name: Name) -> None:
     """End a token at once; its open streams too."""
     if not _tokens(config).revoke(name, _now_ms()):
         raise ConfigError(f"no token {name!r}, or it was revoked before")
+    _note(config, "token.revoked", name)
     typer.echo(f"{name} comes in no more")
 
 
 def _tokens(config: Path) -> Tokens:
     return Tokens(load(config).accounts)
+
+
+def _actor() -> str:
+    """As the other commands of the console write it."""
+    try:
+        return f"{getpass.getuser()}@server"
+    except (OSError, KeyError):
+        return "somebody@server"
+
+
+def _note(config: Path, event: Event, name: str, detail: str = "") -> None:
+    """In the journal of access: whoever may write the file of accounts is known to the machine by name."""
+    line = Line(at_ms=_now_ms(), event=event, actor=_actor(), subject=f"api:{name}", detail=detail)
+    Accounts(load(config).accounts).note(line)
 
 
 def _day(at_ms: int) -> str:

@@ -10,6 +10,7 @@ from messages.announcement import Place
 from messages.ids import ONE_LINE
 from messages.settings import Text
 from rules.alarms.published import published
+from rules.outside.cap import is_practice
 from rules.outside.gate import Whole
 from rules.outside.reading import Change
 from rules.outside.tickets import Ticket
@@ -86,12 +87,14 @@ class CaseOut(BaseModel):
     reason: str
     reopened: int
     parent: str | None
+    drill: bool
+    """It is practice 演练, and nothing has happened."""
 
     @classmethod
     def of(cls, case: Case) -> Self:
         photo = PhotoOut(**asdict(case.photo)) if case.photo else None
         plain = {name: getattr(case, name) for name in CaseOut.model_fields if hasattr(case, name)}
-        return cls(**plain | {"photo": photo})
+        return cls(**plain | {"photo": photo, "drill": is_practice(case)})
 
 
 class LogOut(BaseModel):

@@ -46,13 +46,18 @@ class Reported(BaseModel):
     """The kind of the asset, where it is known: it then joins what its sensor says nearby."""
     title: _Title
     words: _Words = ""
-    level: Level = REPORTED_LEVEL
     lat: Annotated[float, Field(ge=-90, le=90)] | None = None
     lon: Annotated[float, Field(ge=-180, le=180)] | None = None
     photo: Sha256 | None = None
     """Of a picture that was put away by POST /photos."""
     reported_at_ms: Annotated[int, Field(ge=0, le=MOST_MS)] | None = None
     """When it was told to the other system."""
+
+
+class TicketIn(Reported):
+    """A ticket may say how grave it is; what a resident reports is yellow until somebody has looked."""
+
+    level: Level = REPORTED_LEVEL
 
 
 class TicketState(BaseModel):
@@ -71,13 +76,13 @@ _KNOWN: Mapping[int | str, dict[str, Any]] = {200: {"model": TicketState, "descr
 
 
 @router.post("/tickets", status_code=201, summary="A ticket of a hotline or a repair desk", responses=dict(_KNOWN))
-def bring_ticket(caller: Reporter, reported: Reported, response: Response) -> TicketState:
-    return _bring(caller, reported, response, "ticket")
+def bring_ticket(caller: Reporter, reported: TicketIn, response: Response) -> TicketState:
+    return _bring(caller, reported, response, "ticket", reported.level)
 
 
 @router.post("/reports", status_code=201, summary="What a resident reports 随手拍", responses=dict(_KNOWN))
 def bring_report(caller: Reporter, reported: Reported, response: Response) -> TicketState:
-    return _bring(caller, reported, response, "report")
+    return _bring(caller, reported, response, "report", REPORTED_LEVEL)
 
 
 @router.get("/tickets/{reference}", summary="How far a ticket or report of this system has come")
@@ -135,7 +140,9 @@ def grouped(code: str) -> str:
     return "-".join(code[start : start + 4] for start in range(0, len(code), 4))
 
 
-def _bring(caller: Caller, reported: Reported, response: Response, origin: Literal["ticket", "report"]) -> TicketState:
+def _bring(
+    caller: Caller, reported: Reported, response: Response, origin: Literal["ticket", "report"], level: Level
+) -> TicketState:
     caller.at(reported.site, "body.site")
     _known_place(caller, reported)
     if reported.kind not in caller.works.kinds:
@@ -148,7 +155,7 @@ def _bring(caller: Caller, reported: Reported, response: Response, origin: Liter
         kind=reported.kind,
         subject="",
         title=Text(zh=reported.title, en=reported.title),
-        level=reported.level,
+        level=level,
         origin=origin,
         lat=reported.lat,
         lon=reported.lon,

@@ -25,7 +25,9 @@ MOST_HEADLINE = 160
 """The standard's advice."""
 
 MsgType = Literal["Alert", "Update", "Cancel"]
-Status = Literal["Actual", "Exercise", "Test"]
+Status = Literal["Actual", "Exercise"]
+DRILL = "drill-"
+"""With this begin the rule of an alarm and the situation of a case that are practice 演练."""
 
 _BEGINS = {"alarm.raised", "case.reported", "case.registered", "case.reopened"}
 _ENDS = {"alarm.cleared", "alarm.reset", "case.closed", "case.cancelled", "case.merged"}
@@ -85,7 +87,6 @@ class Issuer:
     life: str
     addressee: str
     """The other system: messages are private, and must say for whom."""
-    status: Status = "Actual"
 
     @property
     def sender(self) -> str:
@@ -138,6 +139,7 @@ def of_alarm(alarm: Alarm, step: Step, issuer: Issuer, where: Area) -> bytes:
         certainty=certainty,
         over=step.msg_type == "Cancel" or alarm.state is AlarmState.NORM,
         facts=facts,
+        status="Exercise" if alarm.rule.startswith(DRILL) else "Actual",
     )
     return _message(step, issuer, where, info, incident=alarm.case.id if alarm.case else "")
 
@@ -157,8 +159,13 @@ def of_case(case: Case, devices: int, step: Step, issuer: Issuer, where: Area) -
         certainty=certainty,
         over=step.msg_type == "Cancel" or case.state in OVER,
         facts=facts,
+        status="Exercise" if is_practice(case) else "Actual",
     )
     return _message(step, issuer, where, info, incident=case.id)
+
+
+def is_practice(case: Case) -> bool:
+    return case.situation.startswith(DRILL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +179,7 @@ class _Info:
     certainty: str
     over: bool
     facts: Sequence[tuple[str, str]]
+    status: Status
 
 
 _LEVELS: dict[Level, Text] = {
@@ -187,7 +195,7 @@ def _message(step: Step, issuer: Issuer, where: Area, info: _Info, incident: str
     _put(alert, "identifier", issuer.name(step.line))
     _put(alert, "sender", issuer.sender)
     _put(alert, "sent", _time(step.line.at_ms))
-    _put(alert, "status", issuer.status)
+    _put(alert, "status", info.status)
     _put(alert, "msgType", step.msg_type)
     _put(alert, "scope", "Private")
     _put(alert, "addresses", f'"{issuer.addressee}"' if " " in issuer.addressee else issuer.addressee)

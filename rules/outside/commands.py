@@ -42,7 +42,7 @@ def list_hooks(config: Config) -> None:
 def enable(config: Config, name: Name, actor: Actor = "") -> None:
     """Serve a disabled webhook again; what waits goes out at once."""
     with _database(config) as database, database.writing() as connection:
-        if not deliveries.enable(connection, name, actor or getpass.getuser(), _now_ms()):
+        if not deliveries.enable(connection, name, actor or _actor(), _now_ms()):
             raise ConfigError(f"no webhook {name!r} was ever served")
     print(f"{name} is served")
 
@@ -60,7 +60,7 @@ def replay(
     except ValueError as error:
         raise ConfigError(f"--since: {error}") from error
     with _database(config) as database, database.writing() as connection:
-        lines = deliveries.replay(connection, name, since_ms, actor or getpass.getuser(), _now_ms())
+        lines = deliveries.replay(connection, name, since_ms, actor or _actor(), _now_ms())
     if lines is None:
         raise ConfigError(f"no webhook {name!r} was ever served")
     print(f"{name}: {lines} lines of the log are gone through again")
@@ -78,6 +78,13 @@ def _database(config: Path) -> Iterator[Database]:
         raise ConfigError(str(error)) from error
     finally:
         database.close()
+
+
+def _actor() -> str:
+    try:
+        return f"{getpass.getuser()}@server"
+    except (OSError, KeyError):
+        return "somebody@server"
 
 
 def _moment(at_ms: int) -> str:

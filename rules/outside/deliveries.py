@@ -161,8 +161,11 @@ def _row(connection: Connection, hook: Hook, change: Change, site_of: SiteOf, no
     line = change.line
     alarm = rows.alarm_row(connection, line.alarm) if line.alarm else None
     case = rows.case(connection, line.case) if line.case else rows.case_in(alarm) if alarm else None
-    if hook.format == "cap":
+    body: bytes | None
+    if hook.format == "cap":  # which says that practice is one
         body, content_type = bulletin.of_line(connection, line, site_of, hook.name), cap.CONTENT_TYPE
+    elif (case and cap.is_practice(case)) or (alarm and alarm.rule.startswith(cap.DRILL)):
+        return []  # a drill calls nobody outside
     else:
         position = Position(reading.position(connection, 0).life, line.seq)
         upstream = tickets.upstream(connection, case.id) if case else None

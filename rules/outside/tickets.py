@@ -8,7 +8,7 @@ import hashlib
 import secrets
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
 from rules.cases import docket
 from rules.cases.case import Situation
@@ -85,8 +85,10 @@ def by_code(connection: Connection, code: str) -> Ticket | None:
 
 
 def tickets_of(connection: Connection, case_id: str) -> list[Ticket]:
-    """The oldest first."""
-    query = select(db.tickets).where(db.tickets.c.case == case_id).order_by(db.tickets.c.at_ms, db.tickets.c.reference)
+    """Also of the cases that were merged into it. The oldest first."""
+    merged = select(db.cases.c.id).where(db.cases.c.parent == case_id)
+    its = or_(db.tickets.c.case == case_id, db.tickets.c.case.in_(merged))
+    query = select(db.tickets).where(its).order_by(db.tickets.c.at_ms, db.tickets.c.reference)
     return [_ticket(**row._mapping) for row in connection.execute(query)]
 
 

@@ -233,10 +233,12 @@ def test_how_certain_a_case_is_follows_from_who_saw_it(about: Case, devices: int
 
 def test_what_is_over_is_past_and_all_clear_and_a_drill_is_an_exercise() -> None:
     step = cap.steps(log("case.registered", "case.closed"))[-1]
-    drill = replace(ISSUER, status="Exercise", addressee="two words")
-    found = read(cap.of_case(case(), 1, step, drill, area("junmen", None, case().place, None, None)))
+    drill, issuer = case(situation="drill-1"), replace(ISSUER, addressee="two words")
+    found = read(cap.of_case(drill, 1, step, issuer, area("junmen", None, drill.place, None, None)))
     assert texts_of(found, "status") == ["Exercise"]
     assert texts_of(found, "addresses") == ['"two words"']
+    alert = cap.of_alarm(alarm(rule="drill-leak"), step, ISSUER, area("junmen", None, drill.place, None, None))
+    assert texts_of(read(alert), "status") == ["Exercise"]
     assert set(texts_of(found, "info/urgency")) == {"Past"}
     assert set(texts_of(found, "info/responseType")) == {"AllClear"}
 

@@ -41,7 +41,7 @@ class Town:
         self.database, self.city, self.now_ms = Database(url), city, NOON_MS
         self.desk = Desk(self.database)
 
-    def report(self, kind: str = "citizen_report", site: str = "junmen") -> Case:
+    def report(self, kind: str = "citizen_report", site: str = "junmen", situation: str = "") -> Case:
         about = Situation(
             site=SiteId(site),
             place=Place(grid="g1", text="东街口"),
@@ -50,6 +50,7 @@ class Town:
             title=Text(zh="井盖松动", en="A loose cover"),
             level="yellow",
             origin="ticket",
+            situation=situation,
         )
         return self.desk.report(about, actor="api:hotline", at_ms=self.now_ms)
 
@@ -209,6 +210,18 @@ async def test_cap_goes_out_valid_as_alert_update_and_cancel(town: Town) -> None
         content: Any = schema.to_dict(one.body.decode())
         kinds.append(content.get("msgType") or content["cap:msgType"])
     assert kinds == ["Alert", "Update", "Cancel"]
+
+
+async def test_a_drill_is_told_as_an_exercise_by_cap_and_not_at_all_by_json(town: Town) -> None:
+    async with town.courier(format="cap"):
+        town.report(situation="drill-1")
+        await town.settled(1)
+    assert b"<status>Exercise</status>" in town.city.asked[0].body
+    async with town.courier():
+        town.report("siren", situation="drill-1")
+        town.report("waste_bin")
+        await town.settled(2)
+    assert town.city.asked[1].json["data"]["case"]["kind"] == "waste_bin"
 
 
 async def test_what_waits_is_bounded_and_the_rest_stays_in_the_log(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
