@@ -27,9 +27,10 @@ from typing import Any
 from messages.kind import Channel
 from rules.language import terms, usual
 from rules.language.calendar import Calendar
+from rules.language.code import Compute
 from rules.language.keeps import UsualKeep, WindowKeep, patience_ms
 from rules.language.seen import SeenByChannel, Then
-from rules.language.terms import RATIO, SECONDS, Bind, Compute, Misfit, Term, Type
+from rules.language.terms import RATIO, SECONDS, Misfit, Term, Type, Write, asked
 from rules.language.window import Course, course
 
 LONGEST_S = 31 * 86400.0
@@ -94,17 +95,17 @@ def _measure(function: str, channel: Channel, length_s: float) -> tuple[Callable
 
 def _of_window(
     keep: WindowKeep, length_ms: Callable[[int], int], measure: Callable[[Course], float], *, covered: bool
-) -> Bind:
+) -> Write:
     key, patience = keep.key, keep.patience_ms
 
     def compute(_: SeenByChannel, then: Then) -> float | None:
         known = course(then.kept.get(key) or (), length_ms(then.at_ms), patience, then.at_ms)
         return None if known is None or (covered and not known.covered) else measure(known)
 
-    return lambda _: compute
+    return asked(compute)
 
 
-def _changed(keep: WindowKeep, length_ms: Callable[[int], int]) -> Bind:
+def _changed(keep: WindowKeep, length_ms: Callable[[int], int]) -> Write:
     key, patience = keep.key, keep.patience_ms
 
     def compute(_: SeenByChannel, then: Then) -> bool | None:
@@ -113,7 +114,7 @@ def _changed(keep: WindowKeep, length_ms: Callable[[int], int]) -> Bind:
             return True
         return False if known is not None and known.covered else None
 
-    return lambda _: compute
+    return asked(compute)
 
 
 def of_channel(function: str, name: str, channel: Channel, calendar: Calendar) -> tuple[Term, UsualKeep | None]:
@@ -129,7 +130,7 @@ def of_channel(function: str, name: str, channel: Channel, calendar: Calendar) -
         raise Misfit(f"`{function}` is for numbers, and {name} is a {channel.type}")
     keep = UsualKeep(name, patience_ms(channel), calendar)
     compute = _usual(keep) if function == "usual" else _off_by(keep, channel.deadband)
-    return Term("number", channel.unit if function == "usual" else RATIO, lambda _: compute, (name,)), keep
+    return Term("number", channel.unit if function == "usual" else RATIO, asked(compute), (name,)), keep
 
 
 def _stuck_for(name: str) -> Term:
@@ -137,7 +138,7 @@ def _stuck_for(name: str) -> Term:
         one = seen.get(name)
         return None if one is None or one.value is None else (one.said_ms - one.since_ms) / 1000
 
-    return Term("number", SECONDS, lambda _: compute, (name,))
+    return Term("number", SECONDS, asked(compute), (name,))
 
 
 def _since(name: str) -> Term:
@@ -149,7 +150,7 @@ def _since(name: str) -> Term:
         one = seen.get(name)
         return None if one is None else max(then.at_ms - one.since_ms, 0) / 1000
 
-    return Term("number", SECONDS, lambda _: compute, (name,), floor=lambda _: at_least)
+    return Term("number", SECONDS, asked(compute), (name,), floor=asked(at_least))
 
 
 def _silent_for(name: str) -> Term:
@@ -157,7 +158,7 @@ def _silent_for(name: str) -> Term:
         one = seen.get(name)
         return None if one is None else max(then.at_ms - one.at_ms, 0) / 1000
 
-    return Term("number", SECONDS, lambda _: compute, (name,), silence=name)
+    return Term("number", SECONDS, asked(compute), (name,), silence=name)
 
 
 def before(first: str, then: str) -> Term:
@@ -170,7 +171,7 @@ def before(first: str, then: str) -> Term:
         one = seen.get(first)
         return math.inf if one is None or not one.changed else (other.since_ms - one.since_ms) / 1000
 
-    return Term("number", SECONDS, lambda _: compute, (first, then))
+    return Term("number", SECONDS, asked(compute), (first, then))
 
 
 def _usual(keep: UsualKeep) -> Compute:
@@ -221,7 +222,7 @@ def of_calendar(function: str, texts: list[Any], calendar: Calendar) -> Term:
 
 
 def _asked(kind: Type, ask: Callable[[int], Any]) -> Term:
-    return Term(kind, None, lambda _: lambda _seen, then: ask(then.at_ms))
+    return Term(kind, None, asked(lambda _, then: ask(then.at_ms)))
 
 
 def _between(first: int, now: int, last: int) -> bool:

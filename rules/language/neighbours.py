@@ -19,7 +19,7 @@ from typing import Any
 from messages.announcement import Place
 from messages.reading import Value
 from messages.settings import duration_s, suggest
-from rules.language.terms import RATIO, Misfit, Term
+from rules.language.terms import RATIO, Misfit, Term, asked
 
 EVERY = "*"
 """Of whichever kind."""
@@ -49,7 +49,7 @@ class Question:
     def term(self) -> Term:
         """How many; unknown where nobody can tell."""
         key = self.key
-        return Term("number", RATIO, lambda _: lambda _seen, then: then.around.get(key))
+        return Term("number", RATIO, asked(lambda _, then: then.around.get(key)))
 
 
 def question(texts: Sequence[Any], named: Mapping[str, Any], kinds: Mapping[str, Any]) -> Question:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -26,11 +27,11 @@ from messages.reading import Value
 from messages.settings import ConfigError, Seconds, Settings, Text, duration_s, duration_words, line_of, read, suggest
 from rules.language import words
 from rules.language.calendar import CHINA, Calendar
+from rules.language.code import Compute
 from rules.language.keeps import Keep
 from rules.language.neighbours import Question
-from rules.language.seen import NEVER
 from rules.language.sentence import Expression, SentenceError, Setting, Vocabulary, parse
-from rules.language.terms import Compute
+from rules.language.terms import fixed_value
 
 SHIPPED = Path(str(files("rules"))) / "library"
 COMMON = "common"
@@ -59,7 +60,7 @@ _Delay = Annotated[float | str, BeforeValidator(_delay)]
 """A duration in seconds, or the name of a setting that is one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Rule:
     """A rule that has been read and checked. Durations are milliseconds."""
 
@@ -73,10 +74,8 @@ class Rule:
     """As the file has them, with names in braces; `told` fills them in."""
     raise_when: Expression
     clear_when: Expression
-    raise_delay_ms: int
-    clear_delay_ms: int
     delays: tuple[float | str, float | str]
-    """The same two as they are written: seconds, or a setting's name."""
+    """Of raising and of clearing, as they are written: seconds, or a setting's name."""
     latch: bool
     lateness_ms: int
     life_safety: bool
@@ -107,10 +106,6 @@ class Rule:
     """What its sentences ask of the neighbourhood."""
     plain: bool
     """The last values alone decide, and one reading suffices."""
-    raises: Compute
-    clears: Compute
-    """The sentences with the settings in them."""
-    levels: tuple[tuple[Level, Compute], ...]
     written: Mapping[str, Any] = field(default_factory=dict)
     """Plain data from which it can be made again (`rewritten`)."""
     situation: str = ""
@@ -119,8 +114,38 @@ class Rule:
     """The channel that its file is about, if it isn't about the kind."""
     answers: str | None = None
     """It raises no alarm, but answers this question about the neighbourhood (its key)."""
-    silences: tuple[tuple[str, int], ...]
-    """Channels whose silence it asks about, and from how many milliseconds it matters."""
+
+    @cached_property
+    def raise_delay_ms(self) -> int:
+        return _delay_ms(self.delays[0], self.settings)
+
+    @cached_property
+    def clear_delay_ms(self) -> int:
+        return _delay_ms(self.delays[1], self.settings)
+
+    @cached_property
+    def raises(self) -> Compute:
+        """The sentence with the settings in it, made when it is first needed."""
+        return self.raise_when.bound(self.settings)
+
+    @cached_property
+    def clears(self) -> Compute:
+        return self.clear_when.bound(self.settings)
+
+    @cached_property
+    def levels(self) -> tuple[tuple[Level, Compute], ...]:
+        return tuple((level, when.bound(self.settings)) for level, when in self.graver_when)
+
+    @cached_property
+    def silences(self) -> tuple[tuple[str, int], ...]:
+        """Channels whose silence it asks about, and from how many milliseconds it matters."""
+        silences = [
+            (channel, round((limit + more_s) * 1000))
+            for sentence in (self.raise_when, self.clear_when, *(when for _, when in self.graver_when))
+            for channel, limit_s, more_s in sentence.silences
+            if (limit := fixed_value(limit_s, self.settings)) is not None and math.isfinite(limit)
+        ]
+        return tuple(dict.fromkeys(silences))
 
     def limits(self) -> dict[str, float]:
         """The lines to draw in its channels' charts: where it raises."""
@@ -144,36 +169,11 @@ class Rule:
         if not own:
             return self
         settings = {**self.settings, **own}
-        bound = _bound(self.raise_when, self.clear_when, self.graver_when, self.delays, settings)
-        return replace(self, settings=settings, **bound)
+        return replace(self, settings=settings)
 
 
 def graver(one: Level, other: Level) -> bool:
     return LEVELS.index(one) < LEVELS.index(other)
-
-
-def _bound(
-    raise_when: Expression,
-    clear_when: Expression,
-    graver_when: tuple[tuple[Level, Expression], ...],
-    delays: tuple[float | str, float | str],
-    settings: Mapping[str, Value],
-) -> dict[str, Any]:
-    """The fields of a rule that depend on its settings."""
-    silences = [
-        (channel, round(limit * 1000))
-        for sentence in (raise_when, clear_when, *(when for _, when in graver_when))
-        for channel, bind in sentence.silences
-        if (limit := bind(settings)({}, NEVER)) is not None and math.isfinite(limit)
-    ]
-    return {
-        "raises": raise_when.bound(settings),
-        "clears": clear_when.bound(settings),
-        "levels": tuple((level, when.bound(settings)) for level, when in graver_when),
-        "silences": tuple(dict.fromkeys(silences)),
-        "raise_delay_ms": _delay_ms(delays[0], settings),
-        "clear_delay_ms": _delay_ms(delays[1], settings),
-    }
 
 
 def _delay_ms(delay: float | str, settings: Mapping[str, Value]) -> int:
@@ -423,7 +423,6 @@ def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str,
         questions=(),
         plain=True,
         answers=question.key,
-        **_bound(holds, ends, (), (0.0, question.window_ms / 1000), values),
     )
 
 
@@ -497,7 +496,6 @@ def _made(
         questions=tuple(questions.values()),
         plain=not any(one.timed for one in sentences) and text.raise_samples == text.clear_samples == 1,
         written=_written(text, settings, kind),
-        **_bound(raise_when, clear_when, tuple(graver_when), (text.raise_delay, text.clear_delay), values),
     )
 
 

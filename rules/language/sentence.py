@@ -2,7 +2,7 @@
 
 The grammar is a part of Python's: comparison (chained too), `and`, `or`, `not`, `+ - * /`, `abs`, `min`, `max`, the
 functions over time of `functions.py`, numbers, texts, `true`, `false`, and the names of the kind's channels and of the rule's
-settings. Python's parser reads it, a whitelist admits it, closures compute it: nothing is ever run that is not
+settings. Python's parser reads it, a whitelist admits it, and what is admitted writes a function of its own: nothing is ever run that is not
 written in `terms.py` and `functions.py`. Types, units and names are checked here, so that a sentence that was read can't fail later.
 """
 
@@ -21,10 +21,10 @@ from messages.reading import Value
 from messages.settings import suggest
 from rules.language import functions, terms
 from rules.language.calendar import CHINA, Calendar
+from rules.language.code import Compute, SettingValues
 from rules.language.keeps import Keep
 from rules.language.neighbours import EVERY, Question, question
-from rules.language.seen import NEVER
-from rules.language.terms import Bind, Compute, Misfit, SettingValues, Term
+from rules.language.terms import Misfit, Term, Write
 
 LONGEST = 500
 """Characters. A rule that needs more is two rules; Python's parser has no limit of its own."""
@@ -68,12 +68,12 @@ class Expression:
     """The channels in it, in the order of their first mention."""
     settings: tuple[str, ...]
     """The settings in it."""
-    bind: Bind
-    bounds: Mapping[str, Bind]
+    write: Write
+    bounds: Mapping[str, Term]
     keeps: tuple[Keep, ...] = ()
     """What must be kept of the time before."""
-    silences: tuple[tuple[str, Bind], ...] = ()
-    """Which silences it asks about, and from how many seconds they matter."""
+    silences: tuple[tuple[str, Term, float], ...] = ()
+    """Which silences it asks about, from how many seconds they matter, and how much later it shows."""
     questions: tuple[Question, ...] = ()
     """What it asks of the neighbourhood."""
     timed: bool = False
@@ -81,11 +81,11 @@ class Expression:
 
     def bound(self, settings: SettingValues) -> Compute:
         """The sentence with these settings in it: what says whether it holds, None: unknown."""
-        return self.bind(settings)
+        return terms.binding(self.write)(settings)
 
     def limits(self, settings: SettingValues) -> dict[str, float]:
         """For each channel that is compared with a number: that number, as a line in the channel's chart."""
-        lines = {channel: bind(settings)({}, NEVER) for channel, bind in self.bounds.items()}
+        lines = {channel: terms.fixed_value(bound, settings) for channel, bound in self.bounds.items()}
         return {channel: line for channel, line in lines.items() if line is not None}
 
 
@@ -111,7 +111,7 @@ def parse(
         source,
         tuple(name for name in term.names if name in channels),
         tuple(name for name in term.names if name not in channels),
-        term.bind,
+        term.write,
         reader.bounds,
         tuple(reader.keeps.values()),
         tuple(reader.silences),
@@ -129,9 +129,9 @@ class _Reader:
         calendar: Calendar,
         kinds: Mapping[str, Vocabulary],
     ) -> None:
-        self.bounds: dict[str, Bind] = {}
+        self.bounds: dict[str, Term] = {}
         self.keeps: dict[str, Keep] = {}
-        self.silences: list[tuple[str, Bind]] = []
+        self.silences: list[tuple[str, Term, float]] = []
         self.questions: dict[str, Question] = {}
         self.timed = False
         self.unbounded_silence = 0
@@ -302,14 +302,14 @@ class _Reader:
         return pairs[0] if len(pairs) == 1 else terms.all_of(pairs)
 
     def _note_bound(self, term: Term, other: Term, *, past: bool) -> None:
-        """`past`: what is said turns only when the bound was passed, not when it is reached."""
+        """`past`: what is said turns only when the bound was passed, not when it is reached: a millisecond later, as no time is finer."""
         if not other.fixed:
             return
         other = terms.duration(other) if isinstance(other.literal, str) and term.unit == terms.SECONDS else other
         if term.channel is not None and other.type == "number":
-            self.bounds.setdefault(term.channel, other.bind)
+            self.bounds.setdefault(term.channel, other)
         if term.silence is not None:
-            self.silences.append((term.silence, _a_little_past(other.bind) if past else other.bind))
+            self.silences.append((term.silence, other, 0.001 if past else 0.0))
             self.unbounded_silence -= 1
 
     def _error(self, node: ast.expr, why: str) -> SentenceError:
@@ -320,16 +320,6 @@ class _Reader:
         if self._wrapped is self._source:
             return of_wrapped
         return min(max(of_wrapped - 1, 1), self._source.count("\n") + 1)
-
-
-def _a_little_past(bind: Bind) -> Bind:
-    """A millisecond later: no time is finer."""
-
-    def later(settings: SettingValues) -> Compute:
-        limit_s = bind(settings)({}, NEVER)
-        return terms.constant(None if limit_s is None else limit_s + 0.001)
-
-    return later
 
 
 _ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}

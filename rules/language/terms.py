@@ -3,24 +3,34 @@
 Values are three-valued: None is "unknown" (a channel never heard, a division by zero, a window that isn't covered yet). Unknown
 spreads through comparison and arithmetic; `and` and `or` are Kleene's: true if one side suffices, whatever the other is.
 
-A term is read once, bound once for all devices that share their settings, and computed at each reading. Binding folds
-what no channel has a part in, so `0.8 * depth` costs nothing later.
+A term is read once, and writes its part of the sentence's function (rules.language.code), which is bound to settings and
+computed at each reading. Binding folds what no channel has a part in, so `0.8 * depth` costs nothing later.
 """
 
+import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from messages.reading import Value
 from messages.settings import duration_s
-from rules.language.seen import NEVER, SeenByChannel, Then
+from rules.language.code import (
+    NONE,
+    Bind,
+    Compute,
+    Draft,
+    SettingValues,
+    any_,
+    either,
+    is_,
+    unless,
+)
+from rules.language.seen import NEVER
 
-Compute = Callable[[SeenByChannel, Then], Any]
-"""A number, boolean or text, or None. Typed loosely: `Term.type` was checked when the sentence was read."""
-
-SettingValues = Mapping[str, Value]
-Bind = Callable[[SettingValues], Compute]
+Write = Callable[[Draft], ast.expr]
+"""What writes a term's part of the function."""
 Type = Literal["number", "boolean", "text"]
 
 _INFINITY = float("inf")
@@ -35,7 +45,7 @@ class Term:
 
     type: Type
     unit: str | None
-    bind: Bind
+    write: Write
     names: tuple[str, ...] = ()
     """Channels and settings in it, in the order of their first mention."""
     fixed: bool = False
@@ -46,9 +56,9 @@ class Term:
     """It is the silence of this channel: it grows while nothing comes."""
     literal: Value | None = None
     """What was written down."""
-    floor: Bind | None = None
+    floor: Write | None = None
     """What it is at least, while it is unknown: three openings within half a day are three within the whole of it."""
-    ceiling: Bind | None = None
+    ceiling: Write | None = None
     """What it is at most, while it is unknown."""
 
 
@@ -57,10 +67,7 @@ class Misfit(ValueError):
 
 
 def channel(name: str, kind: Type, unit: str | None) -> Term:
-    def compute(seen: SeenByChannel, _: Then) -> Value | None:
-        return None if (one := seen.get(name)) is None else one.value
-
-    return Term(kind, unit, lambda _: compute, (name,), channel=name)
+    return Term(kind, unit, lambda draft: draft.value_of(name), (name,), channel=name)
 
 
 def given(known: Term, otherwise: Term) -> Term:
@@ -70,42 +77,45 @@ def given(known: Term, otherwise: Term) -> Term:
     unit = _common_unit(known, otherwise, "set beside")
     name = known.names[0]
 
-    def bind(settings: SettingValues) -> Compute:
-        instead = fixed_value(otherwise, settings)
+    def write(draft: Draft) -> ast.expr:
+        return either(is_(draft.seen_of(name), None), _written(otherwise, draft), draft.value_of(name))
 
-        def compute(seen: SeenByChannel, _: Then) -> Value | None:
-            return instead if (one := seen.get(name)) is None else one.value
-
-        return compute
-
-    return _made(known.type, unit, bind, known, otherwise)
+    return _made(known.type, unit, write, known, otherwise)
 
 
 def setting(name: str, kind: Type, unit: str | None) -> Term:
-    return Term(kind, unit, lambda settings: constant(settings.get(name)), (name,), fixed=True)
+    return Term(kind, unit, lambda draft: draft.setting(name), (name,), fixed=True)
 
 
 def literal(value: Value) -> Term:
     kind: Type = "boolean" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
-    return Term(kind, None, lambda _: constant(value), fixed=True, literal=value)
+    return Term(kind, None, lambda _: ast.Constant(value), fixed=True, literal=value)
 
 
-def constant(value: Any) -> Compute:
-    return lambda _seen, _then: value
+def asked(compute: Compute) -> Write:
+    """What a function of ours answers."""
+    return lambda draft: draft.called(compute)
+
+
+@lru_cache(maxsize=8192)
+def binding(write: Write) -> Bind:
+    """What a term is under any settings. Made when it is first asked for: an engine has many rules, and few kinds of devices."""
+    draft = Draft()
+    return draft.bind([ast.Return(write(draft))])
 
 
 def fixed_value(term: Term, settings: SettingValues) -> Any:
     """What a fixed term is under these settings."""
-    return term.bind(settings)({}, NEVER)
+    return term.literal if term.literal is not None else binding(term.write)(settings)({}, NEVER)
 
 
-_COMPARISONS: dict[str, Callable[[Any, Any], object]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
+_SIGNS: dict[str, type[ast.cmpop]] = {
+    "<": ast.Lt,
+    "<=": ast.LtE,
+    ">": ast.Gt,
+    ">=": ast.GtE,
+    "==": ast.Eq,
+    "!=": ast.NotEq,
 }
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
@@ -119,38 +129,21 @@ def compared(sign: str, left: Term, right: Term) -> Term:
     _common_unit(left, right, "compared with")
     if left.fixed and not right.fixed:
         left, right, sign = right, left, _MIRRORED[sign]
-    return _made("boolean", None, lambda settings: _bind_comparison(sign, left, right, settings), left, right)
+    bound = left.floor if sign in (">", ">=") else left.ceiling if sign in ("<", "<=") else None
 
+    def write(draft: Draft) -> ast.expr:
+        def holds(one: ast.expr) -> ast.expr:
+            return ast.Compare(one, [_SIGNS[sign]()], [limit])
 
-def _bind_comparison(sign: str, left: Term, right: Term, settings: SettingValues) -> Compute:
-    holds = _COMPARISONS[sign]
-    if left.channel is not None and right.fixed:
-        return _channel_against(left.channel, holds, fixed_value(right, settings))
-    one, other = left.bind(settings), right.bind(settings)
-    bound_of = left.floor if sign in (">", ">=") else left.ceiling if sign in ("<", "<=") else None
-    bound = bound_of(settings) if bound_of else None
+        no_limit, limit = draft.known(_written(right, draft))
+        unknown, value = draft.known(_written(left, draft))
+        if bound is None:
+            return unless([*no_limit, *unknown], holds(value))
+        unbounded, least = draft.known(bound(draft))
+        decides = ast.BoolOp(ast.And(), [ast.UnaryOp(ast.Not(), any_(unbounded)), holds(least)])
+        return unless(no_limit, either(any_(unknown), either(decides, ast.Constant(True), NONE), holds(value)))
 
-    def compute(seen: SeenByChannel, then: Then) -> bool | None:
-        if (b := other(seen, then)) is None:
-            return None
-        if (a := one(seen, then)) is not None:
-            return bool(holds(a, b))
-        if bound is not None and (a := bound(seen, then)) is not None and holds(a, b):
-            return True
-        return None
-
-    return compute
-
-
-def _channel_against(name: str, holds: Callable[[Any, Any], object], limit: Any) -> Compute:
-    """The commonest sentence of all, so it takes the shortest way."""
-
-    def compute(seen: SeenByChannel, _: Then) -> object:
-        if (one := seen.get(name)) is None or (value := one[1]) is None:
-            return None
-        return holds(value, limit)
-
-    return constant(None) if limit is None else compute
+    return _made("boolean", None, write, left, right)
 
 
 def _as_seconds(term: Term, other: Term) -> Term:
@@ -168,7 +161,7 @@ def duration(term: Term) -> Term:
         seconds = duration_s(term.literal)
     except ValueError as error:
         raise Misfit(str(error)) from error
-    return Term("number", SECONDS, lambda _: constant(seconds), fixed=True, literal=seconds)
+    return Term("number", SECONDS, lambda _: ast.Constant(seconds), fixed=True, literal=seconds)
 
 
 def all_of(terms: Sequence[Term]) -> Term:
@@ -183,32 +176,23 @@ def _joined(word: str, terms: Sequence[Term], *, decisive: bool) -> Term:
     for term in terms:
         _wanted(term, "boolean", f"`{word}`")
 
-    def bind(settings: SettingValues) -> Compute:
-        parts = tuple(term.bind(settings) for term in terms)
+    def write(draft: Draft) -> ast.expr:
+        parts = [draft.taken(_written(term, draft)) for term in terms]
+        decided = any_([is_(first, decisive) for first, _ in parts])
+        unknown = any_([is_(again, None) for _, again in parts])
+        return either(decided, ast.Constant(decisive), either(unknown, NONE, ast.Constant(not decisive)))
 
-        def compute(seen: SeenByChannel, then: Then) -> bool | None:
-            result: bool | None = not decisive
-            for part in parts:
-                value: bool | None = part(seen, then)
-                if value is decisive:
-                    return value
-                if value is None:
-                    result = None
-            return result
-
-        return compute
-
-    return _made("boolean", None, bind, *terms)
+    return _made("boolean", None, write, *terms)
 
 
 def negated(term: Term) -> Term:
     _wanted(term, "boolean", "`not`")
 
-    def bind(settings: SettingValues) -> Compute:
-        inner = term.bind(settings)
-        return lambda seen, then: None if (value := inner(seen, then)) is None else not value
+    def write(draft: Draft) -> ast.expr:
+        unknown, value = draft.known(_written(term, draft))
+        return unless(unknown, ast.UnaryOp(ast.Not(), value))
 
-    return _made("boolean", None, bind, term)
+    return _made("boolean", None, write, term)
 
 
 _FUNCTIONS: dict[str, Callable[..., float]] = {"abs": abs, "min": min, "max": max}
@@ -222,29 +206,23 @@ def called(function: str, terms: Sequence[Term]) -> Term:
     unit = None
     for term in terms:
         _wanted(term, "number", f"`{function}`")
-        unit = _common_unit(Term("number", unit, term.bind), term, "set beside")
+        unit = _common_unit(Term("number", unit, term.write), term, "set beside")
     act = _FUNCTIONS[function]
 
-    def bind(settings: SettingValues) -> Compute:
-        parts = tuple(term.bind(settings) for term in terms)
+    def write(draft: Draft) -> ast.expr:
+        return _applied(draft, act, terms)
 
-        def compute(seen: SeenByChannel, then: Then) -> float | None:
-            numbers = [part(seen, then) for part in parts]
-            return None if None in numbers else act(*numbers)
-
-        return compute
-
-    return _made("number", unit, bind, *terms)
+    return _made("number", unit, write, *terms)
 
 
 def reversed_sign(term: Term) -> Term:
     _wanted(term, "number", "`-`")
 
-    def bind(settings: SettingValues) -> Compute:
-        inner = term.bind(settings)
-        return lambda seen, then: None if (value := inner(seen, then)) is None else -value
+    def write(draft: Draft) -> ast.expr:
+        unknown, value = draft.known(_written(term, draft))
+        return unless(unknown, ast.UnaryOp(ast.USub(), value))
 
-    return _made("number", term.unit, bind, term)
+    return _made("number", term.unit, write, term)
 
 
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
@@ -260,31 +238,34 @@ def calculated(sign: str, left: Term, right: Term) -> Term:
     for term in (left, right):
         _wanted(term, "number", f"`{sign}`")
     unit = _common_unit(left, right, "added to") if sign in "+-" else _made_unit(sign, left.unit, right.unit)
-    act = _ARITHMETIC[sign]
-
-    def bind(settings: SettingValues) -> Compute:
-        one, other = left.bind(settings), right.bind(settings)
-
-        def compute(seen: SeenByChannel, then: Then) -> float | None:
-            if (a := one(seen, then)) is None or (b := other(seen, then)) is None:
-                return None
-            try:
-                result = act(a, b)
-            except (ZeroDivisionError, OverflowError):
-                return None
-            return result if -_INFINITY < result < _INFINITY else None  # False for NaN too
-
-        return compute
-
-    return _made("number", unit, bind, left, right)
+    act = _finite(_ARITHMETIC[sign])
+    return _made("number", unit, lambda draft: _applied(draft, act, (left, right)), left, right)
 
 
-def _made(kind: Type, unit: str | None, bind: Bind, *parts: Term) -> Term:
-    """A term of `parts`; one without a channel in it is computed when it is bound."""
+def _finite(act: Callable[[float, float], float]) -> Callable[[float, float], float | None]:
+    def acted(one: float, other: float) -> float | None:
+        try:
+            result = act(one, other)
+        except (ZeroDivisionError, OverflowError):
+            return None
+        return result if -_INFINITY < result < _INFINITY else None  # False for NaN too
+
+    return acted
+
+
+def _applied(draft: Draft, act: Callable[..., float | None], terms: Sequence[Term]) -> ast.expr:
+    """What `act` makes of the terms, if all are known."""
+    parts = [draft.known(_written(term, draft)) for term in terms]
+    return unless([one for unknown, _ in parts for one in unknown], draft.called(act, [value for _, value in parts]))
+
+
+def _written(term: Term, draft: Draft) -> ast.expr:
+    return draft.fixed(term.write(draft)) if term.fixed else term.write(draft)
+
+
+def _made(kind: Type, unit: str | None, write: Write, *parts: Term) -> Term:
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
-    if not all(part.fixed for part in parts):
-        return Term(kind, unit, bind, names)
-    return Term(kind, unit, lambda settings: constant(bind(settings)({}, NEVER)), names, fixed=True)
+    return Term(kind, unit, write, names, fixed=all(part.fixed for part in parts))
 
 
 def _made_unit(sign: str, left: str | None, right: str | None) -> str | None:

@@ -236,7 +236,7 @@ def test_a_devices_own_settings_decide() -> None:
 
 
 def test_where_both_sentences_hold_the_raise_wins() -> None:
-    both = replace(HEAT, clear_when=HEAT.raise_when, clear_delay_ms=0)
+    both = replace(HEAT, clear_when=HEAT.raise_when, delays=(HEAT.delays[0], 0.0))
     assert raised(30, replay(both, course("temperature", (0, 70.0), (30, 70.0), (60, 70.0))))
     assert len(replay(both, course("temperature", (0, 70.0), (30, 70.0), (60, 70.0)))) == 1
 
