@@ -4,6 +4,7 @@ Changed by `adopt` alone, when a work has been written (rules.engine.work): this
 """
 
 import heapq
+import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,11 @@ from messages.kind import Channel, Kinds
 from messages.reading import Reading, Value
 from rules.engine.neighbourhood import Counted, QuestionKey
 from rules.engine.stream import Stream
+from rules.language.code import Compute
 from rules.language.evaluation import NEW, State, is_running
 from rules.language.neighbours import Whereabouts, whereabouts
 from rules.language.rule import Rule, Rules, with_answers
+from rules.language.terms import any_holding
 
 if TYPE_CHECKING:
     from rules.engine.work import Work
@@ -68,8 +71,39 @@ class Watch(NamedTuple):
     """Of the rule that this is the state of."""
 
 
-Ear = tuple[Channel, tuple[tuple[Rule, StateKey], ...]]
-"""What a channel of a device may say, and who wants to know it."""
+class Ear(NamedTuple):
+    """What a channel of a device may say, and who wants to know it."""
+
+    device: Device
+    channel: Channel
+    span: tuple[float, float]
+    """Within it a number is believed at once; of a channel that is none, it is empty."""
+    rules: tuple[tuple[Rule, StateKey], ...]
+    event: bool
+    any_raises: Compute | None
+    """Whether any of the rules would raise, if they are several and the last values decide for all of them."""
+
+
+_NO_SPAN = (1.0, 0.0)
+_ANY_NUMBER = (-sys.float_info.max, sys.float_info.max)
+
+
+def _ear(device: Device, name: str, channel: Channel, rules: tuple[tuple[Rule, StateKey], ...]) -> Ear:
+    low, high = _ANY_NUMBER if channel.type == "number" else _NO_SPAN
+    if channel.type == "number" and channel.range:
+        low, high = channel.range
+    return Ear(device, channel, (low, high), rules, channel.event, _together([rule for rule, _ in rules]))
+
+
+def _together(rules: list[Rule]) -> Compute | None:
+    settings: dict[str, Value] = {}
+    for rule in rules:
+        used = {name: rule.settings[name] for name in rule.raise_when.settings if name in rule.settings}
+        if not rule.plain or any(settings.get(name, value) != value for name, value in used.items()):
+            return None
+        settings |= used
+    return any_holding(tuple(rule.raise_when.write for rule in rules))(settings) if len(rules) > 1 else None
+
 
 NO_WATCHES: Mapping[StateKey, Watch] = {}
 
@@ -98,7 +132,10 @@ class Facts:
     """Who counts for a question about the neighbourhood."""
     bygone: dict[DeviceKey, dict[str, str]] = field(default_factory=dict)
     """Which rules of a device still run in an earlier version, by their ids."""
-    _timers: list[tuple[int, StateKey]] = field(default_factory=list)
+    _timers: dict[int, list[StateKey]] = field(default_factory=dict)
+    """Who is to be woken, by the moment."""
+    _moments: list[int] = field(default_factory=list)
+    """Those moments: a heap."""
     _bound: dict[TellerKey, tuple[Rule, ...]] = field(default_factory=dict)
     _ears: dict[TellerKey, Mapping[str, Ear]] = field(default_factory=dict)
     _patience_ms: dict[str, int] = field(default_factory=dict)
@@ -109,8 +146,7 @@ class Facts:
         for site, edge, device in self.devices:
             self.devices_of[site, edge] += 1
             self.tellers.setdefault((site, device), set()).add(edge)
-        self._timers = [(watch.wake_at_ms, key) for key, watch in self.watches.items() if watch.wake_at_ms is not None]
-        heapq.heapify(self._timers)
+        self._set_timers()
         self._note_bygone()
         for one in self.devices.values():
             for rule in self.rules_of(one) if self._answers(one.kind) else ():
@@ -118,6 +154,14 @@ class Facts:
                 if rule.answers and watch and watch.state.live.raised_at_ms is not None:
                     known = self.counted.get((one.site, rule.answers), {})
                     self.counted[one.site, rule.answers] = {**known, one.id: where(one)}
+
+    def _set_timers(self) -> None:
+        self._timers = {}
+        for key, watch in self.watches.items():
+            if watch.wake_at_ms is not None:
+                self._timers.setdefault(watch.wake_at_ms, []).append(key)
+        self._moments = list(self._timers)
+        heapq.heapify(self._moments)
 
     def _answers(self, kind: str) -> bool:
         return any(rule.answers for rule in self.rules.get(kind, ()))
@@ -180,9 +224,13 @@ class Facts:
         kind = self.kinds.get(device.kind)
         keyed = [(rule, (device.site, device.id, rule.id)) for rule in rules]
         return {
-            name: (channel, tuple((rule, key) for rule, key in keyed if name in rule.channels))
+            name: _ear(device, name, channel, tuple((rule, key) for rule, key in keyed if name in rule.channels))
             for name, channel in (kind.channels if kind else {}).items()
         }
+
+    def ears_at_once(self) -> Mapping[TellerKey, Mapping[str, Ear]]:
+        """Who listens to the devices that have been heard before. Of all of them, as long as no rule runs in an earlier version."""
+        return {} if self.bygone else self._ears
 
     def patience_ms(self, kind: str) -> int:
         """How long a device of `kind` may say nothing."""
@@ -197,18 +245,27 @@ class Facts:
 
     def next_wake_ms(self) -> int | None:
         """When the next timer is due."""
-        while self._timers and self._is_stale(*self._timers[0]):
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
+        while self._moments:
+            at_ms = self._moments[0]
+            keys = self._timers[at_ms]
+            while keys and self.watches[keys[-1]].wake_at_ms != at_ms:
+                keys.pop()
+            if keys:
+                return at_ms
+            del self._timers[heapq.heappop(self._moments)]
+        return None
 
-    def due(self, now_ms: int) -> list[StateKey]:
-        """The timers that are due, in their order; they stay until a work that woke them is adopted."""
-        found = []
-        while (at_ms := self.next_wake_ms()) is not None and at_ms <= now_ms:
-            found.append(heapq.heappop(self._timers))
-        for entry in found:
-            heapq.heappush(self._timers, entry)
-        return list(dict.fromkeys(key for _, key in found))
+    def due(self, now_ms: int, most: int) -> list[StateKey]:
+        """The timers that are due, in their order, but no more than `most`; they stay until a work that woke them is adopted."""
+        found, moments = list[StateKey](), list[int]()
+        while len(found) < most and (at_ms := self.next_wake_ms()) is not None and at_ms <= now_ms:
+            moments.append(heapq.heappop(self._moments))
+            keys = {key for key in self._timers[at_ms] if self.watches[key].wake_at_ms == at_ms}
+            self._timers[at_ms] = sorted(keys)
+            found += self._timers[at_ms][: most - len(found)]
+        for at_ms in moments:
+            heapq.heappush(self._moments, at_ms)
+        return found
 
     def adopt(self, work: "Work") -> None:
         """The work is written: it is true now."""
@@ -227,19 +284,28 @@ class Facts:
             else:
                 self.streams[key_of_stream] = stream
         for key, watch in work.watches.items():
-            before = self.watches.get(key)
-            self.watches[key] = watch
+            if watch[1] is not None:
+                self._set_timer(key, watch[1])
             if self.bygone and (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != watch.version:
                 versions.pop(key[2], None)
                 if not versions:
                     del self.bygone[key[:2]]
-            if watch.wake_at_ms is not None and (before is None or before.wake_at_ms != watch.wake_at_ms):
-                heapq.heappush(self._timers, (watch.wake_at_ms, key))
+        self.watches.update(work.watches)
         for teller in work.awaited:
             self.waiting.pop(teller, None)
         for teller, readings in work.stranded.items():
             self.waiting.setdefault(teller, []).extend(readings)
         self.waiting_of = work.waiting_of
+
+    def _set_timer(self, key: StateKey, at_ms: int) -> None:
+        before = self.watches.get(key)
+        if before is not None and before.wake_at_ms == at_ms:
+            return
+        if (keys := self._timers.get(at_ms)) is None:
+            self._timers[at_ms] = [key]
+            heapq.heappush(self._moments, at_ms)
+        else:
+            keys.append(key)
 
     def take_over(self, other: "Facts") -> None:
         """Know of further sites what `other`, made for the same rules, knows of them."""
@@ -254,8 +320,7 @@ class Facts:
         self.tellers |= other.tellers
         self.counted |= other.counted
         self.earlier = {**self.earlier, **other.earlier}
-        self._timers += other._timers
-        heapq.heapify(self._timers)
+        self._set_timers()
         self._note_bygone()
 
     def leave(self, sites: Collection[SiteId]) -> None:
@@ -278,8 +343,7 @@ class Facts:
         for part in parts:
             for key in [key for key in part if key[0] in sites]:
                 del part[key]
-        self._timers = [(at_ms, key) for at_ms, key in self._timers if key[0] not in sites]
-        heapq.heapify(self._timers)
+        self._set_timers()
 
     def _adopt_device(self, teller: TellerKey, device: Device | None) -> None:
         site, edge, device_id = teller
@@ -295,9 +359,6 @@ class Facts:
         if not edges:
             del self.tellers[site, device_id]
         self.devices_of[site, edge] += (device is not None) - (before is not None)
-
-    def _is_stale(self, at_ms: int, key: StateKey) -> bool:
-        return self.watches[key].wake_at_ms != at_ms
 
 
 def where(device: Device) -> Whereabouts:

@@ -8,7 +8,7 @@ edge that did. The state of a rule belongs to the device, whoever speaks of it.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,11 +18,13 @@ from messages.kind import mismatch
 from messages.reading import Quality, Reading
 from rules.engine import own
 from rules.engine import stream as streams
-from rules.engine.memory import Device, Edge, EdgeKey, Facts, StateKey, StreamKey, TellerKey, Watch, where
+from rules.engine.memory import Device, Ear, Edge, EdgeKey, Facts, StateKey, StreamKey, TellerKey, Watch, where
 from rules.engine.neighbourhood import Counted, QuestionKey, around, largest
 from rules.engine.stream import Stream
+from rules.language.code import Compute
 from rules.language.evaluation import NEW, NOBODY, Change, State, Timer, followed, is_running, renewed, stays_calm, step
 from rules.language.rule import Rule
+from rules.language.seen import NEVER
 
 watch_of: Any = tuple.__new__
 """A Watch from its parts, twice as fast as by their names."""
@@ -38,6 +40,9 @@ STREAMS_PER_EDGE = 16
 
 NOTE_EVERY_MS = 60_000
 """How often it is written down that a device speaks, where its intervals don't ask for more."""
+
+WAKE_AT_ONCE = 5_000
+"""Timers of one work: when very many are due, the first ones don't wait for the last."""
 
 HIDDEN_MS = 60_000
 """How long a device's silence is not judged while its edge is away; then it is looked at again."""
@@ -60,6 +65,10 @@ class Abandoned:
     device: DeviceId
     rule: str
     why: str
+
+
+def _said_at_ms(one: tuple[SiteId, EdgeId, Reading]) -> int:
+    return one[2][2]
 
 
 @dataclass(slots=True)
@@ -131,7 +140,7 @@ class Work:
         """Hear what was collected, in the order of its own time: the order of the batch's packs is an accident."""
         if self._pending:
             pending, self._pending = self._pending, []
-            pending.sort(key=lambda one: one[2].at_ms)
+            pending.sort(key=_said_at_ms)
             self._hear(pending, now_ms)
 
     def announce(self, site: SiteId, edge: EdgeId, device_id: DeviceId, said: Announcement, now_ms: int) -> bool:
@@ -259,38 +268,58 @@ class Work:
         self._hear([(site, edge, reading) for reading in readings], now_ms)
 
     def _hear(self, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_ms: int) -> None:
-        newest, spoke = dict[EdgeKey, int](), dict[TellerKey, int]()
+        spoke, broken = dict[TellerKey, int](), dict[TellerKey, int]()
+        ears_at_once = self.facts.ears_at_once() if not self.devices else {}
         for site, edge, reading in readings:
             device_id, channel, at_ms, value, unit, quality = reading
             teller = (site, edge, device_id)
-            if (device := self._device(teller)) is None:
-                self._strand(teller, reading)
-                continue
-            ear = self.facts.ears_of(device, self.watches).get(channel)
-            if ear is None or (quality is not Quality.BAD and mismatch(ear[0], value, unit) is not None):
+            if (ears := ears_at_once.get(teller)) is None:
+                if (device := self._device(teller)) is None:
+                    self._strand(teller, reading)
+                    continue
+                ears = self.facts.ears_of(device, self.watches)
+            if (ear := ears.get(channel)) is None:
                 self.refused += 1
                 continue
-            self.readings += 1
             if at_ms > now_ms:
                 at_ms = now_ms
-            if at_ms > newest.get(teller[:2], -1):
-                newest[site, edge] = at_ms
-            if quality is not Quality.BAD and at_ms > spoke.get(teller, -1):  # a broken sensor is not one that watches
-                spoke[teller] = at_ms
-            self._judge(device, ear[1], reading, now_ms)
-        for edge_key, at_ms in newest.items():
-            known = self._edge(edge_key) or Edge(online=True, since_ms=now_ms)
-            self.edges[edge_key] = replace(known, last_reading_at_ms=max(known.last_reading_at_ms or 0, at_ms))
-            self.last_reading_at_ms = max(self.last_reading_at_ms or 0, at_ms)
+            if quality is Quality.BAD:  # a broken sensor is not one that watches
+                broken[teller] = max(at_ms, broken.get(teller, 0))
+            else:
+                _, known, (low, high), _, _, _ = ear
+                at_once = value.__class__ is float and low <= value <= high and (unit is None or unit == known.unit)
+                if not at_once and mismatch(known, value, unit) is not None:
+                    self.refused += 1
+                    continue
+                if at_ms > spoke.get(teller, -1):
+                    spoke[teller] = at_ms
+            self.readings += 1
+            if ear.rules:
+                self._judge(ear, reading, now_ms)
+        self._note_edges(spoke, now_ms)
+        self._note_edges(broken, now_ms)
         for teller, at_ms in spoke.items():
             self._note_speaker(teller, at_ms)
         self._ask_around(now_ms)
 
-    def wake(self, now_ms: int) -> None:
-        """Fire the timers that are due."""
-        for key in self.facts.due(now_ms):
+    def _note_edges(self, heard: Mapping[TellerKey, int], now_ms: int) -> None:
+        newest = dict[EdgeKey, int]()
+        for (site, edge, _), at_ms in heard.items():
+            if at_ms > newest.get((site, edge), -1):
+                newest[site, edge] = at_ms
+        for edge_key, at_ms in newest.items():
+            known = self._edge(edge_key) or Edge(online=True, since_ms=now_ms)
+            self.edges[edge_key] = replace(known, last_reading_at_ms=max(known.last_reading_at_ms or 0, at_ms))
+            self.last_reading_at_ms = max(self.last_reading_at_ms or 0, at_ms)
+
+    def wake(self, now_ms: int, most: int = WAKE_AT_ONCE) -> None:
+        """Fire the timers that are due, the first `most` of them."""
+        for key in self.facts.due(now_ms, most):
             site, device_id, rule_id = key
             watch = self._watch(key)
+            if found := self._asked_at_once(key, watch):
+                self._step(*found, Timer(), now_ms)
+                continue
             told = sorted(self._told(site, device_id), key=lambda device: device.edge != watch.edge)
             asked = ((device, rule) for device in told for rule in self._rules_of(device) if rule.id == rule_id)
             if (found := next(asked, None)) is None:  # the rule, or the device, is no longer what it was
@@ -301,31 +330,63 @@ class Work:
                 self._step(*found, Timer(), now_ms)
         self._ask_around(now_ms)
 
+    def _asked_at_once(self, key: StateKey, watch: Watch) -> tuple[Device, Rule] | None:
+        """Whom a timer is for, where that is beyond doubt: the edge that spoke last is there and has said nothing new of the device."""
+        if self.devices or self.facts.bygone or watch.edge is None:
+            return None
+        site, device_id, rule_id = key
+        if (device := self.facts.devices.get((site, watch.edge, device_id))) is None:
+            return None
+        edge = self._edge((site, watch.edge))
+        if edge is not None and not edge.online:
+            return None
+        return next(((device, rule) for rule in self.facts.current_rules_of(device) if rule.id == rule_id), None)
+
     def _is_hidden(self, told: Iterable[Device]) -> bool:
         """All edges that speak of a device are away: that is one situation, and the device's silence is no other."""
         edges = [self._edge((device.site, device.edge)) for device in told]
         return all(edge is not None and not edge.online for edge in edges)
 
-    def _judge(self, device: Device, rules: Sequence[tuple[Rule, StateKey]], reading: Reading, now_ms: int) -> None:
+    def _judge(self, ear: Ear, reading: Reading, now_ms: int) -> None:
         """What a reading means for the rules that listen. Nearly always it turns none of them; then those that were in one state are
         in one state again, and it is made once for all of them."""
+        device, _, _, rules, event, any_raises = ear
+        if any_raises is not None and self._stays_quiet(ear, any_raises, reading, now_ms):
+            return
         before: State | None = None
         after: State | None = None
-        counts = False
         edge, watches, known = device.edge, self.watches, self.facts.watches
         for rule, key in rules:
             watch = (watches.get(key) or known.get(key)) if rule.plain else None
             if watch is not None:
                 state, wake_at_ms, _, version = watch
                 if wake_at_ms is None and version == rule.version:
-                    event = bool(rule.events) and reading.channel in rule.events
-                    if (state is not before and state != before) or event != counts:
-                        before, counts = state, event
-                        after = followed(state, reading, now_ms, event=event)
+                    if state is not before and state != before:
+                        before, after = state, followed(state, reading, now_ms, event)
                     if after is not None and stays_calm(rule, after):
                         watches[key] = watch_of(Watch, (after, None, edge, version))
                         continue
             self._step(device, rule, reading, now_ms)
+
+    def _stays_quiet(self, ear: Ear, any_raises: Compute, reading: Reading, now_ms: int) -> bool:
+        """Whether all the rules were in one state, nothing being raised, and are so again; one function has asked all of them."""
+        watches, known, rules, edge = self.watches, self.facts.watches, ear.rules, ear.device.edge
+        first = watches.get(rules[0][1]) or known.get(rules[0][1])
+        if first is None or first[0][0][1] is not None:
+            return False
+        state = first[0]
+        if (after := followed(state, reading, now_ms, ear.event)) is None or any_raises(after[0][0], NEVER):
+            return False
+        quiet = {}
+        for rule, key in rules:
+            if (watch := watches.get(key) or known.get(key)) is None:
+                return False
+            one, wake_at_ms, _, version = watch
+            if wake_at_ms is not None or version != rule.version or (one is not state and one != state):
+                return False
+            quiet[key] = watch_of(Watch, (after, None, edge, version))
+        watches.update(quiet)
+        return True
 
     def _step(self, device: Device, rule: Rule, event: Reading | Timer, now_ms: int) -> None:
         key = (device.site, device.id, rule.id)

@@ -139,12 +139,15 @@ def step(
 
     `around` answers the rule's questions about its neighbourhood, by their keys.
     """
+    if rule.plain and event.__class__ is Reading:
+        reading: Any = event  # by far the commonest thing to happen takes the shortest way
+        calm = followed(state, reading, now_ms, bool(rule.events) and reading.channel in rule.events)
+        if calm is not None and stays_calm(rule, calm):
+            return calm, [], None
     live = state.live
     if isinstance(event, Timer):
         live, changes = _wake(rule, live, now_ms, around)
         return (state if live is state.live else state._replace(live=live)), changes, _wake_at_ms(live)
-    if rule.plain and (calm := still_calm(rule, state, event, now_ms)) is not None:
-        return calm, [], None
     channel = event.channel
     if channel not in rule.channels:
         return state, [], _wake_at_ms(live)
@@ -178,16 +181,7 @@ def renewed(rule: Rule, state: State, now_ms: int) -> State:
     return State(Lane(seen, kept=kept, look_at_ms=now_ms)) if seen else NEW
 
 
-def still_calm(rule: Rule, state: State, reading: Reading, now_ms: int) -> State | None:
-    """The state after one more good reading of a calm course, by far the commonest thing to happen; None: see `step`.
-
-    For a rule that is `plain` alone. It takes the shortest way there is: no delay runs, nothing is late, nothing turns.
-    """
-    after = followed(state, reading, now_ms, event=reading.channel in rule.events)
-    return after if after is not None and stays_calm(rule, after) else None
-
-
-def followed(state: State, reading: Reading, now_ms: int, *, event: bool) -> State | None:
+def followed(state: State, reading: Reading, now_ms: int, event: bool) -> State | None:
     """The state after a good reading in its turn, if nothing is under way and no rule turns by it (`stays_calm`): it is the same
     for all plain rules of a device that were in the same state. `event`: its channel counts each reading.
 
@@ -196,7 +190,7 @@ def followed(state: State, reading: Reading, now_ms: int, *, event: bool) -> Sta
     live, past, open_since_ms = state
     all_seen, raised_at_ms, late, since_ms, _, _, level, kept, _ = live
     _, channel, at_ms, value, _, quality = reading
-    if (newest := all_seen.get(channel)) is None or late or since_ms is not None or open_since_ms is not None:
+    if late or since_ms is not None or open_since_ms is not None or (newest := all_seen.get(channel)) is None:
         return None
     _, before, said_ms, stands_since_ms, changed, ahead = newest
     if not said_ms < at_ms <= now_ms or ahead or quality is Quality.BAD:
@@ -325,7 +319,8 @@ def _wake(rule: Rule, lane: Lane, now_ms: int, around: Mapping[str, int]) -> tup
                 lane = lane._replace(late=False)
             lane, more = _weigh(rule, lane, then)
             changes += more
-        lane = lane._replace(look_at_ms=_look_at_ms(rule, lane, now_ms))
+        if (look_at_ms := _look_at_ms(rule, lane, now_ms)) != lane.look_at_ms:
+            lane = lane._replace(look_at_ms=look_at_ms)
     return lane, changes
 
 
@@ -380,6 +375,8 @@ def _run(rule: Rule, lane: Lane, turns: bool | None, at_ms: int, now_ms: int, *,
         return lane._replace(since_ms=since_ms, due_at_ms=due_at_ms, samples=samples)
     if turns is None and lane.raised_at_ms is None and not (heard and rule.keeps and _all_good(lane)):
         return lane
+    if lane.since_ms is None and lane.due_at_ms is None and not lane.samples:
+        return lane
     return lane._replace(since_ms=None, due_at_ms=None, samples=0)
 
 
@@ -399,12 +396,13 @@ def _turn(rule: Rule, lane: Lane, confirmed_at_ms: int, now_ms: int, around: Map
     at_ms = lane.since_ms + _delay_ms(rule, lane)
     if _samples(rule, lane) > 1:
         at_ms = max(at_ms, confirmed_at_ms)
-    rest = lane._replace(since_ms=None, due_at_ms=None, samples=0)
     if lane.raised_at_ms is not None:
-        return rest._replace(raised_at_ms=None, late=False, level=None), Cleared(lane.raised_at_ms, at_ms)
+        clear = Lane(lane.seen, kept=lane.kept, look_at_ms=lane.look_at_ms)
+        return clear, Cleared(lane.raised_at_ms, at_ms)
     late = _late(rule, max(at_ms, confirmed_at_ms), now_ms)
     level = _level(rule, lane, Then(max(at_ms, confirmed_at_ms), lane.kept, around))
-    return rest._replace(raised_at_ms=at_ms, late=late, level=level), Raised(at_ms, _evidence(lane), late, level)
+    raised = Lane(lane.seen, at_ms, late, level=level, kept=lane.kept, look_at_ms=lane.look_at_ms)
+    return raised, Raised(at_ms, _evidence(lane), late, level)
 
 
 def _weigh(rule: Rule, lane: Lane, then: Then) -> tuple[Lane, list[Change]]:

@@ -104,6 +104,14 @@ def binding(write: Write) -> Bind:
     return draft.bind([ast.Return(write(draft))])
 
 
+@lru_cache(maxsize=1024)
+def any_holding(writes: tuple[Write, ...]) -> Bind:
+    """Whether any of some sentences is true, under any settings: in one function, as what they look at is often the same."""
+    draft = Draft()
+    tests = [ast.If(is_(write(draft), True), [ast.Return(ast.Constant(True))], []) for write in writes]
+    return draft.bind([*tests, ast.Return(ast.Constant(False))])
+
+
 def fixed_value(term: Term, settings: SettingValues) -> Any:
     """What a fixed term is under these settings."""
     return term.literal if term.literal is not None else binding(term.write)(settings)({}, NEVER)

@@ -26,7 +26,7 @@ def run() -> Iterator[Figure]:
         work.settle(readings[-1].at_ms)
         facts.adopt(work)
     work = Work(facts)
-    work.wake(_rules.T0 + (SILENCE_S - 1) * 1000)  # the timers of the sentence that clears
+    work.wake(_rules.T0 + (SILENCE_S - 1) * 1000, most=DEVICES)  # the timers of the sentence that clears
     facts.adopt(work)
     first_ms = facts.next_wake_ms()
     assert first_ms is not None

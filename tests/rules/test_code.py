@@ -5,7 +5,7 @@ import math
 import operator
 from typing import Any
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from messages.kind import Channel
@@ -60,19 +60,20 @@ VALUES = st.fixed_dictionaries(
 OWN = st.fixed_dictionaries({"depth": st.sampled_from([0.0, 1.0, 3.0]), "armed": st.booleans()})
 
 
+@settings(deadline=None)
 @given(SENTENCES, st.lists(VALUES, min_size=1, max_size=4), OWN)
 def test_a_function_says_what_its_sentence_says_of_known_and_unknown_values(
     source: str, courses: list[dict[str, Value | None]], own: dict[str, Value]
 ) -> None:
-    settings = SETTINGS | own
+    known = SETTINGS | own
     assume(len(source) <= LONGEST)
     found = parse(source, CHANNELS, {name: Setting(value) for name, value in SETTINGS.items()})
-    holds = found.bound(settings)
+    holds = found.bound(known)
     for values in courses:
         seen = {name: Seen(0, value, 0, 0) for name, value in values.items()}
         said = holds(seen, NEVER)
-        meant = _read(ast.parse(source, mode="eval").body, values, settings)
-        assert said is meant, (source, values, settings)
+        meant = _read(ast.parse(source, mode="eval").body, values, known)
+        assert said is meant, (source, values, known)
 
 
 _ACTS: dict[type, Any] = {
