@@ -10,7 +10,7 @@ from messages.announcement import Place
 from messages.ids import ONE_LINE
 from messages.settings import Text
 from rules.alarms.published import published
-from rules.outside.cap import is_practice
+from rules.drills.drill import is_practice
 from rules.outside.gate import Whole
 from rules.outside.reading import Change
 from rules.outside.tickets import Ticket

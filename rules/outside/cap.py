@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from messages.alarm import Level
 from messages.settings import Text
+from rules.drills.drill import PREFIX, is_practice
 from rules.outside.area import Area
 from rules.records import OVER, Alarm, AlarmState, Case, LogEntry
 
@@ -26,8 +27,6 @@ MOST_HEADLINE = 160
 
 MsgType = Literal["Alert", "Update", "Cancel"]
 Status = Literal["Actual", "Exercise"]
-DRILL = "drill-"
-"""With this begin the rule of an alarm and the situation of a case that are practice 演练."""
 
 _BEGINS = {"alarm.raised", "case.reported", "case.registered", "case.reopened"}
 _ENDS = {"alarm.cleared", "alarm.reset", "case.closed", "case.cancelled", "case.merged"}
@@ -139,7 +138,7 @@ def of_alarm(alarm: Alarm, step: Step, issuer: Issuer, where: Area) -> bytes:
         certainty=certainty,
         over=step.msg_type == "Cancel" or alarm.state is AlarmState.NORM,
         facts=facts,
-        status="Exercise" if alarm.rule.startswith(DRILL) else "Actual",
+        status="Exercise" if alarm.rule.startswith(PREFIX) else "Actual",
     )
     return _message(step, issuer, where, info, incident=alarm.case.id if alarm.case else "")
 
@@ -162,10 +161,6 @@ def of_case(case: Case, devices: int, step: Step, issuer: Issuer, where: Area) -
         status="Exercise" if is_practice(case) else "Actual",
     )
     return _message(step, issuer, where, info, incident=case.id)
-
-
-def is_practice(case: Case) -> bool:
-    return case.situation.startswith(DRILL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from rules.cases.steps import RULES
+from rules.drills.drill import PREFIX, is_practice
 from rules.outside import bulletin, cap, payload, reading, tickets
 from rules.outside.bulletin import SiteOf
 from rules.outside.hook import Hook, again_ms, is_over
@@ -164,7 +165,7 @@ def _row(connection: Connection, hook: Hook, change: Change, site_of: SiteOf, no
     body: bytes | None
     if hook.format == "cap":  # which says that practice is one
         body, content_type = bulletin.of_line(connection, line, site_of, hook.name), cap.CONTENT_TYPE
-    elif (case and cap.is_practice(case)) or (alarm and alarm.rule.startswith(cap.DRILL)):
+    elif (case and is_practice(case)) or (alarm and alarm.rule.startswith(PREFIX)):
         return []  # a drill calls nobody outside
     else:
         position = Position(reading.position(connection, 0).life, line.seq)
