@@ -83,7 +83,8 @@ def _result(courses: list[Course], span: Span, calendar: Any) -> dict[str, Any]:
     days = report.days(calendar, span.from_ms, span.until_ms)
     return {
         **report.as_json(courses, calendar, span.from_ms, span.until_ms),
-        "svg": chart.svg(courses, calendar, days, ""),
+        # without names: the page says them in its reader's language
+        "svg": chart.svg([Course("", one.episodes) for one in courses], calendar, days, ""),
         "differences": [_difference(before, after) for before, after in pairwise(courses)],
     }
 

@@ -20,6 +20,7 @@ from rules.escalation import timers
 from rules.language.rule import load_rules
 from rules.notices import outbox
 from rules.notices.plan import Habits
+from rules.outside import bulletin
 from rules.quality import gathering
 from rules.records import OVER, AlarmState, CaseState
 from rules.store import facts, versions
@@ -162,6 +163,18 @@ def test_practice_that_was_cleared_is_closed_as_a_real_one_is(room: Room) -> Non
     assert room.desk.verify(case.id, actor="zhao", at_ms=at(14), passed=True).state is CaseState.CLOSED
     ended(room, drill, 20)
     assert room.desk.case(case.id).state is CaseState.CLOSED  # type: ignore[union-attr]
+
+
+def test_other_systems_hear_of_practice_as_an_exercise(room: Room) -> None:
+    alarm = practise(room, begun(room))
+    case = room.desk.alarm(alarm).case  # type: ignore[union-attr]
+    assert case
+    with room.database.reading() as connection:
+        told = bulletin.of_alarm(connection, alarm, lambda _: None, "x")
+        told_of_case = bulletin.of_case(connection, case.id, lambda _: None, "x")
+    for message in (told, told_of_case):
+        assert message
+        assert b"<status>Exercise</status>" in message
 
 
 def test_practice_is_in_no_figure(room: Room) -> None:
