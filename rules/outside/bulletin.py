@@ -5,7 +5,6 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from messages.settings import Text
-from rules.drills.drill import PREFIX, is_practice
 from rules.duty.site import Site
 from rules.outside import cap, reading
 from rules.outside.area import area
@@ -34,8 +33,7 @@ def of_alarm(
         return None
     row, alarm = found[0], rows.alarm_of(found[0])
     where = area(alarm.site, site_of(alarm.site), alarm.place, row.lat, row.lon)
-    issuer = _issuer(connection, alarm.site, site_of, addressee, practice=row.situation.startswith(PREFIX))
-    return cap.of_alarm(alarm, step, issuer, where)
+    return cap.of_alarm(alarm, step, _issuer(connection, alarm.site, site_of, addressee), where)
 
 
 def of_case(
@@ -56,8 +54,7 @@ def of_case(
     case = found[0]
     devices = len({row.device for row in rows.alarms_of(connection, case_id)})
     where = area(case.site, site_of(case.site), case.place, case.lat, case.lon)
-    issuer = _issuer(connection, case.site, site_of, addressee, practice=is_practice(case))
-    return cap.of_case(case, devices, step, issuer, where)
+    return cap.of_case(case, devices, step, _issuer(connection, case.site, site_of, addressee), where)
 
 
 def of_line(connection: Connection, line: LogEntry, site_of: SiteOf, addressee: str) -> bytes | None:
@@ -73,10 +70,8 @@ def _step(steps: list[Step], seq: int | None) -> Step | None:
     return next((step for step in reversed(steps) if seq is None or step.line.seq == seq), None)
 
 
-def _issuer(connection: Connection, site: str, site_of: SiteOf, addressee: str, *, practice: bool) -> Issuer:
-    """`practice`: of a drill, which CAP calls an exercise."""
+def _issuer(connection: Connection, site: str, site_of: SiteOf, addressee: str) -> Issuer:
     file = site_of(site)
     name = file.name if file else Text(zh=site, en=site)
     life = reading.position(connection, 0).life
-    status: cap.Status = "Exercise" if practice else "Actual"
-    return Issuer(site=site, site_name=name, life=life, addressee=addressee, status=status)
+    return Issuer(site=site, site_name=name, life=life, addressee=addressee)
