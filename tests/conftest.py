@@ -12,15 +12,17 @@ from hypothesis import settings
 
 from tests import services
 
-settings.register_profile("untimed", deadline=None)  # how fast something is, is for the benches to say
-settings.load_profile("untimed")
+CI = os.environ.get("CI") == "true"
+settings.register_profile("ours", deadline=None, derandomize=CI)
+"""How fast something is, is for the benches to say. New examples are for those who develop; what lands is judged by the same ones."""
+settings.load_profile("ours")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         if missing := services.missing_programs(marker.args):
             why = f"not on this machine: {', '.join(missing)}"
-            if os.environ.get("CI") == "true":
+            if CI:
                 pytest.fail(f"{why}; under CI=true no test may be left out", pytrace=False)
             pytest.skip(why)
 

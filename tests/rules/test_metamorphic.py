@@ -128,6 +128,12 @@ def alarms(of: Room) -> list[tuple[object, ...]]:
     )
 
 
+def raises(of: Room) -> list[tuple[object, ...]]:
+    """The same, whether it is over or not: while a device says nothing no alarm of it clears, and it depends on the turns how much it
+    had said when its silence began."""
+    return [(*one[:4], *one[5:]) for one in alarms(of)]
+
+
 def end_ms(course: Course) -> int:
     return course.readings[-1].at_ms + 1000
 
@@ -161,7 +167,7 @@ def test_other_packs_change_no_alarm(course: Course, cuts: list[int], others: li
             for pack in pieces(course.readings, chosen):
                 turn(of, [pack], end_ms(course))
             of.pass_time((end_ms(course) - T0) / 1000 + 7200)
-        assert alarms(one) == alarms(other)
+        assert raises(one) == raises(other)
 
 
 @settings(max_examples=20, deadline=None)
