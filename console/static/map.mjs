@@ -1,8 +1,8 @@
 // Panning and zooming the plan: fingers, wheel, mouse and keys. What is zoomed is the view; the marks keep their size.
 
 const plan = document.getElementById("plan");
-const box = plan.viewBox.baseVal;
-const whole = { x: box.x, y: box.y, width: box.width, height: box.height };
+const [x, y, width, height] = plan.getAttribute("viewBox").split(" ").map(Number);
+const whole = { x, y, width, height };
 const MOST = 12; // times
 const STEP = 1.35;
 const TAP_PX = 6;
