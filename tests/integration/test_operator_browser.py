@@ -89,8 +89,8 @@ def test_in_a_flood_the_wall_lists_the_red_ones_until_somebody_wants_them_all(ru
 
 def test_each_level_sounds_in_its_own_way(running: Console, page: Page) -> None:
     page.evaluate(
-        "window.tones = []; const Tone = OscillatorNode; window.OscillatorNode = class extends Tone {"
-        " constructor(context, options) { super(context, options); window.tones.push(options.frequency); } }"
+        "() => { window.tones = []; const Tone = OscillatorNode; window.OscillatorNode = class extends Tone {"
+        " constructor(context, options) { super(context, options); window.tones.push(options.frequency); } }; }"
     )
     page.get_by_role("button", name="Sound: off").click()
     expect(page.get_by_role("button", name="Sound: on")).to_be_visible()
