@@ -1,5 +1,6 @@
 """The operator's pages in Chromium: acts without a reload, the map by keys, a flood on the wall, sounds, keys of the desk, every size and theme."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,19 +88,27 @@ def test_in_a_flood_the_wall_lists_the_red_ones_until_somebody_wants_them_all(ru
     expect(page.locator("#rows > li:visible")).to_have_count(2)
 
 
+NOTE_TONES = """() => {
+    const Tone = OscillatorNode;
+    window.OscillatorNode = class extends Tone {
+        constructor(context, options) {
+            super(context, options);
+            document.body.dataset.tones += ` ${options.frequency}`;
+        }
+    };
+}"""
+
+
 def test_each_level_sounds_in_its_own_way(running: Console, page: Page) -> None:
-    page.evaluate(
-        "() => { window.tones = []; const Tone = OscillatorNode; window.OscillatorNode = class extends Tone {"
-        " constructor(context, options) { super(context, options); window.tones.push(options.frequency); } }; }"
-    )
+    page.evaluate(NOTE_TONES)
     page.get_by_role("button", name="Sound: off").click()
     expect(page.get_by_role("button", name="Sound: on")).to_be_visible()
     heard = []
     for level in ("blue", "yellow", "orange", "red"):
-        page.evaluate("window.tones = []")
+        page.evaluate("document.body.dataset.tones = ''")
         running.block.raise_alarm(f"d-{level}", level=level)
-        page.wait_for_function("window.tones.length > 0")
-        heard.append(tuple(page.evaluate("window.tones")))
+        expect(page.locator("body")).to_have_attribute("data-tones", re.compile(r"\d"))
+        heard.append(page.locator("body").get_attribute("data-tones"))
     assert len(set(heard)) == 4
     page.keyboard.press("n")
     expect(page.get_by_role("button", name="Sound: on")).to_be_visible()
