@@ -193,7 +193,8 @@ def test_a_restart_between_any_two_readings_and_timers_changes_no_alarm(course: 
         assert one.events() == other.events()
 
 
-EVERY = [rule for some in RULES.values() for rule in some]
+EVERY = [rule for some in RULES.values() for rule in some if rule.channels]
+"""Those that look at channels of their own; site.storm asks about its neighbours alone."""
 
 
 @settings(max_examples=150, deadline=None)
