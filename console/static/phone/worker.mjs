@@ -15,6 +15,8 @@ const LOADS = [
   "/static/phone/sending.mjs",
   "/static/phone/senses.mjs",
   "/static/clock.mjs",
+  "/static/drill.css",
+  "/static/drill.mjs",
   "/static/icon.svg",
 ];
 const PAGE = /^\/(w\/$|w\/cases\/[^/]+$|c\/[^/]+$)/;
