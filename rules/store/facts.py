@@ -27,6 +27,8 @@ from rules.store import tables as db
 from rules.store.database import Database
 from rules.store.leases import Holder
 
+FORGOTTEN = Watch()
+
 
 def load(
     database: Database,
@@ -90,7 +92,10 @@ def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) 
     _replace(connection, db.silences, {key: _silence_row(key, ms) for key, ms in work.silent_from.items()})
     _replace(connection, db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()})
     _replace(connection, db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()})
-    _replace(connection, db.states, {key: _state_row(key, one) for key, one in work.watches.items()})
+    # what knows nothing has no row: of a device that is gone nothing is left behind
+    _replace(
+        connection, db.states, {k: None if one == FORGOTTEN else _state_row(k, one) for k, one in work.watches.items()}
+    )
     for site, edge, device in work.awaited:
         of_it = tuple_(db.waiting.c.site, db.waiting.c.edge, db.waiting.c.device) == (site, edge, device)
         connection.execute(delete(db.waiting).where(of_it))

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.reading import Quality, Reading
@@ -12,6 +13,7 @@ from rules.engine.stream import Stream
 from rules.engine.work import Work
 from rules.records import AlarmState
 from rules.store import facts
+from rules.store import tables as db
 from tests.rules.course import KINDS, at, course, reading
 from tests.rules.room import EDGE, PLACE, SITE, Room, announced, mend
 
@@ -456,3 +458,16 @@ def _hear_packs(room: Room, packs: list[tuple[int, Reading]], *, restart: bool =
             work.heard(STREAM, number, one.at_ms)
         facts.commit(room.database, work, one.at_ms)
         room.facts.adopt(work)
+
+
+def test_of_a_device_that_is_gone_no_row_is_left(room: Room) -> None:
+    room.announce("it", "gas_alarm")
+    room.hear(reading(0, "gas_concentration", 1.0))
+    with room.database.reading() as connection:
+        assert connection.execute(select(db.states)).all()
+    _withdraw(room, EDGE)
+    with room.database.reading() as connection:
+        for table in (db.states, db.silences, db.devices):
+            assert connection.execute(select(table).where(table.c.device == "it")).all() == []
+    room.start()
+    assert not any(key[1] == "it" for key in room.facts.watches)
