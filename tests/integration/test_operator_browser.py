@@ -124,6 +124,7 @@ def test_keys_lead_through_the_rooms_and_may_be_switched_off(running: Console, p
     page.keyboard.press("g")
     page.keyboard.press("c")
     expect(page).to_have_url(f"{running.address}/cases")
+    page.wait_for_load_state()
     page.keyboard.press("/")
     page.keyboard.type("g m")
     expect(page.locator("input[type=search]")).to_have_value("g m")

@@ -1,5 +1,6 @@
 """Whatever people, devices and disks hand in: an answer, or one of the named errors, and soon."""
 
+import json
 import string
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ def test_a_state_in_which_something_is_broken_is_refused_or_judged(rule: Any, da
 def test_no_setting_that_a_device_announces_stops_the_engine(kind: str, said: dict[str, Any]) -> None:
     work = Work(Facts(KINDS, ALL_RULES))
     try:
-        one = announcement.decode(announcement.encode(announced(kind, **said)))
+        one = announcement.decode(json.dumps({**announced(kind).model_dump(), "settings": said}).encode())
     except AnnouncementError:
         return
     work.announce(SITE, EDGE, DeviceId("it"), one, at(0))
