@@ -12,7 +12,7 @@ demo:
 test:
 	@deploy/prepare.sh dev
 	@deploy/test-services.sh
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2 --dist loadfile --durations 25
 
 check:
 	@deploy/prepare.sh dev
