@@ -57,7 +57,7 @@ def free_port() -> int:
     """Below those that Linux gives to outgoing connections (32768 up): a program that is killed finds its port free again. Of tests
     that run beside each other, each has a range of its own."""
     beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
-    for port in random.sample(range(20000 + 3000 * beside, 23000 + 3000 * beside), 100):
+    for port in random.SystemRandom().sample(range(20000 + 3000 * beside, 23000 + 3000 * beside), 100):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
