@@ -1,6 +1,7 @@
 """Stand-ins for what can't run here: providers of messages. They are real servers on loopback that write down what they are asked."""
 
 import contextlib
+import socket
 import socketserver
 import threading
 import time
@@ -90,6 +91,46 @@ def provider(port: int = 0) -> Iterator[Provider]:
         try:
             yield ours
         finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass
+class Dripping:
+    """A server that never comes to an end."""
+
+    port: int
+    drops: int = 0
+    """Bytes that were taken from it."""
+    cut: threading.Event = field(default_factory=threading.Event)
+    """Somebody has had enough of it."""
+
+
+@contextlib.contextmanager
+def dripping(begins: bytes = b"", every_s: float = 0.05) -> Iterator[Dripping]:
+    """Says `begins` at once and then a byte `every_s`, to whoever connects, whatever is asked, for ever."""
+    over = threading.Event()
+
+    class Session(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            sock: socket.socket = self.request
+            try:
+                sock.sendall(begins)
+                while not over.wait(every_s):
+                    sock.sendall(b"x")
+                    ours.drops += 1
+            except OSError:
+                ours.cut.set()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
+        server.daemon_threads = True
+        ours = Dripping(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield ours
+        finally:
+            over.set()
             server.shutdown()
             thread.join()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 import urllib3
 
+from rules.notices.channels.exchange import POOLS, Exchange
 from rules.store.clerk import Clerk
 
 EVERY_S = 60.0
@@ -34,6 +35,7 @@ class Heartbeat:
         self._pool = urllib3.PoolManager(
             retries=False, timeout=urllib3.Timeout(total=TIMEOUT_S), headers={"User-Agent": "gridcall"}
         )
+        self._pool.pool_classes_by_scheme = POOLS
         self._complaint = ""
 
     async def run(self) -> None:
@@ -52,10 +54,11 @@ class Heartbeat:
     def _beat(self) -> str:
         """Why it failed; empty if it did not."""
         try:
-            answer = self._pool.request("GET", self._url, preload_content=False, redirect=False)
-            status = answer.status
-            answer.release_conn()
-            answer.close()
+            with Exchange(TIMEOUT_S):
+                answer = self._pool.request("GET", self._url, preload_content=False, redirect=False)
+                status = answer.status
+                answer.release_conn()
+                answer.close()
         except urllib3.exceptions.HTTPError as error:
             return type(error).__name__  # its text may hold the address, which is as good as a password
         return "" if status < 400 else f"HTTP {status}"

@@ -1,6 +1,7 @@
 """The `[channels.NAME]` tables of rules.toml: what each way to reach people needs, checked before anything is opened."""
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +61,13 @@ class _Any(Settings):
     secret_file: Folder | None = None
     """Its first line is the secret: better than a secret in this file."""
 
+
+class _Provider(_Any):
+    """A channel that asks somebody outside."""
+
+    @abstractmethod
     def made(self, base: Path) -> Channel:
         """The channel; relative files start at `base`. Raises ValueError."""
-        raise NotImplementedError
 
     def _secret(self, base: Path, field: str = "secret", *, needed: bool = True) -> str:
         written, file = getattr(self, field), getattr(self, f"{field}_file")
@@ -77,7 +82,7 @@ class _Any(Settings):
         return Http(self.timeout_s)
 
 
-class WecomRobotText(_Any):
+class WecomRobotText(_Provider):
     """A robot of a WeCom group; the secret is the key of its address."""
 
     sort: Literal["wecom-robot"]
@@ -89,7 +94,7 @@ class WecomRobotText(_Any):
         return WecomRobot(self._secret(base), self.base, self.http)
 
 
-class WecomAppText(_Any):
+class WecomAppText(_Provider):
     """An app of a WeCom corporation: it reaches a member's own phone."""
 
     sort: Literal["wecom-app"]
@@ -102,7 +107,7 @@ class WecomAppText(_Any):
         return WecomApp(self.corporation, self.agent, self._secret(base), self.base, self.http)
 
 
-class DingtalkRobotText(_Any):
+class DingtalkRobotText(_Provider):
     """A robot of a DingTalk group; the secret is that of its signature, if it has one."""
 
     sort: Literal["dingtalk-robot"]
@@ -117,7 +122,7 @@ class DingtalkRobotText(_Any):
         return DingtalkRobot(token, secret, self.base, self.http)
 
 
-class FeishuRobotText(_Any):
+class FeishuRobotText(_Provider):
     """A robot of a Feishu group; the secret is that of its signature, if it has one."""
 
     sort: Literal["feishu-robot"]
@@ -131,7 +136,7 @@ class FeishuRobotText(_Any):
         return FeishuRobot(hook, secret, self.base, self.http)
 
 
-class GatewayText(_Any):
+class GatewayText(_Provider):
     """SMS or voice by a provider's HTTP interface."""
 
     sort: Literal["http"]
@@ -166,7 +171,7 @@ class GatewayText(_Any):
         )
 
 
-class NtfyText(_Any):
+class NtfyText(_Provider):
     """An ntfy server; the secret is an access token, if it wants one."""
 
     sort: Literal["ntfy"]
@@ -176,7 +181,7 @@ class NtfyText(_Any):
         return Ntfy(self.url, self._secret(base, needed=False), self.http)
 
 
-class MailText(_Any):
+class MailText(_Provider):
     """A mail server; the secret is the password."""
 
     sort: Literal["mail"]
@@ -196,10 +201,11 @@ class MailText(_Any):
             password=self._secret(base, needed=bool(self.username)),
             tls=self.tls,
             ca_file=str(base / self.ca_file) if self.ca_file else None,
+            timeout_s=self.timeout_s,
         )
 
 
-class WebhookText(_Any):
+class WebhookText(_Provider):
     """Any system that takes signed JSON; the secret is the key of the signature, base64."""
 
     sort: Literal["webhook"]
@@ -209,7 +215,7 @@ class WebhookText(_Any):
         return Webhook(self.url, signing.secret(self._secret(base)), self.http)
 
 
-class AppriseText(_Any):
+class AppriseText(_Provider):
     """Any of Apprise's services; the secret is its whole address."""
 
     sort: Literal["apprise"]

@@ -34,6 +34,9 @@ AT_ONCE = 500
 """Notices that are looked at in one transaction; the gravest first."""
 AHEAD_MS = 5_000
 """A send that began so long after now was written down by a clock that has been set back since: no limit waits for it."""
+RED_ATTEMPTS, SOON_MS = 2, 2_000
+"""What a red call may try on a channel before it takes the person's next one: so that, with the pause between the two, it is handed over
+there within 15 s of its call though each answer here takes as long as it may (10 s)."""
 KEPT_MS = 400 * 86_400_000
 """How long it is kept who was told what when."""
 
@@ -99,7 +102,8 @@ def end(connection: Connection, begun: Begun, outcome: Outcome, now_ms: int) -> 
     if row.state != NoticeState.SENDING:
         return  # acted upon or lost meanwhile
     further = row.level == "red" and row.address + 1 < len(row.detail.get("addresses", ()))
-    _write(connection, row, *_after(_notice(row), outcome, now_ms, further=further), now_ms, answer)
+    took_ms = now_ms - sending.begun_at_ms
+    _write(connection, row, *_after(_notice(row), outcome, now_ms, took_ms, further=further), now_ms, answer)
 
 
 def acted(connection: Connection, case_id: str, person: str, now_ms: int) -> None:
@@ -250,8 +254,9 @@ def _told(connection: Connection, row: Row[Any], cases: Mapping[str, Case]) -> T
     )
 
 
-def _after(notice: Notice, outcome: Outcome, now_ms: int, *, further: bool) -> tuple[Notice, str | None]:
-    """How the notice stands after an answer, and the log's word for it. `further`: it is red, and the person has another address."""
+def _after(notice: Notice, outcome: Outcome, now_ms: int, took_ms: int, *, further: bool) -> tuple[Notice, str | None]:
+    """How the notice stands after an answer that took so long, and the log's word for it. `further`: it is red, and the person has another
+    address; then there is time for one more attempt here if the answer came soon, and for none if it did not (F6)."""
     if isinstance(outcome, Taken):
         return machine.apply(notice, NoticeEvent.TAKEN, now_ms), "notify.handed_over"
     if outcome.throttled_s is not None:
@@ -260,7 +265,8 @@ def _after(notice: Notice, outcome: Outcome, now_ms: int, *, further: bool) -> t
         if further and again_ms > now_ms + RED_WAITS_MS:
             held = machine.apply(held, NoticeEvent.NEXT_CHANNEL, now_ms)
         return held, "notify.throttled"
-    event = NoticeEvent.REFUSED if outcome.for_good else NoticeEvent.FAILED
+    no_time = further and (took_ms > SOON_MS or notice.attempts >= RED_ATTEMPTS)
+    event = NoticeEvent.REFUSED if outcome.for_good or no_time else NoticeEvent.FAILED
     failed = machine.apply(notice, event, now_ms)
     if failed.state is NoticeState.FAILED_PERM:
         failed = machine.apply(failed, NoticeEvent.NEXT_CHANNEL, now_ms)

@@ -1,7 +1,8 @@
 """The sender: takes what is due from the outbox, asks the channels on threads of their own, and writes down what they said.
 
 What is begun is committed before it leaves. Red has threads of its own on each channel, so one that hangs, be it for ever, holds up no
-other; of one that hangs no more than MOST_RED calls wait.
+other; of one that hangs no more than MOST_RED calls wait, and none of them for longer than ANSWER_S. A person may be told twice then: the
+answer that nobody waits for any more may have been a yes.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ THREADS = 8
 """For all that is not red."""
 RED_THREADS, MOST_RED = 4, 16
 """Of each channel, for red: threads, and calls that wait for its answer; a further one has failed at once."""
+ANSWER_S = 11.0
+"""After which a call goes on as if it had failed: longer than the longest time-out that a channel may have, and within F6's 15 s."""
 FORGET_S = 3600.0
 
 log = structlog.get_logger("notices")
@@ -123,7 +126,10 @@ class Sender:
                 outcome = Failed("its earlier calls are still waiting for an answer")
             else:
                 asked = partial(_asked, channel.send, begun.message, begun.to)
-                outcome = await asyncio.get_running_loop().run_in_executor(pool, asked)
+                async with asyncio.timeout(ANSWER_S):
+                    outcome = await asyncio.get_running_loop().run_in_executor(pool, asked)
+        except TimeoutError:
+            outcome = Failed(f"no answer within {ANSWER_S:g} s")
         finally:
             self._under_way -= quiet
             self._red_on[begun.way] -= not quiet

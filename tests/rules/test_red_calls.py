@@ -93,6 +93,35 @@ async def test_a_channel_that_hangs_for_ever_holds_up_no_other(street: Street) -
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_call_on_a_channel_that_hangs_goes_on_by_the_next(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rules.notices.sender.ANSWER_S", 0.2)
+    hanging, taking = Hanging(), Taking()
+    ways = {"app": replace(way("app"), channel=hanging), "sms": replace(way("sms"), channel=taking)}
+    street.leak(0)
+    with street.room.database.writing() as connection:
+        timers.fire_due(connection, street.practice, at(0))
+    now_ms = at(1)
+
+    def clock_ms() -> int:
+        nonlocal now_ms
+        now_ms += 500
+        return now_ms
+
+    bus: Any = None
+    sender = Sender(bus, street.room.database, ways, street.roll.find, street.practice, clock_ms)
+    running = asyncio.create_task(sender.run())
+    try:
+        async with asyncio.timeout(10):
+            while street.states()["lin/new"] != "handed_over":
+                await asyncio.sleep(0.02)
+    finally:
+        hanging.over.set()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 def test_what_was_sent_by_a_clock_that_was_set_back_fills_no_limit(street: Street) -> None:
     street.ways = {name: way(name, "1/1min") for name in ("app", "sms", "voice")}
     street.leak(3600)

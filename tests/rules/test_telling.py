@@ -190,7 +190,7 @@ def test_a_channel_that_fails_is_tried_again_and_then_the_next_one(street: Stree
     street.leak(0)
     street.run(0, 19)
     to_lin = [(at_s, name) for at_s, name, to in street.whom() if to in ("LinXiaoMei", "13800000001")]
-    assert to_lin == [(0, "app"), (2, "app"), (10, "app"), (11, "sms")]  # F6: handed over within 15 s
+    assert to_lin == [(0, "app"), (2, "app"), (3, "sms")]  # F6: handed over within 15 s
     assert street.states()["lin/new"] == "handed_over"
 
 

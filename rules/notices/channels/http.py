@@ -1,4 +1,4 @@
-"""Requests to providers: a few seconds, no redirects, no retries of their own (those are rows), answers of bounded size."""
+"""Requests to providers: a few seconds for the whole of it, no redirects, no retries of their own (those are rows), answers of bounded size."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from rules.notices.channels.base import Failed
+from rules.notices.channels.exchange import POOLS, Exchange
 
 TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 1024
@@ -16,26 +17,31 @@ _THROTTLED_S = 60.0
 
 
 class Http:
-    """One provider's connections."""
+    """One provider's connections. `timeout_s`: for a whole exchange, the search for the address apart."""
 
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
-        timeout = urllib3.Timeout(connect=timeout_s, read=timeout_s, total=timeout_s * 1.4)
+        self._timeout_s = timeout_s
+        timeout = urllib3.Timeout(connect=timeout_s, read=timeout_s, total=timeout_s)
         self._pool = urllib3.PoolManager(num_pools=4, maxsize=8, timeout=timeout, retries=False)
+        self._pool.pool_classes_by_scheme = POOLS
 
     def ask(
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> bytes | Failed:
         """The body of an answer below 300. What a network or an HTTP status says by itself is judged here."""
-        try:
-            answer = self._pool.request(
-                method, url, body=body, headers=dict(headers or {}), redirect=False, preload_content=False
-            )
+        with Exchange(self._timeout_s) as exchange:
             try:
-                content = answer.read(MOST_BYTES)
-            finally:
-                answer.release_conn()
-        except (HTTPError, OSError) as error:
-            return Failed(f"{type(error).__name__}: no answer")  # an address may hold a key: it is not repeated
+                answer = self._pool.request(
+                    method, url, body=body, headers=dict(headers or {}), redirect=False, preload_content=False
+                )
+                try:
+                    content = answer.read(MOST_BYTES)
+                finally:
+                    answer.release_conn()
+            except (HTTPError, OSError) as error:
+                return Failed(f"{type(error).__name__}: no answer")  # an address may hold a key: it is not repeated
+        if exchange.cut:  # what ended was the connection, not the answer
+            return Failed(f"no whole answer within {self._timeout_s:g} s")
         if answer.status == 429:
             return Failed("429", throttled_s=_retry_after_s(answer.headers.get("retry-after")))
         if answer.status >= 300:

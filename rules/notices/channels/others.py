@@ -1,6 +1,7 @@
 """Channels that need no account with a provider of messages: ntfy, e-mail, signed webhooks; and whatever Apprise knows."""
 
 import smtplib
+import socket
 import ssl
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -11,6 +12,7 @@ import orjson
 from messages.alarm import Level
 from rules.notices import signing
 from rules.notices.channels.base import Failed, Message, Outcome, Taken
+from rules.notices.channels.exchange import Exchange, hold
 from rules.notices.channels.http import TIMEOUT_S, Http, as_object
 
 _NTFY_PRIORITY: dict[Level, int] = {"red": 5, "orange": 4, "yellow": 3, "blue": 2}
@@ -48,6 +50,8 @@ class Mail:
     tls: bool = True
     """From the first byte on port 465, by STARTTLS elsewhere."""
     ca_file: str | None = None
+    timeout_s: float = TIMEOUT_S
+    """For the whole conversation."""
 
     def send(self, message: Message, to: str) -> Outcome:
         mail = EmailMessage()
@@ -56,6 +60,11 @@ class Mail:
         mail["Date"] = formatdate(message.at_ms / 1000, localtime=False)
         mail["Message-ID"] = f"<{message.key.replace('/', '.')}@{self.sender.rpartition('@')[2]}>"
         mail.set_content(message.whole())
+        with Exchange(self.timeout_s):
+            failed = self._handed_over(mail)
+        return failed or Taken(str(mail["Message-ID"]))
+
+    def _handed_over(self, mail: EmailMessage) -> Failed | None:
         try:
             with self._connected() as server:
                 server.send_message(mail)
@@ -66,20 +75,31 @@ class Mail:
             return Failed(f"{error.smtp_code} {error.smtp_error!r}"[:200], for_good=error.smtp_code >= 500)
         except (smtplib.SMTPException, OSError) as error:
             return Failed(f"{type(error).__name__}: {error}"[:200])
-        return Taken(str(mail["Message-ID"]))
+        return None
 
     def _connected(self) -> smtplib.SMTP:
         context = ssl.create_default_context(cafile=self.ca_file) if self.tls else None
         server: smtplib.SMTP
         if context and self.port == 465:
-            server = smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_S, context=context)
+            server = _HeldSmtpTls(self.host, self.port, timeout=self.timeout_s, context=context)
         else:
-            server = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S)
+            server = _HeldSmtp(self.host, self.port, timeout=self.timeout_s)
             if context:
                 server.starttls(context=context)
         if self.username:
             server.login(self.username, self.password)
         return server
+
+
+class _HeldSmtp(smtplib.SMTP):
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        found: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        hold(found)
+        return found
+
+
+class _HeldSmtpTls(smtplib.SMTP_SSL, _HeldSmtp):
+    """`SMTP_SSL` connects by way of `_HeldSmtp`."""
 
 
 @dataclass(slots=True)
