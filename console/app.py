@@ -36,7 +36,6 @@ from console.operator import case
 from console.operator import pages as operator_pages
 from console.phone import acts, offline, pages, pictures
 from console.phone.holder import LinkOver, NoSuchCase
-from console.phone.look import look_of
 from console.plant import pages as plant_pages
 from console.plant.drill_pages import DrillWatch
 from console.plant.parts import plant_of
@@ -220,7 +219,7 @@ def _link_over(request: Request, _: Exception) -> Response:
     asked = visit(request)
     if wants_json(request):
         return JSONResponse({"complaint": asked.words("phone.link_over")}, 410)
-    return asked.page("phone/gone.html", 410, **look_of(request), why="phone.link_over", link=True)
+    return asked.page("phone/gone.html", 410, why="phone.link_over", link=True)
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -12,9 +12,11 @@ from fastapi.responses import PlainTextResponse, Response
 from console.access.rim import SESSION_COOKIE
 from console.access.sessions import LIFE_MS, Session
 from console.accounts import BROWSER_MS, TooSoon
+from console.look import LETTERS, LETTERS_COOKIE, THEME_COOKIE, THEMES
 from console.visit import (
     BROWSER_COOKIE,
     VISIT_COOKIE,
+    YEAR_S,
     AnyVisit,
     LoggedIn,
     NotOurForm,
@@ -81,6 +83,17 @@ def log_out(visit: LoggedIn) -> Response:
         visit.parts.feed.drop(session_id)
     response = elsewhere("/login")
     response.delete_cookie(SESSION_COOKIE)
+    return response
+
+
+@router.get("/look")
+def look(visit: AnyVisit, letters: str = "", theme: str = "", back: str = "/") -> Response:
+    """Light, dark or as the system is set, and large type: kept in this browser."""
+    response = elsewhere(back)
+    if theme in THEMES:
+        visit.keep(response, THEME_COOKIE, theme, YEAR_S)
+    if letters in LETTERS:
+        visit.keep(response, LETTERS_COOKIE, letters, YEAR_S)
     return response
 
 

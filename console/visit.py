@@ -21,6 +21,7 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
+from console.look import Look, look_of
 from console.plant.parts import Plant
 from console.rights import Right, User
 from console.words import LANGUAGES, Language, Words, preferred
@@ -76,6 +77,7 @@ class Visit:
     secure: bool
     secret: str
     session: Session | None
+    look: Look
 
     @property
     def user(self) -> User:
@@ -115,6 +117,8 @@ class Visit:
             path=self.path,
             user=self.session.user if self.session else None,
             form_token=form_token(self.secret),
+            theme=self.look.theme,
+            letters=self.look.letters,
             **values,
         )
         response = HTMLResponse(content, status)
@@ -154,6 +158,7 @@ def visit_as(request: Request, session: Session | None, now_ms: int) -> Visit:
         secure=request.url.scheme == "https",
         secret=session.form if session else request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(32),
         session=session,
+        look=look_of(request.cookies),
     )
 
 

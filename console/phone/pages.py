@@ -12,8 +12,7 @@ from console.card import promise_of
 from console.freshness import Vitals, judge
 from console.phone import acts, whereabouts
 from console.phone.holder import Held, Holder, is_his, sees
-from console.phone.look import LOOK_COOKIES, look_of
-from console.visit import VISIT_COOKIE, YEAR_S, AnyVisit, LoggedIn, Visit, elsewhere, needs
+from console.visit import VISIT_COOKIE, AnyVisit, LoggedIn, Visit, elsewhere, needs
 from messages.ids import SiteId
 from rules.cases.case import LEVELS
 from rules.cases.steps import OUTCOMES
@@ -66,14 +65,13 @@ def stage(case: Case) -> str:
 
 
 @router.get("/w/", dependencies=[needs("see")])
-def cases(visit: LoggedIn, request: Request) -> Response:
+def cases(visit: LoggedIn) -> Response:
     desk = visit.parts.desk
     known = [case for case in desk.work(visit.user.scope.sites) if sees(visit, case)]
     work = worklist(known, visit.actor)
     freshness = judge(Vitals(desk.pulse(), ()), visit.words, visit.now_ms)
     return visit.page(
         "phone/list.html",
-        **look_of(request),
         who=visit.actor,
         mine=work.mine[:MOST_CASES],
         others=work.others[:MOST_CASES],
@@ -116,32 +114,22 @@ def session(held: Held) -> Response:
 
 
 @router.get("/w/asset", dependencies=[needs("see")])
-def asset_entered(visit: LoggedIn, request: Request, code: str = "") -> Response:
+def asset_entered(visit: LoggedIn, code: str = "") -> Response:
     """A code as it was typed: "site/device", or the device alone where the account has one site."""
     site, stroke, device = code.strip()[:MOST_CODE].rpartition("/")
     sites = [site] if stroke else visit.user.scope.sites or list(visit.parts.sites.sites)
     for one in sites:
         if _case_at(visit, one, device) is not None:
             return elsewhere(f"/a/{quote(one, safe='')}/{quote(device, safe='')}")
-    return visit.page("phone/gone.html", 404, **look_of(request), why="phone.no_case_there", link=False)
+    return visit.page("phone/gone.html", 404, why="phone.no_case_there", link=False)
 
 
 @router.get("/a/{site}/{device}", dependencies=[needs("see")])
-def asset(visit: LoggedIn, request: Request, site: str, device: str) -> Response:
+def asset(visit: LoggedIn, site: str, device: str) -> Response:
     """What a code on an asset leads to: its case, with the place known by the code."""
     if (case := _case_at(visit, site, device)) is None:
-        return visit.page("phone/gone.html", 404, **look_of(request), why="phone.no_case_there", link=False)
+        return visit.page("phone/gone.html", 404, why="phone.no_case_there", link=False)
     return elsewhere(f"/w/cases/{quote(case.id, safe='')}?code={quote(f'{site}/{device}', safe='')}")
-
-
-@router.get("/w/look")
-def look(visit: AnyVisit, letters: str = "", theme: str = "", back: str = "/w/") -> Response:
-    """Large type, dark or light: kept on this phone."""
-    response = elsewhere(back)
-    for name, value in (("letters", letters), ("theme", theme)):
-        if value in LOOK_COOKIES[name][1]:
-            visit.keep(response, LOOK_COOKIES[name][0], value, YEAR_S)
-    return response
 
 
 def _case_at(visit: Visit, site: str, device: str) -> Case | None:
@@ -160,7 +148,6 @@ def _page(held: Holder, request: Request, refused: str, missing: bool, code: str
     changes = desk.roster_changes(visit.now_ms).get(case.site, UNCHANGED)
     return visit.page(
         "phone/case.html",
-        **look_of(request),
         who=held.actor,
         base=held.base,
         by_link=held.by_link,

@@ -31,7 +31,7 @@ FOR_ANYBODY = {
     "/login",
     "/healthz",
     "/w",
-    "/w/look",
+    "/look",
     "/w/icon-192.png",
     "/w/icon-512.png",
     "/w/worker.mjs",

@@ -361,7 +361,7 @@ async def test_a_code_without_a_case_of_his_says_so(phone: httpx.AsyncClient, li
 
 
 async def test_the_large_type_and_the_theme_are_kept(phone: httpx.AsyncClient) -> None:
-    answer = await phone.get("/w/look?letters=large&theme=dark&back=//evil.example")
+    answer = await phone.get("/look?letters=large&theme=dark&back=//evil.example")
     assert answer.headers["location"] == "/"
     page = await phone.get("/w/")
     assert 'data-letters="large" data-theme="dark"' in page.text

@@ -261,7 +261,7 @@ def test_nothing_runs_over_the_edge_and_every_target_is_large_enough(chromium: B
     page = context.new_page()
     for width, large in ((320, False), (320, True), (390, True)):
         page.set_viewport_size({"width": width, "height": 640})
-        page.goto(f"{running.address}/w/look?letters={'large' if large else 'plain'}")
+        page.goto(f"{running.address}/look?letters={'large' if large else 'plain'}")
         for path in ("/w/", f"/w/cases/{case.id}"):
             page.goto(running.address + path)
             assert page.evaluate("document.documentElement.scrollWidth") == width

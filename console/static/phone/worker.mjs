@@ -8,6 +8,8 @@ const LOADED = "gridcall-loaded";
 const PATIENCE_MS = 4000;
 const MOST_PAGES = 60;
 const LOADS = [
+  "/static/colours.css",
+  "/static/dark.css",
   "/static/phone/phone.css",
   "/static/phone/phone.mjs",
   "/static/phone/pending.mjs",

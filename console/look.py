@@ -1,0 +1,28 @@
+"""How the pages look to one reader: the ground, and on the phone the size of the letters. Kept in cookies, so that the server
+draws a page right from the first byte, and it works without scripts. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Theme = Literal["auto", "light", "dark"]
+Letters = Literal["plain", "large"]
+THEMES: tuple[Theme, ...] = get_args(Theme)
+LETTERS: tuple[Letters, ...] = get_args(Letters)
+THEME_COOKIE, LETTERS_COOKIE = "gridcall_theme", "gridcall_letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What somebody chose. `auto`: as the system is set."""
+
+    theme: Theme = "auto"
+    letters: Letters = "plain"
+
+
+def look_of(cookies: Mapping[str, str]) -> Look:
+    """What isn't known is as if nothing had been chosen."""
+    return Look(
+        theme=next((one for one in THEMES if one == cookies.get(THEME_COOKIE)), "auto"),
+        letters=next((one for one in LETTERS if one == cookies.get(LETTERS_COOKIE)), "plain"),
+    )
