@@ -1,9 +1,7 @@
 """The console's parts, put together: wiring, answers to what went wrong, and the headers of every answer."""
 
 import re
-import sqlite3
 from collections.abc import Callable, MutableMapping
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from collector.stores.base import Store
 from console import doors, routes
 from console.access import keeping, own, people
 from console.access.household import REASONS, masking
-from console.access.journal import Line
 from console.access.rim import Rim
 from console.accounts import Accounts
 from console.api import app as api
@@ -48,8 +45,8 @@ from console.visit import (
     Parts,
     PasswordTooOld,
     Visit,
-    address_of,
     elsewhere,
+    refuse,
     visit,
     visit_as,
     wants_json,
@@ -79,7 +76,7 @@ _HEADERS = {
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(self), payment=(), usb=(), serial=()",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=(self), payment=(), usb=(), serial=()",
 }
 
 
@@ -205,13 +202,7 @@ def _to_password(request: Request, _: Exception) -> Response:
 def _not_theirs(request: Request, why: str, key: str | None = None) -> Response:
     """Refused, and written down if it is known who asked."""
     asked = visit(request)
-    if asked.session:
-        words = f"{why}: {request.method} {request.url.path}"
-        line = Line(
-            at_ms=asked.now_ms, event="refused", actor=asked.user.name, address=address_of(request), detail=words
-        )
-        with suppress(sqlite3.OperationalError):
-            asked.parts.accounts.note(line)
+    refuse(asked, request, f"{why}: {request.method} {request.url.path}")
     return _answer(asked, request, 403, key)
 
 

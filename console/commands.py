@@ -16,6 +16,7 @@ from console.accounts import AccountError, Accounts
 from console.api import commands as tokens
 from console.app import build
 from console.config import Config, load
+from console.labels import commands as labels
 from console.rights import ROLES, Role, Scope
 from console.server import bound, serve
 from messages.ids import is_identifier
@@ -37,6 +38,7 @@ app = typer.Typer(
 user = typer.Typer(no_args_is_help=True, help="Who may log in.")
 app.add_typer(user, name="user")
 app.add_typer(tokens.app, name="token")
+app.add_typer(labels.app, name="label")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The console's settings, e.g. console.toml.")]
 Name = Annotated[str, typer.Argument(help="The name to log in with; it stands in the log beside every action.")]

@@ -7,13 +7,16 @@ the cookie is SameSite=Lax. Before the login the cookie of the visit takes the p
 
 import hmac
 import secrets
+import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from console.access.journal import Line
 from console.access.rim import FRESH, SESSION_COOKIE
 from console.access.sessions import DAY_MS, Session
 from console.accounts import Accounts, form_token
@@ -208,6 +211,15 @@ def needs(right: Right) -> Any:
 def address_of(request: Request) -> str:
     """From where it comes, as far as the proxies in between are trusted."""
     return request.client.host if request.client else ""
+
+
+def refuse(visit: Visit, request: Request, words: str) -> None:
+    """Write down that somebody was refused, if it is known who asked."""
+    if visit.session is None:
+        return
+    line = Line(at_ms=visit.now_ms, event="refused", actor=visit.user.name, address=address_of(request), detail=words)
+    with suppress(sqlite3.OperationalError):
+        visit.parts.accounts.note(line)
 
 
 def wants_json(request: Request) -> bool:

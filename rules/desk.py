@@ -13,6 +13,7 @@ from messages.alarm import Level
 from messages.announcement import OWN_MODEL
 from messages.ids import COLLECTOR, DeviceId, SiteId
 from rules.alarms.desk import AlarmDesk
+from rules.assets.labelling import Labelling
 from rules.cases.casework import Casework
 from rules.cases.finding import Finding
 from rules.duty import book
@@ -30,7 +31,7 @@ _LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.le
 _ACCEPTED_LAST = ranked((db.cases.c.state.in_(WAITING), 0), else_=1)
 
 
-class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate):
+class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Labelling):
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
 
     def alarms(

@@ -1,10 +1,13 @@
 """What makes the pages installable and lets them open without a network: manifest, icons, and the worker of the browser."""
 
+import hashlib
+import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from console.phone.icon import png
 from console.visit import AnyVisit
@@ -12,7 +15,7 @@ from console.visit import AnyVisit
 router = APIRouter()
 
 ICON_SIZES = (192, 512)
-_WORKER = Path(str(files("console"))) / "static/phone/worker.mjs"
+_STATIC = Path(str(files("console"))) / "static"
 
 
 @router.get("/w/manifest.webmanifest")
@@ -54,4 +57,13 @@ def large_icon() -> Response:
 @router.get("/w/worker.mjs")
 def worker() -> Response:
     """It works for the pages of a login and for those of a link, each with a registration of its own."""
-    return FileResponse(_WORKER, media_type="text/javascript", headers={"Service-Worker-Allowed": "/"})
+    return Response(_worker(), media_type="text/javascript", headers={"Service-Worker-Allowed": "/"})
+
+
+@cache
+def _worker() -> bytes:
+    """With a mark of what it keeps: where that has changed, browsers see a new worker and put the whole set away anew."""
+    script = (_STATIC / "phone/worker.mjs").read_bytes()
+    kept = re.findall(rb'^  "/static/([^"]+)",$', script, re.MULTILINE)
+    mark = hashlib.sha256(b"".join((_STATIC / name.decode()).read_bytes() for name in kept)).hexdigest()
+    return script + f"// {mark}\n".encode()

@@ -12,8 +12,10 @@ from console.card import promise_of
 from console.freshness import Vitals, judge
 from console.phone import acts, whereabouts
 from console.phone.holder import Held, Holder, is_his, sees
-from console.visit import VISIT_COOKIE, AnyVisit, LoggedIn, Visit, elsewhere, needs
+from console.visit import VISIT_COOKIE, AnyVisit, LoggedIn, Visit, elsewhere, needs, refuse
 from messages.ids import SiteId
+from rules import plant
+from rules.assets.label import PATH, read
 from rules.cases.case import LEVELS
 from rules.cases.steps import OUTCOMES
 from rules.duty.roster import UNCHANGED
@@ -29,7 +31,7 @@ def fresh_sites(visit: AnyVisit) -> None:
 router = APIRouter(dependencies=[Depends(fresh_sites)])
 
 MOST_CASES = 200
-MOST_CODE = 130
+MOST_NAME = 130
 """Two identifiers and a stroke."""
 
 
@@ -99,7 +101,7 @@ def by_link(held: Held, request: Request, link: str, refused: str = "", missing:
     """The link of a message. Who is logged in and may see the case goes on under his own name."""
     held.visit.parts.desk.open_link(link, held.visit.now_ms)
     if held.visit.session and sees(held.visit, held.case):
-        return elsewhere(f"/w/cases/{quote(held.case.id, safe='')}")
+        return elsewhere(_path(held.case))
     return _page(held, request, refused, missing, "")
 
 
@@ -115,21 +117,38 @@ def session(held: Held) -> Response:
 
 @router.get("/w/asset", dependencies=[needs("see")])
 def asset_entered(visit: LoggedIn, code: str = "") -> Response:
-    """A code as it was typed: "site/device", or the device alone where the account has one site."""
-    site, stroke, device = code.strip()[:MOST_CODE].rpartition("/")
+    """What was typed: the code of a label, or the name of a device ("device" or "site/device"), which opens its case and shows nothing."""
+    if found := read(code):
+        return elsewhere(f"{PATH}{found}")
+    site, stroke, device = code.strip()[:MOST_NAME].rpartition("/")
     sites = [site] if stroke else visit.user.scope.sites or list(visit.parts.sites.sites)
     for one in sites:
-        if _case_at(visit, one, device) is not None:
-            return elsewhere(f"/a/{quote(one, safe='')}/{quote(device, safe='')}")
-    return visit.page("phone/gone.html", 404, why="phone.no_case_there", link=False)
+        if (case := _case_at(visit, one, device)) is not None:
+            return elsewhere(_path(case))
+    return _gone(visit, "phone.no_case_there")
 
 
-@router.get("/a/{site}/{device}", dependencies=[needs("see")])
-def asset(visit: LoggedIn, site: str, device: str) -> Response:
-    """What a code on an asset leads to: its case, with the place known by the code."""
-    if (case := _case_at(visit, site, device)) is None:
-        return visit.page("phone/gone.html", 404, why="phone.no_case_there", link=False)
-    return elsewhere(f"/w/cases/{quote(case.id, safe='')}?code={quote(f'{site}/{device}', safe='')}")
+@router.get("/a/{code}", dependencies=[needs("see")])
+def asset(visit: LoggedIn, request: Request, code: str) -> Response:
+    """What the code on a label leads to: the open case of its asset, with the place known by the code; else what is known of the asset."""
+    label = visit.parts.desk.label(code)
+    if label is None or not label.holds:
+        refuse(visit, request, f"code: {'replaced' if label else 'unknown'}")
+        return _gone(visit, "phone.code_replaced" if label else "phone.code_unknown", 410 if label else 404)
+    if (case := _case_at(visit, label.site, label.device)) is not None:
+        return elsewhere(f"{_path(case)}?code={label.code}")
+    known = plant.devices(visit.parts.desk.database, visit.now_ms)
+    found = next((one for one in known if (one.site, one.device) == (label.site, label.device)), None)
+    visit.need("see", label.site, found.place.grid if found else None)
+    return visit.page("phone/asset.html", label=label, device=found)
+
+
+def _path(case: Case) -> str:
+    return f"/w/cases/{quote(case.id, safe='')}"
+
+
+def _gone(visit: Visit, why: str, status: int = 404) -> Response:
+    return visit.page("phone/gone.html", status, why=why, link=False)
 
 
 def _case_at(visit: Visit, site: str, device: str) -> Case | None:
@@ -144,7 +163,9 @@ def _page(held: Holder, request: Request, refused: str, missing: bool, code: str
     gravest = sorted((alarm for alarm in alarms if alarm.advice), key=lambda alarm: LEVELS.index(alarm.level))
     where = whereabouts.spot(case, site)
     complaint = acts.complaint(held, refused) if refused else visit.words("action.outcome_missing") if missing else ""
-    fits = code[:MOST_CODE] in (case.subject, f"{case.site}/{case.subject}") and bool(case.subject)
+    entries = desk.log_of_case(case.id)
+    label = desk.label(code) if code else None
+    fits = label is not None and label.holds and (label.site, label.device) == (case.site, case.subject)
     changes = desk.roster_changes(visit.now_ms).get(case.site, UNCHANGED)
     return visit.page(
         "phone/case.html",
@@ -160,11 +181,14 @@ def _page(held: Holder, request: Request, refused: str, missing: bool, code: str
         advice=gravest[0].advice if gravest else None,
         contacts=whereabouts.contacts(site, case, changes, visit.now_ms),
         way=whereabouts.geo_uri(where, case.place.text) if where else "",
-        entries=desk.log_of_case(case.id),
+        entries=entries,
+        arrived=next((one for one in reversed(entries) if one.event == "case.on_site"), None)
+        if case.on_site_by
+        else None,
         outcomes=OUTCOMES,
         spans=acts.EXTENSIONS_H,
         takes_photos=visit.parts.config.photos is not None,
-        code=code if fits else "",
+        code=label.code if label and fits else "",
         # A page elsewhere may lead here, but only the camera, the address line or our own page has scanned anything.
         scanned=fits and request.headers.get("sec-fetch-site") in ("none", "same-origin"),
         complaint=complaint,

@@ -26,6 +26,7 @@ PAGES = (
     Page("roster", "/roster", "report"),
     Page("quality", "/quality", "report"),
     Page("drills", "/drills", "dispatch"),
+    Page("labels", "/labels", "plant"),
     Page("audit", "/audit", "audit"),
 )
 

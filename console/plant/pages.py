@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
+from console.labels import pages as labels
 from console.plant import audit, devices, drill_pages, quality, quarantine, roster, rules_pages
 from console.plant.frame import PAGES, show
 from console.visit import LoggedIn, logged_in
@@ -25,4 +26,5 @@ ROUTERS = (
     audit.router,
     rules_pages.router,
     drill_pages.router,
+    labels.router,
 )

@@ -23,6 +23,8 @@ class Plant:
     rule_folders: tuple[Path, ...]
     """The user's own, as the engine reads them."""
     dry_runs: DryRuns | None
+    pages: str = ""
+    """The console's address as people's phones reach it, where the engine's settings say so."""
 
     def close(self) -> None:
         for collector in self.collectors:
@@ -40,4 +42,5 @@ def plant_of(config: Config, desk: Desk) -> Plant:
         operators={SiteId(site): count for site, count in written.operators.items()} if written else {},
         rule_folders=tuple(folders(config.rules, "rules", written.rules)) if written and config.rules else (),
         dry_runs=DryRuns(config.rules) if config.rules else None,
+        pages=written.pages if written else "",
     )

@@ -12,6 +12,8 @@ from typing import TypedDict, Unpack
 from sqlalchemy import select
 
 from messages.alarm import Level
+from rules.assets import register
+from rules.assets.label import read
 from rules.cases import acting, docket, forgetting, steps
 from rules.cases.case import Situation
 from rules.cases.forgetting import Forgotten
@@ -82,9 +84,12 @@ class Casework:
     def arrive(
         self, case_id: str, *, actor: str, at_ms: int, spot: Spot | None = None, code: str = "", **asked: Unpack[Asked]
     ) -> Case:
-        """`actor` is on the spot: so says the phone's position, the code on the asset, or he himself, which is marked."""
-        how = presence(self._case(case_id), spot, code)
-        return self._do(case_id, steps.Arrive(actor, how), at_ms, **asked)
+        """`actor` is on the spot: so says the phone's position, the label on the asset, or he himself, which is marked. `code`: of the label,
+        as it was scanned or typed."""
+        with self._database.reading() as connection:
+            label = register.find(connection, read(code)) if read(code) else None
+        proof = presence(self._case(case_id), spot, code, label)
+        return self._do(case_id, steps.Arrive(actor, proof.how, proof.doubt), at_ms, **asked)
 
     def handle(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
         """The work has begun 处置."""

@@ -89,6 +89,8 @@ class Arrive:
 
     actor: str
     how: Presence = "manual"
+    doubt: str = ""
+    """Why a code that was given counts for nothing (`rules.cases.presence`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,7 @@ _NAMES: Mapping[type[Any], Callable[[Case, Any, Case], tuple[str, str]]] = {
         act.to,
     ),
     Accept: lambda _, act, __: ("case.accepted", f"{FOR}{act.whose}" if act.whose else ""),
-    Arrive: lambda _, act, __: ("case.on_site", act.how),
+    Arrive: lambda _, act, __: ("case.on_site", act.doubt or act.how),
     Escalate: lambda _, act, after: ("case.escalated", f"{after.rung}: {act.reason}"),
     AskExtension: lambda _, act, __: ("case.extension_asked", f"{act.until_ms}: {act.reason}"),
     DecideExtension: lambda before, act, _: (

@@ -386,6 +386,27 @@ deliveries = Table(  # what a webhook has to tell and nobody has taken yet
     Column("due_at_ms", BigInteger, nullable=False),
 )
 
+labels = Table(  # the codes that are stuck on devices (rules.assets)
+    "labels",
+    metadata,
+    Column("code", String(12), primary_key=True),
+    Column("site", String(63), nullable=False),
+    Column("device", String(63), nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("ended_at_ms", BigInteger),  # replaced then
+    Column("ended_by", String(80)),
+    Column("why", String(200), nullable=False),
+)
+Index(
+    "one_label",
+    labels.c.site,
+    labels.c.device,
+    unique=True,
+    sqlite_where=labels.c.ended_at_ms.is_(None),
+    postgresql_where=labels.c.ended_at_ms.is_(None),
+)
+
 handovers = Table(  # what one shift at the desk tells the next
     "handovers",
     metadata,

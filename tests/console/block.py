@@ -21,6 +21,7 @@ from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import load_kinds
 from messages.reading import Reading, Value
 from messages.settings import Text
+from rules import plant
 from rules.alarms import condition as machine
 from rules.alarms.moves import carry
 from rules.alarms.standing import Move
@@ -231,13 +232,28 @@ class Block:
             connection.execute(insert(db.silences), key | {"from_ms": silent_from_ms})
 
     def announce(
-        self, name: str, *, kind: str = "waste_bin", edge: str = "pi-1", grid: str = "grid-1", guards: bool = False
+        self,
+        name: str,
+        *,
+        kind: str = "waste_bin",
+        edge: str = "pi-1",
+        grid: str = "grid-1",
+        guards: bool = False,
+        place: str = "",
     ) -> None:
         """A device that is there and says so."""
-        place = Place(grid=grid, building="3", text=f"{name} of {grid}").model_dump()
-        row = {"site": SITE, "edge": edge, "device": name, "kind": kind, "model": "m", "place": place, "settings": {}}
+        where = Place(grid=grid, building="3", text=place or f"{name} of {grid}").model_dump()
+        row = {"site": SITE, "edge": edge, "device": name, "kind": kind, "model": "m", "place": where, "settings": {}}
         with self.database.writing() as connection:
             connection.execute(insert(db.devices), row | {"guards": guards})
+
+    def label(self, name: str, *, kind: str = "gas_alarm", grid: str = "grid-1") -> str:
+        """The code on a device, which is announced if nobody has done that."""
+        if not any(one.device == name for one in plant.devices(self.database, self.now_ms)):
+            self.announce(name, kind=kind, grid=grid)
+        key = (SITE, DeviceId(name))
+        self.desk.make_labels([key], actor="wei", at_ms=self.now_ms)
+        return self.desk.labels()[key].code
 
     def fall_silent(self, name: str, *, edge: str = "pi-1") -> None:
         row = {"site": SITE, "edge": edge, "device": name, "from_ms": self.now_ms - 1}

@@ -45,7 +45,7 @@ HEADERS = {
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=()",
+    "permissions-policy": "camera=(self), microphone=()",
 }
 
 

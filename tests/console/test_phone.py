@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import select, update
 
 from console.rights import Scope
+from messages.ids import DeviceId
 from messages.settings import Text
 from rules.cases.photos import MOST_BYTES
 from rules.escalation import call, timers
 from rules.notices import links
 from rules.records import Case, CaseState
 from rules.store import tables
-from tests.console.block import NOON_MS, PASSWORD, Block
+from tests.console.block import NOON_MS, PASSWORD, SITE, Block
 from tests.console.browsing import hidden, log_in
 
 JSON = {"accept": "application/json"}
@@ -123,7 +124,7 @@ async def test_the_buttons_carry_a_case_through_under_the_rosters_name(phone: ht
     case = case_of(lin)
     base = f"/w/cases/{case.id}"
     assert (await press(phone, base, "accept")).json() == {"complaint": ""}
-    assert (await press(phone, base, "arrive", code="junmen/gas-1")).status_code == 200
+    assert (await press(phone, base, "arrive", code=lin.label("gas-1"))).status_code == 200
     assert (await press(phone, base, "finish", outcome="mended")).status_code == 200
     done = now(lin, case)
     assert (done.state, done.accepted_by, done.on_site_how, done.outcome) == (
@@ -231,7 +232,7 @@ async def test_an_act_from_elsewhere_is_refused(phone: httpx.AsyncClient, lin: B
 
 async def test_without_a_login_nothing_of_it_is_shown(stranger: httpx.AsyncClient, lin: Block) -> None:
     case = case_of(lin)
-    for path in ("/w/", f"/w/cases/{case.id}", "/a/junmen/gas-1", "/w/asset?code=gas-1"):
+    for path in ("/w/", f"/w/cases/{case.id}", "/a/K7Q2M9XD4TRB", "/w/asset?code=gas-1"):
         assert (await stranger.get(path)).headers["location"].startswith("/login")
         assert (await stranger.get(path, headers=JSON)).status_code == 401
 
@@ -334,30 +335,94 @@ async def test_nobody_sends_photos_without_end(phone: httpx.AsyncClient, lin: Bl
     assert (await send_photo(phone, base)).status_code == 200
 
 
-async def test_the_code_on_an_asset_opens_its_case_and_stands_for_the_place(
+async def test_the_label_on_an_asset_opens_its_case_and_stands_for_the_place(
     phone: httpx.AsyncClient, lin: Block
 ) -> None:
-    case = case_of(lin, name="cover-1")
-    for path in ("/a/junmen/cover-1", "/w/asset?code=cover-1", "/w/asset?code=junmen/cover-1"):
+    case, code = case_of(lin, name="cover-1"), lin.label("cover-1")
+    typed = f"{code[:4]}-{code[4:8]} {code[8:]}".lower().replace("1", "l").replace("0", "o")
+    for path in (f"/a/{code}", f"/w/asset?code={typed}", f"/w/asset?code=https://elsewhere.example/a/{code}"):
         answer = await phone.get(path)
         if answer.headers["location"].startswith("/a/"):
             answer = await phone.get(answer.headers["location"])
-        assert answer.headers["location"] == f"/w/cases/{case.id}?code=junmen%2Fcover-1"
+        assert answer.headers["location"] == f"/w/cases/{case.id}?code={code}"
     lin.desk.accept(case.id, actor="lin", at_ms=lin.now_ms)
     scanned = await phone.get(answer.headers["location"], headers={"sec-fetch-site": "none"})
-    assert 'name="code" value="junmen/cover-1"' in scanned.text
+    assert f'name="code" value="{code}"' in scanned.text
     assert "data-at-once" in scanned.text
     led = await phone.get(answer.headers["location"], headers={"sec-fetch-site": "cross-site"})
     assert "data-at-once" not in led.text
-    assert 'name="code" value' not in (await phone.get(f"/w/cases/{case.id}?code=junmen/other")).text
+    for other in (lin.label("cover-2"), "K7Q2M9XD4TRB", "cover-1", "junmen/cover-1"):
+        assert 'name="code" value' not in (await phone.get(f"/w/cases/{case.id}?code={other}")).text
 
 
-async def test_a_code_without_a_case_of_his_says_so(phone: httpx.AsyncClient, lin: Block) -> None:
-    case_of(lin, name="cover-2", grid="grid-2")
-    for path in ("/a/junmen/cover-2", "/w/asset?code=nothing", "/w/asset?code=", "/a/x/y"):
+async def test_the_name_of_a_device_opens_its_case_and_shows_nothing(phone: httpx.AsyncClient, lin: Block) -> None:
+    case = case_of(lin, name="cover-1")
+    for name in ("cover-1", "junmen/cover-1"):
+        assert (await phone.get(f"/w/asset?code={name}")).headers["location"] == f"/w/cases/{case.id}"
+    await press(phone, f"/w/cases/{case.id}", "accept")
+    await press(phone, f"/w/cases/{case.id}", "arrive", code="junmen/cover-1")
+    assert now(lin, case).on_site_how == "manual"
+
+
+async def test_a_label_without_a_case_says_what_it_is_on(phone: httpx.AsyncClient, lin: Block) -> None:
+    page = await phone.get(f"/a/{lin.label('bin-1', kind='waste_bin')}")
+    assert page.status_code == 200
+    assert "bin-1 of grid-1" in page.text
+    assert "这里没有未办结的工单" in page.text
+    for path in ("/w/asset?code=nothing", "/w/asset?code="):
         answer = await phone.get(path)
         assert answer.status_code == 404
-        assert "没有未办结的工单" in answer.text
+        assert "找不到未办结的工单" in answer.text
+
+
+async def test_another_grids_label_opens_nothing(phone: httpx.AsyncClient, lin: Block) -> None:
+    case_of(lin, name="cover-2", grid="grid-2")
+    answer = await phone.get(f"/a/{lin.label('cover-2', grid='grid-2')}")
+    assert answer.status_code == 403
+    assert "cover-2" not in answer.text
+    assert lin.accounts.journal(events=["refused"])[0].actor == "linxm"
+
+
+async def test_a_forged_code_opens_nothing_proves_nothing_and_is_written_down(
+    phone: httpx.AsyncClient, lin: Block
+) -> None:
+    case = case_of(lin, name="cover-1")
+    code = lin.label("cover-1")
+    forged = code[:-1] + ("2" if code[-1] != "2" else "3")
+    answer = await phone.get(f"/a/{forged}")
+    assert answer.status_code == 404
+    assert "没有这个编码的标签" in answer.text
+    assert lin.accounts.journal(events=["refused"])[0].detail == "code: unknown"
+    await press(phone, f"/w/cases/{case.id}", "accept")
+    await press(phone, f"/w/cases/{case.id}", "arrive", code=forged)
+    assert now(lin, case).on_site_how == "manual"
+    (line,) = [one for one in lin.desk.log_of_case(case.id) if one.event == "case.on_site"]
+    assert (line.actor, line.detail) == ("lin", "code-unknown")
+    assert "编码不算数：没有这个标签" in seen(await phone.get(f"/w/cases/{case.id}"))
+
+
+async def test_a_label_that_was_replaced_counts_for_nothing_from_then_on(phone: httpx.AsyncClient, lin: Block) -> None:
+    first, second = case_of(lin, name="cover-1"), case_of(lin, name="cover-2")
+    old = [lin.label("cover-1"), lin.label("cover-2")]
+    new = lin.desk.replace_label(SITE, DeviceId("cover-1"), why="stolen", actor="wei", at_ms=lin.now_ms)
+    answer = await phone.get(f"/a/{old[0]}")
+    assert answer.status_code == 410
+    assert "这个标签已更换" in answer.text
+    assert lin.accounts.journal(events=["refused"])[0].detail == "code: replaced"
+    for case in (first, second):
+        await press(phone, f"/w/cases/{case.id}", "accept")
+    await press(phone, f"/w/cases/{first.id}", "arrive", code=old[0])
+    await press(phone, f"/w/cases/{second.id}", "arrive", code=old[1])
+    assert (now(lin, first).on_site_how, now(lin, second).on_site_how) == ("manual", "code")
+    assert (await phone.get(f"/a/{new.code}")).headers["location"].startswith(f"/w/cases/{first.id}?code=")
+
+
+async def test_a_code_that_is_used_far_from_its_asset_is_only_a_word(phone: httpx.AsyncClient, lin: Block) -> None:
+    case = case_of(lin, name="cover-1", spot=(26.085, 119.3))
+    await press(phone, f"/w/cases/{case.id}", "accept")
+    await press(phone, f"/w/cases/{case.id}", "arrive", code=lin.label("cover-1"), lat=26.2, lon=119.3, error_m=20)
+    assert now(lin, case).on_site_how == "manual"
+    assert "手机不在资产旁" in seen(await phone.get(f"/w/cases/{case.id}"))
 
 
 async def test_the_large_type_and_the_theme_are_kept(phone: httpx.AsyncClient) -> None:
@@ -454,7 +519,7 @@ async def test_what_devices_and_people_write_is_text_and_nothing_else(phone: htt
     base = f"/w/cases/{alarm.case.id}"
     await press(phone, base, "accept")
     await press(phone, base, "note", words=evil)
-    for path in ("/w/", base, f"{base}?refused={evil}", f"{base}?code={evil}", f"/w/asset?code={evil}", f"/a/{evil}/x"):
+    for path in ("/w/", base, f"{base}?refused={evil}", f"{base}?code={evil}", f"/w/asset?code={evil}", f"/a/{evil}"):
         page = (await phone.get(path)).text
         assert "<img src=x" not in page
         assert "<script>" not in page
@@ -480,7 +545,7 @@ async def test_the_english_pages_are_english_and_the_chinese_ones_hold_no_englis
     case = case_of(
         lin, place="Block 9", title=Text(zh="井盖", en="Cover moved"), advice=Text(zh="围起来", en="Fence it")
     )
-    for path in ("/w/", f"/w/cases/{case.id}", "/a/junmen/nothing"):
+    for path in ("/w/", f"/w/cases/{case.id}", "/a/nothing"):
         english = seen(await phone.get(path, headers={"accept-language": "en"})).replace("中文", "")
         assert re.findall(r"[\u4e00-\u9fff]+", "".join(re.split("Contacts|Live alarms", english)[0])) in (
             [],

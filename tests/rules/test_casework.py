@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from messages.ids import DeviceId
+from rules.assets.label import Label
 from rules.cases import measures
 from rules.cases.case import opened
 from rules.cases.photos import MOST_BYTES, PhotoFolder, PhotoRefused
 from rules.cases.practice import PLAIN
-from rules.cases.presence import Spot, presence
+from rules.cases.presence import Proof, Spot, presence
 from rules.cases.steps import CANCELLATIONS, OUTCOMES
 from rules.desk import Desk
 from rules.escalation.heartbeat import Heartbeat
@@ -241,25 +243,42 @@ def test_a_name_of_a_photo_leads_nowhere_else(tmp_path: Path) -> None:
         PhotoFolder(tmp_path).content(photo)
 
 
+MINE = Label(code="K7Q2M9XD4TRB", site=SITE, device=DeviceId("gas-1"), made_at_ms=0, made_by="wei")
+STOLEN = replace(MINE, ended_at_ms=1, ended_by="wei", why="stolen")
+OTHERS = replace(MINE, device=DeviceId("gas-2"))
+THERE, AWAY = Spot(26.0 + 70 / 111_195, 119.3), Spot(26.0 + 100 / 111_195, 119.3)
+
+
 @pytest.mark.parametrize(
-    ("spot", "code", "how"),
+    ("spot", "code", "label", "proof"),
     [
-        (None, "", "manual"),
-        (None, "gas-1", "code"),
-        (None, " junmen/gas-1 ", "code"),
-        (None, "gas-2", "manual"),
-        (Spot(26.0 + 70 / 111_195, 119.3), "", "geofence"),
-        (Spot(26.0 + 100 / 111_195, 119.3), "", "manual"),
-        (Spot(26.0 + 100 / 111_195, 119.3, 30.0), "", "geofence"),
-        (Spot(26.0, 119.3, 5000.0), "", "manual"),
-        (Spot(26.0, 119.3, float("nan")), "", "manual"),
+        (None, "", None, Proof("manual")),
+        (None, MINE.code, MINE, Proof("code")),
+        (THERE, MINE.code, MINE, Proof("code")),
+        (Spot(27.0, 119.3, 5000.0), MINE.code, MINE, Proof("code")),
+        (AWAY, MINE.code, MINE, Proof("manual", "code-from-afar")),
+        (None, MINE.code, STOLEN, Proof("manual", "code-replaced")),
+        (None, MINE.code, OTHERS, Proof("manual", "code-of-another")),
+        (None, "gas-1", None, Proof("manual", "code-unknown")),
+        (THERE, "gas-1", None, Proof("geofence", "code-unknown")),
+        (THERE, "", None, Proof("geofence")),
+        (AWAY, "", None, Proof("manual")),
+        (replace(AWAY, error_m=30.0), "", None, Proof("geofence")),
+        (Spot(26.0, 119.3, 5000.0), "", None, Proof("manual")),
+        (Spot(26.0, 119.3, float("nan")), "", None, Proof("manual")),
+        (Spot(float("nan"), 119.3), MINE.code, MINE, Proof("code")),
     ],
 )
-def test_who_is_on_the_spot_is_known_by_the_phone_or_the_code_or_only_by_his_word(
-    spot: Spot | None, code: str, how: str
+def test_who_is_on_the_spot_is_known_by_the_phone_or_the_label_or_only_by_his_word(
+    spot: Spot | None, code: str, label: Label | None, proof: Proof
 ) -> None:
     case = opened("c-1", replace(about(), lat=26.0, lon=119.3), 0)
-    assert presence(case, spot, code) == how
+    assert presence(case, spot, code, label) == proof
+
+
+def test_a_label_says_nothing_of_a_case_that_is_about_no_device() -> None:
+    case = opened("c-1", replace(about(), subject=""), 0)
+    assert presence(case, None, MINE.code, MINE) == Proof("manual", "code-of-another")
 
 
 STEPS = [

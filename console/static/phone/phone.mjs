@@ -3,11 +3,14 @@
 import { startClock, keepTime, tick } from "../clock.mjs";
 import { showPending } from "./pending.mjs";
 import { put } from "./queue.mjs";
+import { canScan, scanned } from "./scan.mjs";
 import { drain } from "./sending.mjs";
 import { place, shrunk } from "./senses.mjs";
 
 const FRESH_EVERY_MS = 10_000;
 const PATIENCE_MS = 8000;
+const PLACE_MS = 8000;
+const PLACE_BESIDE_CODE_MS = 3000; // the code shows it already
 const KEPT_CASES = 50;
 const PAGES = "gridcall-pages";
 const OLD_MS = 20_000;
@@ -35,12 +38,12 @@ async function act(form, button) {
   if (form.hasAttribute("aria-busy")) return;
   form.setAttribute("aria-busy", "true");
   button?.setAttribute("aria-busy", "true");
-  const at = Date.now();
+  const at = Date.now() + Number(localStorage.getItem(SKEW)); // a phone may be a day off: the log wants the time it was
   const fields = Object.fromEntries([...new FormData(form)].filter(([name, value]) => name !== "token" && typeof value === "string"));
   if ("place" in form.dataset) {
     const fresh = document.getElementById("fresh");
     fresh.textContent = say.sayLocating;
-    Object.assign(fields, await place());
+    Object.assign(fields, await place(fields.code ? PLACE_BESIDE_CODE_MS : PLACE_MS));
   }
   const entry = {
     key: newKey(),
@@ -114,6 +117,22 @@ document.addEventListener("change", async (event) => {
   shown.addEventListener("load", () => URL.revokeObjectURL(shown.src));
   label.prepend(shown);
 });
+
+// The label on the asset: on a case's page it is the proof of being there, on the list it is the way to the case
+
+document.addEventListener("click", async (event) => {
+  if (!event.target.closest("[data-scan]")) return;
+  const code = await scanned();
+  if (!code) return;
+  const form = document.querySelector('form[data-step="arrive"][data-typed]');
+  if (!form) return location.assign(`/a/${code}`);
+  form.elements.code.value = code;
+  form.requestSubmit();
+});
+
+async function offerScan() {
+  document.body.toggleAttribute("data-scans", await canScan().catch(() => false));
+}
 
 // Freshness: what the page says is as old as its last answer from the server
 
@@ -218,6 +237,7 @@ function registerWorker() {
 ageKept();
 startClock();
 registerWorker();
+offerScan();
 showPending();
 sendNow().then(() => {
   const scanned = document.querySelector("[data-at-once]:not([hidden])");

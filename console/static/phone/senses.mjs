@@ -3,7 +3,6 @@
 const MOST_PIXELS = 1600; // the longer side: a number plate across a street can be read
 const QUALITY = 0.82;
 const MOST_BYTES = 8 * 1024 * 1024;
-const PLACE_WITHIN_MS = 8000;
 const PLACE_AGE_MS = 20_000;
 
 // A JPEG; the file as it is where the browser can't draw it. null: nothing that can be sent.
@@ -25,14 +24,14 @@ export async function shrunk(file) {
 }
 
 // Fields of `arrive`; none where the phone doesn't know, or may not say.
-export function place() {
+export function place(withinMs) {
   return new Promise((resolve) => {
     if (!navigator.geolocation) resolve({});
     navigator.geolocation?.getCurrentPosition(
       ({ coords }) => resolve({ lat: coords.latitude, lon: coords.longitude, error_m: coords.accuracy }),
       () => resolve({}),
-      { enableHighAccuracy: true, timeout: PLACE_WITHIN_MS, maximumAge: PLACE_AGE_MS },
+      { enableHighAccuracy: true, timeout: withinMs, maximumAge: PLACE_AGE_MS },
     );
-    setTimeout(() => resolve({}), PLACE_WITHIN_MS + 1000); // a question that nobody answers
+    setTimeout(() => resolve({}), withinMs + 1000); // a question that nobody answers
   });
 }

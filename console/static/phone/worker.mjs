@@ -1,5 +1,8 @@
 // The browser's worker for the phone's pages: the network first, what was kept where there is none. It keeps pages and what they load,
 // never an answer of another sort, and forgets all pages when the login is over.
+//
+// What pages load is kept as one set, put away whole when a worker is installed: never the modules of two releases side by side. The server
+// ends this file with a mark of the set, so that a new set is a new worker.
 
 import { drain } from "/static/phone/sending.mjs";
 
@@ -15,6 +18,7 @@ const LOADS = [
   "/static/phone/pending.mjs",
   "/static/phone/queue.mjs",
   "/static/phone/sending.mjs",
+  "/static/phone/scan.mjs",
   "/static/phone/senses.mjs",
   "/static/clock.mjs",
   "/static/drill.css",
@@ -24,7 +28,8 @@ const LOADS = [
 const PAGE = /^\/(w\/$|w\/cases\/[^/]+$|c\/[^/]+$)/;
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(LOADED).then((cache) => cache.addAll(LOADS)));
+  const fresh = LOADS.map((address) => new Request(address, { cache: "no-cache" }));
+  event.waitUntil(caches.open(LOADED).then((cache) => cache.addAll(fresh)));
   self.skipWaiting();
 });
 
@@ -51,13 +56,14 @@ async function page(request, pathname, event) {
   return answer.type === "error" ? nothingKept() : answer;
 }
 
-// From the network, and kept; after PATIENCE_MS, or without a network, what was kept.
+// From the network, a page kept for later; after PATIENCE_MS, or without a network, what was kept.
 async function first(request, pathname, name, event) {
   const cache = await caches.open(name);
   const kept = await cache.match(pathname);
   const coming = fetch(request).then(async (answer) => {
+    if (name === LOADED) return answer;
     if (answer.ok && answer.type === "basic" && !answer.redirected) await cache.put(pathname, answer.clone());
-    else if (name === PAGES) await forget(answer, pathname);
+    else await forget(answer, pathname);
     return answer;
   });
   event.waitUntil(coming.catch(() => {}));

@@ -120,7 +120,9 @@ async def test_a_department_takes_checks_in_arrives_and_mends(junmen: Block, cal
         assert (early.status_code, early.json()["reason"]) == (409, "not-accepted")
         checked = await gas.post(f"/cases/{case_id}/check-in", json={})
         assert (checked.json()["checked_in_by"], checked.json()["accepted_by"]) == ("gas-desk", "gas-desk")
-        arrived = await gas.post(f"/cases/{case_id}/arrive", json={"code": alarm.device, "at_ms": junmen.now_ms - 5})
+        arrived = await gas.post(
+            f"/cases/{case_id}/arrive", json={"code": junmen.label(alarm.device), "at_ms": junmen.now_ms - 5}
+        )
         assert arrived.json()["on_site_how"] == "code"
         assert (await gas.post(f"/cases/{case_id}/handle", json={})).json()["state"] == "handling"
         photo = (await gas.post("/photos", content=JPEG)).json()["sha256"]

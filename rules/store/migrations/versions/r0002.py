@@ -70,6 +70,7 @@ def upgrade() -> None:
     _rules_that_change()
     _workers()
     _other_systems()
+    _labels()
 
 
 def _cases_of_their_own() -> None:
@@ -400,3 +401,19 @@ def _other_systems() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at_ms", sa.BigInteger, nullable=False),
     )
+
+
+def _labels() -> None:
+    op.create_table(
+        "labels",
+        sa.Column("code", sa.String(12), primary_key=True),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("device", sa.String(63), nullable=False),
+        sa.Column("made_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("made_by", sa.String(80), nullable=False),
+        sa.Column("ended_at_ms", sa.BigInteger),
+        sa.Column("ended_by", sa.String(80)),
+        sa.Column("why", sa.String(200), nullable=False),
+    )
+    holds = sa.text("ended_at_ms IS NULL")
+    op.create_index("one_label", "labels", ["site", "device"], unique=True, sqlite_where=holds, postgresql_where=holds)
