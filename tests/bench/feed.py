@@ -1,0 +1,235 @@
+"""1,000 open feeds, 50 events/s: from an event's commit to the last page that is open, gaps and repeats, and the console's share of a core.
+
+The console is a process, the pages are another (`_feed_readers`). An event is a raise, a return to normal or the end of a case, each a transaction
+of this process; so about 200 alarms are open. Each page breaks off now and then, comes back within two seconds and says how far it got. What every
+page heard is held against what was done: each event once, in order. Beats come from the console each second.
+
+FEED_S, FEED_READERS and FEED_EVENTS change the seconds, the pages and the events/s.
+"""
+
+import contextlib
+import math
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+from rules.records import Alarm
+from tests.bench._feed_readers import Heard, Page, Said
+from tests.bench.figure import Figure, percentile
+from tests.console.block import PASSWORD
+from tests.console.browsing import hidden
+from tests.integration.console_filling import NAME, Console, console, now_ms
+from tests.services import ROOT
+
+SECONDS = int(os.environ.get("FEED_S", "150"))
+READERS = int(os.environ.get("FEED_READERS", "1000"))
+EVENTS = int(os.environ.get("FEED_EVENTS", "50"))
+BREAK_EVERY_S = 60.0
+"""Of one page, on average."""
+RAISE, RETURN, END = range(3)
+AFTER = (0, 100, 200)
+"""So many alarms later each of it is done: about 200 are open."""
+SETTLE_S = 3.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done, in order: what sort of event (RAISE, RETURN, END), with which alarm, and when it was committed (s, monotonic)."""
+
+    events: list[tuple[int, str, float]] = field(default_factory=list)
+
+    def note(self, sort: int, alarm: str) -> None:
+        self.events.append((sort, alarm, time.monotonic()))
+
+
+def run() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as name, console(Path(name)) as running, _readers(running, Path(name)) as readers:
+        program = psutil.Process(running.service.process.pid if running.service.process else 0)
+        time.sleep(SETTLE_S)
+        idle = _cpu_s(program)
+        time.sleep(5 * SETTLE_S)
+        idle_share = (_cpu_s(program) - idle) / (5 * SETTLE_S)
+        began, began_cpu_s = time.monotonic(), _cpu_s(program)
+        done = _load(running)
+        took_s, cpu_s = time.monotonic() - began, _cpu_s(program) - began_cpu_s
+        readers.calm()
+        time.sleep(SETTLE_S)
+        memory = program.memory_info().rss
+        heard = readers.finish()
+    events = len(done.events)
+    yield Figure("events", events / took_s, "events/s")
+    yield Figure("pages", len(heard.pages), "pages")
+    yield from _figures(done, heard)
+    yield Figure("breaks", heard.breaks, "breaks")
+    yield Figure("ends_by_the_server", heard.ends, "ends")
+    yield Figure("refused", heard.refused, "streams")
+    yield Figure("console_idle", idle_share, "cores")
+    yield Figure("console", cpu_s / took_s, "cores")
+    yield Figure("console_for_an_event_and_page", cpu_s / events / len(heard.pages) * 1e6, "us")
+    yield Figure("readers", heard.cpu_s / (took_s + 7 * SETTLE_S), "cores")
+    yield Figure("console_memory", memory / 2**20, "MiB")
+
+
+@dataclass
+class Readers:
+    """The process of the pages."""
+
+    process: subprocess.Popen[str]
+    file: Path
+
+    def calm(self) -> None:
+        """No page breaks off any more."""
+        assert self.process.stdin
+        self.process.stdin.write("calm\n")
+        self.process.stdin.flush()
+
+    def finish(self) -> Heard:
+        self.process.communicate("", timeout=120)
+        assert self.process.returncode == 0
+        heard = pickle.loads(self.file.read_bytes())
+        assert isinstance(heard, Heard)
+        return heard
+
+
+@contextlib.contextmanager
+def _readers(running: Console, folder: Path) -> Iterator[Readers]:
+    with httpx.Client(base_url=running.address, timeout=20) as client:
+        token = hidden(client.get("/login").text, "token")
+        client.post("/login", data={"token": token, "name": NAME, "password": PASSWORD})
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    words = map(str, (running.service.port, READERS, BREAK_EVERY_S, folder / "heard"))
+    command = [sys.executable, "-m", "tests.bench._feed_readers", *words]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(cookies + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "open\n"
+        yield Readers(process, folder / "heard")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _load(running: Console) -> Done:
+    block, done, alarms = running.block, Done(), list[Alarm]()
+    began_s, number = time.monotonic(), 0
+    while time.monotonic() - began_s < SECONDS:
+        turn, sort = divmod(number, 3)
+        number += 1
+        if turn < AFTER[sort]:
+            continue
+        block.now_ms = now_ms()
+        if sort == RAISE:
+            alarm = block.raise_alarm(f"bench-{turn}", latch=False)
+            alarms.append(alarm)
+        else:
+            alarm = alarms[turn - AFTER[sort]]
+        if sort == RETURN:
+            block.return_to_normal(alarm)
+        elif sort == END:
+            assert alarm.case
+            block.desk.cancel(alarm.case.id, actor="bench", at_ms=block.now_ms, reason="test")
+        done.note(sort, alarm.id)
+        time.sleep(max(0.0, began_s + len(done.events) / EVENTS - time.monotonic()))
+    return done
+
+
+def _figures(done: Done, heard: Heard) -> Iterator[Figure]:
+    told = _told(done, heard.said)
+    wrong = [_wrong(page, told, len(done.events)) for page in heard.pages]
+    yield Figure("gaps", sum(gaps for gaps, _ in wrong), "events")
+    yield Figure("repeats", sum(repeats for _, repeats in wrong), "events")
+    whole = [number for number, one in enumerate(heard.said) if one.whole]
+    lists = sum(page.heard.count(number) for page in heard.pages for number in whole) - len(heard.pages)
+    yield Figure("whole_lists_after_a_break", lists, "lists")
+    every, last_s = list[float](), defaultdict[int, float](float)
+    for page in heard.pages:
+        open_from_s = math.inf
+        for number, at_s in zip(page.heard, page.at_s, strict=True):
+            if number < 0:
+                open_from_s = at_s
+            elif not heard.said[number].whole:
+                for event in range(*told[number]):
+                    committed_s = done.events[event][2]
+                    if committed_s >= open_from_s:
+                        every.append(at_s - committed_s)
+                        last_s[event] = max(last_s[event], at_s - committed_s)
+    for case, some in (("to_a_page", every), ("to_the_last_page", list(last_s.values()))):
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+            yield Figure(f"{case}_{name}", percentile(some, share) * 1000, "ms")
+    yield Figure("longest_between_beats", max(_between_beats(page, heard.said) for page in heard.pages), "s")
+
+
+def _told(done: Done, said: list[Said]) -> list[tuple[int, int]]:
+    """Which events each message tells, from and up to; of a whole list, all until then."""
+    found = {(sort, alarm): number for number, (sort, alarm, _) in enumerate(done.events)}
+    told = list[tuple[int, int]]()
+    for one in said:
+        its = [found[RETURN if back else RAISE, alarm] for alarm, back in one.now]
+        its += [found[END, alarm] for alarm in one.gone]
+        if one.whole:
+            told.append((0, _reached(done, one)))
+        elif its:
+            first, last = min(its), max(its)
+            assert sorted(its) == list(range(first, last + 1)), "a step leaves out an event, or tells one twice"
+            told.append((first, last + 1))
+        else:
+            told.append((0, 0))
+    return told
+
+
+def _reached(done: Done, listed: Said) -> int:
+    """After how many events exactly this was open."""
+    now, wanted = dict[str, bool](), dict(listed.now)
+    for number, (sort, alarm, _) in enumerate(done.events):
+        if now == wanted:
+            return number
+        if sort == END:
+            del now[alarm]
+        else:
+            now[alarm] = sort == RETURN
+    assert now == wanted, "a list of what was never open together"
+    return len(done.events)
+
+
+def _wrong(page: Page, told: list[tuple[int, int]], events: int) -> tuple[int, int]:
+    """Events that the page missed, and that it heard again."""
+    reached = gaps = repeats = 0
+    for number in page.heard:
+        if number < 0:
+            continue
+        first, end = told[number]
+        if first == end:
+            continue
+        if first:
+            gaps += max(0, first - reached)
+            repeats += max(0, min(end, reached) - first)
+        reached = max(reached, end)
+    return gaps + events - reached, repeats
+
+
+def _between_beats(page: Page, said: list[Said]) -> float:
+    """The longest that a page waited for a beat while it was open."""
+    before_s, longest_s = math.inf, 0.0
+    for number, at_s in zip(page.heard, page.at_s, strict=True):
+        if number < 0 or said[number].event == "beat":
+            longest_s = max(longest_s, at_s - before_s) if number >= 0 else longest_s
+            before_s = at_s
+    return longest_s
+
+
+def _cpu_s(program: psutil.Process) -> float:
+    times = program.cpu_times()
+    return times.user + times.system
