@@ -27,26 +27,42 @@ class Message:
 
 
 class Reader:
-    """One open page. `None` in its queue ends it."""
+    """One open page. What waits for it is written at once; who lets too much wait is ended."""
 
     def __init__(self, language: Language, owner: str, room: int) -> None:
         """`room`: messages that it may lag behind."""
         self.language = language
         self.owner = owner
-        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(room)
+        self._room = room
+        self._waiting: list[bytes] = []
+        self._news = asyncio.Event()
+        self._over = False
 
     def give(self, message: bytes) -> bool:
         """False when it lags too far behind."""
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
+        if self._over or len(self._waiting) >= self._room:
             return False
+        self._waiting.append(message)
+        self._news.set()
         return True
 
-    def end(self) -> None:
-        while not self.queue.empty():
-            self.queue.get_nowait()
-        self.queue.put_nowait(None)
+    def end(self, words: bytes = b"") -> None:
+        """It hears nothing but these words any more."""
+        self._waiting = [words] if words else []
+        self._over = True
+        self._news.set()
+
+    def finish(self, words: bytes) -> None:
+        """It hears what waits for it, and then these words."""
+        self.end(b"".join((*self._waiting, words)))
+
+    async def some(self) -> bytes:
+        """All that waits, as soon as there is something; nothing: it is over."""
+        await self._news.wait()
+        found, self._waiting = b"".join(self._waiting), []
+        if not self._over:
+            self._news.clear()
+        return found
 
 
 class Audience:

@@ -8,11 +8,12 @@
 * Readers of one scope and language get the same bytes, made once. Who may see nothing of a change hears nothing of it.
 * A beat follows a look that succeeded or is known to have failed, in the same stream: whoever hears it has heard
   every step before it. A look that hangs makes no beat, and the pages say so by themselves.
-* A reader has a bounded queue. Who does not read loses the connection, and catches up on the next.
+* What waits for a reader is written at once, and is bounded. Who does not read loses the connection, and catches up on the next.
 """
 
 import asyncio
 import json
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
@@ -43,7 +44,8 @@ QUEUE = 64
 STEPS_KEPT = QUEUE // 2
 """Whoever missed more steps gets the whole list: it is shorter."""
 READER_LIFE_S = 60.0
-"""A stream ends after this and the browser comes back at once: so a login that has ended is noticed."""
+"""A stream ends after about this and the browser comes back at once: so a login that has ended is noticed."""
+LIFE_SPREAD = (0.75, 1.25)
 AUDIENCE_KEPT_S = 2 * READER_LIFE_S
 
 log = structlog.get_logger("feed")
@@ -124,20 +126,15 @@ class Feed:
                 self._end(audience, reader)
 
     async def _read(self, audience: Audience, reader: Reader) -> AsyncIterator[bytes]:
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + READER_LIFE_S
+        # not all at the same second for ever: after a restart of ours all pages came at once
+        life_s = READER_LIFE_S * random.uniform(*LIFE_SPREAD)
+        end = asyncio.get_running_loop().call_later(life_s, reader.finish, b"retry: 20\n\n")
         try:
             yield b"retry: 1000\n\n"
-            while (left_s := until_s - loop.time()) > 0:
-                try:
-                    message = await asyncio.wait_for(reader.queue.get(), left_s)
-                except TimeoutError:
-                    break
-                if message is None:
-                    return
-                yield message
-            yield b"retry: 20\n\n"
+            while some := await reader.some():
+                yield some
         finally:
+            end.cancel()
             self._leave(audience, reader)
 
     def _heard_of(self, within_s: float) -> bool:
@@ -273,8 +270,11 @@ class Feed:
     def _tell(self, audience: Audience, message: Message, at: Position | None = None) -> None:
         """`at`: where the reader is after it, if the message doesn't say so."""
         head = f"id: {at}\n".encode() if at else b""
+        said: dict[Language, bytes] = {}
         for reader in list(audience.readers):
-            if not reader.give(head + message.of(reader.language)):
+            if reader.language not in said:
+                said[reader.language] = head + message.of(reader.language)
+            if not reader.give(said[reader.language]):
                 log.warning("a page does not keep up and is cut off", language=reader.language)
                 self._end(audience, reader)
 

@@ -4,6 +4,7 @@ A server with an open event stream would never stop by itself, so the streams ar
 """
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from console.config import Listen
 from messages.settings import ConfigError
 
 STOP_WITHIN_S = 2
+DEAF_MS = 10_000
+"""Of what was sent to a page nothing arrives for so long: its connection ends, else what it doesn't read would be kept for hours."""
 
 log = structlog.get_logger("console")
 
@@ -26,7 +29,10 @@ def bound(listen: Listen) -> socket.socket:
     """The socket to serve on. Raises ConfigError when the address can't be had."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
-        return socket.create_server((listen.host, listen.port), family=family, backlog=256)
+        made = socket.create_server((listen.host, listen.port), family=family, backlog=2048)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # those that are accepted inherit it
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
+        return made
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigError(f"listen: {listen.host}:{listen.port}: {why}") from error
@@ -51,6 +57,8 @@ async def serve(app: FastAPI, listening: socket.socket) -> None:
     days = parts.config.access.forget_after_days
     forgetting = asyncio.create_task(forget_daily(parts.desk, parts.accounts, days, parts.clock_ms), name="forgetting")
     serving = asyncio.create_task(server.serve([listening]), name="server")
+    gc.collect()
+    gc.freeze()  # modules and templates stay: to look through them again and again would stop all pages for a third of a second
     log.info("the console is open", address="{}:{}".format(*listening.getsockname()[:2]))
     try:
         ended, _ = await asyncio.wait({feeding, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
 """Many open pages of the live feed in one process, which parses no more than it must. A part of `bench feed`.
 
 `python -m tests.bench._feed_readers PORT READERS BREAK_EVERY_S FILE` with the cookies as the first line of its input. It says "open" when
-all streams are open; after a second line no page breaks off any more, and when the input ends it writes to FILE what each page heard.
+all streams are open; after a second line no page breaks off any more, and when all are back it says "calm". When its input ends it writes to FILE what each page heard.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from pathlib import Path
 
 AWAY_S = (0.05, 2.0)
 """How long a page that breaks off is away."""
+LIMIT_S = 60.0
 LANGUAGES = ("zh", "en")
 
 
@@ -25,6 +26,8 @@ class Said:
 
     event: str
     position: str
+    size: int
+    """Bytes."""
     now: tuple[tuple[str, bool], ...] = ()
     """Alarms that are new or changed, and whether each is back to normal."""
     gone: tuple[str, ...] = ()
@@ -63,6 +66,7 @@ class Readers:
         self.known: dict[bytes, int] = {}
         self.said: list[Said] = []
         self.breaks = self.ends = self.refused = 0
+        self.open = 0
         self.calm = False
 
     def number(self, message: bytes) -> int:
@@ -79,11 +83,11 @@ def _said(message: bytes) -> Said:
     fields = {name: value for name, _, value in lines}
     event, position = fields.get("event", ""), fields.get("id", "")
     if event not in ("step", "list"):
-        return Said(event, position)
+        return Said(event, position, len(message))
     content = json.loads(fields["data"])
     entries = content["all"] if event == "list" else content["now"]
     now = tuple((one["id"], one["calls"] == 0) for one in entries)  # what calls no more since it is back says 0
-    return Said(event, position, now, tuple(content.get("gone", ())), event == "list")
+    return Said(event, position, len(message), now, tuple(content.get("gone", ())), event == "list")
 
 
 class Stream(asyncio.Protocol):
@@ -116,7 +120,8 @@ class Stream(asyncio.Protocol):
             if not end:
                 return
             self._in_body, self._raw = True, rest
-            self.opened.set_result(head.startswith(b"HTTP/1.1 200"))
+            if not self.opened.done():
+                self.opened.set_result(head.startswith(b"HTTP/1.1 200"))
         while True:
             size, end, rest = self._raw.partition(b"\r\n")
             if not end or len(rest) < (length := int(size, 16)) + 2:
@@ -136,7 +141,8 @@ class Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.opened.done():
             self.opened.set_result(False)
-        self.closed.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
 
 async def _read(readers: Readers, page: Page, break_every_s: float, opened: asyncio.Event) -> None:
@@ -152,9 +158,11 @@ async def _read(readers: Readers, page: Page, break_every_s: float, opened: asyn
         page.heard.append(-1)
         page.at_s.append(time.monotonic())
         opened.set()
+        readers.open += 1
         await asyncio.wait([stream.closed], timeout=dice.expovariate(1 / break_every_s) if break_every_s else None)
         if not stream.closed.done() and readers.calm:
             await stream.closed
+        readers.open -= 1
         if stream.closed.done():
             readers.ends += 1
             away_s = 0.02
@@ -180,10 +188,12 @@ async def _run(port: int, count: int, break_every_s: float, file: Path) -> None:
     began_s = time.process_time()
     await asyncio.to_thread(sys.stdin.readline)
     readers.calm = True
+    until_s = time.monotonic() + LIMIT_S
+    while readers.open < count and time.monotonic() < until_s:
+        await asyncio.sleep(0.05)
+    print("calm", flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    heard = Heard(
-        readers.said, pages, readers.breaks, readers.ends, readers.refused, time.process_time() - began_s
-    )
+    heard = Heard(readers.said, pages, readers.breaks, readers.ends, readers.refused, time.process_time() - began_s)
     file.write_bytes(pickle.dumps(heard))
 
 

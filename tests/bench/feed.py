@@ -53,7 +53,11 @@ class Done:
 
 
 def run() -> Iterator[Figure]:
-    with tempfile.TemporaryDirectory() as name, console(Path(name)) as running, _readers(running, Path(name)) as readers:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        console(Path(name)) as running,
+        _readers(running, Path(name)) as readers,
+    ):
         program = psutil.Process(running.service.process.pid if running.service.process else 0)
         time.sleep(SETTLE_S)
         idle = _cpu_s(program)
@@ -76,6 +80,10 @@ def run() -> Iterator[Figure]:
     yield Figure("console_idle", idle_share, "cores")
     yield Figure("console", cpu_s / took_s, "cores")
     yield Figure("console_for_an_event_and_page", cpu_s / events / len(heard.pages) * 1e6, "us")
+    written = sum(began <= at_s <= began + took_s for page in heard.pages for at_s in page.at_s)
+    yield Figure("console_for_a_message_to_a_page", cpu_s / written * 1e6, "us")
+    yield Figure("largest_step", max(one.size for one in heard.said if one.event == "step"), "bytes")
+    yield Figure("largest_beat", max(one.size for one in heard.said if one.event == "beat"), "bytes")
     yield Figure("readers", heard.cpu_s / (took_s + 7 * SETTLE_S), "cores")
     yield Figure("console_memory", memory / 2**20, "MiB")
 
@@ -88,10 +96,12 @@ class Readers:
     file: Path
 
     def calm(self) -> None:
-        """No page breaks off any more."""
+        """No page breaks off any more, and all are back."""
         assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write("calm\n")
         self.process.stdin.flush()
+        assert self.process.stdout.readline() == "calm\n"
 
     def finish(self) -> Heard:
         self.process.communicate("", timeout=120)

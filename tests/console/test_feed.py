@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -62,14 +63,16 @@ async def page(
 ) -> AsyncIterator[Callable[..., Any]]:
     """A page that listens; the context gives `hear(*events)`, the next message of one of these events."""
     stream = await feed.stream(language, "somebody", after, scope)
+    unread = deque[bytes]()
 
     async def hear(*events: str) -> Heard:
         async with asyncio.timeout(PATIENCE_S):
-            async for message in stream:
-                heard = parsed(message)
-                if heard and heard.event in events:
-                    return heard
-        raise AssertionError("the stream has ended")
+            while True:
+                while unread:
+                    heard = parsed(unread.popleft())
+                    if heard and heard.event in events:
+                        return heard
+                unread.extend((await anext(stream)).split(b"\n\n"))
 
     try:
         yield hear

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
+from console import server
 from rules.records import Position
 from tests.console.block import PASSWORD, settings
 from tests.console.browsing import hidden
@@ -148,6 +150,30 @@ def test_a_reader_that_reads_nothing_holds_up_nobody(running: Console, browser: 
             for number in range(20):
                 alarm = running.block.raise_alarm(f"d-{number}", place="很长的地址" * 30)
                 assert any(event == "step" and content["now"][-1]["id"] == alarm.id for event, _, content in feed)
+
+
+def test_a_page_that_reads_nothing_any_more_loses_its_connection(running: Console, browser: httpx.Client) -> None:
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    process = running.service.process
+    assert process
+    with contextlib.closing(socket.socket()) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", running.service.port))
+        deaf.sendall(f"GET /feed HTTP/1.1\r\nHost: x\r\nCookie: {cookies}\r\n\r\n".encode())
+        ours = deaf.getsockname()
+
+        def connected() -> bool:
+            return any(one.raddr == ours for one in psutil.Process(process.pid).net_connections("tcp"))
+
+        until_s = time.monotonic() + 2 * server.DEAF_MS / 1000 + PATIENCE_S
+        number = 0
+        while connected():
+            assert time.monotonic() < until_s, "what it does not read is kept for it"
+            if number < 20:
+                running.block.raise_alarm(f"d-{number}", place="很长的地址" * 30)
+                number += 1
+            else:
+                time.sleep(0.1)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
