@@ -13,11 +13,14 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from messages.settings import ConfigError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -84,9 +87,13 @@ def doctor(
         Role | None, typer.Option("--as", help="What this machine is to be; without it all are noted.")
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where data would be kept: its disk is looked at.")] = Path(),
+    rules: Annotated[
+        Path | None, typer.Option(help="An engine's rules.toml: whether its sites' files can be used.")
+    ] = None,
 ) -> None:
     """Say what is missing or wrong on this machine, and how to mend it. Changes nothing; exit code 1 if it can't work."""
     findings = [finding for check in CHECKS for finding in check(role, folder)]
+    findings += _rosters(rules) if rules is not None else ()
     for finding in findings:
         print(f"{finding.verdict.value:<5} {finding.what}")
         if finding.mend and finding.verdict is not Verdict.GOOD:
@@ -218,6 +225,43 @@ def _programs(role: Role | None, folder: Path) -> Iterator[Finding]:
     else:
         verdict = Verdict.WRONG if role is Role.SERVER else Verdict.NOTE
         yield Finding(verdict, f"programs of Debian: no {', '.join(missing)}", f"sudo apt install {' '.join(missing)}")
+
+
+def _rosters(path: Path) -> Iterator[Finding]:
+    """Whether calls go by the sites' files as they lie on disk. Only a server has what this needs."""
+    from rules.config import load
+    from rules.duty.last_good import LastGood
+    from rules.store.database import Database, DatabaseAway, is_there
+
+    try:
+        engine = load(path, rules_may_fail=True)
+        if engine.site_files.folder is None:
+            yield Finding(Verdict.NOTE, "no rosters: every call goes to the desk", f"set `site_files` in {path}")
+            return
+        if not is_there(engine.database):
+            faults = {name: (why, "mend it") for name, why in engine.site_files.faults.items()}
+        else:
+            database = Database(engine.database)
+            known = LastGood(database, engine.site_files)
+            known.read()
+            faults = {name: (fault.why, _mended(fault.since_ms)) for name, fault in known.faults.items()}
+            database.close()
+    except (ConfigError, DatabaseAway) as error:
+        yield Finding(Verdict.WRONG, str(error), "mend it: `gridcall rules check` says more")
+        return
+    for name, (why, mend) in faults.items():
+        yield Finding(Verdict.WRONG, f"roster of {name}: {why}", mend)
+    if not faults:
+        yield Finding(Verdict.GOOD, f"rosters of {len(engine.site_files.sites)} site(s)")
+    if not engine.desk:
+        yield Finding(Verdict.NOTE, "the desk is told by the pages alone", f'set `desk` in {path}, e.g. ["sms:13…"]')
+
+
+def _mended(since_ms: int | None) -> str:
+    if since_ms is None:
+        return "put it in place: until then every call goes to the desk alone"
+    day = datetime.fromtimestamp(since_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M")
+    return f"mend it: until then calls go by the last good file, of {day}"
 
 
 CHECKS: tuple[Callable[[Role | None, Path], Iterator[Finding]], ...] = (

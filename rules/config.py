@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from collector.stores.base import Store
 from collector.stores.choose import check_address, open_store
@@ -15,6 +15,9 @@ from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read
 from rules.cases.policy import Policies, load_policies
 from rules.duty.folder import SiteFolder
+from rules.duty.ladder import Address
+from rules.duty.roll import written as addresses
+from rules.duty.site import ReachWord
 from rules.language.calendar import Calendar, CalendarText
 from rules.language.rule import Rule, Rules
 from rules.notices.config import ChannelName, ChannelText, Way, ways
@@ -57,6 +60,9 @@ class RulesFile(Settings):
     """The sites that it may own; without it, any. Engines on one database share them."""
     site_files: Folder | None = None
     """A folder with a file for each site: its places, its people and who is on duty. Without it every call goes to the desk."""
+    desk: list[Annotated[ReachWord, StringConstraints(pattern=":")]] = Field(default_factory=list)
+    """How whoever sits at the desk is told beside the pages, e.g. ["sms:13800000000"]: the last resort, and all there is at a site of which
+    nobody is known."""
     pages: Annotated[str, AfterValidator(_pages)] = ""
     """The console's address as people's phones reach it: what stands in messages is a link to it."""
     channels: dict[ChannelName, ChannelText] = Field(default_factory=dict)
@@ -96,6 +102,7 @@ class Configuration:
     heartbeat: str = field(repr=False)
     broker: Broker
     site_files: SiteFolder
+    desk: tuple[Address, ...]
     pages: str
     ways: Mapping[str, Way] = field(repr=False)
 
@@ -134,6 +141,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         raise ConfigError(site_files.complaint)
     return Configuration(
         site_files=site_files,
+        desk=addresses(written.desk),
         pages=written.pages,
         ways=ways(written.channels, base),
         name=written.name,
@@ -150,7 +158,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         sites=None if written.sites is None else tuple(dict.fromkeys(written.sites)),
         notes=(
             *(() if refused else rule_files.replaced()),
-            *([f"{site_files.complaint}: of this site every call goes to the desk"] if site_files.complaint else ()),
+            *([f"{site_files.complaint}: the last good file is used, if there is one"] if site_files.complaint else ()),
             *_unreachable(site_files, written),
         ),
         policies=load_policies(base / written.policies if written.policies else None),
@@ -162,7 +170,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
 
 def _unreachable(site_files: SiteFolder, written: RulesFile) -> list[str]:
     """Channels by which somebody is to be reached and that nobody has set up."""
-    named: dict[str, str] = {}
+    named: dict[str, str] = {word.partition(":")[0]: "desk" for word in written.desk}
     for site_id, site in site_files.sites.items():
         for person in site.people.values():
             for word in person.reach:

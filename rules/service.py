@@ -25,16 +25,18 @@ from rules.alarms.publisher import Publisher
 from rules.cases.practice import Practice
 from rules.config import Configuration
 from rules.duty import book
+from rules.duty.last_good import LastGood
 from rules.duty.roll import Roll
 from rules.duty.site import Site
-from rules.engine import catchup
+from rules.engine import catchup, own
 from rules.engine.catchup import Gap, Portion
 from rules.engine.intake import Undecodable, subscriptions, take
 from rules.engine.memory import Facts, StreamKey
 from rules.engine.order import Order
+from rules.engine.own import ENGINE
 from rules.engine.share import BEAT_S, LEAD
 from rules.engine.tail import Tail
-from rules.engine.work import Work
+from rules.engine.work import Audited, Work
 from rules.escalation import auditor
 from rules.escalation.heartbeat import Heartbeat
 from rules.escalation.loop import Escalation
@@ -98,9 +100,9 @@ async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
         config.store.close()
 
 
-def _tell_stuck(news: Mapping[SiteId, int], work: Work, now_ms: int) -> None:
-    for site, stuck in news.items():
-        work.audited(site, stuck, now_ms)
+def _tell_audited(news: Mapping[SiteId, Audited], work: Work, now_ms: int) -> None:
+    for site, found in news.items():
+        work.audited(site, found, now_ms)
 
 
 def _first(error: BaseException) -> BaseException:
@@ -160,7 +162,8 @@ class Service:
         self._clerk = clerk
         self._reader = reader
         self._clock_ms = clock_ms
-        self._roll = Roll(config.site_files)
+        self._roll = Roll(config.site_files, desk=config.desk)
+        self._last_good = LastGood(tenure.database, config.site_files)
         self._practice = Practice(config.policies, self._roll.ladder, config.calendar)
         self._publisher = Publisher(bus, tenure.database, clerk, lambda: tenure.leads)
         news = self._publisher.news
@@ -168,8 +171,8 @@ class Service:
             bus, tenure.database, config.ways, self._roll.find, self._practice, clock_ms, address_of_pages=config.pages
         )
         self._escalation = Escalation(tenure.database, self._practice, clock_ms, news.set)
-        self._stuck: dict[SiteId, int] = {}
-        """How much stood still at each site when the auditor last looked."""
+        self._audited: dict[SiteId, Audited] = {}
+        """How it stood with the calls of each site when we last looked."""
         self._turn = asyncio.Lock()
         self._tail = Tail()
         self._order = Order[Incoming]()
@@ -427,22 +430,39 @@ class Service:
             found = await self._clerk.insist(look) if mine else []
             for one in found:
                 log.error("this should have moved", site=one.site, what=one.what, name=one.name)
-            stuck = Counter(one.site for one in found)
-            news = {site: stuck[site] for site in {*stuck, *self._stuck} if stuck[site] != self._stuck.get(site, 0)}
-            self._stuck = dict(stuck)
-            if news:
-                async with self._turn:
-                    await self._work(partial(_tell_stuck, news))
+            await self._tell_of(mine, Counter(one.site for one in found))
+
+    async def _tell_of(self, mine: Collection[SiteId], stuck: Mapping[SiteId, int]) -> None:
+        """What has changed for the calls of a site is an alarm of it, or the end of one."""
+        audited = {site: self._audit_of(site, stuck) for site in mine}
+        news = {site: found for site, found in audited.items() if found != self._known_of(site)}
+        self._audited = audited
+        if news:
+            async with self._turn:
+                await self._work(partial(_tell_audited, news))
+
+    def _audit_of(self, site: SiteId, stuck: Mapping[SiteId, int]) -> Audited:
+        fault = self._last_good.faults.get(site)
+        old, unstaffed = (fault is not None and not fault.unstaffed), (fault is not None and fault.unstaffed)
+        return Audited(stuck=stuck.get(site, 0), roster_old=old, unstaffed=unstaffed)
+
+    def _known_of(self, site: SiteId) -> Audited | None:
+        """None: something may have been said before our time."""
+        told = (site, ENGINE, own.site_device(site)) in self._facts.devices
+        return self._audited.get(site, None if told else Audited())
 
     def _site_of(self, site: str) -> Site | None:
         return self._roll.folder.sites.get(SiteId(site))
 
     def _look_at_roll(self) -> None:
         """Who is called follows the sites' files, and the book of who is away."""
-        if self._roll.folder.look():
-            if complaint := self._roll.folder.complaint:
-                log.error("the sites' files are refused; the last good ones are in force", why=complaint)
-            else:
+        if self._last_good.look(self._clock_ms()):
+            for site, fault in self._last_good.faults.items():
+                if fault.unstaffed:
+                    log.error("nobody is known to be on duty: every call goes to the desk", site=site, why=fault.why)
+                else:
+                    log.error("the site's file is refused; the last good one is in force", site=site, why=fault.why)
+            if not self._last_good.faults:
                 log.info("who is called", sites=len(self._roll.folder.sites))
         with self._database.reading() as connection:
             self._roll.changes = book.changes(connection, self._clock_ms())

@@ -13,12 +13,14 @@ from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
 from messages.settings import ConfigError, suggest
+from rules.duty import last_good
 from rules.duty.folder import SiteFolder, load_sites, put_sheet
 from rules.duty.gaps import Gap, gaps
 from rules.duty.roster import UNCHANGED, Changes
 from rules.duty.routing import Situation, shipped_routes, steps
 from rules.duty.sheets import SheetError, sheet
 from rules.duty.site import Site
+from rules.store.database import Database, DatabaseAway
 
 STEPS = {1: "grid 网格", 2: "street 街道", 3: "department 部门"}
 
@@ -119,6 +121,30 @@ def import_(
     now_ms = _now_ms()
     for gap in gaps(found, shipped_routes(), now_ms, now_ms + 14 * 86_400_000, UNCHANGED):
         print(f"  note: {_gap_line(found, gap)}")
+
+
+@app.command()
+def forget(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")],
+    site: Annotated[str, typer.Argument(metavar="SITE")],
+    actor: Annotated[str, typer.Option(help="Who says so: stands in the log.")],
+) -> None:
+    """Say that a site is no more. Without this, an engine goes on by the last good file of a site whose file has gone."""
+    from rules.config import load  # it reads this folder itself
+
+    engine = load(config, rules_may_fail=True)
+    if engine.site_files.folder is not None and (engine.site_files.folder / f"{site}.toml").exists():
+        raise ConfigError(f"{engine.site_files.folder}/{site}.toml is still there: move it away first")
+    try:
+        database = Database(engine.database)
+        with database.writing() as connection:
+            known = last_good.forget(connection, SiteId(site), actor, _now_ms())
+        database.close()
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
+    if not known:
+        raise ConfigError(f"no file of `{site}` is kept")
+    print(f"{site}: forgotten; the engine does so within ten seconds")
 
 
 def holes(folder: SiteFolder, changes: Mapping[SiteId, Changes], days: int = 14) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The folder of sites: `<site>.toml` for each, and beside it `<site>.people.csv` if its people are kept in a sheet.
 
 The sheet takes the place of the people and posts of the TOML file, so that a community desk may keep them in a spreadsheet. Both are read
-again when they change; a wrong one is refused and the last good one goes on.
+again when they change; a wrong one is refused and the last good one goes on, over a restart too (rules.duty.last_good).
 """
 
 import os
@@ -63,14 +63,19 @@ def put_sheet(folder: Path, site: SiteId, text: str) -> Site:
 
 @dataclass(slots=True)
 class SiteFolder:
-    """The sites as they are on disk now, or were when they last could be read, each for itself: one that is wrong costs no other its people."""
+    """The sites as they are on disk now, or were when they last could be read, each for itself: one that is wrong costs no other its people.
+
+    One whose file has gone goes on too, until somebody says that it is to be forgotten: it may have been renamed by mistake.
+    """
 
     folder: Path | None
     """None: no sites are kept, and everything concerns the desk."""
     sites: dict[SiteId, Site] = field(default_factory=dict)
     routes: tuple[Route, ...] = field(default_factory=shipped_routes)
+    faults: dict[SiteId, str] = field(default_factory=dict)
+    """Of which sites what lies on disk is not what is used, and why."""
     complaint: str = ""
-    """Why what lies on disk is not what is used."""
+    """All of them in one line, or why the whole folder can't be read."""
     _marks: frozenset[tuple[str, int, int]] = frozenset()
 
     def look(self) -> bool:
@@ -79,24 +84,43 @@ class SiteFolder:
             return False
         self._marks = marks
         try:
-            self.sites, complaints = self._read(self.folder)
+            self.sites, self.faults = self._read(self.folder)
         except ConfigError as error:
-            complaints = [str(error)]
-        self.complaint = "; ".join(complaints)
+            self.faults = {site: str(error) for site in self.sites}
+            self.complaint = str(error)
+        else:
+            self.complaint = "; ".join(self.faults.values())
         return True
 
-    def _read(self, folder: Path) -> tuple[dict[SiteId, Site], list[str]]:
+    def good(self) -> dict[SiteId, Site]:
+        """Those that are used as they lie on disk."""
+        return {name: site for name, site in self.sites.items() if name not in self.faults}
+
+    def stand_in(self, name: SiteId, last_good: Site) -> None:
+        """Use what is known from before, for a site of which the disk has nothing that can be read."""
+        self.faults = {name: _gone(self.folder, name), **self.faults}
+        self.sites = {**self.sites, name: last_good}
+
+    def forget(self, name: SiteId) -> None:
+        """Its file is gone on purpose."""
+        self.sites = {other: site for other, site in self.sites.items() if other != name}
+        self.faults = {other: why for other, why in self.faults.items() if other != name}
+
+    def _read(self, folder: Path) -> tuple[dict[SiteId, Site], dict[SiteId, str]]:
         """What can be read now or was before, and what is wrong."""
-        found, complaints = dict[SiteId, Site](), list[str]()
+        found, faults = dict(self.sites), {name: _gone(folder, name) for name in self.sites}
         for path in _paths(folder):
             site = SiteId(path.stem)
             try:
                 found[site] = _load(path)
+                faults.pop(site, None)
             except ConfigError as error:
-                complaints.append(str(error))
-                if site in self.sites:
-                    found[site] = self.sites[site]
-        return found, complaints
+                faults[site] = str(error)
+        return found, faults
+
+
+def _gone(folder: Path | None, site: SiteId) -> str:
+    return f"{folder}/{site}.toml: there is no such file any more"
 
 
 def _marks(folder: Path) -> frozenset[tuple[str, int, int]]:

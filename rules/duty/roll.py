@@ -1,13 +1,13 @@
 """Who is called now: the sites' files, and the changes of the book, as escalation asks for them. Kept in memory, looked after by the shell."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
 from rules.duty.folder import SiteFolder
-from rules.duty.ladder import Address, Ladder, Person, desk_alone
+from rules.duty.ladder import DESK, Address, Ladder, Person, desk_alone
 from rules.duty.roster import UNCHANGED, Changes
 from rules.duty.routing import Situation, steps
 from rules.duty.site import Person as Listed
@@ -23,6 +23,8 @@ class Roll:
 
     folder: SiteFolder
     changes: Mapping[SiteId, Changes] = field(default_factory=dict)
+    desk: tuple[Address, ...] = ()
+    """How whoever sits at the desk is told, beside the pages."""
 
     def ladder(self, site_id: SiteId, kind: str, level: Level, place: Place, owner: str, at_ms: int) -> Ladder:
         """A `rules.duty.ladder.LadderOf`. Of a site without a file everything concerns the desk."""
@@ -35,7 +37,9 @@ class Roll:
         return Ladder((rungs[0], rungs[1], rungs[2]))
 
     def find(self, site_id: str, name: str) -> tuple[Address, ...]:
-        """How to reach somebody who was called by name: by id, or by login."""
+        """How to reach somebody who was called by name: by id, or by login; and the desk."""
+        if name == DESK.id:
+            return self.desk
         site = self.folder.sites.get(SiteId(site_id))
         listed = _named(site, name) if site else None
         return addresses(listed) if listed else ()
@@ -53,11 +57,16 @@ def _person(person_id: str, listed: Listed, role: str) -> Person:
 
 def addresses(listed: Listed) -> tuple[Address, ...]:
     """In the order in which they are tried; what has neither an address nor a number is left out."""
+    return written(listed.reach, listed.phone)
+
+
+def written(reach: Iterable[str], phone: str | None = None) -> tuple[Address, ...]:
+    """The addresses that words such as "wecom:LinXiaoMei" or "sms" stand for."""
     found = []
-    for word in listed.reach:
+    for word in reach:
         channel, _, to = word.partition(":")
         if not to and any(channel == name or channel.startswith(f"{name}-") for name in PHONE):
-            to = "".join(listed.phone.split()) if listed.phone else ""
+            to = "".join(phone.split()) if phone else ""
         if to:
             found.append(Address(channel, to))
     return tuple(found)

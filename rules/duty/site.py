@@ -111,13 +111,17 @@ class Building(Settings):
     outline: _Points = Field(default_factory=list)
 
 
+ReachWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+(:\S{1,200})?$")]
+"""A channel, with an address where the phone number isn't one."""
+
+
 class Person(Settings):
     """Somebody who can be called: a worker, or the desk of a company that answers one number."""
 
     name: _Line
     language: Literal["zh", "en"] = "zh"
     phone: _Phone | None = None
-    reach: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+(:\S{1,200})?$")]] = Field(default_factory=list)
+    reach: list[ReachWord] = Field(default_factory=list)
     """Channels in the order in which they are tried, each with an address where the phone number isn't one: "wecom:LinXiaoMei", "sms"."""
     login: Annotated[str, StringConstraints(max_length=40)] | None = None
     """The account on the pages, if it isn't called as the person is here."""

@@ -43,5 +43,14 @@ def site_stuck(site: SiteId, stuck: int, now_ms: int) -> Reading:
     return Reading(device=site_device(site), channel="stuck", at_ms=now_ms, value=float(stuck), unit="count")
 
 
+def site_staffed(site: SiteId, *, old: bool, unstaffed: bool, now_ms: int) -> list[Reading]:
+    """Whether the roster by which calls go is not the one on disk, and whether there is none at all."""
+    device = site_device(site)
+    return [
+        Reading(device=device, channel="roster_old", at_ms=now_ms, value=old),
+        Reading(device=device, channel="unstaffed", at_ms=now_ms, value=unstaffed),
+    ]
+
+
 def site_said(site: SiteId, edges_away: int, now_ms: int) -> Reading:
     return Reading(device=site_device(site), channel="edges_away", at_ms=now_ms, value=float(edges_away), unit="count")

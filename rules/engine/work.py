@@ -67,6 +67,18 @@ class Abandoned:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """How it stands with the calls of a site."""
+
+    stuck: int = 0
+    """How much stands still."""
+    roster_old: bool = False
+    """Its file can't be used: calls go by the last good one."""
+    unstaffed: bool = False
+    """Nobody is known there: every call goes to the desk."""
+
+
 def _said_at_ms(one: tuple[SiteId, EdgeId, Reading]) -> int:
     return one[2][2]
 
@@ -228,9 +240,12 @@ class Work:
         said = own.link_said(edge, online=online, said_ms=at_ms if by_edge else None, now_ms=now_ms)
         self._own(site, own.link_of(edge), own.link_announced(edge, link.place if link else None), said)
 
-    def audited(self, site: SiteId, stuck: int, now_ms: int) -> None:
-        """How much stands still at a site, as the auditor found."""
-        said = [own.site_stuck(site, stuck, now_ms)]
+    def audited(self, site: SiteId, found: Audited, now_ms: int) -> None:
+        """How it stands with the calls of a site, as those found who look after it."""
+        said = [
+            own.site_stuck(site, found.stuck, now_ms),
+            *own.site_staffed(site, old=found.roster_old, unstaffed=found.unstaffed, now_ms=now_ms),
+        ]
         self._own(site, own.site_device(site), own.site_announced(site), said)
 
     def _own(self, site: SiteId, device_id: DeviceId, said: Announcement, readings: Iterable[Reading]) -> None:

@@ -341,6 +341,14 @@ roster = Table(  # changes to who is on duty: a person is away, or at a post bey
     Column("withdrawn_by", String(80)),
 )
 
+sites = Table(  # the last good file of each site (rules.duty.last_good)
+    "sites",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),  # when it was last read
+)
+
 tickets = Table(  # what other systems have brought in, by their own numbers (rules.outside)
     "tickets",
     metadata,

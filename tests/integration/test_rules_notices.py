@@ -127,3 +127,29 @@ async def test_the_first_calls_after_a_start_know_who_is_on_leave(tmp_path: Path
                 return set(connection.scalars(query))
 
         assert await until(lambda: called() or None, "a call", ours) == {"chen"}
+
+
+async def test_a_start_with_a_broken_file_calls_by_the_last_good_one_and_says_so(tmp_path: Path) -> None:
+    with (
+        provider() as sms,
+        services.iotcore(tmp_path / "broker") as broker,
+        engine(broker, tmp_path / "rules", settings(tmp_path, sms.url)) as ours,
+    ):
+        sms.always = Answer({"code": "OK"})
+        ours.start()
+        await hearing(ours)
+        ours.kill()
+        (tmp_path / "sites" / f"{SITE}.toml").write_text("[people", encoding="utf-8")
+        ours.start()
+        await hearing(ours)
+        async with edge(broker) as bus:
+            await announce(bus, "gas-1", "gas_alarm")
+            await send(bus, 1, reading("gas-1", "gas_concentration", 30.0, now_ms()))
+            first = (await until(lambda: sms.asked or None, "the SMS", ours))[0].json
+            assert first["to"] == "13800000001"
+            assert "the last good one is in force" in ours.said()
+
+            def alarmed() -> bool:
+                return any(alarm.rule == "roster_old" for alarm in ours.desk.alarms())
+
+            await until(lambda: alarmed() or None, "the alarm of the roster", ours)

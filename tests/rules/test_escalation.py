@@ -16,7 +16,7 @@ from messages.ids import SiteId
 from rules.cases.case import opened
 from rules.cases.practice import PLAIN, Practice
 from rules.duty.ladder import Address, Ladder, Person
-from rules.engine.work import Work
+from rules.engine.work import Audited, Work
 from rules.escalation import auditor, timers
 from rules.escalation.loop import wind_all
 from rules.escalation.program import Leg, due, running, step
@@ -376,7 +376,7 @@ def test_who_has_accepted_by_a_clock_that_was_set_back_is_late_from_now_on(room:
 
 def test_what_stands_still_is_an_alarm_of_the_site(room: Watched) -> None:
     work = Work(room.facts)
-    work.audited(SITE, 2, at(0))
+    work.audited(SITE, Audited(stuck=2), at(0))
     facts.commit(room.database, work, at(0), practice=room.practice)
     room.facts.adopt(work)
     (alarm,) = room.desk.alarms()

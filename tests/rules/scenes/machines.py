@@ -134,6 +134,12 @@ SCENES = [
     positive("site", "stalled", "nobody was called for ten minutes", HOUR, (600, 660), stuck=lambda t: 2.0 if 600 <= t < 1200 else 0.0),
     negative("site", "stalled", "everything moves", HOUR, stuck=steady(0)),
     flapping("site", "stalled", "one after the other stands still", HOUR, 1, stuck=lambda t: float(600 <= t < 1800 and t % 60 < 40)),
+    positive("site", "roster_old", "a typing error, mended within the hour", 2 * HOUR, (600, 660), roster_old=between((600, HOUR))),
+    negative("site", "roster_old", "the file is as it should be", HOUR, roster_old=False),
+    flapping("site", "roster_old", "an editor that saves half a file", HOUR, 1, roster_old=repeatedly(60, 20, 20)),
+    positive("site", "unstaffed", "the file was renamed before the engine was new", 2 * HOUR, (600, 660), unstaffed=between((600, HOUR))),
+    negative("site", "unstaffed", "somebody is known", HOUR, unstaffed=False),
+    flapping("site", "unstaffed", "a folder that comes and goes", HOUR, 1, unstaffed=repeatedly(60, 20, 20)),
     *_broken("edge_ledger", "breach", "balanced", 60, "a pack is missing"),
     positive(
         "edge_link", "away", "its fuse blows; it comes back after an hour", 4 * HOUR, (HOUR + 60, HOUR + 65),

@@ -223,6 +223,12 @@ def _calls() -> None:
     )
     op.create_index("ix_roster_until_ms", "roster", ["until_ms"])
     op.create_table(
+        "sites",
+        sa.Column("site", sa.String(63), primary_key=True),
+        sa.Column("content", sa.Text, nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
         "handovers",
         sa.Column("id", sa.String(40), primary_key=True),
         sa.Column("site", sa.String(63), nullable=False),
