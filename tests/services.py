@@ -64,7 +64,7 @@ def free_port() -> int:
     raise AssertionError("a hundred ports are all taken")
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, *, limit_s: float = 20) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, *, limit_s: float = 60) -> None:
     """Until something listens. Fails with the program's own words if it ends instead."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
@@ -94,7 +94,11 @@ class Service:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, user=self.user
             )
-        wait_for_port(self.port, self.process, self.log)
+        try:
+            wait_for_port(self.port, self.process, self.log)
+        except BaseException:
+            self.kill()  # nobody else would: whoever starts it has nothing yet to stop
+            raise
 
     def kill(self) -> None:
         if self.process:
