@@ -23,6 +23,8 @@ from messages.ids import is_identifier
 from messages.kind import load_kinds
 from messages.settings import ConfigError
 from rules.cases.photos import PhotoFolder
+from rules.cases.practice import PLAIN
+from rules.config import practice_in
 from rules.desk import Desk
 from rules.duty.folder import SiteFolder
 from rules.store.database import Database, DatabaseAway
@@ -56,11 +58,12 @@ def run(config: ConfigFile) -> None:
     sites = SiteFolder(settings.site_files)
     if sites.look() and sites.complaint:
         log.error("the sites' files are refused", why=sites.complaint)
+    practice = practice_in(settings.rules) if settings.rules else PLAIN
     listening = bound(settings.listen)
 
     async def work() -> None:
         photos = PhotoFolder(settings.photos) if settings.photos else None
-        desk = Desk(await _opened(settings), photos=photos)
+        desk = Desk(await _opened(settings), practice, photos)
         web = build(settings, kinds=kinds, desk=desk, store=store, accounts=accounts, sites=sites, clock_ms=_now_ms)
         if not accounts.users():
             log.warning("nobody may log in yet: gridcall console user add", accounts=str(settings.accounts))

@@ -61,7 +61,8 @@ class Config(Settings):
     collector_token_file: Folder | None = None
     """The secret that opens the quarantine, as the collectors' `[web]` has it."""
     rules: Folder | None = None
-    """The engine's own settings: for dry runs, the number of operators, and the rule files in use."""
+    """The engine's own settings: what is promised of a case that somebody opens or raises here, which days are worked, dry runs, the number of
+    operators, and the rule files in use. Without it promises are as they are shipped."""
     photos: Folder | None = None
     """Where the pictures of cases are kept; made when the first one comes. Without it none can be sent."""
     access: Access = Access()

@@ -20,6 +20,28 @@ Right = Literal[
     "accounts",  # who may log in
 ]
 
+CaseAct = Literal[
+    "register",
+    "accept",
+    "arrive",
+    "finish",
+    "verify",
+    "dispatch",
+    "accept_for",
+    "escalate",
+    "extend",
+    "grant",
+    "suspend",
+    "resume",
+    "cancel",
+    "reopen",
+    "note",
+]
+"""What a person does to a case, on whichever page."""
+
+_WORK: frozenset[CaseAct] = frozenset({"accept", "arrive", "finish", "extend", "note"})
+"""What whoever works on a case may do; the rest, checking it among it, is the desk's."""
+
 ROLES: dict[Role, frozenset[Right]] = {
     "worker": frozenset({"see", "work"}),
     "operator": frozenset({"see", "work", "dispatch", "report", "people"}),
@@ -28,6 +50,11 @@ ROLES: dict[Role, frozenset[Right]] = {
     "auditor": frozenset({"see", "report", "audit"}),
 }
 assert set(ROLES) == set(get_args(Role))
+
+
+def right_for(act: CaseAct) -> Right:
+    """The right that an act needs, at each door. That nobody checks his own work is for the case to say (`rules.cases.steps`)."""
+    return "work" if act in _WORK else "dispatch"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,11 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from console import detail
 from console.board import tallies, whole
+from console.card import next_step
 from console.feed import MOST_KNOWN, MOST_ROWS, Full
 from console.freshness import Vitals, judge
+from console.operator.offers import may_do
+from console.rights import CaseAct, right_for
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
 from rules.alarms import desk as alarms
 from rules.cases.steps import OUTCOMES
@@ -93,20 +96,31 @@ def alarm(visit: LoggedIn, alarm_id: str, refused: str = "", missing: bool = Fal
         entries=entries,
         charts=detail.charts(found, entries, visit.parts, visit.words, visit.now_ms),
         outcomes=OUTCOMES,
+        yours=_yours(visit, found),
         complaint=complaint,
     )
+
+
+def _yours(visit: Visit, alarm: Alarm) -> bool:
+    """Whether the next step of its case is for whoever looks."""
+    step = next_step(alarm)
+    return step is not None and alarm.case is not None and may_do(step, alarm.case, visit.user)
 
 
 @router.post("/alarms/{alarm_id}/accept", dependencies=[OurForm])
 def accept(visit: LoggedIn, request: Request, alarm_id: str, back: Annotated[str, Form()] = "") -> Response:
     desk = visit.parts.desk
-    return _act(visit, request, alarm_id, back, lambda case, who: desk.accept(case, actor=who, at_ms=visit.now_ms))
+    return _act(
+        visit, request, alarm_id, "accept", back, lambda case, who: desk.accept(case, actor=who, at_ms=visit.now_ms)
+    )
 
 
 @router.post("/alarms/{alarm_id}/arrive", dependencies=[OurForm])
 def arrive(visit: LoggedIn, request: Request, alarm_id: str, back: Annotated[str, Form()] = "") -> Response:
     desk = visit.parts.desk
-    return _act(visit, request, alarm_id, back, lambda case, who: desk.arrive(case, actor=who, at_ms=visit.now_ms))
+    return _act(
+        visit, request, alarm_id, "arrive", back, lambda case, who: desk.arrive(case, actor=who, at_ms=visit.now_ms)
+    )
 
 
 @router.post("/alarms/{alarm_id}/finish", dependencies=[OurForm])
@@ -126,6 +140,7 @@ def finish(
         visit,
         request,
         alarm_id,
+        "finish",
         back,
         lambda case, who: desk.finish(case, actor=who, at_ms=visit.now_ms, outcome=outcome),
     )
@@ -145,16 +160,19 @@ def verify(
         visit,
         request,
         alarm_id,
+        "verify",
         back,
         lambda case, who: desk.verify(case, actor=who, at_ms=visit.now_ms, passed=passed, reason=reason),
     )
 
 
-def _act(visit: Visit, request: Request, alarm_id: str, back: str, act: Callable[[str, str], Case]) -> Response:
+def _act(
+    visit: Visit, request: Request, alarm_id: str, name: CaseAct, back: str, act: Callable[[str, str], Case]
+) -> Response:
     """Do it, and go back to where the button was; a refusal comes along in words."""
     assert visit.session
     found, reason = known_alarm(visit, alarm_id), ""
-    visit.need("work", found.site, found.place.grid)
+    visit.need(right_for(name), found.site, found.place.grid)
     try:
         if found.case is None:
             raise ActionRefused("unknown", None)

@@ -14,6 +14,7 @@ from messages.ids import Identifier, SiteId
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read
 from rules.cases.policy import Policies, load_policies
+from rules.cases.practice import Practice
 from rules.duty.folder import SiteFolder
 from rules.duty.ladder import Address
 from rules.duty.roll import written as addresses
@@ -166,6 +167,14 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         heartbeat=written.heartbeat,
         broker=broker,
     )
+
+
+def practice_in(path: Path) -> Practice:
+    """How cases are dealt with by the settings at `path`, for a program beside the engine, which has no wish to call anybody. Raises
+    ConfigError with file, line and field."""
+    written = read(path, RulesFile)
+    policies = path.resolve().parent / written.policies if written.policies else None
+    return Practice(load_policies(policies), calendar=written.calendar.calendar())
 
 
 def _unreachable(site_files: SiteFolder, written: RulesFile) -> list[str]:

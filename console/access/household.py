@@ -14,13 +14,27 @@ REASONS: tuple[Why, ...] = ("call", "visit", "check", "other")
 
 
 @dataclass(frozen=True, slots=True)
+class MaskedContact:
+    """Somebody who may be asked. `key`: a spare key lies there."""
+
+    name: str
+    phone: str
+    key: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Masked:
     """What everybody may see who sees the alarm."""
 
+    id: str
+    """Its name in the site's file."""
     resident: str
     phone: str
-    contacts: tuple[tuple[str, str], ...]
-    """Name and number of each."""
+    others: int
+    """How many live there besides."""
+    contacts: tuple[MaskedContact, ...]
+    to_mind: bool
+    """Whether there is something to know before one goes there."""
 
 
 def household_of(sites: SiteFolder, alarm: Alarm) -> tuple[str, Household] | None:
@@ -37,9 +51,18 @@ def masking(sites: SiteFolder) -> Callable[[Alarm], Masked | None]:
         found = household_of(sites, alarm)
         if found is None:
             return None
-        _, one = found
-        contacts = tuple((masked_name(contact.name), masked_phone(contact.phone)) for contact in one.contacts)
-        return Masked(masked_name(one.resident), masked_phone(one.phone) if one.phone else "", contacts)
+        name, one = found
+        return Masked(
+            id=name,
+            resident=masked_name(one.resident),
+            phone=masked_phone(one.phone) if one.phone else "",
+            others=len(one.others),
+            contacts=tuple(
+                MaskedContact(masked_name(contact.name), masked_phone(contact.phone), contact.key)
+                for contact in one.contacts
+            ),
+            to_mind=bool(one.mobility or one.notes),
+        )
 
     return masked
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
 from console.operator.case import known
-from console.operator.offers import Act, right_for
 from console.operator.sheet import done
+from console.rights import CaseAct, right_for
 from console.routes import known_alarm
 from console.visit import LoggedIn, OurForm, Visit, needs
 from messages.alarm import Level
@@ -23,7 +23,7 @@ from rules.records import ActionRefused, Case
 
 router = APIRouter()
 
-ACTS: tuple[Act, ...] = get_args(Act)
+ACTS: tuple[CaseAct, ...] = get_args(CaseAct)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def _verify(desk: Desk, case: Case, fields: Fields, visit: Visit) -> None:
     desk.verify(case.id, passed=fields.passed, reason=fields.reason, **_by(visit))
 
 
-_DO: Mapping[Act, Callable[[Desk, Case, Fields, Visit], object]] = {
+_DO: Mapping[CaseAct, Callable[[Desk, Case, Fields, Visit], object]] = {
     "register": _register,
     "accept": lambda desk, case, _, visit: desk.accept(case.id, **_by(visit)),
     "arrive": lambda desk, case, _, visit: desk.arrive(case.id, **_by(visit)),

@@ -1,6 +1,6 @@
 """One case: what it holds, the evidence, the course, the clocks of its legs, who was told, the log, and all that may be done about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,15 +9,16 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from console import detail
+from console.access.household import household_of
 from console.operator.legs import legs
 from console.operator.lines import said
 from console.operator.offers import MAIN, offers
 from console.operator.sheet import covers_case, names_at, sheet, sites_of
 from console.visit import LoggedIn, Visit, needs
 from messages.ids import SiteId
-from rules.cases.steps import CANCELLATIONS, OUTCOMES
+from rules.cases.steps import CANCELLATIONS, OUTCOMES, is_own
 from rules.duty.roll import Roll
-from rules.records import Case
+from rules.records import DONE, Alarm, Case
 
 router = APIRouter()
 
@@ -60,11 +61,13 @@ def case_page(visit: LoggedIn, case_id: str, refused: str = "", who: str = "") -
             for alarm in charted
         ],
         entries=[(entry, said(entry, words, names, now_ms)) for entry in entries],
-        legs=legs(case),
+        legs=legs(case, desk.practice.calendar),
         told=desk.told(case_id),
+        homes=homes(visit, held),
         next_calls=desk.next_calls(case_id),
         offers=offers(case, visit.user),
         main_acts=MAIN,
+        own_work=case.state in DONE and is_own(case, visit.actor),
         choices=choices(visit, case) if at_desk else [],
         at_desk=at_desk,
         names=names,
@@ -73,6 +76,17 @@ def case_page(visit: LoggedIn, case_id: str, refused: str = "", who: str = "") -
         later=lambda hours: soon(now_ms, hours, visit.parts.config.zone),
         parent=case.parent,
     )
+
+
+def homes(visit: Visit, held: Sequence[Alarm]) -> list[Alarm]:
+    """Of each household one alarm that leads to it, an open one if there is one; and those of whom no household is known but whose
+    readings are personal."""
+    found: dict[str, Alarm] = {}
+    for alarm in sorted(held, key=lambda one: not one.open):
+        household = household_of(visit.parts.sites, alarm)
+        if household or visit.parts.fragments.is_personal(alarm):
+            found.setdefault(household[0] if household else f"device {alarm.device}", alarm)
+    return list(found.values())
 
 
 def known(visit: Visit, case_id: str) -> Case:

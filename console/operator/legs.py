@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rules.cases.policy import end_ms
-from rules.cases.practice import PLAIN
+from rules.language.calendar import Calendar
 from rules.records import DONE, OVER, TAKEN, WAITING, Case, CaseState
 
 Name = Literal["accepted", "on_site", "feedback", "closed"]
@@ -34,12 +34,12 @@ class Leg:
         return self.done_ms - self.by_ms
 
 
-def legs(case: Case) -> list[Leg]:
-    """In their order; what came before a leg is where its time begins."""
+def legs(case: Case, calendar: Calendar) -> list[Leg]:
+    """By the policy that the case was opened with. In their order; what came before a leg is where its time begins."""
     state = case.state
     verify_by_ms = None
     if case.feedback_at_ms is not None:
-        verify_by_ms = end_ms(case.feedback_at_ms, case.policy.verify, PLAIN.calendar)
+        verify_by_ms = end_ms(case.feedback_at_ms, case.policy.verify, calendar)
     at_work_ms = case.on_site_at_ms if case.on_site_at_ms is not None else case.accepted_at_ms
     closed = case.closed_at_ms if state in OVER else None
     return [

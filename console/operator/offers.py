@@ -1,48 +1,29 @@
 """Which acts a case takes now: what its page offers. The machine (rules.cases.steps) decides again when it is asked. Pure."""
 
-from typing import Literal
-
-from console.rights import User
+from console.rights import CaseAct, User, right_for
+from rules.cases.steps import is_own
 from rules.duty.ladder import DEPARTMENT
 from rules.records import DONE, OVER, TAKEN, WAITING, Case, CaseState
 
-Act = Literal[
-    "register",
-    "accept",
-    "arrive",
-    "finish",
-    "verify",
-    "dispatch",
-    "accept_for",
-    "escalate",
-    "extend",
-    "grant",
-    "suspend",
-    "resume",
-    "cancel",
-    "reopen",
-    "note",
-]
-
-WORK: frozenset[Act] = frozenset({"accept", "arrive", "finish", "extend", "note"})
-"""What whoever works on a case may do; the rest is the desk's."""
-
-MAIN: tuple[Act, ...] = ("register", "accept", "arrive", "finish", "verify", "resume")
+MAIN: tuple[CaseAct, ...] = ("register", "accept", "arrive", "finish", "verify", "resume")
 """What moves a case on."""
 
 
-def offers(case: Case, user: User) -> list[Act]:
+def offers(case: Case, user: User) -> list[CaseAct]:
     """In the order in which a page shows them."""
-    return [act for act in _possible(case) if user.may_at(right_for(act), case.site, case.place.grid)]
+    return [act for act in _possible(case) if may_do(act, case, user)]
 
 
-def right_for(act: Act) -> Literal["work", "dispatch"]:
-    return "work" if act in WORK else "dispatch"
+def may_do(act: CaseAct, case: Case, user: User) -> bool:
+    """Whether it is somebody's to do: not without the right at the place, and not if it would be to check one's own work."""
+    return user.may_at(right_for(act), case.site, case.place.grid) and not (
+        act == "verify" and is_own(case, user.person_id)
+    )
 
 
-def _possible(case: Case) -> list[Act]:
+def _possible(case: Case) -> list[CaseAct]:
     state = case.state
-    found: list[Act] = []
+    found: list[CaseAct] = []
     if state is CaseState.REPORTED:
         found.append("register")
     if state in WAITING:

@@ -12,7 +12,6 @@ from console.plant.frame import show
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, needs
 from messages.ids import SiteId
 from rules import plant, rulebook
-from rules.cases.practice import PLAIN
 from rules.desk import Desk
 from rules.drills import drill as drills
 from rules.drills import exercise
@@ -86,7 +85,7 @@ def start(
 def end(visit: LoggedIn, drill_id: str) -> Response:
     drill = _drill(visit, drill_id)
     with visit.parts.desk.database.writing() as connection:
-        exercise.end(connection, drill, actor=visit.user.name, now_ms=visit.now_ms, practice=PLAIN)
+        exercise.end(connection, drill, actor=visit.user.name, now_ms=visit.now_ms, practice=visit.parts.desk.practice)
     return elsewhere("/drills")
 
 
@@ -117,7 +116,9 @@ def clear(visit: LoggedIn, drill_id: str, alarm: Annotated[str, Form()] = "") ->
     def act() -> None:
         with visit.parts.desk.database.writing() as connection:
             actor = visit.user.name
-            exercise.clear_alarm(connection, drill, alarm, actor=actor, now_ms=visit.now_ms, practice=PLAIN)
+            exercise.clear_alarm(
+                connection, drill, alarm, actor=actor, now_ms=visit.now_ms, practice=visit.parts.desk.practice
+            )
 
     return _done(visit, act)
 
@@ -129,7 +130,9 @@ def _raise(visit: Visit, drill: Drill, some: list[tuple[str, str]]) -> Response:
         with visit.parts.desk.database.writing() as connection:
             for device, rule in some[:MOST_AT_ONCE]:
                 actor, now_ms = visit.user.name, visit.now_ms
-                exercise.raise_alarm(connection, drill, device, rule, actor=actor, now_ms=now_ms, practice=PLAIN)
+                exercise.raise_alarm(
+                    connection, drill, device, rule, actor=actor, now_ms=now_ms, practice=visit.parts.desk.practice
+                )
 
     return _done(visit, act)
 

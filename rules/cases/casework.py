@@ -45,6 +45,11 @@ class Casework:
         self._photos = photos
 
     @property
+    def practice(self) -> Practice:
+        """What is promised here, and which days are worked."""
+        return self._practice
+
+    @property
     def database(self) -> Database:
         """For reads that are no desk's affair (`rules.plant`, `rules.quality`, `rules.duty.book`)."""
         return self._database

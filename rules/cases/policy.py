@@ -21,6 +21,8 @@ from rules.language.calendar import Calendar
 SHIPPED = Path(str(files("rules"))) / "cases" / "policies.toml"
 
 Verifier = Literal["other", "sensor"]
+WATCHED: tuple[Level, ...] = ("red", "orange")
+"""Checked by somebody else than who mended it, whatever a file says."""
 
 _WORKING_DAYS = re.compile(r"(\d{1,3}) working days?")
 
@@ -69,6 +71,8 @@ class Policies:
         own = {
             name: value for name, value in self.kinds.get(kind, {}).items() if not _stricter(name, known[name], value)
         }
+        if level in WATCHED:
+            own["verifier"] = "other"
         return Policy(**known | own)
 
 

@@ -234,6 +234,11 @@ def settled(case: Case, *, active: bool, sensed: bool, now_ms: int) -> Case:
     return replace(case, state=S.CLOSED, verified_by=RULES, closed_at_ms=now_ms, closed_by=RULES)
 
 
+def is_own(case: Case, person: str) -> bool:
+    """Whether a person would check his own work: whoever has mended it checks nothing that matters."""
+    return case.policy.verifier == "other" and person in (case.accepted_by, case.on_site_by, case.feedback_by)
+
+
 def said(before: Case, act: Act, after: Case) -> list[tuple[str, str]]:
     """The names under which the log keeps a step (section 2d), each with what is to be known of it."""
     reason = getattr(act, "reason", "")
@@ -533,8 +538,7 @@ def _archive(case: Case, _act: Archive, now: Now) -> Case:
 
 
 def _not_own(case: Case, actor: str) -> None:
-    """Whoever has mended it checks nothing that matters."""
-    if case.policy.verifier == "other" and actor in (case.accepted_by, case.on_site_by, case.feedback_by):
+    if is_own(case, actor):
         raise ActionRefused("own-work", case)
 
 

@@ -183,6 +183,8 @@ class Contact(Settings):
     name: _Line
     relation: _Line | None = None
     phone: _Phone
+    key: bool = False
+    """Whether a spare key lies there."""
 
 
 class Household(Settings):
@@ -194,9 +196,13 @@ class Household(Settings):
     door: Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=40)] | None = None
     resident: _Line
     phone: _Phone | None = None
+    others: Annotated[list[_Line], Field(max_length=10)] = Field(default_factory=list)
+    """Who lives there besides."""
+    mobility: Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=100)] = ""
+    """How well the resident walks, hears and sees: whether somebody will come to the door."""
     contacts: Annotated[list[Contact], Field(max_length=10)] = Field(default_factory=list)
     notes: Annotated[str, StringConstraints(max_length=500)] = ""
-    """What a person has to know who goes there: hard of hearing, the key is with the neighbour."""
+    """What else a person has to know who goes there: a dog, medicine, the door sticks."""
     consent: date
     """When the resident agreed that this is kept. Without consent there is no entry."""
     devices: list[_Id] = Field(default_factory=list)

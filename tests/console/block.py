@@ -27,6 +27,7 @@ from rules.alarms.moves import carry
 from rules.alarms.standing import Move
 from rules.cases.case import Situation, opened
 from rules.cases.photos import PhotoFolder
+from rules.cases.practice import PLAIN, Practice
 from rules.desk import Desk
 from rules.duty.folder import SiteFolder
 from rules.records import Alarm, AlarmState, EdgeState, Pulse
@@ -67,6 +68,7 @@ class Block:
 
     folder: Path
     now_ms: int = NOON_MS
+    practice: Practice = PLAIN
     database: Database = field(init=False)
     config: Config = field(init=False)
     accounts: Accounts = field(init=False)
@@ -80,7 +82,7 @@ class Block:
 
     @property
     def desk(self) -> Desk:
-        return Desk(self.database, photos=PhotoFolder(self.folder / "photos"))
+        return Desk(self.database, self.practice, PhotoFolder(self.folder / "photos"))
 
     def console(self) -> FastAPI:
         return build(

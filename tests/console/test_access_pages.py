@@ -5,6 +5,7 @@ import sqlite3
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from console.access.delegation import within
 from console.access.frame import program_in_words
@@ -12,6 +13,7 @@ from console.access.household import masked_name, masked_phone
 from console.access.rim import SESSION_COOKIE
 from console.rights import EVERYWHERE, Scope
 from messages.settings import Text
+from rules.store import tables as db
 from tests.console.block import NOON_MS, PASSWORD, Block
 from tests.console.browsing import hidden, log_in
 
@@ -380,3 +382,27 @@ async def test_the_page_of_a_case_has_the_household_too_and_no_reading_of_how_so
     assert f'action="/people/{alarm.id}"' in page.text
     assert SON not in page.text
     assert "不公开" in page.text
+
+
+async def test_the_page_of_an_sos_says_whether_somebody_has_a_key_and_after_asking_what_to_mind(
+    browser: httpx.AsyncClient, junmen: Block
+) -> None:
+    sos = junmen.raise_alarm("sos-301", kind="sos_button", rule="pressed", evidence={"pressed": True})
+    fall = junmen.raise_alarm("bracelet-301", kind="bracelet", rule="fall", evidence={"fall": True})
+    assert sos.case
+    with junmen.database.writing() as connection:
+        connection.execute(update(db.alarms).where(db.alarms.c.id == fall.id).values(case=sos.case.id))
+    await log_in(browser)
+    page = (await browser.get(f"/cases/{sos.case.id}")).text
+    assert page.count('class="card household"') == 1, "two alarms, one household"
+    assert page.index('id="do-heading"') < page.index('class="card household"') < page.index('class="card held')
+    assert re.search(r"备用钥匙</dt><dd>李\*\* 138\*\*\*\*0032", page)
+    assert "独居" in page
+    for secret in ("李秀珍", "13800000032", "拄拐杖", "听力不好"):
+        assert secret not in page
+    answer = (await send(browser, f"/cases/{sos.case.id}", f"/people/{sos.id}", why="call")).text
+    assert answer.index("拄拐杖") < answer.index("tel:059100000031") < answer.index("tel:13800000032")
+    assert answer.index("tel:13800000032") < answer.index(f"tel:{SON}"), "who has the key comes first"
+    assert f'href="/cases/{sos.case.id}"' in answer
+    (line,) = junmen.accounts.journal(events=["person.looked"])
+    assert (line.actor, line.subject, line.cause) == ("chen", "junmen/h-3-2-301", sos.case.id)
