@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from console.config import Listen
 from console.server import bound, serve
+from console.words import LANGUAGES
 from tests.console.block import NOON_MS, PASSWORD, Block, block
 from tests.integration.full_block import Filled, fill, flood
-from tests.integration.judging import PHONE, WALL, Look, put_on
+from tests.integration.judging import PHONE, WALL, Ground, Look, put_on
 from tests.integration.test_console_browser import ARGUMENTS
 from tests.services import ROOT, free_port, program
 
@@ -115,7 +116,12 @@ def main(
 
 
 def take_all(page: Page, address: str, made: Block, filled: Filled, folder: Path) -> None:
-    looks = [Look(*one) for one in product(("zh", "en"), ("light", "dark"), (PHONE, WALL))]
+    looks = [
+        Look(language, ground, screen)
+        for language in LANGUAGES
+        for ground in get_args(Ground)
+        for screen in (PHONE, WALL)
+    ]
     paths = {name.strip("/").replace("/", "-") or "feed": name for name in PAGES} | filled.paths
     for look, (name, path) in product(looks, paths.items()):
         file = f"{name} {look}.png".replace(" ", "-")

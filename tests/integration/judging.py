@@ -11,9 +11,12 @@ from typing import Literal
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from console.words import Language
+
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 OPTIONS = {"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]}
 
+Ground = Literal["light", "dark"]
 PHONE, WALL = (390, 844), (1920, 1080)
 
 
@@ -21,8 +24,8 @@ PHONE, WALL = (390, 844), (1920, 1080)
 class Look:
     """How somebody reads a page. `screen`: width and height."""
 
-    language: Literal["zh", "en"]
-    ground: Literal["light", "dark"]
+    language: Language
+    ground: Ground
     screen: tuple[int, int]
 
     def __str__(self) -> str:
