@@ -58,8 +58,7 @@ def run(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engin
     SIGHUP, are read again; broken ones are refused, and the last good rules go on.
     """
     configuration = load(config, rules_may_fail=True)
-    year = configuration.calendar.local(_clock_ms()).year
-    for note in (*configuration.notes, *configuration.files.remarks(year)):
+    for note in configuration.notes:
         log.warning(note)
     asyncio.run(service.run(configuration, clock_ms=_clock_ms))
 

@@ -14,6 +14,8 @@ from rules.language.rule import Rules
 from rules.rule_files import Look, RuleFiles, news
 
 EVERY_S = 1.0
+REMARKS_AFTER_S = 10.0
+"""After the start: to look for faults takes longer than to read the rules, and what is overdue goes first."""
 
 log = structlog.get_logger("rules")
 
@@ -42,6 +44,16 @@ class Renewal:
                 rules = await self._read(rules)
             before = look
 
+    async def remark(self) -> None:
+        """Say what the rules do that they may not be meant to do."""
+        await asyncio.sleep(REMARKS_AFTER_S)
+        await self._remark()
+
+    async def _remark(self) -> None:
+        year = self._files.calendar.local(self._clock_ms()).year
+        for remark in await asyncio.to_thread(self._files.remarks, year):
+            log.warning(remark)
+
     async def _read(self, rules: Rules) -> Rules:
         try:
             found = await asyncio.to_thread(self._files.read)
@@ -50,9 +62,7 @@ class Renewal:
             return rules
         if said := news(rules, found):
             await self._adopt(found, said.words())
-            year = self._files.calendar.local(self._clock_ms()).year
-            for remark in await asyncio.to_thread(self._files.remarks, year):
-                log.warning(remark)
+            await self._remark()
             return found
         log.info("the rule files were read again; the rules are the same")
         return rules

@@ -5,17 +5,18 @@ processes of their own; one writes at a time, from its first read on, so what it
 writes. What the rows mean is `rules.store.rows`' affair; who may change what, `rules.desk`'s and `rules.store.facts`'.
 """
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from sqlalchemy import URL, Connection, Engine, make_url, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from messages.settings import ConfigError
-from rules.store import migration, postgresql, sqlite
+from rules.store import migration
 from rules.store.tables import counters
 
 
@@ -37,7 +38,8 @@ class Dialect(Protocol):
     def located(self, url: URL, folder: Path) -> URL: ...
 
 
-DIALECTS: dict[str, Dialect] = {"sqlite": sqlite, "postgresql+psycopg": postgresql}
+DIALECTS = {"sqlite": "rules.store.sqlite", "postgresql+psycopg": "rules.store.postgresql"}
+"""Their modules, loaded when they are needed: psycopg takes longer to load than all of the store."""
 
 
 class Database:
@@ -49,7 +51,7 @@ class Database:
 
     def __init__(self, url: str, *, follow: bool = False) -> None:
         self._url = make_url(url)
-        self._dialect = DIALECTS[self._url.drivername]
+        self._dialect = dialect(self._url)
         self._engine = self._dialect.connect(self._url, follow=follow, migrates=False)
         try:
             self._bring_up_to_date()
@@ -106,6 +108,11 @@ class Database:
             raise DatabaseAway(f"{self._url!r}: {error.orig}") from error
 
 
+def dialect(url: URL) -> Dialect:
+    """Its own ways."""
+    return cast(Dialect, importlib.import_module(DIALECTS[url.drivername]))
+
+
 def is_there(url: str) -> bool:
     """Whether there is a database to look into; of a server that is asked only when it is used."""
     parsed = make_url(url)
@@ -123,7 +130,7 @@ def located(url: str, folder: Path) -> str:
         ) from error
     if parsed.drivername not in DIALECTS:
         raise ValueError(f"begin with sqlite:/// or postgresql+psycopg://, not {parsed.drivername}://")
-    return DIALECTS[parsed.drivername].located(parsed, folder).render_as_string(hide_password=False)
+    return dialect(parsed).located(parsed, folder).render_as_string(hide_password=False)
 
 
 def next_seqs(connection: Connection, count: int) -> range:

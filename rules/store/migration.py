@@ -1,20 +1,22 @@
 """Brings a database up to the tables of this software, by alembic, in the transaction of whoever opens it.
 
 The revisions are in `migrations/versions`, in a row. Several programs may open one database at once: the write lock of the
-transaction lets one of them do it, and the others find it done.
+transaction lets one of them do it, and the others find it done. Alembic is loaded when there is something to bring up to date: a restart
+needs none of it.
 """
 
 import secrets
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select, text
 
 from messages.settings import ConfigError
 from rules.store.tables import counters, metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 FOLDER = Path(__file__).parent / "migrations"
 FIRST, HEAD = "0001", "0002"
@@ -64,8 +66,10 @@ def _begin(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection, found: str | None, target: str) -> None:
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
     with _ALEMBIC:
         if found == FIRST:
             command.stamp(config, FIRST)  # it may be from before there were revisions
@@ -83,6 +87,14 @@ def _first_counters(connection: Connection) -> None:
 
 def revisions() -> list[str]:
     """All there are, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    return [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-    return [one.revision for one in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+    return config

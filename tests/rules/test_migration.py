@@ -46,7 +46,7 @@ clear_delay = "5s"
 @contextmanager
 def plain(url: str) -> Iterator[Connection]:
     """Without our software over it."""
-    engine = databases.DIALECTS[make_url(url).drivername].connect(make_url(url), follow=False, migrates=True)
+    engine = databases.dialect(make_url(url)).connect(make_url(url), follow=False, migrates=True)
     with engine.connect() as connection, connection.begin():
         yield connection
     engine.dispose()

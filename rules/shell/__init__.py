@@ -1,0 +1,1 @@
+"""The parts of the engine's shell: they load, call, store and publish, and decide nothing."""

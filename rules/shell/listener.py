@@ -1,0 +1,140 @@
+"""Hears the broker, and wakes what is due: messages and timers in one loop, each batch one work.
+
+A message is acknowledged when what it means is written. A timer waits until what has already arrived is heard, and after a start until what
+was missed is (rules.shell.settling).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from messages import topics
+from messages.bus import Bus, Incoming
+from messages.ids import SiteId
+from rules.engine.intake import Undecodable, take
+from rules.engine.order import Order
+from rules.engine.tail import Tail, Word
+from rules.engine.work import Work
+from rules.shell.history import History
+from rules.shell.settling import QUIET_MS, SETTLE_MS, Settling
+from rules.shell.writer import Writer
+from rules.tenure import Tenure
+
+MESSAGES_AT_ONCE = 500
+LOOK_MS = 500
+"""The longest sleep: another loop may have set a timer."""
+
+COMPLAINTS = 1_000
+"""Topics whose fault is remembered, so that it is said once."""
+
+log = structlog.get_logger("rules")
+
+
+class Listener:
+    """One per engine. `run` once."""
+
+    def __init__(self, bus: Bus, writer: Writer, tenure: Tenure, history: History, clock_ms: Callable[[], int]) -> None:
+        self._bus = bus
+        self._writer = writer
+        self._tenure = tenure
+        self._history = history
+        self._clock_ms = clock_ms
+        self._tail = Tail()
+        self._order = Order[Incoming]()
+        self._undecided: list[tuple[SiteId, Incoming]] = []
+        """Messages of sites that nobody is known to own: the broker keeps them until somebody does."""
+        self._complaints: dict[str, str] = {}
+        self._settling = Settling.begun(clock_ms())
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            async with asyncio.timeout(SETTLE_MS / 1000):
+                await self._history.caught_up.wait()
+        except TimeoutError:
+            log.info("the history takes its time; live readings go first")
+        while True:
+            messages = self._order.sort(await self._arrived(), self._clock_ms())
+            if messages or not self._order.waiting:
+                await self._listen_to(messages)
+            if past := self._order.portion():
+                await self._listen_to(past)
+
+    def settle_anew(self) -> None:
+        """Sites have become ours of which we may have missed something."""
+        self._settling = Settling.begun(self._clock_ms())
+
+    def last_words(self, site: SiteId) -> list[Word]:
+        """What was said of a site of late, while it was another's. They are no longer kept here."""
+        return self._tail.of(site)
+
+    def take(self, work: Work, topic: str, payload: bytes, now_ms: int) -> None:
+        """Put a message into a work; say why if it can't be read."""
+        try:
+            self._complain(topic, take(work, topic, payload, now_ms))
+        except Undecodable:
+            log.exception("a message that our decoder fails at; it is left out", topic=topic)
+
+    def decide(self) -> None:
+        """Look again whose the messages are that nobody was known to want."""
+        undecided, self._undecided = self._undecided, []
+        for site, message in undecided:
+            self._pass_over(site, message)
+
+    async def _listen_to(self, messages: Sequence[Incoming]) -> None:
+        async with self._writer.turn:
+            await self._writer.work(partial(self._hear, messages))
+            for message in messages:
+                site = _site(message)
+                if site is None or site in self._tenure.mine:
+                    message.ack()
+                else:
+                    self._tail.keep(site, message.topic, message.payload, self._clock_ms())
+                    self._pass_over(site, message)
+
+    def _hear(self, messages: Sequence[Incoming], work: Work, now_ms: int) -> None:
+        for message in messages:
+            site = _site(message)
+            if site is None or site in self._tenure.mine:
+                self.take(work, message.topic, message.payload, now_ms)
+        work.settle(now_ms)
+        due_ms, idle = self._writer.facts.next_wake_ms(), not messages and not self._order.waiting
+        if self._settling.may_fire(due_ms, now_ms, idle=idle):
+            work.wake(now_ms)
+
+    def _pass_over(self, site: SiteId, message: Incoming) -> None:
+        """A message of a site that is not ours, or was not when it came."""
+        if site in self._tenure.mine or self._tenure.hear_of(site):
+            message.ack()
+        else:
+            self._undecided.append((site, message))
+
+    async def _arrived(self) -> Sequence[Incoming]:
+        """What has come, or nothing when a timer is due first, or the past waits."""
+        if self._order.full:
+            return ()
+        now_ms, connected = self._clock_ms(), self._bus.connected
+        wait_ms = self._settling.wait_ms(self._writer.facts.next_wake_ms(), LOOK_MS, now_ms)
+        try:
+            async with asyncio.timeout(0 if self._order.waiting else wait_ms / 1000):
+                return await self._bus.some(MESSAGES_AT_ONCE)
+        except TimeoutError:
+            if connected and not self._order.waiting and wait_ms >= QUIET_MS and self._history.settled:
+                self._settling.quiet(self._clock_ms())
+            return ()
+
+    def _complain(self, topic: str, why: str | None) -> None:
+        if why is None or self._complaints.get(topic) == why:
+            return
+        if len(self._complaints) >= COMPLAINTS:
+            self._complaints.clear()
+        self._complaints[topic] = why
+        log.warning("a message that can't be read", topic=topic, why=why)
+
+
+def _site(message: Incoming) -> SiteId | None:
+    """None: of no site, and for the log to complain about."""
+    origin = topics.origin(message.topic)
+    return origin.site if origin else None

@@ -1,0 +1,46 @@
+"""From when on overdue timers fire after a start: what was said while nobody listened comes before what became due. Pure.
+
+It is over when the history has told all that was missed and the broker's mail is read: nothing comes any more over a connection that is up.
+Whoever has no answer is not waited for, beyond SETTLE_MS.
+"""
+
+from dataclasses import dataclass
+
+SETTLE_MS = 1_500
+"""The longest wait."""
+
+QUIET_MS = 250
+"""So long without a message over a connection that stands: the broker has no mail left. Each comes at the acknowledgement of another."""
+
+PATIENCE_MS = 1_000
+"""A timer that is due waits for unread messages, but no longer than this."""
+
+
+@dataclass(slots=True)
+class Settling:
+    """`ends_at_ms`: timers fire from then on."""
+
+    ends_at_ms: int
+
+    @classmethod
+    def begun(cls, now_ms: int) -> "Settling":
+        return cls(now_ms + SETTLE_MS)
+
+    def quiet(self, now_ms: int) -> None:
+        """The history has answered, and the broker has been silent for QUIET_MS."""
+        self.ends_at_ms = min(self.ends_at_ms, now_ms)
+
+    def lasts(self, now_ms: int) -> bool:
+        return now_ms < self.ends_at_ms
+
+    def may_fire(self, due_ms: int | None, now_ms: int, *, idle: bool) -> bool:
+        """Whether the timers that are due fire now. `idle`: nothing that has arrived is unread."""
+        if due_ms is None or now_ms < (from_ms := max(due_ms, self.ends_at_ms)):
+            return False
+        return idle or now_ms - from_ms > PATIENCE_MS
+
+    def wait_ms(self, due_ms: int | None, most_ms: int, now_ms: int) -> int:
+        """How long messages may be waited for."""
+        if self.lasts(now_ms):
+            most_ms = min(most_ms, QUIET_MS)
+        return most_ms if due_ms is None else min(most_ms, max(0, max(due_ms, self.ends_at_ms) - now_ms))
