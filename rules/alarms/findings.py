@@ -16,7 +16,7 @@ from rules.cases import docket
 from rules.cases.acting import carried
 from rules.cases.practice import PLAIN, Practice
 from rules.engine.memory import where
-from rules.engine.work import Abandoned, Found
+from rules.engine.work import Abandoned, Again, Found
 from rules.language.evaluation import Cleared, Ended, Graver, Happened, Raised
 from rules.records import AlarmState
 from rules.store import rows
@@ -41,6 +41,8 @@ def carry_out(connection: Connection, found: Found, now_ms: int, practice: Pract
             return _add_past(connection, found, found.change, now_ms, practice)
         case Ended():
             return _end(connection, found, found.change)
+        case Again():
+            return _repeat(connection, found, found.change.at_ms, now_ms, practice)
 
 
 def abandon(connection: Connection, abandoned: Abandoned, now_ms: int, practice: Practice = PLAIN) -> list[rows.Line]:
@@ -76,7 +78,18 @@ def _again(connection: Connection, row: Row[Any], at_ms: int, now_ms: int, pract
         seconds = (times[-1] - times[-chatter.TIMES]) // 1000
         events.append(Chatter(f"{chatter.TIMES} times in {seconds} s"))
     lines = carried(connection, row, events, now_ms, practice, look=True, returned_at_ms=None, **more)
-    return lines + (_to_mend(connection, row, at_ms, now_ms, practice) if chatters else [])
+    if chatters:
+        return lines + _to_mend(connection, row, at_ms, now_ms, practice)
+    return lines + docket.again(connection, row.case_id, row.level, now_ms)
+
+
+def _repeat(connection: Connection, found: Found, at_ms: int, now_ms: int, practice: Practice) -> list[rows.Line]:
+    """An open alarm's cause came once more: it is counted, and who works on it is told."""
+    if (row := _open_alarm(connection, found)) is None:
+        return []
+    more = {"times": chatter.noted(row.times, at_ms), "occurrences": row.occurrences + 1}
+    lines = carried(connection, row, [], now_ms, practice, **more)
+    return lines + docket.again(connection, row.case_id, row.level, now_ms)
 
 
 def _to_mend(

@@ -17,9 +17,13 @@ from rules.cases.practice import Practice
 from rules.cases.steps import RULES, Now, Reopen
 from rules.drills.drill import PREFIX
 from rules.escalation import call, timers
+from rules.notices.notice import WAITING as WAITING_NOTICES
 from rules.records import DONE, OVER, TAKEN, Case, CaseState
 from rules.store import rows
 from rules.store import tables as db
+
+AGAIN_MS = 10_000
+"""After somebody was told that it came again, the next word of it waits so long [E]; it says how often, as of then."""
 
 
 def for_alarm(
@@ -46,6 +50,23 @@ def raised_again(
     if again is not case:
         write(connection, again, practice)
     return lines
+
+
+def again(connection: Connection, case_id: str | None, level: Level, now_ms: int) -> list[rows.Line]:
+    """Something red has come again: who has accepted the case is told at once, and how often it was. Of many in a row the last ones
+    are told together, so that a button that is pressed all the time silences no other call."""
+    if level != "red" or case_id is None or (case := rows.case(connection, case_id)) is None:
+        return []
+    if case.state not in TAKEN or case.accepted_by is None:
+        return []
+    known = (db.notices.c.case == case_id, db.notices.c.reason == "again", db.notices.c.queued_at_ms <= now_ms)
+    query = select(db.notices.c.state, db.notices.c.queued_at_ms).where(*known)
+    last = connection.execute(query.order_by(db.notices.c.queued_at_ms.desc()).limit(1)).one_or_none()
+    if last is not None and last.state in WAITING_NOTICES:
+        return []
+    due_ms = now_ms if last is None else max(now_ms, last.queued_at_ms + AGAIN_MS)
+    timers.queue(connection, call.told(case, case.accepted_by, "again", now_ms), now_ms, due_ms)
+    return [rows.Line("notify.queued", None, case_id, RULES, f"again: {case.accepted_by}")]
 
 
 def report(
@@ -79,7 +100,7 @@ def graver(
     if again is not case:
         write(connection, again, practice)
     if level == "red" and again.state in TAKEN and again.accepted_by:
-        timers.queue(connection, call.graver(again, again.accepted_by, now_ms), now_ms)
+        timers.queue(connection, call.told(again, again.accepted_by, "graver", now_ms), now_ms)
     return again, lines + more
 
 

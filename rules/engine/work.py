@@ -49,12 +49,19 @@ HIDDEN_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """What has raised a life-safety alarm was done again while that stands, as a button is pressed twice."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a rule found out about a device."""
 
     device: Device
     rule: Rule
-    change: Change
+    change: Change | Again
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,15 @@ class Audited:
     """Its file can't be used: calls go by the last good one."""
     unstaffed: bool = False
     """Nobody is known there: every call goes to the desk."""
+
+
+def _came_again(rule: Rule, before: State, after: State, event: Reading) -> bool:
+    """Whether an event, in its turn, says once more what is raised already."""
+    if event.channel not in rule.events or event.value is not True or before.live.raised_at_ms is None:
+        return False
+    newest, now = before.live.seen.get(event.channel), after.live.seen[event.channel]
+    stands = after.live.raised_at_ms == before.live.raised_at_ms
+    return stands and now.said_ms == event.at_ms and (newest is None or newest.said_ms < event.at_ms)
 
 
 def _said_at_ms(one: tuple[SiteId, EdgeId, Reading]) -> int:
@@ -406,8 +422,9 @@ class Work:
     def _step(self, device: Device, rule: Rule, event: Reading | Timer, now_ms: int) -> None:
         key = (device.site, device.id, rule.id)
         watch = self._watch(key)
+        before = watch.state
         answers = self._answers(device, rule) if rule.questions else NOBODY
-        state, changes, wake_at_ms = step(rule, watch.state, event, now_ms, answers)
+        state, changes, wake_at_ms = step(rule, before, event, now_ms, answers)
         if state is not watch.state or wake_at_ms != watch.wake_at_ms:
             self.watches[key] = watch = Watch(state, wake_at_ms, device.edge, rule.version)
             if rule.version in self.facts.earlier and not is_running(state):  # its time is over
@@ -418,6 +435,8 @@ class Work:
             self._count(device, rule.answers, counts=state.live.raised_at_ms is not None)
         else:
             self.found += [Found(device, rule, change) for change in changes]
+            if rule.life_safety and isinstance(event, Reading) and _came_again(rule, before, state, event):
+                self.found.append(Found(device, rule, Again(event.at_ms)))
 
     def _count(self, device: Device, question: str, *, counts: bool) -> None:
         """Whether a device counts for a question."""

@@ -76,16 +76,16 @@ def directly(case: Case, to: str, now_ms: int) -> Call:
     )
 
 
-def graver(case: Case, owner: str, now_ms: int) -> Call:
-    """To whoever works on a case that something red has just joined, or that has become red."""
+def told(case: Case, owner: str, why: str, now_ms: int) -> Call:
+    """To whoever works on a case: something red has just joined it, or it has become red ("graver"), or it came once more ("again")."""
     return Call(
-        key=f"{case.id}/graver/{now_ms}/{owner}",
+        key=f"{case.id}/{why}/{now_ms}/{owner}",
         case=case.id,
         leg=Leg.ARRIVE if case.state is CaseState.ACCEPTED and case.arrive_by_ms is not None else Leg.HANDLE,
         person=Person(owner, owner, ""),
         level=case.level,
         rung=case.rung,
-        reason="graver",
+        reason=why,
         channel="",
     )
 

@@ -88,8 +88,8 @@ def hasten(connection: Connection, case_id: str, now_ms: int, practice: Practice
     _carry_out(connection, case, leg, legs[leg], f"above-{case.rung}", further, practice, now_ms)
 
 
-def queue(connection: Connection, call: Call, now_ms: int) -> None:
-    """Put a call into the outbox, once."""
+def queue(connection: Connection, call: Call, now_ms: int, due_ms: int | None = None) -> None:
+    """Put a call into the outbox, once. `due_ms`: not to be sent before."""
     if connection.execute(select(db.notices.c.key).where(db.notices.c.key == call.key)).one_or_none():
         return
     connection.execute(
@@ -107,7 +107,7 @@ def queue(connection: Connection, call: Call, now_ms: int) -> None:
             channel=call.channel,
             address=0,
             attempts=0,
-            due_at_ms=now_ms,
+            due_at_ms=now_ms if due_ms is None else due_ms,
             detail={"turn": call.turn, **asdict(call.person)},
         )
     )

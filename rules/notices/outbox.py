@@ -244,13 +244,15 @@ def _begin(
 
 def _told(connection: Connection, row: Row[Any], cases: Mapping[str, Case]) -> Told:
     case = cases[row.case]
-    happened = connection.scalar(select(func.min(db.alarms.c.raised_at_ms)).where(db.alarms.c.case == case.id))
+    known = select(func.min(db.alarms.c.raised_at_ms), func.sum(db.alarms.c.occurrences))
+    happened, times = connection.execute(known.where(db.alarms.c.case == case.id)).one()
     return Told(
         key=row.key,
         case=case,
         leg=row.leg,
         reason=row.reason,
         happened_at_ms=case.opened_at_ms if happened is None else happened,
+        times=int(times or 1),
     )
 
 

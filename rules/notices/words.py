@@ -43,6 +43,8 @@ class Told:
     reason: str
     happened_at_ms: int
     """When the condition was raised, by the readings' time."""
+    times: int = 1
+    """How often."""
 
 
 def message(
@@ -51,7 +53,8 @@ def message(
     """The message that carries `head` and tells of `others`."""
     case = head.case
     title, level = _of(case.title, language), _say("levels", case.level, language)
-    left = ", ".join(part for part in (_say("reasons", head.reason, language), _left(head, language, now_ms)) if part)
+    reason = _say("reasons", head.reason, language).format(n=head.times)
+    left = ", ".join(part for part in (reason, _left(head, language, now_ms)) if part)
     lines = [_line("head", language, level=level, title=title), case.place.text]
     if now_ms - head.happened_at_ms > OLD_MS:
         then = calendar.local(head.happened_at_ms)

@@ -10,6 +10,7 @@ from rules.engine.work import Work
 from rules.records import AlarmState, CaseState
 from tests.rules.course import at, reading
 from tests.rules.room import EDGE, SITE, Room
+from tests.rules.test_telling import Street
 
 
 @pytest.fixture
@@ -57,3 +58,60 @@ def test_smoke_in_an_outage_rings_though_an_earlier_alarm_is_not_yet_checked(roo
         assert known
         assert (known.state, room.the_alarm().state) == (CaseState.REOPENED, AlarmState.LATCH_UNACK)
     assert room.the_alarm().occurrences == 2
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Street:
+    (tmp_path / "street").mkdir()
+    return Street(tmp_path / "street")
+
+
+def test_who_has_accepted_is_told_at_once_that_the_button_was_pressed_again_and_how_often(street: Street) -> None:
+    button(street.room, "sos-101", "101")
+    press(street.room, "sos-101", 0)
+    street.run(0, 5)
+    street.room.desk.accept(street.case(), actor="lin", at_ms=at(10))
+    for at_s in (
+        20,
+        20,
+        200,
+    ):  # one within the minute that counts as one call, told twice by the radio; and one long after
+        press(street.room, "sos-101", at_s)
+        street.room.pass_time(at_s)
+        street.run(at_s, at_s + 1)
+    again = [(now_s, to, message.text) for now_s, _, to, message in street.told if "再次告警" in message.text]
+    assert [(now_s, to) for now_s, to, _ in again] == [(20, "LinXiaoMei"), (200, "LinXiaoMei")]
+    assert "共2次" in again[0][2]
+    assert "共3次" in again[1][2]
+    assert street.room.the_alarm().occurrences == 3
+
+
+def test_a_button_that_is_pressed_all_the_time_is_told_of_every_ten_seconds(street: Street) -> None:
+    button(street.room, "sos-101", "101")
+    press(street.room, "sos-101", 0)
+    street.room.desk.accept(street.case(), actor="lin", at_ms=at(10))
+    for at_s in range(20, 50):
+        press(street.room, "sos-101", at_s)
+        street.run(at_s, at_s)
+    street.run(50, 70)
+    again = [message.text for *_, message in street.told if "再次告警" in message.text]
+    assert 3 <= len(again) <= 7
+    assert "共31次" in again[-1]  # none is left out of the count
+
+
+def test_a_call_that_nobody_has_accepted_is_called_for_as_before(street: Street) -> None:
+    button(street.room, "sos-101", "101")
+    press(street.room, "sos-101", 0)
+    press(street.room, "sos-101", 10)
+    assert not [name for name in street.states() if name.endswith("/again")]
+    assert street.room.the_alarm().occurrences == 2
+
+
+def test_another_red_alarm_of_the_same_person_tells_who_has_accepted(street: Street) -> None:
+    button(street.room, "sos-101", "101")
+    press(street.room, "sos-101", 0)
+    street.room.desk.accept(street.case(), actor="lin", at_ms=at(10))
+    street.room.hear(reading(30, "held", True, device="sos-101"))
+    street.run(30, 31)
+    assert [(to, "情况加重" in message.text) for *_, to, message in street.told] == [("LinXiaoMei", True)]
+    assert len(street.room.desk.cases()) == 1
