@@ -6,6 +6,7 @@ readings a moment later. So it is asked afterwards: `wanting` says of which alar
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import select, update
 
@@ -14,6 +15,7 @@ from messages.ids import DeviceId, SiteId
 from messages.reading import Value
 from rules.store import tables as db
 from rules.store.database import Database
+from rules.store.refusals import Apart
 
 MOST_READINGS, MOST_CHANNELS = 8, 6
 """Kept of each channel, and of how many of an alarm's channels, the leading ones."""
@@ -67,7 +69,11 @@ def _readings(store: Store, alarm: Wanting, channel: str) -> list[tuple[int, Val
     return [(one.at_ms, one.value) for one in found[-MOST_READINGS:]]  # means of some 300 ms each
 
 
-def keep(database: Database, alarm_id: str, found: Course) -> None:
-    """Raises DatabaseAway."""
+def keep(database: Database, alarm: Wanting, found: Course, now_ms: int) -> None:
+    """One that the database refuses is none. Raises DatabaseAway."""
+    its = update(db.alarms).where(db.alarms.c.id == alarm.id)
     with database.writing() as connection:
-        connection.execute(update(db.alarms).where(db.alarms.c.id == alarm_id).values(before=dict(found)))
+        apart = Apart(database, connection, now_ms)
+        write = partial(connection.execute, its.values(before=dict(found)))
+        if apart.done(alarm.site, "course", alarm.id, write) is None:
+            connection.execute(its.values(before={}))

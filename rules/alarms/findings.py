@@ -4,10 +4,14 @@ Only there, under the write lock, is it known how the alarm stands: a person may
 `rules.alarms.standing` and `rules.cases.case` decide; this carries out.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from messages.announcement import Place
 from rules.alarms import chatter, shadow
 from rules.alarms import condition as alarms
 from rules.alarms.condition import AlarmEvent
@@ -43,6 +47,29 @@ def carry_out(connection: Connection, found: Found, now_ms: int, practice: Pract
             return _end(connection, found, found.change)
         case Again():
             return _repeat(connection, found, found.change.at_ms, now_ms, practice)
+
+
+def ordered(found: Sequence[Found]) -> list[Found]:
+    """Findings of one work by the time at which they became true: some were heard of, and some were due. Those of one rule of one device stay
+    in their order."""
+    latest: dict[tuple[str, str, str], int] = {}
+    keyed = []
+    for one in found:
+        key = (one.device.site, one.device.id, one.rule.id)
+        latest[key] = max(latest.get(key, 0), one.change.at_ms)
+        keyed.append((latest[key], one))
+    keyed.sort(key=itemgetter(0))
+    return [one for _, one in keyed]
+
+
+def plain(found: Found) -> Found:
+    """The same without what a device says in its own words, and without values: enough to call somebody."""
+    device = found.device
+    place = Place(grid=device.place.grid, text=device.id)
+    change = found.change
+    if isinstance(change, Raised | Graver | Happened):
+        change = replace(change, evidence={})
+    return replace(found, device=replace(device, model="", place=place, settings={}), change=change)
 
 
 def abandon(connection: Connection, abandoned: Abandoned, now_ms: int, practice: Practice = PLAIN) -> list[rows.Line]:

@@ -4,7 +4,8 @@ Inside one transaction. `rules.alarms.oversight`, `chatter` and `flood` decide. 
 at the first look.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, func, insert, select
@@ -59,10 +60,18 @@ MOST_AT_ONCE = 200
 """Alarms to which something happens in one look, the gravest first: nobody else can write meanwhile. The others' turn is a second later."""
 
 
+Each = Callable[[Row[Any], Callable[[], list[Line]]], list[Line]]
+
+
 def look(
-    connection: Connection, now_ms: int, operators: Mapping[SiteId, int] | None = None, practice: Practice = PLAIN
+    connection: Connection,
+    now_ms: int,
+    operators: Mapping[SiteId, int] | None = None,
+    practice: Practice = PLAIN,
+    each: Each | None = None,
 ) -> list[Line]:
-    """Everything that is due, and the lines that tell it. `operators`: how many share a site's alarms, if not one."""
+    """Everything that is due, and the lines that tell it. `operators`: how many share a site's alarms, if not one. `each`: how to do what
+    happens to an alarm, if one must not hold up the others."""
     lines = _end_holds(connection, now_ms)
     around = surroundings.of_open(connection, now_ms)
     opened: list[Row[Any]] = list(connection.execute(_OPENED))
@@ -80,7 +89,8 @@ def look(
         concerned = rows.alarms_with_cases().where(db.alarms.c.id.in_(found))
         by_id = {row.id: row for row in connection.execute(concerned)}
         for alarm_id, events in found.items():
-            lines += carried(connection, by_id[alarm_id], events, now_ms, practice)
+            happen = partial(carried, connection, by_id[alarm_id], events, now_ms, practice)
+            lines += each(by_id[alarm_id], happen) if each else happen()
     return lines + _floods(connection, now_ms, operators or {})
 
 

@@ -21,7 +21,7 @@ from rules.escalation.program import running
 from rules.notices.notice import WAITING
 from rules.records import OVER, TAKEN, CaseState
 from rules.records import WAITING as CASE_WAITING
-from rules.store import rows
+from rules.store import refusals, rows
 from rules.store import tables as db
 from rules.store.database import Database
 
@@ -44,7 +44,7 @@ class Stuck:
 
     site: SiteId
     what: str
-    """"no-timer", "overdue", "notice", "no-case", "asleep", "clock"."""
+    """"no-timer", "overdue", "notice", "no-case", "asleep", "clock", "refused"."""
     name: str
     """Of the case, the alarm, or the notice's key."""
 
@@ -59,10 +59,17 @@ def look(database: Database, sites: Collection[SiteId], practice: Practice, now_
             *_notices(connection, sites, now_ms),
             *_without_case(connection, sites, now_ms),
             *_asleep(connection, sites, now_ms),
+            *_refused(connection, sites),
         ]
         lines = [rows.Line("audit.found", None, None, "auditor", f"{one.what}: {one.name}") for one in found]
         rows.append(connection, lines, now_ms)
     return found
+
+
+def _refused(connection: Connection, sites: Collection[SiteId]) -> list[Stuck]:
+    """What the database did not take, and nobody has looked at."""
+    found = refusals.waiting(connection, {*sites, SiteId("")}, MOST)
+    return [Stuck(one.site or min(sites), "refused", f"{one.what} {one.name}") for one in found] if sites else []
 
 
 def _without_timer(connection: Connection, sites: Collection[SiteId], practice: Practice, now_ms: int) -> list[Stuck]:

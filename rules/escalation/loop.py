@@ -6,6 +6,7 @@ may all look: a step is carried out by whoever has its row first, and the number
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -16,6 +17,7 @@ from rules.store import rows
 from rules.store import tables as db
 from rules.store.clerk import Clerk
 from rules.store.database import Database
+from rules.store.refusals import Apart
 
 LOOK_S = 0.2
 """How late a call may be, beside what writing it takes: people act in other processes, so we look, and are not told."""
@@ -59,8 +61,29 @@ class Escalation:
             due_ms = timers.next_due_ms(connection)
         if due_ms is None or due_ms > now_ms:
             return 0
-        with self._database.writing() as connection:
-            return timers.fire_due(connection, self._practice, now_ms)
+        try:
+            with self._database.writing() as connection:
+                return timers.fire_due(connection, self._practice, now_ms)
+        except Exception as error:
+            if not self._database.refuses(error):
+                raise
+            log.error("the database refuses a step: the cases are gone through one by one", why=str(error)[:500])
+            return fire_apart(self._database, self._practice, now_ms)
+
+
+def fire_apart(database: Database, practice: Practice, now_ms: int) -> int:
+    """What is due, case by case: one whose step the database refuses is kept for people to look at, tried again a minute later, and holds up
+    no other. How many steps were done."""
+    done = 0
+    with database.writing() as connection:
+        apart = Apart(database, connection, now_ms)
+        for case_id, site in timers.due_cases(connection, now_ms):
+            fire = partial(timers.fire_due, connection, practice, now_ms, only=case_id)
+            fired = apart.done(site, "step", case_id, fire)
+            if fired is None:
+                timers.postpone(connection, case_id, now_ms)
+            done += fired or 0
+    return done
 
 
 def wind_all(database: Database, practice: Practice, now_ms: int) -> int:

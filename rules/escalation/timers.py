@@ -13,6 +13,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from messages.ids import SiteId
 from rules.cases.practice import Practice
 from rules.cases.steps import RULES
 from rules.escalation.call import Call, fire
@@ -27,6 +28,8 @@ STEPS_AT_ONCE = 200
 """In one transaction; more wait for the next one, a moment later."""
 QUIET_MS = 5_000
 """How long a step of a case that is kept quiet waits until it is looked at again."""
+AGAIN_MS = 60_000
+"""When a step that the database refused is tried again."""
 CALLING = (Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE)
 FAR_MS = 2**53
 """The due time of a leg that has nothing left to do."""
@@ -73,6 +76,20 @@ def fire_due(connection: Connection, practice: Practice, now_ms: int, *, only: s
         if due_ms is not None and due_ms <= horizon_ms:
             heapq.heappush(waiting, (due_ms, case_id, leg))
     return done
+
+
+def due_cases(connection: Connection, now_ms: int) -> list[tuple[str, SiteId]]:
+    """The cases of which something is due, the longest overdue first, and their sites; of very many the first ones."""
+    query = select(db.timers.c.case, db.cases.c.site).join(db.cases, db.cases.c.id == db.timers.c.case)
+    order = (db.timers.c.due_at_ms, db.timers.c.case)
+    found = connection.execute(query.where(db.timers.c.due_at_ms <= now_ms).order_by(*order).limit(STEPS_AT_ONCE))
+    return list({row.case: SiteId(row.site) for row in found}.items())
+
+
+def postpone(connection: Connection, case_id: str, now_ms: int) -> None:
+    """What is due of a case can't be done now: it is tried again later."""
+    its = (db.timers.c.case == case_id, db.timers.c.due_at_ms <= now_ms)
+    connection.execute(update(db.timers).where(*its).values(due_at_ms=now_ms + AGAIN_MS))
 
 
 def hasten(connection: Connection, case_id: str, now_ms: int, practice: Practice) -> None:

@@ -6,11 +6,13 @@ limits count what was sent, and a person can see what was tried.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy import case as ranked
 
+from messages.ids import SiteId
 from rules.cases.practice import Practice
 from rules.cases.steps import RULES
 from rules.drills import drill
@@ -29,6 +31,7 @@ from rules.notices.words import Told, message
 from rules.records import Case
 from rules.store import rows
 from rules.store import tables as db
+from rules.store.refusals import Apart
 
 AT_ONCE = 500
 """Notices that are looked at in one transaction; the gravest first."""
@@ -37,11 +40,14 @@ AHEAD_MS = 5_000
 RED_ATTEMPTS, SOON_MS = 2, 2_000
 """What a red call may try on a channel before it takes the person's next one: so that, with the pause between the two, it is handed over
 there within 15 s of its call though each answer here takes as long as it may (10 s)."""
+AGAIN_MS = 60_000
+"""When a call that the database refused is tried again."""
 KEPT_MS = 400 * 86_400_000
 """How long it is kept who was told what when."""
 
 _GRAVEST_FIRST = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.notices.c.level, else_=3)
 
+T = TypeVar("T")
 Find = Callable[[str, str], tuple[Address, ...]]
 """Addresses of a person of a site, by id or login, for calls that were made by name."""
 
@@ -65,8 +71,12 @@ def take(
     address_of_pages: str,
     now_ms: int,
     room: int = AT_ONCE,
+    apart: Apart | None = None,
 ) -> list[Begun]:
-    """Decide about all that is due, write it down, and hand out what is to be sent: red, and of the rest as much as there is room for."""
+    """Decide about all that is due, write it down, and hand out what is to be sent: red, and of the rest as much as there is room for.
+
+    `apart`: each call by itself; what the database refuses of one is tried again later, and holds up no other.
+    """
     _lost(connection, now_ms)
     waiting = db.notices.c.state.in_(WAITING)
     order = (_GRAVEST_FIRST, db.notices.c.queued_at_ms, db.notices.c.key)
@@ -84,11 +94,25 @@ def take(
     begun: list[Begun] = []
     for decision in plan(due, _sent(connection, ways, habits, now_ms), ways, practice.calendar, now_ms, habits):
         if isinstance(decision, Move):
-            _move(connection, found[decision.due.notice.key], decision, practice, now_ms)
+            move = partial(_move, connection, found[decision.due.notice.key], decision, practice, now_ms)
+            _each(connection, decision.due, move, apart, now_ms)
         elif room > 0 or decision.due.level == "red":
             room -= decision.due.level != "red"
-            begun.append(_begin(connection, decision, found, cases, practice.calendar, address_of_pages, now_ms))
+            begin = partial(_begin, connection, decision, found, cases, practice.calendar, address_of_pages, now_ms)
+            if (one := _each(connection, decision.due, begin, apart, now_ms)) is not None:
+                begun.append(one)
     return begun
+
+
+def _each(connection: Connection, due: Due, act: Callable[[], T], apart: Apart | None, now_ms: int) -> T | None:
+    if apart is None:
+        return act()
+    done = apart.done(SiteId(due.site), "call", due.notice.key, lambda: (act(),))
+    if done is None:
+        its = db.notices.c.key == due.notice.key
+        connection.execute(update(db.notices).where(its).values(due_at_ms=now_ms + AGAIN_MS))
+        return None
+    return done[0]
 
 
 def end(connection: Connection, begun: Begun, outcome: Outcome, now_ms: int) -> None:

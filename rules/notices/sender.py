@@ -25,6 +25,7 @@ from rules.notices.outbox import Begun, Find
 from rules.notices.plan import Habits
 from rules.store.clerk import Clerk
 from rules.store.database import Database
+from rules.store.refusals import Apart
 
 LOOK_S = 0.3
 """How soon a call that another process has queued is seen."""
@@ -98,6 +99,15 @@ class Sender:
             due_ms = outbox.next_due_ms(connection)
         if due_ms is None or due_ms > now_ms:
             return []
+        try:
+            return self._taken(now_ms, apart=False)
+        except Exception as error:
+            if not self._database.refuses(error):
+                raise
+            log.error("the database refuses a call: they are gone through one by one", why=str(error)[:500])
+            return self._taken(now_ms, apart=True)
+
+    def _taken(self, now_ms: int, *, apart: bool) -> list[Begun]:
         with self._database.writing() as connection:
             return outbox.take(
                 connection,
@@ -108,6 +118,7 @@ class Sender:
                 self._address_of_pages,
                 now_ms,
                 THREADS - self._under_way,
+                Apart(self._database, connection, now_ms) if apart else None,
             )
 
     def _forget(self) -> None:
@@ -137,8 +148,12 @@ class Sender:
         await self._clerk.insist(lambda: self._end(begun, outcome))
 
     def _end(self, begun: Begun, outcome: Outcome) -> None:
+        """What the database refuses of an answer is as no answer: the call goes on after its deadline."""
+        now_ms = self._clock_ms()
         with self._database.writing() as connection:
-            outbox.end(connection, begun, outcome, self._clock_ms())
+            apart = Apart(self._database, connection, now_ms)
+            end = partial(outbox.end, connection, begun, outcome, now_ms)
+            apart.done(SiteId(begun.message.site), "answer", begun.message.key, end)
 
     async def _publish(self, message: Message, to: str) -> Outcome:
         if not is_identifier(to):

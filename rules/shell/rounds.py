@@ -153,7 +153,7 @@ class Rounds:
                 except StoreError:  # the catch-up says so
                     wait_s = EVIDENCE_LATER_S
                     break
-                await self._clerk.insist(partial(evidence.keep, database, alarm.id, found))
+                await self._clerk.insist(partial(evidence.keep, database, alarm, found, self._clock_ms()))
 
 
 def _tell_audited(news: Mapping[SiteId, Audited], work: Work, now_ms: int) -> None:

@@ -20,6 +20,10 @@ from rules.store import migration
 from rules.store.tables import counters
 
 
+class Overtaken(Exception):
+    """Somebody else has come first: nothing is wrong with what was to be written, but it isn't ours to write."""
+
+
 class DatabaseAway(Exception):
     """The database can't be reached or is locked: wait and do the same again."""
 
@@ -73,6 +77,12 @@ class Database:
         """All or nothing, and nobody else writes meanwhile. Committed when the block ends without an exception."""
         with self._transaction(self._engine, write=True) as connection:
             yield connection
+
+    def refuses(self, error: Exception) -> bool:
+        """Whether what was to be written can't be, now or later; else the database is away, and the same may be done again."""
+        if isinstance(error, DBAPIError):
+            return self._dialect.verdict(error, write=True) is None
+        return not isinstance(error, DatabaseAway | PoolExhausted | Overtaken)
 
     def close(self) -> None:
         self._engine.dispose()

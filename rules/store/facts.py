@@ -1,8 +1,10 @@
 """The engine's facts in the database: read at start, and a work written in one transaction."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.sql import Select
 
@@ -17,7 +19,7 @@ from rules.drills import exercise
 from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
 from rules.engine.share import LEAD
 from rules.engine.stream import Stream
-from rules.engine.work import Work
+from rules.engine.work import Found, Work
 from rules.escalation import timers
 from rules.language.calendar import CHINA, Calendar
 from rules.language.evaluation import from_json, to_json
@@ -26,8 +28,11 @@ from rules.store import leases, rows, versions
 from rules.store import tables as db
 from rules.store.database import Database
 from rules.store.leases import Holder
+from rules.store.refusals import Apart
 
 FORGOTTEN = Watch()
+
+log = structlog.get_logger("rules")
 
 
 def load(
@@ -74,36 +79,43 @@ def commit(
 ) -> None:
     """Write a work and the calls that it causes: all of it or nothing. Raises DatabaseAway, and LeaseLost if `holder` doesn't own all its sites any more.
 
-    Called again for a work that it has written, it does nothing: the answer to a commit may get lost on its way.
+    Called again for a work that it has written, it does nothing: the answer to a commit may get lost on its way. What the database
+    refuses of it goes to a place of its own (`rules.store.refusals`), and the rest is written.
     """
-    with database.writing() as connection:
-        if holder is None or not leases.is_written(connection, holder):
-            if holder is not None:
-                leases.fence(connection, holder, work.sites)
-            _write(connection, work, now_ms, practice)
+    try:
+        _commit(database, work, holder, lambda connection: _write(connection, work, now_ms, practice))
+    except Exception as error:
+        if not database.refuses(error):
+            raise
+        log.error("the database refuses a work: its parts are written one by one", why=str(error)[:500])
+        _commit(
+            database,
+            work,
+            holder,
+            lambda connection: _write_apart(connection, Apart(database, connection, now_ms), work, now_ms, practice),
+        )
     if holder is not None:
         holder.works += 1
 
 
+def _commit(database: Database, work: Work, holder: Holder | None, write: Callable[[Connection], None]) -> None:
+    with database.writing() as connection:
+        if holder is None or not leases.is_written(connection, holder):
+            if holder is not None:
+                leases.fence(connection, holder, work.sites)
+            write(connection)
+
+
 def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) -> None:
-    _replace(
-        connection, db.devices, {key: _device_row(one, work) if one else None for key, one in work.devices.items()}
-    )
-    _replace(connection, db.silences, {key: _silence_row(key, ms) for key, ms in work.silent_from.items()})
-    _replace(connection, db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()})
-    _replace(connection, db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()})
-    # what knows nothing has no row: of a device that is gone nothing is left behind
-    _replace(
-        connection, db.states, {k: None if one == FORGOTTEN else _state_row(k, one) for k, one in work.watches.items()}
-    )
-    for site, edge, device in work.awaited:
-        of_it = tuple_(db.waiting.c.site, db.waiting.c.edge, db.waiting.c.device) == (site, edge, device)
-        connection.execute(delete(db.waiting).where(of_it))
+    for table, some in _rows(work):
+        _replace(connection, table, some)
+    for teller in work.awaited:
+        _take_waiting(connection, teller)
     stranded = [_waiting_row(*teller, reading) for teller, some in work.stranded.items() for reading in some]
     if stranded:
         connection.execute(insert(db.waiting), stranded)
     lines: list[rows.Line] = []
-    for found in work.found:
+    for found in findings.ordered(work.found):
         lines += findings.carry_out(connection, found, now_ms, practice)
     for abandoned in work.abandoned:
         lines += findings.abandon(connection, abandoned, now_ms, practice)
@@ -111,6 +123,71 @@ def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) 
     for case_id in dict.fromkeys(line.case for line in lines if line.case):
         timers.fire_due(connection, practice, now_ms, only=case_id)
     _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
+
+
+def _write_apart(connection: Connection, apart: Apart, work: Work, now_ms: int, practice: Practice) -> None:
+    """The same, part by part: what is refused is kept for people to look at, and the rest is written."""
+    for table, some in _rows(work):
+        for key, row in some.items():
+            apart.done(SiteId(key[0]), table.name, "/".join(key), partial(_replace, connection, table, {key: row}))
+    for teller in work.awaited:
+        _take_waiting(connection, teller)
+    for teller, readings in work.stranded.items():
+        for reading in readings:
+            row = _waiting_row(*teller, reading)
+            name = f"{'/'.join(teller)} {reading.channel} at {reading.at_ms}"
+            apart.done(teller[0], "reading", name, partial(connection.execute, insert(db.waiting), row))
+    for found in findings.ordered(work.found):
+        lines = _find(connection, apart, found, now_ms, practice)
+        _fire(connection, apart, lines, now_ms, practice)
+    for gone in work.abandoned:
+        name = f"{gone.device}/{gone.rule}: {gone.why}"
+        abandon = partial(_told, connection, partial(findings.abandon, connection, gone, now_ms, practice), now_ms)
+        _fire(connection, apart, apart.done(gone.site, "abandoned", name, abandon), now_ms, practice)
+    _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
+
+
+def _find(
+    connection: Connection, apart: Apart, found: Found, now_ms: int, practice: Practice
+) -> Sequence[rows.Line] | None:
+    """A finding as it is, or, if that is refused, without all that isn't needed to call somebody."""
+    site, name = found.device.site, f"{found.device.id}/{found.rule.id}: {found.change}"
+    for one in (found, findings.plain(found)):
+        carry = partial(_told, connection, partial(findings.carry_out, connection, one, now_ms, practice), now_ms)
+        lines = apart.done(site, "finding" if one is found else "plain finding", name, carry)
+        if lines is not None:
+            return lines
+    return None
+
+
+def _told(connection: Connection, act: Callable[[], list[rows.Line]], now_ms: int) -> list[rows.Line]:
+    lines = act()
+    rows.append(connection, lines, now_ms)
+    return lines
+
+
+def _fire(
+    connection: Connection, apart: Apart, lines: Sequence[rows.Line] | None, now_ms: int, practice: Practice
+) -> None:
+    """The first calls of a case; what is refused is tried again, and kept, by rules.escalation.loop."""
+    for case_id in dict.fromkeys(line.case for line in lines or () if line.case):
+        fire = partial(timers.fire_due, connection, practice, now_ms, only=case_id)
+        apart.done(SiteId(""), "step", case_id, fire, keeps=False)
+
+
+def _rows(work: Work) -> Iterator[tuple[Table, Mapping[tuple[str, ...], dict[str, Any] | None]]]:
+    """What a work leaves of tables that are written by key; None is taken away."""
+    yield db.devices, {key: _device_row(one, work) if one else None for key, one in work.devices.items()}
+    yield db.silences, {key: _silence_row(key, ms) for key, ms in work.silent_from.items()}
+    yield db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()}
+    yield db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()}
+    # what knows nothing has no row: of a device that is gone nothing is left behind
+    yield db.states, {k: None if one == FORGOTTEN else _state_row(k, one) for k, one in work.watches.items()}
+
+
+def _take_waiting(connection: Connection, teller: TellerKey) -> None:
+    of_it = tuple_(db.waiting.c.site, db.waiting.c.edge, db.waiting.c.device) == teller
+    connection.execute(delete(db.waiting).where(of_it))
 
 
 def beat(
@@ -125,15 +202,50 @@ def beat(
 ) -> bool:
     """Write down that the engine lives, and whether it hears the broker; and, if it `looks`, do to the open alarms what is
     due. Whether that was anything. Raises LeaseLost if it looks, and `holder` is not the one to look any more."""
+    look = partial(_look, operators=operators, practice=practice, now_ms=now_ms) if looks else None
+    try:
+        return _beaten(database, now_ms, hears, look, holder)
+    except Exception as error:
+        if look is None or not database.refuses(error):
+            raise
+        return _beaten(database, now_ms, hears, partial(look, apart=True), holder)
+
+
+def _beaten(
+    database: Database, now_ms: int, hears: bool, look: Callable[..., bool] | None, holder: Holder | None
+) -> bool:
     with database.writing() as connection:
-        if looks and holder is not None:
+        if look is not None and holder is not None:
             leases.fence(connection, holder, {LEAD})
         _beat(connection, now_ms, hears=hears)
-        lines = upkeep.look(connection, now_ms, operators, practice) if looks else []
+        return look(connection, database) if look is not None else False
+
+
+def _look(
+    connection: Connection,
+    database: Database,
+    *,
+    now_ms: int,
+    operators: Mapping[SiteId, int] | None,
+    practice: Practice,
+    apart: bool = False,
+) -> bool:
+    """`apart`: something in it is refused; what that is is kept, and the rest is done."""
+
+    each = Apart(database, connection, now_ms)
+
+    def alarms() -> int:
+        lines = upkeep.look(connection, now_ms, operators, practice, each.alarm if apart else None)
         rows.append(connection, lines, now_ms)
-        gathered = acting.gather(connection, now_ms, practice) if looks else 0
-        drilled = exercise.end_due(connection, now_ms, practice) if looks else 0
-    return bool(lines or gathered or drilled)
+        return len(lines)
+
+    parts: dict[str, Callable[[], int]] = {
+        "look": alarms,
+        "gather": lambda: acting.gather(connection, now_ms, practice),
+        "drill": lambda: exercise.end_due(connection, now_ms, practice),
+    }
+    done = [each.done(SiteId(""), "look", name, act) if apart else act() for name, act in parts.items()]
+    return any(done)
 
 
 def _beat(

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from messages.ids import SiteId
 from rules.engine.share import Lease, Worker
 from rules.store import tables as db
+from rules.store.database import Overtaken
 
 
-class LeaseLost(Exception):
+class LeaseLost(Overtaken):
     """Somebody else owns these sites by now, or nobody: what we know of them may be old."""
 
     def __init__(self, sites: Collection[SiteId]) -> None:
@@ -22,7 +23,7 @@ class LeaseLost(Exception):
         self.sites = frozenset(sites)
 
 
-class Superseded(Exception):
+class Superseded(Overtaken):
     """A worker of our name has begun after us."""
 
 

@@ -19,6 +19,8 @@ from sqlalchemy import (
     Text,
 )
 
+from rules.store.words import Prose, Words
+
 metadata = MetaData()
 
 devices = Table(
@@ -28,7 +30,7 @@ devices = Table(
     Column("edge", String(63), primary_key=True),  # who says so
     Column("device", String(63), primary_key=True),
     Column("kind", String(63), nullable=False),
-    Column("model", String(80), nullable=False),
+    Column("model", Words(80), nullable=False),
     Column("place", JSON, nullable=False),
     Column("settings", JSON, nullable=False),
     Column("guards", Boolean, nullable=False),  # lives hang on it
@@ -136,7 +138,7 @@ alarms = Table(
     Column("thresholds", JSON, nullable=False),
     Column("before", JSON(none_as_null=True)),  # readings up to the raise; null: the history was not asked yet
     Column("situation", String(63), nullable=False),  # the word by which its rule makes it one case with others
-    Column("owner", String(63), nullable=False),  # whose the device is, as it announces
+    Column("owner", Words(63), nullable=False),  # whose the device is, as it announces
     Column("lat", Float),
     Column("lon", Float),
     Column("gathers", JSON(none_as_null=True)),  # "kind.rule" of what it suppresses while it is active
@@ -162,16 +164,16 @@ holds = Table(  # what people lay over alarms for a time: shelves, maintenance, 
     Column("device", String(63)),  # null: any, as in the next four
     Column("rule", String(63)),
     Column("grid", String(63)),
-    Column("building", String(40)),
-    Column("unit", String(40)),
-    Column("reason", String(200), nullable=False),
-    Column("actor", String(80), nullable=False),
-    Column("holder", String(200), nullable=False),
+    Column("building", Words(40)),
+    Column("unit", Words(40)),
+    Column("reason", Words(200), nullable=False),
+    Column("actor", Words(80), nullable=False),
+    Column("holder", Words(200), nullable=False),
     Column("one_shot", Boolean, nullable=False),
     Column("from_ms", BigInteger, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
     Column("ended_at_ms", BigInteger, index=True),
-    Column("ended_by", String(80)),
+    Column("ended_by", Words(80)),
 )
 
 floods = Table(  # sites with more new alarms than their operators can read
@@ -191,7 +193,7 @@ cases = Table(
     Column("lon", Float),
     Column("kind", String(63), nullable=False),  # a device kind, or the class of a report
     Column("subject", String(63), nullable=False),  # the device, or empty
-    Column("owner", String(63), nullable=False),
+    Column("owner", Words(63), nullable=False),
     Column("situation", String(63), nullable=False),
     Column("title", JSON, nullable=False),
     Column("level", String(10), nullable=False),
@@ -207,28 +209,28 @@ cases = Table(
     Column("rung", Integer, nullable=False),
     Column("escalated_at_ms", BigInteger),
     Column("dispatched_at_ms", BigInteger),
-    Column("dispatched_to", String(80)),
+    Column("dispatched_to", Words(80)),
     Column("accepted_at_ms", BigInteger),
-    Column("accepted_by", String(80)),
+    Column("accepted_by", Words(80)),
     Column("checked_in_at_ms", BigInteger),
-    Column("checked_in_by", String(80)),
+    Column("checked_in_by", Words(80)),
     Column("on_site_at_ms", BigInteger),
-    Column("on_site_by", String(80)),
+    Column("on_site_by", Words(80)),
     Column("on_site_how", String(10)),
     Column("handling_at_ms", BigInteger),
     Column("feedback_at_ms", BigInteger),
-    Column("feedback_by", String(80)),
+    Column("feedback_by", Words(80)),
     Column("outcome", String(40)),
     Column("photo", JSON(none_as_null=True)),
-    Column("verified_by", String(80)),
+    Column("verified_by", Words(80)),
     Column("closed_at_ms", BigInteger),
-    Column("closed_by", String(80)),
+    Column("closed_by", Words(80)),
     Column("archived_at_ms", BigInteger),
     Column("extension_until_ms", BigInteger),
-    Column("extension_by", String(80)),
+    Column("extension_by", Words(80)),
     Column("extension_at_ms", BigInteger),
     Column("suspended_until_ms", BigInteger),
-    Column("reason", Text, nullable=False),
+    Column("reason", Prose(), nullable=False),
     Column("reopened", Integer, nullable=False),
     Column("parent", String(40)),
 )
@@ -249,11 +251,11 @@ notices = Table(  # the outbox of calls: one person, one reason
     Column("key", String(200), primary_key=True),  # the same call is one row, whoever computes it and however often
     Column("case", String(40), ForeignKey("cases.id"), nullable=False, index=True),
     Column("leg", String(16), nullable=False),
-    Column("person", String(80), nullable=False),
-    Column("role", String(40), nullable=False),
+    Column("person", Words(80), nullable=False),
+    Column("role", Words(40), nullable=False),
     Column("level", String(10), nullable=False),
     Column("rung", Integer, nullable=False),
-    Column("reason", String(40), nullable=False),
+    Column("reason", Words(40), nullable=False),
     Column("queued_at_ms", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),  # section 2c of the field notes
     Column("channel", String(63), nullable=False),  # on which it is tried; empty: wherever the person can be reached
@@ -271,14 +273,14 @@ sendings = Table(  # each try to hand a notice to a channel
     Column("notice", String(200), nullable=False, index=True),
     Column("case", String(40), nullable=False),
     Column("channel", String(63), nullable=False),
-    Column("receiver", String(200), nullable=False),
-    Column("person", String(80), nullable=False),
+    Column("receiver", Words(200), nullable=False),
+    Column("person", Words(80), nullable=False),
     Column("level", String(10), nullable=False),
     Column("more", Integer, nullable=False),  # how many other notices were told in it
     Column("begun_at_ms", BigInteger, nullable=False, index=True),
     Column("ended_at_ms", BigInteger),
     Column("outcome", String(10), nullable=False),  # sending, taken, failed, throttled, lost
-    Column("answer", String(200), nullable=False),
+    Column("answer", Words(200), nullable=False),
 )
 
 links = Table(  # that open one case for one person without a login
@@ -286,7 +288,7 @@ links = Table(  # that open one case for one person without a login
     metadata,
     Column("token", String(64), primary_key=True),  # its hash
     Column("case", String(40), nullable=False, index=True),
-    Column("person", String(80), nullable=False),
+    Column("person", Words(80), nullable=False),
     Column("made_at_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("opened_at_ms", BigInteger),
@@ -298,12 +300,12 @@ drills = Table(  # times in which a site practises
     metadata,
     Column("id", String(40), primary_key=True),
     Column("site", String(63), nullable=False),
-    Column("why", String(200), nullable=False),
-    Column("actor", String(80), nullable=False),
+    Column("why", Words(200), nullable=False),
+    Column("actor", Words(80), nullable=False),
     Column("from_ms", BigInteger, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
     Column("ended_at_ms", BigInteger, index=True),
-    Column("ended_by", String(80)),
+    Column("ended_by", Words(80)),
 )
 
 shadows = Table(  # what rules in shadow would have raised
@@ -313,7 +315,7 @@ shadows = Table(  # what rules in shadow would have raised
     Column("site", String(63), nullable=False),
     Column("device", String(63), nullable=False),
     Column("kind", String(63), nullable=False),
-    Column("model", String(80), nullable=False),
+    Column("model", Words(80), nullable=False),
     Column("grid", String(63), nullable=False),
     Column("rule", String(63), nullable=False),
     Column("version", String(40), nullable=False),
@@ -334,11 +336,11 @@ roster = Table(  # changes to who is on duty: a person is away, or at a post bey
     Column("post", String(63)),  # where extra duty is; an absence has none
     Column("from_ms", BigInteger, nullable=False),
     Column("until_ms", BigInteger, nullable=False, index=True),
-    Column("reason", String(200), nullable=False),
-    Column("actor", String(80), nullable=False),
+    Column("reason", Words(200), nullable=False),
+    Column("actor", Words(80), nullable=False),
     Column("made_at_ms", BigInteger, nullable=False),
     Column("withdrawn_at_ms", BigInteger),
-    Column("withdrawn_by", String(80)),
+    Column("withdrawn_by", Words(80)),
 )
 
 sites = Table(  # the last good file of each site (rules.duty.last_good)
@@ -378,7 +380,7 @@ hooks = Table(  # webhooks: how far in the log each has come, and whether it is 
     Column("sent", BigInteger, nullable=False),  # how many were taken
     Column("sent_at_ms", BigInteger),
     Column("disabled_at_ms", BigInteger),
-    Column("why", String(200), nullable=False),  # of the latest failure
+    Column("why", Words(200), nullable=False),  # of the latest failure
 )
 
 deliveries = Table(  # what a webhook has to tell and nobody has taken yet
@@ -388,7 +390,7 @@ deliveries = Table(  # what a webhook has to tell and nobody has taken yet
     Column("seq", BigInteger, primary_key=True, autoincrement=False),  # of the log's line
     Column("about", String(40), nullable=False),  # the case, or the alarm: in that order they are told
     Column("content_type", String(40), nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", Prose(), nullable=False),
     Column("queued_at_ms", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at_ms", BigInteger, nullable=False),
@@ -401,10 +403,10 @@ labels = Table(  # the codes that are stuck on devices (rules.assets)
     Column("site", String(63), nullable=False),
     Column("device", String(63), nullable=False),
     Column("made_at_ms", BigInteger, nullable=False),
-    Column("made_by", String(80), nullable=False),
+    Column("made_by", Words(80), nullable=False),
     Column("ended_at_ms", BigInteger),  # replaced then
-    Column("ended_by", String(80)),
-    Column("why", String(200), nullable=False),
+    Column("ended_by", Words(80)),
+    Column("why", Words(200), nullable=False),
 )
 Index(
     "one_label",
@@ -415,16 +417,29 @@ Index(
     postgresql_where=labels.c.ended_at_ms.is_(None),
 )
 
+refusals = Table(  # what the database did not take (rules.store.refusals)
+    "refusals",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("site", Words(63), nullable=False),
+    Column("what", Words(40), nullable=False),
+    Column("name", Words(400), nullable=False),
+    Column("why", Words(1000), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("seen_at_ms", BigInteger, index=True),
+    Column("seen_by", Words(80)),
+)
+
 handovers = Table(  # what one shift at the desk tells the next
     "handovers",
     metadata,
     Column("id", String(40), primary_key=True),
     Column("site", String(63), nullable=False),
-    Column("words", Text, nullable=False),
+    Column("words", Prose(), nullable=False),
     Column("facts", JSON, nullable=False),  # what stood open when it was written: numbers by name
-    Column("actor", String(80), nullable=False),
+    Column("actor", Words(80), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
-    Column("signed_by", String(80)),
+    Column("signed_by", Words(80)),
     Column("signed_at_ms", BigInteger),
     Index("handovers_of_site", "site", "at_ms"),
 )
@@ -438,8 +453,8 @@ log = Table(  # append-only
     Column("alarm", String(40), index=True),
     Column("case", String(40)),
     Column("number", Integer),  # of the case's lines
-    Column("actor", String(80), nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("actor", Words(80), nullable=False),
+    Column("detail", Prose(), nullable=False),
     Column("device_at_ms", BigInteger),
     Column("key", String(80), unique=True),  # of an act: the same one twice is once
     Index("log_of_case", "case", "number", unique=True),

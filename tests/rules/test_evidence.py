@@ -31,7 +31,7 @@ def test_an_alarm_keeps_the_last_readings_up_to_its_raise_and_none_after_it(tmp_
     assert evidence.wanting(room.database, at(known_s + 2.9)) == []
     room.start()
     (wanting,) = [one for one in evidence.wanting(room.database, at(known_s + 3)) if one.id == alarm.id]
-    evidence.keep(room.database, alarm.id, evidence.course(store, wanting))
+    evidence.keep(room.database, wanting, evidence.course(store, wanting), at(0))
     kept = room.desk.alarm(alarm.id)
     assert kept
     assert kept.before

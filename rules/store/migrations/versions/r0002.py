@@ -71,6 +71,7 @@ def upgrade() -> None:
     _workers()
     _other_systems()
     _labels()
+    _refusals()
 
 
 def _cases_of_their_own() -> None:
@@ -407,6 +408,21 @@ def _other_systems() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at_ms", sa.BigInteger, nullable=False),
     )
+
+
+def _refusals() -> None:
+    op.create_table(
+        "refusals",
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("site", sa.String(63), nullable=False),
+        sa.Column("what", sa.String(40), nullable=False),
+        sa.Column("name", sa.String(400), nullable=False),
+        sa.Column("why", sa.String(1000), nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("seen_at_ms", sa.BigInteger),
+        sa.Column("seen_by", sa.String(80)),
+    )
+    op.create_index("ix_refusals_seen_at_ms", "refusals", ["seen_at_ms"])
 
 
 def _labels() -> None:
