@@ -1,11 +1,15 @@
-"""Every broker that we ship for, with either protocol."""
+"""Every broker that we ship for, with either protocol; and patience with browsers on a busy machine."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests import services
+
+expect.set_options(timeout=20_000)
+"""How soon something must be seen, is said by those tests that are about it."""
 
 
 @pytest.fixture(
