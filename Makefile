@@ -12,7 +12,8 @@ demo:
 test:
 	@deploy/prepare.sh dev
 	@deploy/test-services.sh
-	.venv/bin/pytest -n 2 --dist loadfile --durations 25
+	.venv/bin/pytest -n 2 --dist loadfile --durations 25 --ignore tests/system
+	.venv/bin/pytest tests/system
 
 check:
 	@deploy/prepare.sh dev
