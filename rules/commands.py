@@ -60,7 +60,7 @@ def run(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engin
     configuration = load(config, rules_may_fail=True)
     for note in configuration.notes:
         log.warning(note)
-    asyncio.run(service.run(configuration, clock_ms=_clock_ms))
+    asyncio.run(service.run(configuration, clock_ms=_clock_ms, running_ms=_running_ms))
 
 
 @app.command()
@@ -201,6 +201,11 @@ def _value(text: str | None) -> Value | None:
 
 def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _running_ms() -> int:
+    """Runs on while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000_000
 
 
 def _listed(report: Report) -> Iterator[str]:

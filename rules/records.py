@@ -297,6 +297,8 @@ class EdgeState:
     devices: int
     clock_trusted: bool = True
     """By its own word; its devices' alarms are uncertain while it isn't."""
+    behind_ms: int | None = None
+    """How far its clock is behind the server's (`rules.engine.skew`); None: it has not said what it shows."""
     silent: tuple[DeviceId, ...] = ()
     """Its devices that have said nothing for longer than they may (`rules.engine.memory.SILENT_INTERVALS`)."""
 

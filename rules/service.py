@@ -30,6 +30,8 @@ from rules.shell.listener import Listener
 from rules.shell.opening import opened
 from rules.shell.rounds import Rounds
 from rules.shell.sites import Sites
+from rules.shell.steady import Steady
+from rules.shell.timekeeper import Timekeeper
 from rules.shell.writer import Writer
 from rules.store import versions
 from rules.store.clerk import Clerk
@@ -40,21 +42,22 @@ from rules.tenure import Tenure
 log = structlog.get_logger("rules")
 
 
-async def run(config: Configuration, *, clock_ms: Callable[[], int]) -> None:
-    """Run the engine until cancelled."""
+async def run(config: Configuration, *, clock_ms: Callable[[], int], running_ms: Callable[[], int]) -> None:
+    """Run the engine until cancelled. `running_ms`: as `rules.shell.steady` asks for."""
+    steady = Steady(clock_ms, running_ms)
     clerk, reader = Clerk("rules-database"), Clerk("rules-history")
     tenure: Tenure | None = None
     try:
         holder = Holder(config.name, config.sites)
         clock_s = asyncio.get_running_loop().time
-        ours, known = await clerk.insist(lambda: opened(config, holder, clock_s, clock_ms()))
+        ours, known = await clerk.insist(lambda: opened(config, holder, clock_s, steady()))
         tenure = ours
         if config.refused:
             log.error("the rule files are refused; the rules that were good last are in force", why=config.refused)
         log.info("ready", devices=len(known.devices), rules=sum(map(len, known.rules.values())))
         async with Bus(config.broker, config.client_id, subscribe=subscriptions(config.sites)) as bus:
-            service = Service(bus, ours, known, config, clerk, reader, clock_ms)
-            changes = Renewal(config.files, config.look, service.adopt_rules, clock_ms)
+            service = Service(bus, ours, known, config, clerk, reader, steady)
+            changes = Renewal(config.files, config.look, service.adopt_rules, steady)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changes.asked.set)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run(), name="engine")
@@ -86,7 +89,7 @@ class Service:
         config: Configuration,
         clerk: Clerk,
         reader: Clerk,
-        clock_ms: Callable[[], int],
+        clock_ms: Steady,
     ) -> None:
         self._tenure = tenure
         self._config = config
@@ -115,6 +118,7 @@ class Service:
             operators=config.operators,
             wrote=news,
         )
+        self._timekeeper = Timekeeper(clock_ms, self._writer, tenure)
         self._sender = Sender(
             bus, database, config.ways, self._roll.find, practice, clock_ms, address_of_pages=config.pages
         )
@@ -130,6 +134,7 @@ class Service:
             log.warning("no site_files: nobody is known to be on duty, and every call goes to the desk")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._escalation.run(), name="escalation")
+            tasks.create_task(self._timekeeper.run(), name="timekeeper")
             tasks.create_task(self._rounds.beat(), name="pulse")
             tasks.create_task(self._sites.run(), name="tenure")
             tasks.create_task(self._publisher.run(), name="publisher")

@@ -119,6 +119,7 @@ def _take_status(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str
         now_ms=now_ms,
         by_edge=by_edge,
         clock_trusted=found.clock_trusted is not False,
+        clock_ms=found.at_ms,
     )
     if found.stream is None:
         return None

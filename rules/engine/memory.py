@@ -15,6 +15,7 @@ from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.kind import Channel, Kinds
 from messages.reading import Reading, Value
 from rules.engine.neighbourhood import Counted, QuestionKey
+from rules.engine.skew import NOTABLE_MS, Skew
 from rules.engine.stream import Stream
 from rules.language.code import Compute
 from rules.language.evaluation import NEW, State, is_running
@@ -58,6 +59,13 @@ class Edge:
     since_ms: int
     last_reading_at_ms: int | None = None
     clock_trusted: bool = True
+    skew: Skew | None = None
+    """None: it has not said what its clock shows."""
+
+    @property
+    def behind_ms(self) -> int:
+        """By how much its readings look older than they are."""
+        return self.skew.ahead_ms if self.skew and self.skew.ahead_ms > NOTABLE_MS else 0
 
 
 class Watch(NamedTuple):

@@ -20,9 +20,23 @@ from rules.engine import own
 from rules.engine import stream as streams
 from rules.engine.memory import Device, Ear, Edge, EdgeKey, Facts, StateKey, StreamKey, TellerKey, Watch, where
 from rules.engine.neighbourhood import Counted, QuestionKey, around, largest
+from rules.engine.skew import heard
+from rules.engine.skew import stepped as after_step
 from rules.engine.stream import Stream
 from rules.language.code import Compute
-from rules.language.evaluation import NEW, NOBODY, Change, State, Timer, followed, is_running, renewed, stays_calm, step
+from rules.language.evaluation import (
+    NEW,
+    NOBODY,
+    Change,
+    State,
+    Timer,
+    followed,
+    is_running,
+    renewed,
+    stays_calm,
+    step,
+    stepped,
+)
 from rules.language.rule import Rule
 from rules.language.seen import NEVER
 
@@ -128,6 +142,8 @@ class Work:
     """Missed packs that are asked for no longer."""
     counted: dict[QuestionKey, Counted] = field(default_factory=dict)
     """Whose neighbourhood has changed, and how it is now."""
+    stepped: tuple[int, frozenset[SiteId]] | None = None
+    """By how much the server's clock was set, and at which sites timers are to be moved for it."""
     _pending: list[tuple[SiteId, EdgeId, Reading]] = field(default_factory=list)
     _asked: dict[QuestionKey, None] = field(default_factory=dict)
     """The questions whose answers have changed, and nobody was told."""
@@ -142,7 +158,14 @@ class Work:
     @property
     def empty(self) -> bool:
         return not (
-            self.devices or self.edges or self.streams or self.watches or self.stranded or self.readings or self.counted
+            self.devices
+            or self.edges
+            or self.streams
+            or self.watches
+            or self.stranded
+            or self.readings
+            or self.counted
+            or self.stepped
         )
 
     @property
@@ -157,7 +180,7 @@ class Work:
             self.stranded,
             self.awaited,
         )
-        sites = {SiteId(key[0]) for keys in by_site for key in keys}
+        sites = {SiteId(key[0]) for keys in by_site for key in keys} | (self.stepped[1] if self.stepped else set())
         return sites | {found.device.site for found in self.found} | {gone.site for gone in self.abandoned}
 
     def collect(self, site: SiteId, edge: EdgeId, readings: Iterable[Reading]) -> None:
@@ -223,6 +246,17 @@ class Work:
             elif watch.version != rule.version:
                 self.watches[site, device, name] = self._renewed(rule, watch, now_ms)
 
+    def step(self, by_ms: int, sites: Collection[SiteId], now_ms: int) -> None:
+        """The server's clock was set by `by_ms`, to `now_ms`: all that waits for a time waits as long as it would have."""
+        self.stepped = by_ms, frozenset(sites)
+        for key, watch in self.facts.watches.items():
+            if watch.wake_at_ms is not None:
+                state = stepped(watch.state, by_ms, now_ms)
+                self.watches[key] = watch._replace(state=state, wake_at_ms=watch.wake_at_ms + by_ms)
+        for edge, one in self.facts.edges.items():
+            self.edges[edge] = replace(one, skew=after_step(one.skew, by_ms, now_ms))
+        self.silent_from |= {teller: from_ms + by_ms for teller, from_ms in self.facts.silent_from.items()}
+
     def _renewed(self, rule: Rule, watch: Watch, now_ms: int) -> Watch:
         if watch.version is None or is_running(watch.state):  # what raised it is not known any more
             return watch._replace(version=rule.version)
@@ -242,16 +276,23 @@ class Work:
         now_ms: int,
         by_edge: bool = True,
         clock_trusted: bool = True,
+        clock_ms: int | None = None,
     ) -> None:
-        """An edge came, went, or said again that it is there. `by_edge`: in its own words, not in the broker's."""
+        """An edge came, went, or said again that it is there. `by_edge`: in its own words, not in the broker's. `clock_ms`: what its clock
+        showed, right or wrong."""
         known = self._edge((site, edge))
         if known is None or known.online != online:
             last_ms = known.last_reading_at_ms if known else None
-            self.edges[site, edge] = Edge(online, at_ms, last_ms, clock_trusted)
+            self.edges[site, edge] = Edge(online, at_ms, last_ms, clock_trusted, known.skew if known else None)
             away = sum(not one.online for (of, _), one in {**self.facts.edges, **self.edges}.items() if of == site)
             self._own(site, own.site_device(site), own.site_announced(site), [own.site_said(site, away, now_ms)])
         elif known.clock_trusted != clock_trusted:
             self.edges[site, edge] = replace(known, clock_trusted=clock_trusted)
+        if clock_ms is not None:
+            one = self.edges.get((site, edge)) or self.facts.edges[site, edge]
+            skew = heard(known.skew if known else None, clock_ms, now_ms)
+            self.edges[site, edge] = one = replace(one, skew=skew)
+            at_ms = min(now_ms, at_ms + one.behind_ms)
         link = self._device((site, own.ENGINE, own.link_of(edge)))
         said = own.link_said(edge, online=online, said_ms=at_ms if by_edge else None, now_ms=now_ms)
         self._own(site, own.link_of(edge), own.link_announced(edge, link.place if link else None), said)
@@ -330,7 +371,7 @@ class Work:
         self._note_edges(spoke, now_ms)
         self._note_edges(broken, now_ms)
         for teller, at_ms in spoke.items():
-            self._note_speaker(teller, at_ms)
+            self._note_speaker(teller, min(now_ms, at_ms + self._behind_ms(teller)))
         self._ask_around(now_ms)
 
     def _note_edges(self, heard: Mapping[TellerKey, int], now_ms: int) -> None:
@@ -423,6 +464,8 @@ class Work:
         key = (device.site, device.id, rule.id)
         watch = self._watch(key)
         before = watch.state
+        if behind_ms := self._behind_ms((device.site, device.edge)):
+            rule = rule.lenient(behind_ms)
         answers = self._answers(device, rule) if rule.questions else NOBODY
         state, changes, wake_at_ms = step(rule, before, event, now_ms, answers)
         if state is not watch.state or wake_at_ms != watch.wake_at_ms:
@@ -570,6 +613,10 @@ class Work:
 
     def _watch(self, key: StateKey) -> Watch:
         return self.watches.get(key) or self.facts.watches.get(key) or Watch()
+
+    def _behind_ms(self, teller: TellerKey | EdgeKey) -> int:
+        edge = self._edge(teller[:2])
+        return edge.behind_ms if edge else 0
 
     def _edge(self, key: EdgeKey) -> Edge | None:
         return self.edges.get(key) or self.facts.edges.get(key)

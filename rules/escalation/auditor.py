@@ -103,9 +103,15 @@ def _notices(connection: Connection, sites: Collection[SiteId], now_ms: int) -> 
 
 
 def _ahead(connection: Connection, sites: Collection[SiteId], practice: Practice, now_ms: int) -> list[Stuck]:
-    """The clock was set back: what it had written down would wait until it has come there again. All promises count from now."""
+    """The clock was set back while no engine ran, which would have moved the timers (rules.shell.timekeeper): what it had written down
+    would wait until it has come there again. All promises count from now."""
     late_ms = now_ms + AHEAD_MS
-    its = (db.cases.c.site.in_(sites), db.cases.c.state.in_((*CASE_WAITING, *TAKEN)))
+    moved = select(db.timers.c.case).where(db.timers.c.shift_ms < 0)  # an engine saw it happen: nothing waits
+    its = (
+        db.cases.c.site.in_(sites),
+        db.cases.c.state.in_((*CASE_WAITING, *TAKEN)),
+        db.cases.c.id.not_in(moved),
+    )
     stamps = (db.cases.c.clock_from_ms, db.cases.c.accepted_at_ms)
     found = []
     for case in rows.cases_where(connection, *its, or_(*(one > late_ms for one in stamps))):

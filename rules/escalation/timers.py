@@ -4,11 +4,13 @@
   withdrawn.
 * A case of which every open alarm is kept quiet (shelved, suppressed, out of service) calls nobody meanwhile: its steps wait, and are looked at
   again every few seconds.
+* A server's clock that is set moves them all by as much (`step_clock`); `shift_ms` is by how much in all.
 * `fire` carries out what is due. Steps that were missed together and call the same rung are one call: who was away for three minutes
   is not called four times.
 """
 
 import heapq
+from collections.abc import Collection
 from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -92,6 +94,20 @@ def postpone(connection: Connection, case_id: str, now_ms: int) -> None:
     connection.execute(update(db.timers).where(*its).values(due_at_ms=now_ms + AGAIN_MS))
 
 
+def step_clock(connection: Connection, by_ms: int, sites: Collection[SiteId], now_ms: int) -> None:
+    """The server's clock was set by `by_ms`: the timers and the calls of these sites wait as long as they would have. What was put aside
+    until a day is looked at on that day."""
+    ours = select(db.cases.c.id).where(db.cases.c.site.in_(sorted(sites)))
+    t, n = db.timers.c, db.notices.c
+    moved = {"due_at_ms": t.due_at_ms + by_ms, "shift_ms": t.shift_ms + by_ms}
+    its = (t.case.in_(ours), t.leg != Leg.REVIEW, t.due_at_ms < FAR_MS)
+    connection.execute(update(db.timers).where(*its).values(moved))
+    waiting = (n.case.in_(ours), n.state.in_((*WAITING, SENDING)))
+    later = {"due_at_ms": n.due_at_ms + by_ms, "queued_at_ms": n.queued_at_ms + by_ms}
+    connection.execute(update(db.notices).where(*waiting).values(later))
+    rows.append(connection, [rows.Line("clock.stepped", None, None, RULES, f"{by_ms / 1000:+g} s")], now_ms)
+
+
 def hasten(connection: Connection, case_id: str, now_ms: int, practice: Practice) -> None:
     """The rung above is called now: whoever was called could not be reached, or nothing happens. It comes beside the program, which leaves
     out no call for it; above the last rung there is nobody else, and the program goes on."""
@@ -137,7 +153,7 @@ def _fire(connection: Connection, case_id: str, leg: Leg, practice: Practice, no
     case = rows.case(connection, case_id)
     if row is None or case is None:  # an earlier step has moved the case on
         return None
-    number, next_step = due(case, leg, row.from_ms, row.number, now_ms, practice.calendar)
+    number, next_step = due(case, leg, row.from_ms, row.number, now_ms - row.shift_ms, practice.calendar)
     if next_step is not None and leg in CALLING and _is_quiet(connection, case_id):
         connection.execute(update(db.timers).where(*its).values(due_at_ms=now_ms + QUIET_MS))
         return now_ms + QUIET_MS
@@ -146,7 +162,7 @@ def _fire(connection: Connection, case_id: str, leg: Leg, practice: Practice, no
         number += 1
     if leg not in running(case):
         return None
-    return _put(connection, case, leg, row.from_ms, number, practice)
+    return _put(connection, case, leg, row.from_ms, number, practice, row.shift_ms)
 
 
 def _carry_out(
@@ -170,11 +186,14 @@ def _is_quiet(connection: Connection, case_id: str) -> bool:
     return set(connection.scalars(select(db.alarms.c.annunciated).where(*its))) == {False}
 
 
-def _put(connection: Connection, case: Case, leg: Leg, from_ms: int, number: int, practice: Practice) -> int | None:
+def _put(
+    connection: Connection, case: Case, leg: Leg, from_ms: int, number: int, practice: Practice, shift_ms: int = 0
+) -> int | None:
     """Set a leg's timer to a step; when that is due. Without such a step the leg is at its end, and its timer never fires."""
     coming = step(case, leg, from_ms, number, practice.calendar)
-    values = {"from_ms": from_ms, "number": number, "due_at_ms": coming.due_ms if coming else FAR_MS}
+    due_ms = coming.due_ms + shift_ms if coming else FAR_MS
+    values = {"from_ms": from_ms, "number": number, "due_at_ms": due_ms, "shift_ms": shift_ms}
     its = (db.timers.c.case == case.id, db.timers.c.leg == leg)
     if connection.execute(update(db.timers).where(*its).values(values)).rowcount == 0:
         connection.execute(insert(db.timers).values(case=case.id, leg=leg, **values))
-    return coming.due_ms if coming else None
+    return due_ms if coming else None

@@ -181,6 +181,15 @@ def renewed(rule: Rule, state: State, now_ms: int) -> State:
     return State(Lane(seen, kept=kept, look_at_ms=now_ms)) if seen else NEW
 
 
+def stepped(state: State, by_ms: int, now_ms: int) -> State:
+    """The same after the server's clock was set, by `by_ms`, to `now_ms`: what runs takes as long as it would have. A time that was now
+    can't lie ahead."""
+    live = state.live
+    due_at_ms, look_at_ms = (None if ms is None else ms + by_ms for ms in (live.due_at_ms, live.look_at_ms))
+    seen = {channel: one._replace(at_ms=min(one.at_ms, now_ms)) for channel, one in live.seen.items()}
+    return state._replace(live=live._replace(seen=seen, due_at_ms=due_at_ms, look_at_ms=look_at_ms))
+
+
 def followed(state: State, reading: Reading, now_ms: int, event: bool) -> State | None:
     """The state after a good reading in its turn, if nothing is under way and no rule turns by it (`stays_calm`): it is the same
     for all plain rules of a device that were in the same state. `event`: its channel counts each reading.

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
@@ -114,6 +115,12 @@ class Rule:
     """The channel that its file is about, if it isn't about the kind."""
     answers: str | None = None
     """It raises no alarm, but answers this question about the neighbourhood (its key)."""
+
+    def lenient(self, by_ms: int) -> "Rule":
+        """The same rule, for readings that look older than they are by so much."""
+        other = copy(self)  # with all that was made of it
+        object.__setattr__(other, "lateness_ms", self.lateness_ms + by_ms)
+        return other
 
     @cached_property
     def raise_delay_ms(self) -> int:

@@ -18,6 +18,7 @@ from rules.cases.practice import PLAIN, Practice
 from rules.drills import exercise
 from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
 from rules.engine.share import LEAD
+from rules.engine.skew import Skew
 from rules.engine.stream import Stream
 from rules.engine.work import Found, Work
 from rules.escalation import timers
@@ -57,10 +58,7 @@ def load(
             rules,
             earlier=versions.earlier(connection, rules, kinds, calendar),
             devices={(row.site, row.edge, row.device): device_of(row) for row in connection.execute(of(db.devices))},
-            edges={
-                (row.site, row.edge): Edge(row.online, row.since_ms, row.last_reading_at_ms, row.clock_trusted)
-                for row in connection.execute(of(db.edges))
-            },
+            edges={(row.site, row.edge): _edge(row) for row in connection.execute(of(db.edges))},
             streams={
                 (row.site, row.edge, row.stream): Stream(tuple((a, b) for a, b in row.heard), row.said, row.used_at_ms)
                 for row in connection.execute(of(db.streams))
@@ -114,6 +112,8 @@ def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) 
     stranded = [_waiting_row(*teller, reading) for teller, some in work.stranded.items() for reading in some]
     if stranded:
         connection.execute(insert(db.waiting), stranded)
+    if work.stepped is not None:
+        timers.step_clock(connection, *work.stepped, now_ms)
     lines: list[rows.Line] = []
     for found in findings.ordered(work.found):
         lines += findings.carry_out(connection, found, now_ms, practice)
@@ -306,6 +306,11 @@ def _silence_row(key: TellerKey, from_ms: int | None) -> dict[str, Any] | None:
     return None if from_ms is None else {"site": key[0], "edge": key[1], "device": key[2], "from_ms": from_ms}
 
 
+def _edge(row: Row[Any]) -> Edge:
+    skew = None if row.behind_ms is None else Skew(row.behind_ms)
+    return Edge(row.online, row.since_ms, row.last_reading_at_ms, row.clock_trusted, skew)
+
+
 def _edge_row(key: tuple[str, str], edge: Edge) -> dict[str, Any]:
     return {
         "site": key[0],
@@ -314,6 +319,7 @@ def _edge_row(key: tuple[str, str], edge: Edge) -> dict[str, Any]:
         "since_ms": edge.since_ms,
         "last_reading_at_ms": edge.last_reading_at_ms,
         "clock_trusted": edge.clock_trusted,
+        "behind_ms": edge.skew.ahead_ms if edge.skew else None,
     }
 
 

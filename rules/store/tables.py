@@ -54,6 +54,7 @@ edges = Table(
     Column("since_ms", BigInteger, nullable=False),
     Column("last_reading_at_ms", BigInteger),
     Column("clock_trusted", Boolean, nullable=False),
+    Column("behind_ms", BigInteger),  # how far its clock is behind ours; none: it has not said what it shows
 )
 
 streams = Table(
@@ -243,6 +244,7 @@ timers = Table(  # the clocks of cases that run (rules.escalation.program)
     Column("from_ms", BigInteger, nullable=False),
     Column("number", Integer, nullable=False),  # of the step that comes next
     Column("due_at_ms", BigInteger, nullable=False, index=True),
+    Column("shift_ms", BigInteger, nullable=False),  # by how much the server's clock was set since it began
 )
 
 notices = Table(  # the outbox of calls: one person, one reason

@@ -158,6 +158,7 @@ def _calls() -> None:
         sa.Column("from_ms", sa.BigInteger, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("due_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("shift_ms", sa.BigInteger, nullable=False),
     )
     op.create_index("ix_timers_due_at_ms", "timers", ["due_at_ms"])
     op.create_table(
@@ -310,6 +311,7 @@ def _what_lies_over_alarms() -> None:
         op.execute(some.update().where(some.c.kind.in_(GUARDS)).values(guards=True))
     with op.batch_alter_table("edges") as edges:
         edges.add_column(sa.Column("clock_trusted", sa.Boolean, nullable=False, server_default=sa.true()))
+        edges.add_column(sa.Column("behind_ms", sa.BigInteger))
     op.create_table(
         "holds",
         sa.Column("id", sa.String(40), primary_key=True),

@@ -1,0 +1,109 @@
+"""A server whose clock is ahead of the edges' takes no fresh red alarm for an old one, and no old one for fresh."""
+
+from pathlib import Path
+
+import pytest
+
+from rules.engine.skew import WINDOW_MS, Skew, heard, stepped
+from rules.engine.work import Work
+from rules.store import facts
+from tests.rules.course import at, reading
+from tests.rules.room import EDGE, SITE, Room
+
+HOUR_S = 3600
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    """A street lamp whose leakage is red, and guards no life by its rule's word."""
+    room = Room(tmp_path)
+    room.announce("lamp-1", "smart_lamp")
+    return room
+
+
+def status(room: Room, edge_s: float, server_s: float) -> None:
+    work = Work(room.facts)
+    ms = at(edge_s)
+    work.status(SITE, EDGE, online=True, at_ms=min(ms, at(server_s)), now_ms=at(server_s), clock_ms=ms)
+    room.write(work, server_s)
+
+
+def leaks(room: Room, edge_s: float, server_s: float) -> bool:
+    """Whether a leak at `edge_s`, by the edge's clock, calls anybody at `server_s`, by the server's."""
+    rule = next(rule for rule in room.known["smart_lamp"] if rule.id == "leakage")
+    assert (rule.level, rule.life_safety) == ("red", False)
+    room.hear(reading(edge_s, "leakage", 50.0, device="lamp-1"), now_s=server_s)
+    (alarm,) = room.desk.alarms(open_only=False)
+    return alarm.case is not None
+
+
+def test_without_a_word_of_the_edge_the_servers_clock_decides(room: Room) -> None:
+    assert not leaks(room, 0, HOUR_S)
+
+
+def test_a_fresh_red_rings_though_the_server_is_an_hour_ahead(room: Room) -> None:
+    status(room, 0, HOUR_S)
+    assert leaks(room, 5, HOUR_S + 5)
+
+
+def test_an_old_red_of_an_edge_whose_clock_is_behind_is_late_all_the_same(room: Room) -> None:
+    status(room, 2 * HOUR_S, 3 * HOUR_S)
+    assert not leaks(room, HOUR_S, 3 * HOUR_S + 5)  # an hour before the edge said what its clock shows
+
+
+def test_statuses_that_have_lain_in_the_broker_make_no_old_red_fresh(room: Room) -> None:
+    """The engine was down for an hour; what the edge said meanwhile comes in its order, within seconds."""
+    for edge_s in range(0, 120, 30):
+        status(room, edge_s, edge_s)
+    room.start()
+    for edge_s in range(120, 2000, 30):
+        status(room, edge_s, HOUR_S + edge_s / 1000)
+    assert not leaks(room, 2000, HOUR_S + 2)
+
+
+def test_a_server_that_came_up_with_a_wrong_clock_learns_it_from_two_statuses(room: Room) -> None:
+    for edge_s in range(0, 120, 30):
+        status(room, edge_s, edge_s)
+    room.start()
+    for edge_s in range(120, 121 + WINDOW_MS // 1000 + 30, 30):
+        status(room, edge_s, HOUR_S + edge_s)
+    assert leaks(room, edge_s, HOUR_S + edge_s)
+
+
+def test_a_clock_that_is_set_is_known_at_once_and_over_a_restart(room: Room) -> None:
+    status(room, 0, 0)
+    work = Work(room.facts)
+    work.step(HOUR_S * 1000, {SITE}, at(HOUR_S + 1))
+    room.write(work, HOUR_S + 1)
+    room.start()
+    assert leaks(room, 2, HOUR_S + 2)
+
+
+def test_edges_are_not_taken_for_silent_by_a_server_that_is_ahead(room: Room) -> None:
+    for edge_s in range(0, 600, 30):
+        status(room, edge_s, HOUR_S + edge_s)
+    room.pass_time(HOUR_S + 600)
+    assert [alarm.rule for alarm in room.desk.alarms() if alarm.device.endswith("-link")] == []
+
+
+def test_less_is_believed_at_once_and_more_only_after_a_while() -> None:
+    known = heard(None, 0, 500_000)
+    assert known.ahead_ms == 500_000
+    known = heard(known, 1_000_000, 1_010_000)
+    assert known.ahead_ms == 10_000
+    for now_ms in range(1_020_000, 1_020_000 + WINDOW_MS, 25_000):
+        known = heard(known, now_ms - 700_000, now_ms)
+        assert known.ahead_ms == 10_000
+    known = heard(heard(known, 0, 1_200_000 - 1), 400_000, 1_200_000)  # the window is over
+    assert known.ahead_ms >= 700_000
+    assert stepped(known, -10_000_000, 0) == Skew(0, since_ms=0)
+
+
+def test_an_edge_whose_clock_is_ahead_is_no_matter() -> None:
+    assert heard(None, 5_000, 0).ahead_ms == 0
+
+
+def test_what_is_known_of_a_clock_is_written_down(room: Room) -> None:
+    status(room, 0, HOUR_S)
+    again = facts.load(room.database, room.facts.kinds, room.known)
+    assert again.edges[SITE, EDGE].behind_ms == HOUR_S * 1000
