@@ -83,7 +83,8 @@ def start(
 
 @router.post("/drills/{drill_id}/end", dependencies=[needs("dispatch"), OurForm])
 def end(visit: LoggedIn, drill_id: str) -> Response:
-    drill = _drill(visit, drill_id)
+    if (drill := _drill(visit, drill_id)) is None:
+        return _over(visit)
     with visit.parts.desk.database.writing() as connection:
         exercise.end(connection, drill, actor=visit.user.name, now_ms=visit.now_ms, practice=visit.parts.desk.practice)
     return elsewhere("/drills")
@@ -92,13 +93,16 @@ def end(visit: LoggedIn, drill_id: str) -> Response:
 @router.post("/drills/{drill_id}/raise", dependencies=[needs("dispatch"), OurForm])
 def raise_one(visit: LoggedIn, drill_id: str, what: Annotated[str, Form()] = "") -> Response:
     """`what`: "device rule"."""
+    if (drill := _drill(visit, drill_id)) is None:
+        return _over(visit)
     device, _, rule = what.partition(" ")
-    return _raise(visit, _drill(visit, drill_id), [(device, rule)])
+    return _raise(visit, drill, [(device, rule)])
 
 
 @router.post("/drills/{drill_id}/scene", dependencies=[needs("dispatch"), OurForm])
 def scene(visit: LoggedIn, drill_id: str, scene: Annotated[str, Form()] = "") -> Response:
-    drill = _drill(visit, drill_id)
+    if (drill := _drill(visit, drill_id)) is None:
+        return _over(visit)
     if scene not in SCENES:
         raise HTTPException(400)
     kind, most = SCENES[scene]
@@ -111,7 +115,8 @@ def scene(visit: LoggedIn, drill_id: str, scene: Annotated[str, Form()] = "") ->
 
 @router.post("/drills/{drill_id}/clear", dependencies=[needs("dispatch"), OurForm])
 def clear(visit: LoggedIn, drill_id: str, alarm: Annotated[str, Form()] = "") -> Response:
-    drill = _drill(visit, drill_id)
+    if (drill := _drill(visit, drill_id)) is None:
+        return _over(visit)
 
     def act() -> None:
         with visit.parts.desk.database.writing() as connection:
@@ -189,10 +194,15 @@ def _sites(visit: Visit) -> list[str]:
     return sorted(site for site in every if visit.user.may_at("dispatch", site))
 
 
-def _drill(visit: Visit, drill_id: str) -> Drill:
+def _over(visit: Visit) -> Response:
+    """Somebody else has ended it meanwhile, or its time was over."""
+    return _page(visit, 409, complaint=visit.words("drill.not_running"))
+
+
+def _drill(visit: Visit, drill_id: str) -> Drill | None:
+    """One that runs, if the account may send people there."""
     with visit.parts.desk.database.reading() as connection:
         found = next((one for one in drills.running(connection, visit.now_ms) if one.id == drill_id), None)
-    if found is None:
-        raise HTTPException(404)
-    visit.need("dispatch", found.site)
+    if found is not None:
+        visit.need("dispatch", found.site)
     return found

@@ -85,7 +85,8 @@ def extra(
 def withdraw(visit: LoggedIn, site: str, entry: Annotated[str, Form()] = "") -> Response:
     _kept(visit, site)
     with visit.parts.desk.database.writing() as connection:
-        known = [one.site for one in book.entries(connection, visit.now_ms) if one.id == entry]
+        entries = book.entries(connection, visit.now_ms, withdrawn=True)  # somebody else may just have done it
+        known = [one.site for one in entries if one.id == entry]
         if known != [site]:
             raise HTTPException(404)
         book.withdraw(connection, entry, actor=visit.user.name, now_ms=visit.now_ms)

@@ -151,7 +151,7 @@ export class Feed {
     try {
       const answer = await fetch("/session", { cache: "no-store", signal: AbortSignal.timeout(SILENT_MS) });
       if (answer.status === 401) {
-        location.assign(`/login?to=${encodeURIComponent(location.pathname)}`);
+        location.assign(`/login?to=${encodeURIComponent(location.pathname + location.search)}`);
         return;
       }
     } catch {

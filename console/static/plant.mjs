@@ -9,6 +9,7 @@ let loadedMs = performance.now();
 async function refresh() {
   if (document.hidden || part.contains(document.activeElement)) return;
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+  if (answer.redirected && new URL(answer.url).pathname === "/login") return location.assign(answer.url);
   if (!answer.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const now = page.querySelector("[data-fresh]");

@@ -36,10 +36,12 @@ def now_ms() -> int:
 
 
 @contextlib.contextmanager
-def console(folder: Path) -> Iterator[Console]:
+def console(folder: Path, more: str = "") -> Iterator[Console]:
+    """`more`: further lines of its settings."""
     port = free_port()
     block = Block(folder, now_ms())
     path = settings(folder, port)
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
     block.accounts.add(NAME, PASSWORD)
     block.put_edge("pi-1")
     block.beat()
