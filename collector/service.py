@@ -30,12 +30,12 @@ from collector.watch.figures import Figures
 from collector.watch.ledger import Ledger
 from collector.watch.presence import Presence
 from messages import receipt, topics
-from messages.bus import Bus, Disconnected, Incoming, Refused
+from messages.bus import Bus, Disconnected, Incoming, Refused, ack_all
 from messages.receipt import Receipt
 
 SUBSCRIBE = (topics.ALL_DEVICES, topics.ALL_STATUS, topics.ALL_READINGS)
 WINDOW_BYTES = 4 * 1024 * 1024
-BATCH_MESSAGES, BATCH_BYTES = 500, 256 * 1024
+BATCH_MESSAGES, BATCH_BYTES = 2000, 256 * 1024
 """Some five thousand readings: what a database likes to be sent at once."""
 LINGER_S, FEW_MESSAGES = 0.02, 100
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.5, 10.0
@@ -177,15 +177,14 @@ class Service:
 
     async def _settle(self, messages: Sequence[Incoming], deliveries: Sequence[Delivery]) -> None:
         began_s = asyncio.get_running_loop().time()
-        payload_bytes = sum(len(message.payload) for message in messages)
+        payload_bytes = sum([len(message.payload) for message in messages])
         self._in_flight_bytes += payload_bytes
         settled = await self._put_away(deliveries)
         tally = tallied(settled)
         self._account(settled, tally)
         for topic, one in receipts(fates(settled)):
             await self._receipt(topic, one)
-        for message in messages:
-            message.ack()
+        ack_all(messages)
         self._in_flight_bytes -= payload_bytes
         self.figures.settled(tally, asyncio.get_running_loop().time() - began_s)
 

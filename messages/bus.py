@@ -24,13 +24,32 @@ from typing import Self
 import structlog
 
 from messages.broker import Broker
-from messages.mqtt.link import SESSION_EXPIRY_S, Disconnected, Incoming, Link, Outgoing, Refused
+from messages.mqtt.link import (
+    OVERHEAD_BYTES,
+    SESSION_EXPIRY_S,
+    Disconnected,
+    Incoming,
+    Link,
+    Outgoing,
+    Refused,
+    ack_all,
+)
 from messages.mqtt.v5 import V5Link
 from messages.mqtt.v311 import V311Link
 from messages.mqtt.welcome import Welcome
 from messages.settings import ConfigError
 
-__all__ = ["SESSION_EXPIRY_S", "Bus", "Disconnected", "Incoming", "Outgoing", "Refused", "Welcome", "backoff_s"]
+__all__ = [
+    "SESSION_EXPIRY_S",
+    "Bus",
+    "Disconnected",
+    "Incoming",
+    "Outgoing",
+    "Refused",
+    "Welcome",
+    "ack_all",
+    "backoff_s",
+]
 
 WINDOW_BYTES = 8 * 1024 * 1024
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
@@ -115,14 +134,15 @@ class Bus:
         while not self._inbox:
             self._arrived.clear()
             await self._arrived.wait()
-        taken = [self._inbox.popleft()]
-        held_bytes = len(taken[0].payload)
-        while self._inbox and len(taken) < most:
-            held_bytes += len(self._inbox[0].payload)
-            if most_bytes is not None and held_bytes > most_bytes:
+        inbox, taken = self._inbox, list[Incoming]()
+        held_bytes = 0
+        while inbox and len(taken) < most:
+            message = inbox[0]
+            held_bytes += len(message.payload)
+            if most_bytes is not None and held_bytes > most_bytes and taken:
                 break
-            taken.append(self._inbox.popleft())
-        self._inbox_bytes -= sum(message.weight_bytes for message in taken)
+            taken.append(inbox.popleft())
+            self._inbox_bytes -= len(message.topic) + len(message.payload) + OVERHEAD_BYTES
         if self._link and self._inbox_bytes <= self._window_bytes // 2:
             self._link.resume()
         return taken
@@ -138,7 +158,7 @@ class Bus:
 
     def _receive(self, message: Incoming) -> None:
         self._inbox.append(message)
-        self._inbox_bytes += message.weight_bytes
+        self._inbox_bytes += len(message.topic) + len(message.payload) + OVERHEAD_BYTES
         self._arrived.set()
 
     def _full(self) -> bool:

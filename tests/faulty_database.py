@@ -23,6 +23,8 @@ class FaultyDatabase:
         self.retry_after_s = retry_after_s
         self.largest_bytes: int | None = None
         """A larger body is 413."""
+        self.unprocessable: bytes | None = None
+        """A body with this in it is 422."""
         self.asked = 0
         self._mode: str | int = PASS
         self._server: ThreadingHTTPServer | None = None
@@ -87,6 +89,8 @@ def _requests_to(faulty: FaultyDatabase) -> type[BaseHTTPRequestHandler]:
                 self._answer(mode, b'{"error":"on purpose"}')
             elif faulty.largest_bytes is not None and len(body) > faulty.largest_bytes:
                 self._answer(413, b'{"error":"Request Entity Too Large"}')
+            elif faulty.unprocessable is not None and faulty.unprocessable in body:
+                self._answer(422, b'{"error":"unprocessable entity"}')
             else:
                 status, answer = self._forward(body)
                 self._hang_up() if mode == DEAF else self._answer(status, answer)

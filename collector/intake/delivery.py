@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from collector.intake.judge import Accepted, DeviceKey, PackId, Reason, Refused
-from collector.stores.base import Batch, PackRow, Point
+from collector.stores.base import Batch
+from collector.stores.columns import joined
 from messages import topics
 from messages.announcement import Announcement
 from messages.ids import EdgeId, SiteId, StreamId
@@ -29,6 +30,9 @@ class Said:
     status: EdgeStatus
 
 
+_JUDGED = (Accepted, Refused)
+
+
 class Delivery(NamedTuple):
     """`origin` is None for a topic that belongs to no edge; such a thing is refused."""
 
@@ -41,7 +45,7 @@ class Delivery(NamedTuple):
     @property
     def reasons(self) -> Sequence[Reason]:
         """Why it belongs in quarantine; empty if it doesn't."""
-        return self.verdict.reasons if isinstance(self.verdict, Accepted | Refused) else ()
+        return self.verdict.reasons if isinstance(self.verdict, _JUDGED) else ()
 
 
 class Fate(NamedTuple):
@@ -58,28 +62,29 @@ def fates(deliveries: Iterable[Delivery]) -> list[Fate]:
     """Nothing for what gets no receipt: announcements, foreign packs, and what can't be read that far."""
     found = []
     for delivery in deliveries:
-        match delivery.verdict:
-            case Accepted(pack=PackRow(stream=stream, number=number)):
-                rejected = None
-            case Refused(pack=PackId(stream=stream, number=number)) as verdict:
-                rejected = verdict.fault.value
-            case _:
-                continue
+        verdict = delivery.verdict
+        if not isinstance(verdict, _JUDGED) or not verdict.pack:
+            continue
+        rejected = verdict.fault.value if isinstance(verdict, Refused) else None
         assert delivery.origin is not None
-        found.append(Fate(delivery.origin.site, delivery.origin.edge, PackId(stream, number), rejected))
+        found.append(Fate(delivery.origin.site, delivery.origin.edge, PackId(*verdict.pack[:2]), rejected))
     return found
 
 
 def batches(deliveries: Iterable[Delivery]) -> list[Batch]:
     """What a store is asked to write: one batch per edge."""
-    found: dict[tuple[SiteId, EdgeId], tuple[list[Point], list[PackRow]]] = {}
-    for delivery in deliveries:
-        if delivery.origin and isinstance(delivery.verdict, Accepted):
-            points, packs = found.setdefault((delivery.origin.site, delivery.origin.edge), ([], []))
-            points += delivery.verdict.points
-            packs += [delivery.verdict.pack] if delivery.verdict.pack else []
+    of_edges: dict[tuple[SiteId, EdgeId], list[Accepted]] = {}
+    for _, _, _, origin, verdict in deliveries:
+        if origin and isinstance(verdict, Accepted):
+            of_edges.setdefault((origin.site, origin.edge), []).append(verdict)
     return [
-        Batch(site=site, edge=edge, points=found[site, edge][0], packs=found[site, edge][1]) for site, edge in found
+        Batch(
+            site=site,
+            edge=edge,
+            points=joined(points for points, _, _ in accepted),
+            packs=[pack for _, pack, _ in accepted if pack],
+        )
+        for (site, edge), accepted in of_edges.items()
     ]
 
 

@@ -75,7 +75,7 @@ class Desk:
             verdict = refused(Fault.MALFORMED, f"the collector fails to judge it: {error!r}")
         if isinstance(verdict, Announced):
             self.devices.hear(verdict)
-        return Delivery(topic=topic, payload=payload, received_at_ms=received_at_ms, origin=origin, verdict=verdict)
+        return Delivery(topic, payload, received_at_ms, origin, verdict)
 
     def put_away(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Durably, or StoreAway: then once more. What the store itself refuses joins the quarantine.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from collector.intake.delivery import Announced, Delivery, Said
 from collector.intake.judge import Accepted, Refused
+from collector.stores.columns import columns
 from collector.watch.ledger import LATE_MS, EdgeKey
 from messages.ids import DeviceId
 
@@ -40,37 +41,41 @@ class Tally:
 
 def tallied(settled: Sequence[Delivery]) -> Tally:
     tally = Tally()
-    fates = tally.fates
+    stored = 0
     for delivery in settled:
         verdict = delivery.verdict
         if isinstance(verdict, Accepted):
             _take(_of_edge(tally, delivery), verdict, delivery.received_at_ms)
-            fates["stored in part" if verdict.reasons else "stored"] += 1
+            if verdict.reasons:
+                tally.fates["stored in part"] += 1
+                _refuse(tally, delivery)
+            else:
+                stored += 1
         elif isinstance(verdict, Refused):
-            fates["quarantined"] += 1
-        elif isinstance(verdict, Announced):
-            fates["announcement"] += 1
-        elif isinstance(verdict, Said):
-            fates["status"] += 1
-        if delivery.reasons:
+            tally.fates["quarantined"] += 1
             _refuse(tally, delivery)
+        elif isinstance(verdict, Announced):
+            tally.fates["announcement"] += 1
+        elif isinstance(verdict, Said):
+            tally.fates["status"] += 1
+    if stored:
+        tally.fates["stored"] = stored
     return tally
 
 
 def _take(one: EdgeTally, accepted: Accepted, received_at_ms: int) -> None:
-    newest, newest_ms, late_before_ms = one.newest, 0, received_at_ms - LATE_MS
-    for reading, _, _, _ in accepted.points:
-        device, _, at_ms, _, _, _ = reading
-        if newest.get(device, 0) < at_ms:
-            newest[device] = at_ms
-        if newest_ms < at_ms:
-            newest_ms = at_ms
-        if at_ms < late_before_ms:
-            one.late += 1
-    lag_ms = received_at_ms - newest_ms
+    points, pack, newest = columns(accepted.points), accepted.pack, one.newest
+    for series, at_ms in zip(points.series, points.at_ms, strict=True):
+        if newest.get(series.device, 0) < at_ms:
+            newest[series.device] = at_ms
+    first_ms, last_ms = pack[2:4] if pack else (min(points.at_ms), max(points.at_ms))
+    late_before_ms = received_at_ms - LATE_MS
+    if first_ms < late_before_ms:
+        one.late += sum(at_ms < late_before_ms for at_ms in points.at_ms)
+    lag_ms = received_at_ms - last_ms
     if one.least_lag_ms is None or lag_ms < one.least_lag_ms:
         one.least_lag_ms = lag_ms
-    one.stored += len(accepted.points)
+    one.stored += len(points.series)
     one.received_at_ms = received_at_ms
 
 

@@ -7,10 +7,12 @@ retention is forgotten. What would be one too many is refused, and lies in quara
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector.stores.base import Batch, PackRow, Point, Sample, Store, StoreRefused
+from collector.stores.base import Batch, PackRow, Sample, Store, StoreRefused
+from collector.stores.columns import columns
 from collector.stores.sqlite_file import SqliteFile
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.ranges import Range
@@ -37,6 +39,8 @@ class Bounded:
         self._lock = threading.Lock()
         self._known: set[bytes] | None = None
         """Digests of those that count. None before the file was read."""
+        self._under_way = Counter[bytes]()
+        """Of those that are new in a write which hasn't ended, by how many such writes: they count too, until they have failed."""
         self._noted: set[int] = set()
         """Hashes of those whose `day` in the file is today's."""
         self._day = 0
@@ -55,25 +59,26 @@ class Bounded:
         return self._most
 
     def write(self, batches: Sequence[Batch]) -> None:
-        series = {(batch.site, batch.edge, *own) for batch in batches for own in _series_in(batch.points)}
+        series = {one for batch in batches for one in _series_in(batch)}
         with self._lock:
             if self._known is None:
                 self._known = self._load()
             self._turn_the_day(batches)
             fresh: dict[_Series, bytes] = {one: _digest(one) for one in series if hash(one) not in self._noted}
             new = set(fresh.values()) - self._known
-            if len(self._known) + len(new) > self._most:
+            if new and len(self._known) + len(self._under_way.keys() | new) > self._most:
                 raise StoreRefused(f"there are {len(self._known)} series, and most_series is {self._most}")
-            self._known |= new
+            self._under_way.update(new)
         try:
             self.inner.write(batches)
-        except BaseException:
-            with self._lock:
-                self._known -= new
-            raise
-        if fresh:
-            with self._lock:
-                self._note(fresh)
+            if fresh:
+                with self._lock:
+                    self._known |= new
+                    self._note(fresh)
+        finally:
+            if new:
+                with self._lock:
+                    self._under_way -= Counter(new)
 
     def packs(self, site: SiteId, edge: EdgeId, stream: StreamId, wanted: Sequence[Range]) -> list[PackRow]:
         return self.inner.packs(site, edge, stream, wanted)
@@ -112,7 +117,7 @@ class Bounded:
     def _turn_the_day(self, batches: Sequence[Batch]) -> None:
         """Readings say what day it is. On a new one every series is noted again, and the silent ones go."""
         times = [pack.last_at_ms for batch in batches for pack in batch.packs] or [
-            point.reading.at_ms for batch in batches for point in batch.points
+            at_ms for batch in batches for at_ms in columns(batch.points).at_ms
         ]
         day = max(times, default=0) // DAY_MS
         if day <= self._day:
@@ -133,11 +138,11 @@ class Bounded:
         self._noted |= {hash(one) for one in fresh}
 
 
-def _series_in(points: Sequence[Point]) -> set[tuple[str, str, str, str, str, str | None]]:
-    """What tells the series of one edge apart. Each reading passes here: by place, since names take twice the time."""
+def _series_in(batch: Batch) -> set[_Series]:
+    """What tells its series apart, once for each and not for each reading."""
     return {
-        (device, channel, kind, model, building, unit)
-        for (device, channel, _, _, unit, _), kind, model, building in points
+        (batch.site, batch.edge, one.device, one.channel, one.kind, one.model, one.building, one.unit)
+        for one in set(columns(batch.points).series)
     }
 
 

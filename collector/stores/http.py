@@ -17,6 +17,8 @@ MOST_RETRY_AFTER_S = 300.0
 """A database that asks for more is asked again earlier."""
 
 NOT_LET_IN = (401, 403)
+CONTENT_REFUSED = (400, 413, 422)
+"""What was sent is at fault, or too much: of a write, a half of it may be taken."""
 
 
 class Answer(NamedTuple):

@@ -5,10 +5,11 @@ row ids. Values keep their type: REAL for a number, INTEGER for a boolean, TEXT 
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from collector.stores.base import COARSE_MS, Batch, PackRow, Point, Sample
+from collector.stores.base import COARSE_MS, Batch, PackRow, Sample
+from collector.stores.columns import Series, columns
 from collector.stores.history import averaged, coarse_grid, in_order, newest, stretch_ms
 from collector.stores.sqlite_coarse import (
     COARSE_SCHEMA,
@@ -66,7 +67,7 @@ class SqliteStore:
         with self._file.writing() as database:
             before_ms = condensed_before_ms(database)
             for batch in batches:
-                rows = [_row(_series_id(database, ids, batch, point), point.reading) for point in batch.points]
+                rows = list(_rows(database, ids, batch))
                 database.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", rows)
                 if late := {(row[0], row[1]) for row in rows if row[1] < before_ms}:
                     mark_late(database, late)
@@ -157,9 +158,18 @@ class SqliteStore:
         self._file.close()
 
 
-def _series_id(database: sqlite3.Connection, ids: dict[_SeriesKey, int], batch: Batch, point: Point) -> int:
-    reading = point.reading
-    key = (batch.site, reading.device, reading.channel, batch.edge, point.kind, reading.unit or "")
+def _rows(
+    database: sqlite3.Connection, ids: dict[_SeriesKey, int], batch: Batch
+) -> Iterator[tuple[int, int, Value, str | None]]:
+    points = columns(batch.points)
+    of = {series: _series_id(database, ids, batch, series) for series in dict.fromkeys(points.series)}
+    for place, (series, at_ms, value) in enumerate(zip(points.series, points.at_ms, points.values, strict=True)):
+        doubt = points.doubts.get(place)
+        yield of[series], at_ms, value if isinstance(value, bool | str) else float(value), doubt and doubt.value
+
+
+def _series_id(database: sqlite3.Connection, ids: dict[_SeriesKey, int], batch: Batch, series: Series) -> int:
+    key = (batch.site, series.device, series.channel, batch.edge, series.kind, series.unit or "")
     if key not in ids:
         database.execute(
             "INSERT OR IGNORE INTO series (site, device, channel, edge, kind, unit) VALUES (?, ?, ?, ?, ?, ?)", key
@@ -171,11 +181,6 @@ def _series_id(database: sqlite3.Connection, ids: dict[_SeriesKey, int], batch: 
         )
         ids[key] = int(found.fetchone()[0])
     return ids[key]
-
-
-def _row(series: int, reading: Reading) -> tuple[int, int, Value, str | None]:
-    value = reading.value if isinstance(reading.value, bool | str) else float(reading.value)
-    return series, reading.at_ms, value, None if reading.quality is Quality.GOOD else reading.quality.value
 
 
 def _pack_row(batch: Batch, pack: PackRow) -> tuple[str | int, ...]:

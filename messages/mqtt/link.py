@@ -15,7 +15,11 @@ from messages.broker import Broker
 from messages.mqtt.welcome import Welcome
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
-RECEIVE_MAXIMUM = 1000
+RECEIVE_MAXIMUM = 8000
+"""Messages that the broker may have sent us and that we haven't acknowledged. They are few in bytes: the window sees to that. A collector
+acknowledges when a database has written, and a broker that waits for it meanwhile is what limits small messages."""
+UNANSWERED = 1000
+"""Messages of ours that the broker hasn't answered."""
 PACKET_LIMIT_BYTES = 2 * 1024 * 1024
 """A broker must not send us a larger packet (MQTT 5); no message of ours comes near."""
 PUBLISH_LIMIT_BYTES = 1_000_000
@@ -53,7 +57,8 @@ class Outgoing:
 class Incoming(NamedTuple):
     """A message that the broker keeps until `ack()`. Call it from the event loop when its content is safe.
 
-    In any order; but the broker hears of it only when all that came before is acknowledged too, so leave none out.
+    In any order; but the broker hears of it only when all that came before is acknowledged too, so leave none out. `ack_all` is
+    cheaper than one after the other.
     """
 
     topic: str
@@ -61,10 +66,11 @@ class Incoming(NamedTuple):
     retain: bool
     ack: Callable[[], None]
 
-    @property
-    def weight_bytes(self) -> int:
-        """What it counts for in the window."""
-        return len(self.topic) + len(self.payload) + OVERHEAD_BYTES
+
+def ack_all(messages: Sequence[Incoming]) -> None:
+    """Each of them, and the first one last: the others waited for that, and the broker hears of all at once."""
+    for message in reversed(messages):
+        message.ack()
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +78,12 @@ class _Delivery:
     """A message that the broker waits for, by the number that the next one may bear as soon as this is acknowledged."""
 
     mid: int
+    link: "Link"
     done: bool = False
+
+    def ack(self) -> None:
+        self.done = True
+        self.link.acknowledge_in_order()
 
 
 class Link(ABC):
@@ -159,8 +170,16 @@ class Link(ABC):
     def _say(self, message: Outgoing) -> int:
         """PUBLISH; the number under which `_answers` waits. Raises Disconnected."""
 
+    def acknowledge_in_order(self) -> None:
+        """What is done, as far as nothing before it isn't."""
+        if self._unacked and self._unacked[0].done and not self.lost.is_set():
+            mids = []
+            while self._unacked and self._unacked[0].done:
+                mids.append(self._unacked.popleft().mid)
+            self._acknowledge(mids)
+
     @abstractmethod
-    def _acknowledge(self, mid: int) -> None: ...
+    def _acknowledge(self, mids: Sequence[int]) -> None: ...
 
     @abstractmethod
     async def _say_goodbye(self) -> None:
@@ -193,15 +212,9 @@ class Link(ABC):
         if mid is None:
             self._receive(Incoming(topic, payload, retain, _nothing))
         else:
-            delivery = _Delivery(mid)
+            delivery = _Delivery(mid, self)
             self._unacked.append(delivery)
-
-            def ack() -> None:
-                delivery.done = True
-                while self._unacked and self._unacked[0].done and not self.lost.is_set():
-                    self._acknowledge(self._unacked.popleft().mid)
-
-            self._receive(Incoming(topic, payload, retain, ack))
+            self._receive(Incoming(topic, payload, retain, delivery.ack))
         if self._full():
             self.pause()
 
@@ -221,7 +234,7 @@ class Link(ABC):
     def _welcomed(self, welcome: Welcome) -> None:
         """We are in. More messages unanswered than it says, or larger ones, and it hangs up (MQTT 5 section 3.2.2.3)."""
         self.welcome = welcome
-        self._turns = asyncio.Semaphore(min(RECEIVE_MAXIMUM, welcome.receive_maximum))
+        self._turns = asyncio.Semaphore(min(UNANSWERED, welcome.receive_maximum))
         self._most_bytes = min(PUBLISH_LIMIT_BYTES, welcome.packet_bytes or PUBLISH_LIMIT_BYTES)
 
     def _granted(self, lowest_qos: int) -> None:

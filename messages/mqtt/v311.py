@@ -134,9 +134,10 @@ class V311Link(Link):
         self._answer(info.rc, info.mid)
         return info.mid
 
-    def _acknowledge(self, mid: int) -> None:
+    def _acknowledge(self, mids: Sequence[int]) -> None:
         assert self._engine is not None
-        self._engine.ack(mid, 1)
+        for mid in mids:
+            self._engine.ack(mid, 1)
 
     def pause(self) -> None:
         if self._socket and self._engine and not self._engine.shut:

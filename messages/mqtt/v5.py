@@ -35,6 +35,8 @@ HIGHEST_MID = 0xFFFF
 _PUBLISH, _RETAIN, _QOS, _QOS_2 = 3, 0x01, 0x06, 0x04
 _TOPIC_LENGTH = _MID_LENGTH = 2
 _LONGEST_LENGTH, _MORE = 4, 0x80
+_PUBACK = b"\x40\x02"
+"""All well (MQTT 5 section 3.4.2.1); the packet id follows."""
 _FAILURE = 0x80
 _LOGIN_REFUSED = (mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD, mqtt5.ConnAckReasonCode.NOT_AUTHORIZED)
 
@@ -98,8 +100,8 @@ class V5Link(Link):
         self._send(packet.write())
         return mid
 
-    def _acknowledge(self, mid: int) -> None:
-        self._send(b"\x40\x02" + mid.to_bytes(2, "big"))  # PUBACK, all well (MQTT 5 section 3.4.2.1)
+    def _acknowledge(self, mids: Sequence[int]) -> None:
+        self._send(b"".join([_PUBACK + mid.to_bytes(_MID_LENGTH, "big") for mid in mids]))
 
     def _next_mid(self) -> int:
         while True:
@@ -325,7 +327,7 @@ def _published(held: bytes, start: int) -> tuple[str, bytes, bool, int | None, i
     if behind >= end:
         raise ValueError("a PUBLISH that ends in its head")
     mid = held[topic_end] << 8 | held[topic_end + 1] if first & _QOS else None
-    skipped, payload_at = _length(held, behind)
+    skipped, payload_at = (0, behind + 1) if not held[behind] else _length(held, behind)
     if skipped is None or payload_at + skipped > end or first & _QOS == _QOS_2:
         raise ValueError("a PUBLISH that can't be read")
     topic = str(held[at + 2 : topic_end], "utf-8")

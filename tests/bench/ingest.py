@@ -111,7 +111,7 @@ def _bulk(ingest: Ingest) -> Iterator[Figure]:
             verdict = plain.judge(payload, origin, ingest.base_ms)
             assert verdict
             deliveries.append(Delivery(published.topic, payload, ingest.base_ms, origin, verdict))
-        bodies += [body.encode() for body in requests(batches(deliveries))]
+        bodies += requests(batches(deliveries))
     ingest.ask(f"CREATE DATABASE {ALONE}", posts=True)
 
     def write(mine: list[bytes]) -> None:

@@ -99,7 +99,7 @@ def _packs_of(per_pack: int, count: int) -> Iterator[Figure]:
 
     messages = timed("cut_from_the_stream", published)
     deliveries = timed("judged", judged)
-    timed("line_protocol", lambda: [body.encode() for body in requests(batches(deliveries))])
+    timed("line_protocol", lambda: requests(batches(deliveries)))
     with tempfile.TemporaryDirectory() as folder:
         bounded = Bounded(_Nowhere(), Path(folder) / "series.db", most=10**6)
         timed("series_bounded", lambda: bounded.write(batches(deliveries)))

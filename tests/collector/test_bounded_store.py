@@ -1,5 +1,7 @@
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from collector.intake.desk import Desk
 from collector.intake.devices import Devices
 from collector.quarantine.kept import Quarantine
-from collector.stores.base import Batch, Point, StoreRefused
+from collector.stores.base import Batch, Point, StoreAway, StoreRefused
 from collector.stores.bounded import DAY_MS, Bounded
 from collector.stores.sqlite import SqliteStore
 from messages import announcement as announcements
@@ -58,6 +60,48 @@ def test_a_series_that_the_database_did_not_take_does_not_count(store: Bounded) 
     with pytest.raises(StoreRefused):
         store.write([batch("a", at_ms=2**70)])
     assert store.held == 0
+
+
+class Halting(SqliteStore):
+    """Its first write fails, and not before another has been through."""
+
+    def __init__(self, path: Path, error: BaseException) -> None:
+        super().__init__(path)
+        self.writers = 2
+        self.begun, self.other_is_through = threading.Event(), threading.Event()
+        self._error: BaseException | None = error
+
+    def write(self, batches: Sequence[Batch]) -> None:
+        error, self._error = self._error, None
+        if error:
+            self.begun.set()
+            assert self.other_is_through.wait(30)
+            raise error
+        super().write(batches)
+
+
+@pytest.mark.parametrize("error", [StoreAway("for now"), KeyboardInterrupt()], ids=["away", "interrupted"])
+def test_a_series_that_another_write_brought_counts_though_ours_failed(tmp_path: Path, error: BaseException) -> None:
+    inner = Halting(tmp_path / "history.db", error)
+    store = Bounded(inner, tmp_path / "series.db", most=2)
+
+    def fails() -> None:
+        with pytest.raises(type(error)):
+            store.write([batch("a", "b")])
+
+    with ThreadPoolExecutor(1) as other:
+        failing = other.submit(fails)
+        assert inner.begun.wait(30)
+        with pytest.raises(StoreRefused):  # until ours has failed its two series count
+            store.write([batch("c")])
+        store.write([batch("a")])
+        inner.other_is_through.set()
+        failing.result(30)
+    assert store.held == 1
+    store.write([batch("c", at_ms=NOW_MS + 1)])
+    with pytest.raises(StoreRefused):
+        store.write([batch("b", at_ms=NOW_MS + 1)])
+    store.close()
 
 
 def test_a_series_that_was_silent_for_the_whole_retention_makes_room(tmp_path: Path) -> None:

@@ -36,8 +36,12 @@ def point(
 
 
 def line(one: Point) -> str:
-    (body,) = requests([Batch(site=SiteId("junmen"), edge=EdgeId("pi-1"), points=[one], packs=[])])
-    return body
+    return lines(Batch(site=SiteId("junmen"), edge=EdgeId("pi-1"), points=[one], packs=[]))
+
+
+def lines(batch: Batch) -> str:
+    (body,) = requests([batch])
+    return body.decode().removesuffix("\n")
 
 
 PACK = PackRow(stream=StreamId("s-1"), number=7, first_at_ms=AT_MS - 100, last_at_ms=AT_MS, readings=12)
@@ -49,7 +53,7 @@ OURS = [
     line(point("alarm_contact", False, building="3号楼")),
     line(point("note", 'too "hot", C:\\x = y')),
     line(point("tilt", -1e-7, quality=Quality.BAD)),
-    *requests([Batch(site=SiteId("junmen"), edge=EdgeId("pi-1"), points=[], packs=[PACK])]),
+    lines(Batch(site=SiteId("junmen"), edge=EdgeId("pi-1"), points=[], packs=[PACK])),
 ]
 
 
@@ -62,8 +66,8 @@ def test_packs_are_written_after_all_readings_and_each_on_a_line_of_its_own() ->
     points = [point("tilt", 1.0), point("tilt", 2.0)]
     batch = Batch(site=SiteId("junmen"), edge=EdgeId("pi-1"), points=points, packs=[PACK])
     readings, packs = requests([batch, batch])
-    assert [one.split(",")[0] for one in readings.split("\n")] == ["gas_alarm"] * 4
-    assert [one.split(",")[0] for one in packs.split("\n")] == ["gridcall_packs"] * 2
+    assert [one.split(b",")[0] for one in readings.splitlines()] == [b"gas_alarm"] * 4
+    assert [one.split(b",")[0] for one in packs.splitlines()] == [b"gridcall_packs"] * 2
     assert requests([]) == []
 
 
@@ -99,10 +103,10 @@ def test_every_line_is_that_of_an_independent_encoder(
 
 def _plain(written: str) -> str:
     """Both ways to write a boolean, and a whole number, are documented."""
-    for ours, theirs in ((" channel=t ", " channel=true "), (" channel=f ", " channel=false ")):
+    for ours, theirs in ((" channel=true ", " channel=t "), (" channel=false ", " channel=f ")):
         written = written.replace(theirs, ours)
     head, _, time = written.rpartition(" ")
     value = head.rpartition(" channel=")[2]
-    if '"' not in value and value not in ("t", "f"):
+    if '"' not in value and value not in ("true", "false"):
         head = head.removesuffix(value) + repr(float(value))
     return f"{head} {time}"

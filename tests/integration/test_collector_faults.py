@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.stores.influx.v1 import InfluxStore
+from messages import topics
 from tests import faulty_database, services
 from tests.collector.block import EDGE, GAS, SITE, announcement, reading
 from tests.collector.running import CollectorProcess, Edge, an_edge, configured, until
@@ -87,11 +88,26 @@ async def test_a_body_that_is_too_large_is_halved_until_it_fits(
     assert collector.quarantined() == []
 
 
-async def test_a_database_that_lets_nobody_in_is_not_knocked_at_and_the_collector_says_so(
+async def test_a_reading_that_the_database_cannot_process_lies_in_quarantine_and_the_others_do_not(
     edge: tuple[Edge, CollectorProcess], faulty: FaultyDatabase, influxdb: services.Influx
 ) -> None:
     one, collector = edge
-    faulty.mode = 401
+    faulty.unprocessable = b"gas_concentration=13"
+    readings = [reading(value=float(number), at_ms=NOW_MS + number) for number in range(2, 22)]
+    await one.send(2, *readings)
+    await one.send(3, reading(value=13.0, at_ms=NOW_MS + 30))
+    assert await one.receipted(2, 3) == {2: None, 3: "refused-by-store"}
+    assert sorted(stored(influxdb)) == [0, *range(2, 13), *range(14, 22)]
+    assert [entry.topic for entry in collector.quarantined()] == [topics.readings(SITE, EDGE)] * 2
+    assert "store is away" not in collector.log
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_database_that_lets_nobody_in_is_not_knocked_at_and_the_collector_says_so(
+    edge: tuple[Edge, CollectorProcess], faulty: FaultyDatabase, influxdb: services.Influx, status: int
+) -> None:
+    one, collector = edge
+    faulty.mode = status
     await one.send(2, reading(at_ms=NOW_MS + 2))
     await until(lambda: "store does not let us in" in collector.log)
     asked = faulty.asked

@@ -348,12 +348,12 @@ _values: dict[str, st.SearchStrategy[Value]] = {
 
 
 @st.composite
-def _points(draw: st.DrawFn, last_ms: int = 4_102_444_800_000) -> Point:
+def _points(draw: st.DrawFn, last_ms: int = 4_102_444_800_000, *, first_ms: int = 0) -> Point:
     kind = draw(st.sampled_from(["number", "boolean", "text"]))
     return point(
         draw(_names),
         draw(_values[kind]),
-        draw(st.integers(T, T + 3) | st.integers(0, last_ms)),
+        draw(st.integers(T, T + 3) | st.integers(first_ms, last_ms)),
         device=DeviceId(f"{kind}-{draw(st.integers(1, 3))}"),
         unit=draw(st.sampled_from([None, "%LEL", "m", "m³/h", "a b,c=d"])) if kind == "number" else None,
         quality=draw(st.sampled_from(Quality)),
@@ -402,7 +402,7 @@ def test_influxdb_gives_back_exactly_what_it_got(points: list[Point], influxdb: 
 
 @pytest.mark.needs("victoria-metrics")
 @settings(max_examples=15, **_settings)  # type: ignore[arg-type]
-@given(points=st.lists(_points(T + 3), max_size=8))
+@given(points=st.lists(_points(T + 3, first_ms=1), max_size=8))  # a time of 0 is "now" to it
 def test_victoriametrics_gives_back_exactly_what_it_got(points: list[Point], victoria: services.Service) -> None:
     store = open_store(f"victoria://127.0.0.1:{victoria.port}", base=Path())
     _reads_back(store, points, SiteId(f"site-{next(_numbers)}"))

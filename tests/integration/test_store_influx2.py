@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.stores.base import Batch, PackRow, Point, Sample, Store, StoreAway, StoreRefused
+from collector.stores.base import Batch, PackRow, Point, Sample, Store, StoreAway, StoreLocked, StoreRefused
 from collector.stores.choose import open_store
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.reading import Quality, Reading
@@ -171,7 +171,8 @@ def test_no_name_can_become_flux(server: Server, store: Store) -> None:
         (400, '{"code":"invalid","message":"unable to parse"}', StoreRefused),
         (413, '{"code":"request too large","message":"too large"}', StoreRefused),
         (422, '{"code":"unprocessable entity","message":"field type conflict"}', StoreRefused),
-        (401, '{"code":"unauthorized","message":"unauthorized access"}', StoreAway),
+        (401, '{"code":"unauthorized","message":"unauthorized access"}', StoreLocked),
+        (403, '{"code":"forbidden","message":"insufficient permissions for write"}', StoreLocked),
         (404, '{"code":"not found","message":"bucket not found"}', StoreAway),
         (429, "", StoreAway),
         (500, '{"code":"internal error","message":"engine: closed"}', StoreAway),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.stores.base import Batch, PackRow, Point, Sample, Store, StoreAway, StoreRefused
+from collector.stores.base import Batch, PackRow, Point, Sample, Store, StoreAway, StoreLocked, StoreRefused
 from collector.stores.choose import open_store
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.reading import Quality, Reading
@@ -57,7 +57,7 @@ def test_a_write_has_every_tag_in_every_line_and_is_taken_wholly_or_not(server: 
         assert asked.query == {"db": ["grid call"], "precision": ["ns"], "accept_partial": ["false"]}
         assert asked.headers["Authorization"] == "Bearer apiv3_t/oken"
     assert readings.body == (
-        f"gas_alarm,building=-,device=gas-1,edge=pi-1,model=m,site=junmen,unit=- alarm_contact=t {T}000000"
+        f"gas_alarm,building=-,device=gas-1,edge=pi-1,model=m,site=junmen,unit=- alarm_contact=true {T}000000\n"
     )
     assert packs.body.startswith("gridcall_packs,edge=pi-1,site=junmen,stream=s-1 ")
 
@@ -146,8 +146,9 @@ def test_setting_up_makes_the_database_with_its_retention_or_says_how_to_change_
     [
         (400, '{"error":"write of line protocol failed","data":[{"line_number":2}]}', StoreRefused),
         (413, '{"error":"too large"}', StoreRefused),
-        (401, '{"error":"the request was not authenticated"}', StoreAway),
-        (403, '{"error":"access denied"}', StoreAway),
+        (422, '{"error":"unprocessable entity"}', StoreRefused),
+        (401, '{"error":"the request was not authenticated"}', StoreLocked),
+        (403, '{"error":"access denied"}', StoreLocked),
         (429, "", StoreAway),
         (500, '{"error":"internal"}', StoreAway),
         (503, "not JSON", StoreAway),

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from collector.stores.base import Batch, PackRow, Point, StoreAway, StoreRefused
+from collector.stores.base import Batch, PackRow, Point, StoreAway, StoreError, StoreLocked, StoreRefused
 from collector.stores.choose import open_store
 from collector.stores.victoria.store import VictoriaStore
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.reading import Reading, Value
-from tests import services
+from tests import faulty_database, services
 
 pytestmark = pytest.mark.needs("victoria-metrics")
 SITE, EDGE, STREAM, GAS = SiteId("junmen"), EdgeId("pi-1"), StreamId("s-1"), DeviceId("gas-1")
@@ -44,6 +44,26 @@ def batch(*values: Value, at_ms: int = NOW_MS, channel: str = "tilt", number: in
 
 def values(store: VictoriaStore) -> list[Value]:
     return [one.value for one in store.readings(SITE, EDGE, 0, 2 * NOW_MS)]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, StoreLocked), (403, StoreLocked), (422, StoreRefused), (503, StoreAway)]
+)
+def test_an_error_says_whether_waiting_helps(
+    victoria: services.Service, store: VictoriaStore, status: int, error: type[StoreError]
+) -> None:
+    with faulty_database.before(victoria.port) as faulty:
+        before = VictoriaStore(f"http://127.0.0.1:{faulty.port}")
+        faulty.mode = status
+        with pytest.raises(error) as caught:
+            before.write([batch(1.0)])
+        assert type(caught.value) is error
+        faulty.mode, faulty.unprocessable = faulty_database.PASS, b"tilt=13"
+        before.write([batch(1.0)])
+        with pytest.raises(StoreRefused, match="unprocessable"):
+            before.write([batch(13.0, at_ms=NOW_MS + 9)])
+        before.close()
+    assert values(store) == [1.0]
 
 
 def test_killed_right_after_a_write_it_has_every_reading_and_every_pack(

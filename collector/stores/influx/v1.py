@@ -23,7 +23,7 @@ from collector.stores.history import (
     stretch_ms,
     within,
 )
-from collector.stores.http import Answer, Http
+from collector.stores.http import CONTENT_REFUSED, Answer, Http
 from collector.stores.influx.coarse import POLICY, Coarse, stretches
 from collector.stores.influx.ql import WORDS, Series, between, name, rows_of, seconds, select, words
 from collector.stores.line_protocol import (
@@ -46,7 +46,6 @@ OURS = "gridcall_"
 SHORTEST_RETENTION_S = 3600
 """InfluxDB takes no shorter one."""
 NO_DATABASE = 404
-CONTENT_REFUSED = (400, 413)
 
 _OF_DEVICE = '"site" = $site AND "device" = $device'
 
@@ -76,14 +75,14 @@ class InfluxStore:
         self._marks = count(random.randrange(COARSE_MS))
 
     def write(self, batches: Sequence[Batch]) -> None:
-        readings, *packs = requests(batches) or [""]  # an empty body asks whether the database is there
+        readings, *packs = requests(batches) or [b""]  # an empty body asks whether the database is there
         before_ms = self._coarse.late_before_ms
         marks = (line for batch in batches for line in late_lines(batch, before_ms, self._marks))
-        for body in ("\n".join([readings, *marks]), *packs):
-            answer = self._write(body.encode())
+        for body in (readings + "".join(marks).encode(), *packs):
+            answer = self._write(body)
             if answer.status == NO_DATABASE:
                 self._ask(f"CREATE DATABASE {name(self._database)}")
-                answer = self._write(body.encode())
+                answer = self._write(body)
             self._check(answer)
 
     def packs(self, site: SiteId, edge: EdgeId, stream: StreamId, wanted: Sequence[Range]) -> list[PackRow]:

@@ -36,7 +36,7 @@ from collector.stores.history import (
     stretch_ms,
     within,
 )
-from collector.stores.http import GZIP_LEVEL, away
+from collector.stores.http import CONTENT_REFUSED, GZIP_LEVEL, away
 from collector.stores.influx.flux import COARSE, FIGURES, Row, at_ms, held_in, instant, quoted, readings, series, value
 from collector.stores.influx.v2_setup import bucket_there, task_there
 from collector.stores.line_protocol import PACKS, field_of, requests
@@ -45,7 +45,6 @@ from messages.ranges import Range
 from messages.reading import Reading
 
 CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS = 5_000, 30_000
-CONTENT_REFUSED = (400, 413, 422)
 NOT_FOUND = 404
 
 
@@ -76,7 +75,7 @@ class Influx2Store:
         try:
             for body in requests(batches):
                 if self._packed:  # the client's own gzip knows level 9 only
-                    packed = gzip.compress(body.encode(), GZIP_LEVEL)
+                    packed = gzip.compress(body, GZIP_LEVEL)
                     service = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
                     service.post_write(self._org, self._bucket, packed, precision="ns", content_encoding="gzip")  # type: ignore[no-untyped-call]
                 else:

@@ -41,7 +41,7 @@ class Influx3Store(InfluxStore):
         if not batches:
             self._make()
         for body in requests(batches, absent=self._absent):
-            self._check(self._write(body.encode()))
+            self._check(self._write(body))
 
     def delete_before(self, at_ms: int) -> None:
         """Nothing: see the module's first lines."""

@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from collector.stores.base import WRITERS, Batch, PackRow, Sample, StoreAway, StoreRefused
+from collector.stores.columns import columns
 from collector.stores.history import Stretch, averaged, by_number, in_order, newest, stretch_ms, within
-from collector.stores.http import Answer, Http
+from collector.stores.http import CONTENT_REFUSED, Answer, Http
 from collector.stores.victoria.commits import Commits
 from collector.stores.victoria.lines import (
     PACKS,
@@ -279,13 +280,13 @@ class VictoriaStore:
         if answer.status < 300:
             return answer
         words = answer.text.strip()[:WORDS] or "no reason given"
-        if answer.status in (400, 413, 422):
+        if answer.status in CONTENT_REFUSED:
             raise StoreRefused(f"{self._http.url}: {words}")
         raise self._http.away(answer, words)
 
 
 def _reading_times(batch: Batch) -> Iterator[int]:
-    return (point.reading.at_ms for point in batch.points)
+    return iter(columns(batch.points).at_ms)
 
 
 def _pack_times(batch: Batch) -> Iterator[int]:
