@@ -95,7 +95,7 @@ class PlainPacks:
         bases = edge.bases
         latest_ms = now_ms + FUTURE_LIMIT_MS
         earliest_ms = _EARLIEST_MS + 1 if retention_ms is None else max(_EARLIEST_MS + 1, now_ms - retention_ms)
-        at_ms = 0
+        first_ms, last_ms, at_ms = latest_ms, 0, 0
         channels: Channels = {}
         of_series: list[Series] = []
         times: list[int] = []
@@ -111,6 +111,10 @@ class PlainPacks:
                 at_ms = round(base_s * 1000)
                 if not earliest_ms <= at_ms <= latest_ms:
                     raise _Odd
+                if at_ms < first_ms:
+                    first_ms = at_ms
+                if at_ms > last_ms:
+                    last_ms = at_ms
             if "bn" in record:
                 fields -= 1
                 if not at_ms:
@@ -145,7 +149,7 @@ class PlainPacks:
         points = Columns(of_series, times, values, doubts)
         if len(set(of_series)) < len(of_series):
             points = _last_ones(points)
-        return Accepted(points, PackRow(stream, number, min(times), max(times), len(points)))
+        return Accepted(points, PackRow(stream, number, first_ms, last_ms, len(points.series)))
 
     def _edge(self, origin: Origin) -> "_Edge":
         if self._changes != self._devices.changes or self._held > CHANNELS_LIMIT:

@@ -70,7 +70,9 @@ def _take(one: EdgeTally, accepted: Accepted, received_at_ms: int) -> None:
             newest[series.device] = at_ms
     first_ms, last_ms = pack[2:4] if pack else (min(points.at_ms), max(points.at_ms))
     late_before_ms = received_at_ms - LATE_MS
-    if first_ms < late_before_ms:
+    if last_ms < late_before_ms:
+        one.late += len(points.series)
+    elif first_ms < late_before_ms:
         one.late += sum(at_ms < late_before_ms for at_ms in points.at_ms)
     lag_ms = received_at_ms - last_ms
     if one.least_lag_ms is None or lag_ms < one.least_lag_ms:

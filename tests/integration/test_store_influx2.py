@@ -71,7 +71,7 @@ def test_a_write_is_line_protocol_in_nanoseconds_first_readings_then_packs(serve
         assert asked.headers["Authorization"] == "Token a/token=="
         assert asked.headers["Content-Type"].startswith("text/plain")
     assert readings.body == (
-        f"gas_alarm,building=3号楼,device=gas-1,edge=pi-1,model=m,site=junmen,unit=%LEL gas_concentration=2.0 {T}000000"
+        f"gas_alarm,building=3号楼,device=gas-1,edge=pi-1,model=m,site=junmen,unit=%LEL gas_concentration=2.0 {T}000000\n"
     )
     assert packs.body.startswith("gridcall_packs,edge=pi-1,site=junmen,stream=s-1 ")
 
@@ -297,5 +297,5 @@ def test_packed_writes_say_so_and_hold_the_same_lines(server: Server) -> None:
     store.write([Batch(site=SITE, edge=EDGE, points=[point], packs=[])])
     (asked,) = server.asked
     assert asked.headers["Content-Encoding"] == "gzip"
-    assert asked.body == f"k,building=3号楼,device=gas-1,edge=pi-1,site=junmen a=1.0 {T}000000"
+    assert asked.body == f"k,building=3号楼,device=gas-1,edge=pi-1,site=junmen a=1.0 {T}000000\n"
     store.close()
