@@ -14,7 +14,6 @@ https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
 
 import orjson
 
@@ -97,8 +96,11 @@ def _reading_lines(batch: Batch, absent: str) -> bytes:
         for each in set(points.series)
     }  # fmt: skip
     times = {at_ms: b" %d%b\n" % (at_ms, _NS_OF_A_MS) for at_ms in set(points.at_ms)}
-    by_series, by_time = map(heads.__getitem__, points.series), map(times.__getitem__, points.at_ms)
-    return b"".join(chain.from_iterable(zip(by_series, _texts(points), by_time, strict=True)))
+    parts = [b""] * (3 * len(points.values))
+    parts[0::3] = map(heads.__getitem__, points.series)
+    parts[1::3] = _texts(points)
+    parts[2::3] = map(times.__getitem__, points.at_ms)
+    return b"".join(parts)
 
 
 def _texts(points: Columns) -> Sequence[bytes]:
