@@ -347,6 +347,7 @@ REFUSALS = (
     "not-suspended",
     "own-work",
     "own-wish",
+    "on-leave",
     "reason-missing",
     "not-yours",
     "top-rung",

@@ -16,6 +16,7 @@ from rules.cases import case as cases
 from rules.cases import docket, steps
 from rules.cases.practice import Practice
 from rules.cases.steps import RULES, Act, Merge, Now, Reopen
+from rules.duty import book
 from rules.engine import own
 from rules.escalation import call, timers
 from rules.notices import outbox
@@ -44,6 +45,8 @@ def do(
         if known.id != case_id:
             raise ActionRefused("key-used", case)
         return known
+    if isinstance(act, steps.Accept) and not act.whose and book.is_away(connection, case.site, act.actor, now_ms):
+        raise ActionRefused("on-leave", case)  # by an old link, say: those who are there go on being called
     held = rows.alarms_of(connection, case_id)
     active = any(rows.standing_of(row).active for row in held)
     done = steps.apply(case, act, Now(now_ms, active=active, practice=practice))

@@ -72,6 +72,14 @@ def entries(connection: Connection, now_ms: int, *, withdrawn: bool = False) -> 
     ]
 
 
+def is_away(connection: Connection, site: SiteId, person: str, at_ms: int) -> bool:
+    """Whether somebody is on leave."""
+    table = db.roster.c
+    holds = (table.withdrawn_at_ms.is_(None), table.from_ms <= at_ms, table.until_ms > at_ms)
+    its = (table.site == site, table.person == person, table.post.is_(None), *holds)
+    return connection.scalar(select(table.id).where(*its).limit(1)) is not None
+
+
 def enter(
     connection: Connection, site_id: SiteId, site: Site, change: Absence | Extra, *, actor: str, now_ms: int
 ) -> str:

@@ -5,7 +5,7 @@ A shift belongs to the day on which it begins, by the site's own clock, so a nig
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from rules.duty.site import WEEKDAYS, Post, Shift, Site, minute_of
 from rules.language.calendar import Calendar
@@ -51,11 +51,11 @@ def holders(site: Site, post: str, changes: Changes, at_ms: int) -> list[str]:
     calendar = site.clock()
     found = [person for shift in site.posts[post].shifts for person in on_shift(shift, calendar, at_ms)]
     found += [one.person for one in changes.extras if one.post == post and one.from_ms <= at_ms < one.until_ms]
-    present = [there for person in found for there in _present(person, changes.absences, at_ms)]
+    present = [there for person in found for there in present_for(person, changes.absences, at_ms)]
     return list(dict.fromkeys(present))
 
 
-def _present(person: str, absences: Sequence[Absence], at_ms: int) -> Iterator[str]:
+def present_for(person: str, absences: Sequence[Absence], at_ms: int) -> Iterator[str]:
     """The person, or who stands in for him; of several absences the last word counts. A stand-in who is away himself is replaced in turn."""
     asked = set[str]()
     while person not in asked:
@@ -71,13 +71,21 @@ def _present(person: str, absences: Sequence[Absence], at_ms: int) -> Iterator[s
 
 def on_shift(shift: Shift, calendar: Calendar, at_ms: int) -> list[str]:
     """Whom a shift has on duty, absences aside."""
-    then = calendar.local(at_ms)
-    minute = then.hour * 60 + then.minute
-    begins, ends = minute_of(shift.from_), minute_of(shift.until)
-    days = [then.date()] if begins <= minute and (minute < ends or ends <= begins) else []
-    if ends <= begins and minute < ends:
-        days.append(then.date() - timedelta(days=1))
+    begins, ends = _minutes(shift)
+    today = calendar.local(at_ms).date()
+    days = [
+        day
+        for day in (today, today - timedelta(days=1))
+        if _moment_ms(calendar, day, begins) <= at_ms < _moment_ms(calendar, day, ends)
+    ]
     return [person for day in days if _is_day(shift, calendar, day) for person in _turn(shift, day)]
+
+
+def _moment_ms(calendar: Calendar, day: date, minute: int) -> int:
+    """When the wall clock shows so many minutes after the midnight with which a day begins. A time that it leaves out in spring comes an
+    hour later, one that it shows twice in autumn is the first of the two: so where one shift ends another can begin."""
+    local = datetime.combine(day + timedelta(days=minute // DAY_MIN), time(minute % DAY_MIN // 60, minute % 60))
+    return round(local.replace(tzinfo=calendar.zone).timestamp() * 1000)
 
 
 def _is_day(shift: Shift, calendar: Calendar, day: date) -> bool:
@@ -103,11 +111,8 @@ def edges_ms(site: Site, posts: Iterable[Post], changes: Changes, from_ms: int, 
     found = {from_ms, until_ms}
     day = calendar.local(from_ms).date() - timedelta(days=1)
     minutes = {minute for post in posts for shift in post.shifts for minute in _minutes(shift)} | {0}
-    while (midnight := datetime(day.year, day.month, day.day, tzinfo=calendar.zone)).timestamp() * 1000 < until_ms:
-        for minute in minutes:
-            # by the wall clock: a day in which the clock is moved has its shifts all the same
-            local = midnight.replace(hour=minute // 60 % 24, minute=minute % 60) + timedelta(days=minute // DAY_MIN)
-            found.add(round(local.timestamp() * 1000))
+    while _moment_ms(calendar, day, 0) < until_ms:
+        found |= {_moment_ms(calendar, day, minute) for minute in minutes}
         day += timedelta(days=1)
     found |= {at for one in changes.absences for at in (one.from_ms, one.until_ms)}
     found |= {at for one in changes.extras for at in (one.from_ms, one.until_ms)}
@@ -115,4 +120,6 @@ def edges_ms(site: Site, posts: Iterable[Post], changes: Changes, from_ms: int, 
 
 
 def _minutes(shift: Shift) -> tuple[int, int]:
-    return minute_of(shift.from_), minute_of(shift.until)
+    """From and until, after the midnight of the day to which the shift belongs."""
+    begins, ends = minute_of(shift.from_), minute_of(shift.until)
+    return begins, ends if ends > begins else ends + DAY_MIN

@@ -10,7 +10,7 @@ from pydantic import Field
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.settings import Settings, read
-from rules.duty.roster import UNCHANGED, Changes, holders
+from rules.duty.roster import UNCHANGED, Changes, holders, present_for
 from rules.duty.site import Person, Role, Route, Site
 
 SHIPPED = Path(str(files("rules"))) / "duty" / "routes.toml"
@@ -93,7 +93,7 @@ def _fits(route: Route, situation: Situation) -> bool:
 def _called(site: Site, word: str, situation: Situation, at_ms: int, changes: Changes) -> Iterator[Called]:
     sort, _, name = word.partition(":")
     if sort == "person":
-        yield Called(name, site.people[name], None)
+        yield from _by_name(site, name, at_ms, changes)
     elif sort == "owner":
         yield from _of_owner(site, situation, at_ms, changes)
     elif sort == "department":
@@ -107,9 +107,16 @@ def _of_owner(site: Site, situation: Situation, at_ms: int, changes: Changes) ->
     if owner is None:
         return
     for name in owner.people:
-        yield Called(name, site.people[name], None)
+        yield from _by_name(site, name, at_ms, changes)
     if owner.department:
         yield from _at_posts(site, "department", owner.department, situation.place, at_ms, changes)
+
+
+def _by_name(site: Site, name: str, at_ms: int, changes: Changes) -> Iterator[Called]:
+    """Somebody who is called whatever shift it is, or who stands in for him."""
+    for person in present_for(name, changes.absences, at_ms):
+        if person in site.people:
+            yield Called(person, site.people[person], None)
 
 
 def _at_posts(
