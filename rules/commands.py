@@ -13,22 +13,25 @@ import typer
 from messages import topics
 from messages.bus import Bus
 from messages.command import Command, Outcome
-from messages.ids import SiteId
+from messages.ids import EdgeId, SiteId, is_identifier
 from messages.kind import Kinds, load_kinds
 from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words
-from rules import service, telling
+from rules import gone, service, telling
 from rules.backtest.commands import backtest, shadow
+from rules.cases.practice import Practice
 from rules.checking.report import Report, examine
 from rules.config import Configuration, load
 from rules.duty import book
 from rules.duty import commands as roster
+from rules.duty.roll import Roll
 from rules.duty.roster import Changes
 from rules.language.calendar import CHINA
 from rules.language.rule import SHIPPED, Rule, rule_files
 from rules.outside import commands as webhooks
 from rules.quality.commands import audit, quality
 from rules.rule_files import replaced
+from rules.store import refusals
 from rules.store.database import Database, DatabaseAway, is_there
 from rules.telling import Told
 
@@ -172,6 +175,61 @@ async def _tell(configuration: Configuration, database: Database, told: Told, gi
             "no answer: the edge is away, or the device takes its time; it may still be done until the command expires"
         )
     return last
+
+
+@app.command()
+def forget(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")],
+    edge: Annotated[str, typer.Argument(metavar="SITE/EDGE", help="The edge, e.g. junmen/pi-1.")],
+    actor: Annotated[str, typer.Option(help="Who says so: stands in the log.")],
+    reason: Annotated[str, typer.Option(help="Why: stands in the log.")],
+) -> None:
+    """Say that an edge will never come back: its devices vanish, and what stands for it is ended.
+
+    Its alarms are over, and its cases are struck out where they hold nothing else. A running engine follows within seconds. An edge that
+    speaks again is there again.
+    """
+    engine = _loaded(config)
+    site, _, name = edge.partition("/")
+    if not is_identifier(site) or not is_identifier(name):
+        raise ConfigError(f"SITE/EDGE: an edge of a site is wanted, such as junmen/pi-1, not {edge!r}")
+    if not actor.strip() or not reason.strip():
+        raise ConfigError("--actor, --reason: who says so, and why?")
+    practice = Practice(engine.policies, Roll(engine.site_files, desk=engine.desk).ladder, engine.calendar)
+    try:
+        database = Database(engine.database)
+        with database.writing() as connection:
+            ended = gone.forget(connection, SiteId(site), EdgeId(name), actor, reason, _clock_ms(), practice)
+        database.close()
+    except (DatabaseAway, gone.NotGone) as error:
+        raise ConfigError(str(error)) from error
+    print(f"{edge}: forgotten, with {ended.devices} devices, {ended.alarms} alarms and {ended.cases} cases")
+    for case in ended.left:
+        print(f"  case {case} goes on: it holds something else, or was {actor}'s own")
+
+
+@app.command("refusals")
+def show_refusals(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")],
+    seen: Annotated[bool, typer.Option("--seen", help="They have been looked at: the alarm of the site ends.")] = False,
+    actor: Annotated[str, typer.Option(help="Who has looked: stands in the log.")] = "",
+) -> None:
+    """List what the database refused to take: findings, steps and calls that could not be written."""
+    if seen and not actor.strip():
+        raise ConfigError("--actor: who has looked at them?")
+    try:
+        database = Database(load(config, rules_may_fail=True).database)
+        with database.reading() as connection:
+            found = refusals.waiting(connection)
+        for one in found:
+            at = CHINA.local(one.at_ms).strftime("%Y-%m-%d %H:%M:%S")
+            print(f"{at}  {one.site or '-'}  {one.what}  {one.name}\n  {one.why}")
+        if seen:
+            with database.writing() as connection:
+                print(f"{refusals.see(connection, actor, _clock_ms())} seen")
+        database.close()
+    except DatabaseAway as error:
+        raise ConfigError(str(error)) from error
 
 
 def _leave(engine: Configuration) -> dict[SiteId, Changes]:

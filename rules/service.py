@@ -25,6 +25,7 @@ from rules.language.rule import Rules
 from rules.notices.sender import Sender
 from rules.outside.courier import Courier
 from rules.renewal import Renewal
+from rules.shell.absent import Absent
 from rules.shell.history import History
 from rules.shell.listener import Listener
 from rules.shell.opening import opened
@@ -103,7 +104,8 @@ class Service:
         news = self._publisher.news.set
         self._writer = Writer(tenure, known, clerk, practice, clock_ms, news)
         self._history = History(self._writer, tenure, config.store, reader, clock_ms)
-        self._listener = Listener(bus, self._writer, tenure, self._history, clock_ms)
+        self._absent = Absent(self._writer, tenure, clerk, clock_ms)
+        self._listener = Listener(bus, self._writer, tenure, self._history, self._absent, clock_ms)
         self._sites = Sites(tenure, config, clerk, self._writer, self._listener, self._history, news)
         self._rounds = Rounds(
             bus,
@@ -130,6 +132,7 @@ class Service:
         await self._clerk.insist(self._rounds.look_at_roll)  # before the first call
         async with self._writer.turn:  # the rules may have changed while we were down
             await self._writer.work(lambda work, now_ms: work.renew(now_ms))
+        await self._absent.learn()
         if self._config.site_files.folder is None:
             log.warning("no site_files: nobody is known to be on duty, and every call goes to the desk")
         async with asyncio.TaskGroup() as tasks:
@@ -141,6 +144,7 @@ class Service:
             tasks.create_task(self._history.run(), name="catch-up")
             tasks.create_task(self._listener.run(), name="listener")
             tasks.create_task(self._sender.run(), name="sender")
+            tasks.create_task(self._absent.run(), name="edges that are gone")
             tasks.create_task(self._rounds.keep_evidence(self._config.store, self._reader), name="evidence")
             tasks.create_task(self._rounds.audit(), name="auditor")
             tasks.create_task(self._courier.run(), name="webhooks")

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
@@ -25,6 +25,9 @@ from rules.language.terms import any_holding
 
 if TYPE_CHECKING:
     from rules.engine.work import Work
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 SILENT_INTERVALS = 2.5
 """A device is silent that has said nothing for so many of its shortest intervals: every channel is sent at least once
@@ -77,6 +80,10 @@ class Watch(NamedTuple):
     """Who spoke last."""
     version: str | None = None
     """Of the rule that this is the state of."""
+
+
+FORGOTTEN = Watch()
+"""What is known of nothing."""
 
 
 class Ear(NamedTuple):
@@ -256,19 +263,28 @@ class Facts:
         while self._moments:
             at_ms = self._moments[0]
             keys = self._timers[at_ms]
-            while keys and self.watches[keys[-1]].wake_at_ms != at_ms:
+            while keys and self._wakes_at_ms(keys[-1]) != at_ms:
                 keys.pop()
             if keys:
                 return at_ms
             del self._timers[heapq.heappop(self._moments)]
         return None
 
+    def _wakes_at_ms(self, key: StateKey) -> int | None:
+        watch = self.watches.get(key)
+        return watch.wake_at_ms if watch is not None else None
+
+    def knows_of(self, edge: EdgeKey) -> bool:
+        """Whether an edge, or anything of it, is remembered."""
+        places: tuple[Collection[tuple[str, ...]], ...] = (self.edges, self.devices, self.streams, self.waiting)
+        return any(key[:2] == edge for keys in places for key in keys)
+
     def due(self, now_ms: int, most: int) -> list[StateKey]:
         """The timers that are due, in their order, but no more than `most`; they stay until a work that woke them is adopted."""
         found, moments = list[StateKey](), list[int]()
         while len(found) < most and (at_ms := self.next_wake_ms()) is not None and at_ms <= now_ms:
             moments.append(heapq.heappop(self._moments))
-            keys = {key for key in self._timers[at_ms] if self.watches[key].wake_at_ms == at_ms}
+            keys = {key for key in self._timers[at_ms] if self._wakes_at_ms(key) == at_ms}
             self._timers[at_ms] = sorted(keys)
             found += self._timers[at_ms][: most - len(found)]
         for at_ms in moments:
@@ -279,31 +295,31 @@ class Facts:
         """The work is written: it is true now."""
         for teller, device in work.devices.items():
             self._adopt_device(teller, device)
-        for teller, from_ms in work.silent_from.items():
-            if from_ms is None:
-                self.silent_from.pop(teller, None)
-            else:
-                self.silent_from[teller] = from_ms
-        self.edges |= work.edges
+        _overlay(self.silent_from, work.silent_from)
+        _overlay(self.edges, work.edges)
         self.counted |= work.counted
-        for key_of_stream, stream in work.streams.items():
-            if stream is None:
-                self.streams.pop(key_of_stream, None)
-            else:
-                self.streams[key_of_stream] = stream
-        for key, watch in work.watches.items():
-            if watch[1] is not None:
-                self._set_timer(key, watch[1])
-            if self.bygone and (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != watch.version:
-                versions.pop(key[2], None)
-                if not versions:
-                    del self.bygone[key[:2]]
-        self.watches.update(work.watches)
+        _overlay(self.streams, work.streams)
+        self._adopt_watches(work.watches)
         for teller in work.awaited:
             self.waiting.pop(teller, None)
         for teller, readings in work.stranded.items():
             self.waiting.setdefault(teller, []).extend(readings)
         self.waiting_of = work.waiting_of
+
+    def _adopt_watches(self, watches: Mapping[StateKey, Watch]) -> None:
+        forgotten = list[StateKey]()
+        for key, watch in watches.items():
+            if watch[1] is not None:
+                self._set_timer(key, watch[1])
+            elif watch[2] is None and watch == FORGOTTEN:  # of a device that is gone nothing is left behind
+                forgotten.append(key)
+            if self.bygone and (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != watch.version:
+                versions.pop(key[2], None)
+                if not versions:
+                    del self.bygone[key[:2]]
+        self.watches.update(watches)
+        for key in forgotten:
+            del self.watches[key]
 
     def _set_timer(self, key: StateKey, at_ms: int) -> None:
         before = self.watches.get(key)
@@ -367,6 +383,15 @@ class Facts:
         if not edges:
             del self.tellers[site, device_id]
         self.devices_of[site, edge] += (device is not None) - (before is not None)
+
+
+def _overlay(known: dict[K, V], news: Mapping[K, V | None]) -> None:
+    """What is new, over what is known; None takes it away."""
+    for key, value in news.items():
+        if value is None:
+            known.pop(key, None)
+        else:
+            known[key] = value
 
 
 def where(device: Device) -> Whereabouts:

@@ -121,7 +121,8 @@ class Work:
     devices: dict[TellerKey, Device | None] = field(default_factory=dict)
     """None: its edge has withdrawn it."""
     silent_from: dict[TellerKey, int | None] = field(default_factory=dict)
-    edges: dict[EdgeKey, Edge] = field(default_factory=dict)
+    edges: dict[EdgeKey, Edge | None] = field(default_factory=dict)
+    """None: a person has said that it is gone."""
     streams: dict[StreamKey, Stream | None] = field(default_factory=dict)
     """None: forgotten."""
     watches: dict[StateKey, Watch] = field(default_factory=dict)
@@ -163,6 +164,7 @@ class Work:
             or self.streams
             or self.watches
             or self.stranded
+            or self.awaited
             or self.readings
             or self.counted
             or self.stepped
@@ -284,8 +286,7 @@ class Work:
         if known is None or known.online != online:
             last_ms = known.last_reading_at_ms if known else None
             self.edges[site, edge] = Edge(online, at_ms, last_ms, clock_trusted, known.skew if known else None)
-            away = sum(not one.online for (of, _), one in {**self.facts.edges, **self.edges}.items() if of == site)
-            self._own(site, own.site_device(site), own.site_announced(site), [own.site_said(site, away, now_ms)])
+            self._count_away(site, now_ms)
         elif known.clock_trusted != clock_trusted:
             self.edges[site, edge] = replace(known, clock_trusted=clock_trusted)
         if clock_ms is not None:
@@ -296,6 +297,28 @@ class Work:
         link = self._device((site, own.ENGINE, own.link_of(edge)))
         said = own.link_said(edge, online=online, said_ms=at_ms if by_edge else None, now_ms=now_ms)
         self._own(site, own.link_of(edge), own.link_announced(edge, link.place if link else None), said)
+
+    def forget(self, site: SiteId, edge: EdgeId, now_ms: int) -> None:
+        """An edge is gone for good, and all that was known of it with it; what other edges say of its devices stays."""
+        self.settle(now_ms)
+        its = [key for key in {**self.facts.devices, **self.devices} if key[:2] == (site, edge)]
+        for teller in (*its, (site, own.ENGINE, own.link_of(edge))):
+            if (before := self._device(teller)) is not None:
+                self.devices[teller] = self.silent_from[teller] = None
+                self._abandon(before, f"{edge} is gone")
+        for teller in [key for key in {**self.facts.waiting, **self.stranded} if key[:2] == (site, edge)]:
+            self._awaited(teller)
+        for key in [key for key in {**self.facts.streams, **self.streams} if key[:2] == (site, edge)]:
+            self.streams[key] = None
+        if self._edge((site, edge)) is not None:
+            self.edges[site, edge] = None
+            self._count_away(site, now_ms)
+        self._ask_around(now_ms)
+
+    def _count_away(self, site: SiteId, now_ms: int) -> None:
+        known = {**self.facts.edges, **self.edges}
+        away = sum(one is not None and not one.online for (of, _), one in known.items() if of == site)
+        self._own(site, own.site_device(site), own.site_announced(site), [own.site_said(site, away, now_ms)])
 
     def audited(self, site: SiteId, found: Audited, now_ms: int) -> None:
         """How it stands with the calls of a site, as those found who look after it."""
@@ -619,4 +642,4 @@ class Work:
         return edge.behind_ms if edge else 0
 
     def _edge(self, key: EdgeKey) -> Edge | None:
-        return self.edges.get(key) or self.facts.edges.get(key)
+        return self.edges[key] if key in self.edges else self.facts.edges.get(key)

@@ -17,6 +17,7 @@ from rules.engine.intake import Undecodable, take
 from rules.engine.order import Order
 from rules.engine.tail import Tail, Word
 from rules.engine.work import Work
+from rules.shell.absent import Absent
 from rules.shell.history import History
 from rules.shell.settling import QUIET_MS, SETTLE_MS, Settling
 from rules.shell.writer import Writer
@@ -35,11 +36,20 @@ log = structlog.get_logger("rules")
 class Listener:
     """One per engine. `run` once."""
 
-    def __init__(self, bus: Bus, writer: Writer, tenure: Tenure, history: History, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        writer: Writer,
+        tenure: Tenure,
+        history: History,
+        absent: Absent,
+        clock_ms: Callable[[], int],
+    ) -> None:
         self._bus = bus
         self._writer = writer
         self._tenure = tenure
         self._history = history
+        self._absent = absent
         self._clock_ms = clock_ms
         self._tail = Tail()
         self._order = Order[Incoming]()
@@ -85,7 +95,8 @@ class Listener:
 
     async def _listen_to(self, messages: Sequence[Incoming]) -> None:
         async with self._writer.turn:
-            await self._writer.work(partial(self._hear, messages))
+            heard = await self._absent.hears(messages)
+            await self._writer.work(partial(self._hear, heard))
             for message in messages:
                 site = _site(message)
                 if site is None or site in self._tenure.mine:

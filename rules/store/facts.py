@@ -16,7 +16,7 @@ from rules.alarms import findings, upkeep
 from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
 from rules.drills import exercise
-from rules.engine.memory import Device, Edge, Facts, TellerKey, Watch
+from rules.engine.memory import FORGOTTEN, Device, Edge, Facts, TellerKey, Watch
 from rules.engine.share import LEAD
 from rules.engine.skew import Skew
 from rules.engine.stream import Stream
@@ -30,8 +30,6 @@ from rules.store import tables as db
 from rules.store.database import Database
 from rules.store.leases import Holder
 from rules.store.refusals import Apart
-
-FORGOTTEN = Watch()
 
 log = structlog.get_logger("rules")
 
@@ -179,7 +177,7 @@ def _rows(work: Work) -> Iterator[tuple[Table, Mapping[tuple[str, ...], dict[str
     """What a work leaves of tables that are written by key; None is taken away."""
     yield db.devices, {key: _device_row(one, work) if one else None for key, one in work.devices.items()}
     yield db.silences, {key: _silence_row(key, ms) for key, ms in work.silent_from.items()}
-    yield db.edges, {key: _edge_row(key, one) for key, one in work.edges.items()}
+    yield db.edges, {key: _edge_row(key, one) if one else None for key, one in work.edges.items()}
     yield db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()}
     # what knows nothing has no row: of a device that is gone nothing is left behind
     yield db.states, {k: None if one == FORGOTTEN else _state_row(k, one) for k, one in work.watches.items()}

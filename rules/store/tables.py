@@ -419,6 +419,16 @@ Index(
     postgresql_where=labels.c.ended_at_ms.is_(None),
 )
 
+gone = Table(  # edges that will never come back, as a person says (rules.gone)
+    "gone",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("edge", String(63), primary_key=True),
+    Column("actor", Words(80), nullable=False),
+    Column("reason", Words(200), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
 refusals = Table(  # what the database did not take (rules.store.refusals)
     "refusals",
     metadata,

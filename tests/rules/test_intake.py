@@ -8,6 +8,7 @@ from messages.receipt import Receipt, Rejected
 from messages.status import EdgeStatus
 from rules.engine import work as engine
 from rules.engine.intake import Undecodable, take
+from rules.engine.memory import Edge
 from rules.engine.work import Work
 from tests.rules.course import at, course
 from tests.rules.room import EDGE, SITE, Room, announced
@@ -52,19 +53,25 @@ def test_an_announcement_and_a_status_are_known_from_then_on(work: Work) -> None
     assert device.kind == "gas_alarm"
     said = status.encode(EdgeStatus(online=True, at_ms=at(5), stream=STREAM, packs=12))
     assert take(work, topics.status(SITE, EDGE), said, at(9)) is None
-    assert work.edges[SITE, EDGE].since_ms == at(5)
+    assert the_edge(work).since_ms == at(5)
     assert work.stream(KEY).said == 12
+
+
+def the_edge(work: Work) -> Edge:
+    found = work.edges[SITE, EDGE]
+    assert found
+    return found
 
 
 def test_the_brokers_last_will_counts_from_now(work: Work) -> None:
     assert take(work, topics.status(SITE, EDGE), status.encode(EdgeStatus(online=False)), at(9)) is None
-    assert (work.edges[SITE, EDGE].online, work.edges[SITE, EDGE].since_ms) == (False, at(9))
+    assert (the_edge(work).online, the_edge(work).since_ms) == (False, at(9))
 
 
 def test_a_status_of_an_absurd_time_or_number_harms_nothing(work: Work) -> None:
     absurd = b'{"online": true, "at_ms": -1000000000000000000000, "stream": "s", "packs": 1000000000000000000000}'
     assert "pack number" in (take(work, topics.status(SITE, EDGE), absurd, at(9)) or "")
-    assert work.edges[SITE, EDGE].since_ms == 0
+    assert the_edge(work).since_ms == 0
     assert work.streams == {}
 
 

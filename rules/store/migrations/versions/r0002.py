@@ -71,7 +71,7 @@ def upgrade() -> None:
     _workers()
     _other_systems()
     _labels()
-    _refusals()
+    _refusals_and_the_gone()
 
 
 def _cases_of_their_own() -> None:
@@ -412,7 +412,7 @@ def _other_systems() -> None:
     )
 
 
-def _refusals() -> None:
+def _refusals_and_the_gone() -> None:
     op.create_table(
         "refusals",
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -425,6 +425,14 @@ def _refusals() -> None:
         sa.Column("seen_by", sa.String(80)),
     )
     op.create_index("ix_refusals_seen_at_ms", "refusals", ["seen_at_ms"])
+    op.create_table(
+        "gone",
+        sa.Column("site", sa.String(63), primary_key=True),
+        sa.Column("edge", sa.String(63), primary_key=True),
+        sa.Column("actor", sa.String(80), nullable=False),
+        sa.Column("reason", sa.String(200), nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+    )
 
 
 def _labels() -> None:
