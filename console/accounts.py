@@ -242,8 +242,13 @@ class Accounts:
     def session(self, token: str, now_ms: int, address: str = "") -> Session | None:
         """Who is logged in with `token`; counts as use of the session. Its `fresh` is to be sent back."""
         with self._open() as database:
-            if (found := sessions.find(database, token, now_ms)) is None:
-                return None
+            found = sessions.find(database, token, now_ms)
+            copied = sessions.whose_copy(database, token, now_ms) if found is None else None
+        if copied is not None:
+            with suppress(sqlite3.OperationalError), self._open(wait_s=SEEN_WAIT_S) as database:
+                sessions.copied(database, copied, token, now_ms, address)
+        if found is None:
+            return None
         session, row = found
         replayed = sessions.is_replayed(row, token, now_ms)
         if not replayed and not sessions.wants_writing(row, token, now_ms):
@@ -268,6 +273,12 @@ class Accounts:
             if ended := sessions.end(database, name, only=only, but=but):
                 _note(database, "login.ended", actor, name, now_ms, str(len(ended)))
             return ended
+
+    def log_out(self, session: Session, now_ms: int) -> Sequence[str]:
+        """The end of a login by its owner: whoever shows it later has a copy, and the journal says so. Its id."""
+        with self._open() as database:
+            sessions.leave(database, session.id, now_ms)
+        return self.end(session.user.name, only=session.id, actor=session.user.name, now_ms=now_ms)
 
     def note(self, line: Line) -> None:
         """Something for the journal. Raises sqlite3.Error when it can't be written."""

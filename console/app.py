@@ -58,6 +58,8 @@ from rules.desk import Desk
 from rules.duty.folder import SiteFolder
 from rules.store.database import DatabaseAway
 
+BY_LINK = "/c/"
+"""Who came by a link that opens nothing, in the journal."""
 MOST_BODY_BYTES = 64 * 1024
 MOST_SHEET_BYTES = 1024 * 1024
 """A whole roster, or the rules of a kind, in a form's field; Chinese letters are nine bytes there."""
@@ -126,10 +128,10 @@ def build(
     app.add_exception_handler(PasswordTooOld, _to_password)
     app.add_exception_handler(NotAllowed, lambda request, _: _not_theirs(request, "right", "error.not_allowed"))
     app.add_exception_handler(NotOurForm, lambda request, _: _not_theirs(request, "form"))
-    app.add_exception_handler(routes.NoSuchAlarm, lambda request, _: _sorry(request, 404, "alarm.not_found"))
-    app.add_exception_handler(NoSuchCase, lambda request, _: _sorry(request, 404, "phone.no_case"))
+    app.add_exception_handler(routes.NoSuchAlarm, _not_shown("alarm.not_found"))
+    app.add_exception_handler(NoSuchCase, _not_shown("phone.no_case"))
     app.add_exception_handler(LinkOver, _link_over)
-    app.add_exception_handler(case.NoSuchCase, lambda request, _: _sorry(request, 404, "refused.unknown"))
+    app.add_exception_handler(case.NoSuchCase, _not_shown("refused.unknown"))
     app.add_exception_handler(RequestValidationError, lambda request, _: _sorry(request, 400))
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(DatabaseAway, lambda request, _: _sorry(request, 503))
@@ -216,8 +218,22 @@ def _not_theirs(request: Request, why: str, key: str | None = None) -> Response:
     return _answer(asked, request, 403, key)
 
 
+def _not_shown(key: str) -> Callable[[Request, Exception], Response]:
+    """Nothing is there, as far as who asks may know; what lies outside of his places is written down."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        if error.args == (True,):
+            refuse(visit(request), request, f"place: {request.method} {request.url.path}")
+        return _sorry(request, 404, key)
+
+    return answer
+
+
 def _link_over(request: Request, _: Exception) -> Response:
     asked = visit(request)
+    refuse(
+        asked, request, f"link: {request.method}", actor=BY_LINK
+    )  # not which: a link in a journal would be one more copy
     if wants_json(request):
         return JSONResponse({"complaint": asked.words("phone.link_over")}, 410)
     return asked.page("phone/gone.html", 410, why="phone.link_over", link=True)

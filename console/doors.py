@@ -78,8 +78,7 @@ async def log_in(
 @router.post("/logout", dependencies=[Depends(logged_in), OurForm])
 def log_out(visit: LoggedIn) -> Response:
     assert visit.session
-    ended = visit.parts.accounts.end(visit.user.name, only=visit.session.id, actor=visit.user.name, now_ms=visit.now_ms)
-    for session_id in ended:
+    for session_id in visit.parts.accounts.log_out(visit.session, visit.now_ms):
         visit.parts.feed.drop(session_id)
     response = elsewhere("/login")
     response.delete_cookie(SESSION_COOKIE)

@@ -199,5 +199,5 @@ def known_alarm(visit: Visit, alarm_id: str) -> Alarm:
     """Raises NoSuchAlarm, also for what the account may not see."""
     found = visit.parts.desk.alarm(alarm_id)
     if found is None or not visit.user.may_at("see", found.site, found.place.grid):
-        raise NoSuchAlarm
+        raise NoSuchAlarm(found is not None)
     return found

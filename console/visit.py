@@ -213,11 +213,12 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def refuse(visit: Visit, request: Request, words: str) -> None:
-    """Write down that somebody was refused, if it is known who asked."""
-    if visit.session is None:
+def refuse(visit: Visit, request: Request, words: str, actor: str | None = None) -> None:
+    """Write down that somebody was refused, if it is known who asked. `actor`: by which name, if he isn't logged in."""
+    who = visit.user.name if visit.session else actor
+    if who is None:
         return
-    line = Line(at_ms=visit.now_ms, event="refused", actor=visit.user.name, address=address_of(request), detail=words)
+    line = Line(at_ms=visit.now_ms, event="refused", actor=who, address=address_of(request), detail=words)
     with suppress(sqlite3.OperationalError):
         visit.parts.accounts.note(line)
 

@@ -32,7 +32,7 @@ def look(
 ) -> Response:
     alarm = visit.parts.desk.alarm(alarm_id)
     if alarm is None or not visit.user.scope.covers(alarm.site, alarm.place.grid):
-        raise NoSuchAlarm
+        raise NoSuchAlarm(alarm is not None)
     visit.need("people", alarm.site, alarm.place.grid)
     told = words.strip()[:MOST_WORDS]
     household = household_of(visit.parts.sites, alarm)

@@ -163,6 +163,30 @@ def of(database: sqlite3.Connection, name: str, now_ms: int) -> list[Login]:
     ]
 
 
+def leave(database: sqlite3.Connection, session_id: str, now_ms: int) -> None:
+    """Before the end of a session whose owner logs out: his browser forgets its tokens, so whoever shows one later has a copy."""
+    for token in ("token", "next", "former"):
+        database.execute(
+            "INSERT OR IGNORE INTO left_behind (token, name, ended_at_ms)"  # noqa: S608 - a column's name
+            f" SELECT {token}, name, ? FROM sessions WHERE id = ? AND {token} IS NOT NULL",
+            (now_ms, session_id),
+        )
+
+
+def whose_copy(database: sqlite3.Connection, token: str, now_ms: int) -> str | None:
+    """Whose login it was that is shown after its owner has logged out, and requests under way have come in."""
+    row = database.execute(
+        "SELECT name FROM left_behind WHERE token = ? AND ended_at_ms < ?", (hashed(token), now_ms - GRACE_MS)
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+def copied(database: sqlite3.Connection, name: str, token: str, now_ms: int, address: str) -> None:
+    """Say so, once."""
+    database.execute("DELETE FROM left_behind WHERE token = ?", (hashed(token),))
+    journal.append(database, Line(at_ms=now_ms, event="login.replayed", actor=name, address=address))
+
+
 def end(database: sqlite3.Connection, name: str, *, only: str | None = None, but: str | None = None) -> list[str]:
     """End sessions of an account: one, all but one, or all. Their ids."""
     found = [row[0] for row in database.execute("SELECT id FROM sessions WHERE name = ?", (name,))]
@@ -172,6 +196,7 @@ def end(database: sqlite3.Connection, name: str, *, only: str | None = None, but
 
 
 def forget_the_old(database: sqlite3.Connection, now_ms: int) -> None:
+    database.execute("DELETE FROM left_behind WHERE ended_at_ms < ?", (now_ms - max(LIFE_MS.values()),))
     for role, life_ms in LIFE_MS.items():
         database.execute(
             "DELETE FROM sessions WHERE began_at_ms < ? AND name IN (SELECT name FROM users WHERE role = ?)",

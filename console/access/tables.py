@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS sessions (           -- tokens as hashes
     address TEXT NOT NULL, browser TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sessions_by_next ON sessions (next);
 CREATE INDEX IF NOT EXISTS sessions_by_former ON sessions (former);
+CREATE TABLE IF NOT EXISTS left_behind (        -- tokens of logins whose owners have logged out: only a copy can show them
+    token TEXT PRIMARY KEY, name TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+    ended_at_ms INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS browsers (           -- with which somebody has logged in before; tokens as hashes
     token TEXT PRIMARY KEY, name TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
     seen_at_ms INTEGER NOT NULL) WITHOUT ROWID;

@@ -93,7 +93,7 @@ def known(visit: Visit, case_id: str) -> Case:
     """Raises NoSuchCase."""
     case = visit.parts.desk.case(case_id)
     if case is None or not visit.user.may("see") or not covers_case(visit, case):
-        raise NoSuchCase
+        raise NoSuchCase(case is not None)
     return case
 
 

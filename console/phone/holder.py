@@ -15,7 +15,7 @@ from rules.records import Case
 
 
 class NoSuchCase(Exception):
-    """Nothing is known by that id, or not to him."""
+    """Nothing is known by that id; or, with True, not to him, which is written down."""
 
 
 class LinkOver(Exception):
@@ -40,7 +40,7 @@ def holder(visit: AnyVisit, request: Request) -> Holder:
     case_id = str(request.path_params["case_id"])
     case = logged_in(visit).parts.desk.case(case_id)
     if case is None or not sees(visit, case):
-        raise NoSuchCase
+        raise NoSuchCase(case is not None)
     if request.method != "GET" and not visit.user.may("work"):
         raise NotAllowed
     base = f"/w/cases/{quote(case_id, safe='')}"

@@ -302,7 +302,7 @@ async def test_a_body_that_drips_is_given_up(junmen: Block) -> None:
 
     async def drip() -> AsyncIterator[bytes]:
         yield b"name=chen"
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()  # and nothing more ever
         yield b"&password=x"
 
     transport = httpx.ASGITransport(app)

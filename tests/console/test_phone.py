@@ -1,7 +1,10 @@
 """The worker's pages without scripts: who sees which case, what the buttons do, what a link opens, and what a photo may be."""
 
 import re
+import struct
+import time
 import uuid
+import zlib
 from collections.abc import AsyncIterator
 
 import httpx
@@ -206,6 +209,9 @@ async def test_another_grids_worker_neither_sees_nor_does_anything(phone: httpx.
     for step in ("accept", "arrive", "finish", "note", "reject", "reassign", "extend", "check-in"):
         answer = await phone.post(f"/w/cases/{case.id}/{step}", data={"token": token}, headers=JSON)
         assert answer.status_code == 404
+    noted = lin.accounts.journal(events=["refused"])
+    assert {line.actor for line in noted} == {"linxm"}
+    assert f"place: POST /w/cases/{case.id}/accept" in [line.detail for line in noted]
     lin.desk.dispatch(case.id, actor="chen", at_ms=lin.now_ms, to="lin")
     assert (await press(phone, f"/w/cases/{case.id}", "accept")).status_code == 200
 
@@ -286,6 +292,8 @@ async def test_a_link_that_is_over_says_so_with_the_way_to_log_in(
     answer = await stranger.post(f"{link}/accept", data={"token": token}, headers=JSON)
     assert (answer.status_code, answer.json()["complaint"]) == (410, "这个链接已失效。")
     assert now(lin, case).state is CaseState.REGISTERED
+    noted = lin.accounts.journal(events=["refused"])
+    assert [(line.actor, line.detail) for line in noted] == [("/c/", "link: POST"), ("/c/", "link: GET")]
 
 
 async def test_who_is_logged_in_goes_on_under_his_own_name(phone: httpx.AsyncClient, lin: Block) -> None:
@@ -324,6 +332,40 @@ async def test_what_is_no_photo_or_too_large_or_of_another_sort_is_refused(
     assert (lost.status_code, lost.json()["complaint"]) == (409, "照片没有传到服务器，请重新提交。")
     assert (await press(phone, base, "finish", outcome="mended", photo="../" * 21 + "x")).status_code == 400
     assert not list((lin.folder / "photos").rglob("*"))
+
+
+async def test_a_picture_that_is_also_a_page_or_a_bomb_is_sent_back_as_a_picture_and_nothing_else(
+    phone: httpx.AsyncClient, lin: Block
+) -> None:
+    """A polyglot (a JPEG whose comment is a script), and a PNG that says it is 65,535 pixels wide: nobody here unpacks it, and what the
+    camera wrote beside the picture never leaves."""
+    jpeg = b"\xff\xd8\xff\xfe\x00\x1d<script>alert(1)</script>!!\xff\xe1\x00\x0cExif\0\0GPS!" + JPEG[16:]
+    wide = struct.pack(">IIBBBBB", 65_535, 65_535, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in (
+            (b"IHDR", wide),
+            (b"tEXt", b"Comment\0<script>"),
+            (b"eXIf", b"GPS!"),
+            (b"IDAT", zlib.compress(bytes(10_000_000))),
+            (b"IEND", b""),
+        )
+    )
+    for name, sort, content in (("one", "image/jpeg", jpeg), ("two", "image/png", bomb)):
+        case = case_of(lin, name=name)
+        base = f"/w/cases/{case.id}"
+        lin.desk.accept(case.id, actor="lin", at_ms=lin.now_ms)
+        lin.desk.arrive(case.id, actor="lin", at_ms=lin.now_ms)
+        photo = (await send_photo(phone, base, content, content_type=sort)).json()["photo"]
+        began_s = time.process_time()
+        await press(phone, base, "finish", outcome="mended", photo=photo)
+        shown = await phone.get(f"{base}/photo")
+        assert time.process_time() - began_s < 2
+        assert shown.headers["content-type"] == sort
+        assert shown.headers["x-content-type-options"] == "nosniff"
+        assert shown.headers["content-security-policy"].startswith("default-src 'none'")
+        assert b"script" not in shown.content
+        assert b"GPS" not in shown.content
 
 
 async def test_nobody_sends_photos_without_end(phone: httpx.AsyncClient, lin: Block) -> None:
@@ -537,6 +579,11 @@ async def test_a_login_that_has_ended_sends_nothing_any_more(phone: httpx.AsyncC
     photo = {"content-type": "image/jpeg", "x-form-token": session["token"], **JSON}
     assert (await phone.post(f"/w/cases/{case.id}/photos", content=JPEG, headers=photo)).status_code == 401
     assert now(lin, case).state is CaseState.REGISTERED
+    assert lin.accounts.journal(events=["login.replayed"]) == []  # it may have been under way
+    lin.now_ms += 61_000
+    for _ in range(3):
+        assert (await phone.get(f"/w/cases/{case.id}/session", headers=JSON)).status_code == 401
+    assert [line.actor for line in lin.accounts.journal(events=["login.replayed"])] == ["linxm"]
 
 
 async def test_the_english_pages_are_english_and_the_chinese_ones_hold_no_english(

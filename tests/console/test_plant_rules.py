@@ -1,6 +1,7 @@
 """Rules in words, and dry runs in a process of their own, which write nothing."""
 
 import asyncio
+import threading
 from typing import Any
 
 import httpx
@@ -44,10 +45,17 @@ def tried(junmen: Block) -> Block:
 
 
 async def ended(browser: httpx.AsyncClient, path: str) -> str:
-    async with asyncio.timeout(60):
-        while "正在试算" in (page := (await browser.get(path)).text):
-            await asyncio.sleep(0.2)
-    return page
+    """The page of a dry run when that is over."""
+    await no_dry_run()
+    return (await browser.get(path)).text
+
+
+async def no_dry_run() -> None:
+    """Waits for the threads of dry runs, which end with their processes."""
+    for thread in threading.enumerate():
+        if thread.name == "dry run":
+            await asyncio.to_thread(thread.join, 60)
+            assert not thread.is_alive()
 
 
 async def test_rules_are_told_in_words_with_what_they_raised(tried: Block) -> None:
@@ -123,9 +131,7 @@ async def test_a_run_that_takes_too_long_or_is_stopped_ends(tried: Block) -> Non
     runs = DryRuns(tried.config.rules, most_s=0.05)
     run = a_run()
     runs.start(run)
-    async with asyncio.timeout(20):
-        while run.state == "running":
-            await asyncio.sleep(0.01)
+    await no_dry_run()
     assert run.state == "too_long"
     runs.close()
     runs = DryRuns(tried.config.rules)
