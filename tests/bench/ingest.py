@@ -37,7 +37,7 @@ LATE_S = 1.0
 RUNGS = (0.7, 0.85, 1.0, 1.15, 1.3)
 """Of what one closed-loop run has shown."""
 SAMPLE = {1: 60_000, 10: 20_000, 50: 8_000}
-BULK_PACKS = 80
+BULK_PACKS = 180
 """In one write: what the collector makes of a batch."""
 ALONE = "alone"
 

@@ -31,7 +31,7 @@ from messages.mqtt.v5 import _published
 from tests.bench._mqtt_load import DEVICES, EDGE, SITE, device, packet
 from tests.bench.figure import Figure
 
-BATCH = {1: 1000, 50: 80}
+BATCH = {1: 2000, 50: 180}
 TURNS = 30
 NOW_MS = 1_795_000_000_000
 RETENTION_MS = 30 * 86_400_000

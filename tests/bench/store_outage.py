@@ -2,7 +2,7 @@
 
 GRIDCALL_BENCH_OUTAGE_MINUTES says how long each of it lasts (0.25 if it doesn't; 10 is the full form). Packs of ten come all the while.
 Real Mosquitto, real InfluxDB 1.6 behind what spoils its answers. The collector's memory may grow by BOUND_MB over what it was at
-work before the first outage: its window of 4 MiB, three batches of 256 KiB that are being written, as readings and as lines,
+work before the first outage: its window of 4 MiB, three batches of 512 KiB that are being written, as readings and as lines,
 and what Python's allocator keeps beside them. A run that lost or doubled anything, or went past the bound, has no figure.
 """
 
