@@ -5,7 +5,7 @@ After every change the case's timers are wound (rules.escalation.timers) in the 
 and nothing will ever call for it.
 """
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from messages.alarm import Level
 from messages.ids import SiteId
@@ -24,6 +24,26 @@ from rules.store import tables as db
 
 AGAIN_MS = 10_000
 """After somebody was told that it came again, the next word of it waits so long [E]; it says how often, as of then."""
+
+_OPEN = rows.CASES.where(
+    db.cases.c.site == bindparam("site"),
+    db.cases.c.kind == bindparam("kind"),
+    db.cases.c.opened_at_ms >= bindparam("from_ms"),
+    db.cases.c.state.not_in(sorted(OVER)),
+)
+_REPORTED = _OPEN.where(db.cases.c.origin.in_(("report", "ticket")))
+_OF_SITUATION = _OPEN.where(db.cases.c.origin == "alarm", db.cases.c.situation == bindparam("situation"))
+_LAST_CASE = (
+    select(db.alarms.c.case)
+    .where(
+        db.alarms.c.site == bindparam("site"),
+        db.alarms.c.device == bindparam("device"),
+        db.alarms.c.rule == bindparam("rule"),
+        db.alarms.c.case.is_not(None),
+    )
+    .order_by(db.alarms.c.known_at_ms.desc())
+    .limit(1)
+)
 
 
 def for_alarm(
@@ -116,7 +136,7 @@ def _roused(case: Case, level: Level, why: str, now_ms: int, practice: Practice)
 def _joined_or_opened(
     connection: Connection, case_id: str, about: Situation, now_ms: int, practice: Practice, actor: str
 ) -> tuple[Case, list[rows.Line]]:
-    for known in _open_cases(connection, about.site, about.kind):
+    for known in _open_cases(connection, about, now_ms):
         if cases.is_one(known, about, now_ms) and not _drilled(known, about):
             if about.origin == "alarm":
                 joined, more = graver(connection, known, about.level, now_ms, practice, about.title)
@@ -152,21 +172,21 @@ def write(connection: Connection, case: Case, practice: Practice) -> None:
     timers.wind(connection, case, practice)
 
 
-def _open_cases(connection: Connection, site: SiteId, kind: str) -> list[Case]:
-    its = (db.cases.c.site == site, db.cases.c.kind == kind, db.cases.c.state.not_in(OVER))
-    return rows.cases_where(connection, *its)
+def _open_cases(connection: Connection, about: Situation, now_ms: int) -> list[Case]:
+    """Those that may be one with what happens (`rules.cases.case.is_one`): in a flood they are few among thousands."""
+    here = {"site": about.site, "kind": about.kind, "from_ms": now_ms - cases.REPORT_WITHIN_MS}
+    if about.origin != "alarm":
+        return rows.cases_by(connection, _OPEN, here)
+    found = rows.cases_by(connection, _REPORTED, here)
+    if about.situation:
+        lately = {"from_ms": now_ms - cases.SITUATION_MS, "situation": about.situation}
+        found += rows.cases_by(connection, _OF_SITUATION, here | lately)
+    return sorted(found, key=lambda case: (case.opened_at_ms, case.id))
 
 
 def _closed_for(connection: Connection, site: SiteId, device: str, rule: str) -> Case | None:
     """The case that the rule's last alarm of the device was in, if that is closed."""
-    its = (
-        db.alarms.c.site == site,
-        db.alarms.c.device == device,
-        db.alarms.c.rule == rule,
-        db.alarms.c.case.is_not(None),
-    )
-    query = select(db.alarms.c.case).where(*its).order_by(db.alarms.c.known_at_ms.desc()).limit(1)
-    found = connection.scalar(query)
+    found = connection.scalar(_LAST_CASE, {"site": site, "device": device, "rule": rule})
     return rows.case(connection, found) if found else None
 
 

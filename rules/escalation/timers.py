@@ -13,7 +13,7 @@ import heapq
 from collections.abc import Collection
 from dataclasses import asdict
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from messages.ids import SiteId
 from rules.cases.practice import Practice
@@ -36,19 +36,39 @@ CALLING = (Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE)
 FAR_MS = 2**53
 """The due time of a leg that has nothing left to do."""
 
+_ITS_CASE = db.timers.c.case == bindparam("its_case")
+_ITS_LEG = db.timers.c.leg == bindparam("its_leg")
+_OF_CASE = select(db.timers).where(_ITS_CASE)
+_OF_LEG = _OF_CASE.where(_ITS_LEG)
+_INSERT = insert(db.timers)
+_UPDATE = update(db.timers).where(_ITS_CASE, _ITS_LEG)
+_DELETE = delete(db.timers).where(_ITS_CASE, _ITS_LEG)
+_DUE = (
+    select(db.timers.c.due_at_ms, db.timers.c.case, db.timers.c.leg)
+    .where(db.timers.c.due_at_ms <= bindparam("now_ms"))
+    .order_by(db.timers.c.due_at_ms, db.timers.c.case)
+    .limit(STEPS_AT_ONCE)
+)
+_DUE_OF_CASE = _DUE.where(_ITS_CASE)
+_NEXT = select(db.timers.c.due_at_ms).order_by(db.timers.c.due_at_ms).limit(1)
+_ANNUNCIATED = select(db.alarms.c.annunciated).where(db.alarms.c.case == bindparam("its_case"), db.alarms.c.open)
+_QUEUED = select(db.notices.c.key).where(db.notices.c.key == bindparam("its_key"))
+_QUEUE = insert(db.notices)
+"""Made once, as in rules.store.rows: each raise asks for most of them."""
+
 
 def wind(connection: Connection, case: Case, practice: Practice) -> bool:
     """The timers of a case as its legs are now. Whether one was missing."""
-    known = {row.leg: row for row in connection.execute(select(db.timers).where(db.timers.c.case == case.id))}
+    known = {row.leg: row for row in connection.execute(_OF_CASE, {"its_case": case.id})}
     wanted = running(case)
     for leg, row in known.items():
         if leg not in wanted or wanted[Leg(leg)] != row.from_ms:
-            connection.execute(delete(db.timers).where(db.timers.c.case == case.id, db.timers.c.leg == leg))
+            connection.execute(_DELETE, {"its_case": case.id, "its_leg": leg})
         if leg not in wanted:
             withdraw(connection, case.id, leg)
     for leg, from_ms in wanted.items():
         if leg not in known or known[leg].from_ms != from_ms:
-            _put(connection, case, leg, from_ms, 0, practice)
+            _put(connection, case, leg, from_ms, 0, practice, new=True)
     return not wanted.keys() <= known.keys()
 
 
@@ -59,16 +79,14 @@ def withdraw(connection: Connection, case_id: str, leg: str) -> None:
 
 
 def next_due_ms(connection: Connection) -> int | None:
-    query = select(db.timers.c.due_at_ms).order_by(db.timers.c.due_at_ms).limit(1)
-    return connection.scalar(query)
+    return connection.scalar(_NEXT)
 
 
 def fire_due(connection: Connection, practice: Practice, now_ms: int, *, only: str | None = None) -> int:
     """Everything that is due, the longest overdue first, of all cases or of one; how many steps were done."""
-    query = select(db.timers).where(db.timers.c.due_at_ms <= now_ms).order_by(db.timers.c.due_at_ms, db.timers.c.case)
-    if only is not None:
-        query = query.where(db.timers.c.case == only)
-    waiting = [(row.due_at_ms, row.case, row.leg) for row in connection.execute(query.limit(STEPS_AT_ONCE))]
+    its = {"now_ms": now_ms} if only is None else {"now_ms": now_ms, "its_case": only}
+    found = connection.execute(_DUE if only is None else _DUE_OF_CASE, its)
+    waiting = [(row.due_at_ms, row.case, row.leg) for row in found]
     horizon_ms = waiting[-1][0] if len(waiting) == STEPS_AT_ONCE else now_ms
     done = 0
     while waiting and done < STEPS_AT_ONCE:
@@ -123,10 +141,11 @@ def hasten(connection: Connection, case_id: str, now_ms: int, practice: Practice
 
 def queue(connection: Connection, call: Call, now_ms: int, due_ms: int | None = None) -> None:
     """Put a call into the outbox, once. `due_ms`: not to be sent before."""
-    if connection.execute(select(db.notices.c.key).where(db.notices.c.key == call.key)).one_or_none():
+    if connection.execute(_QUEUED, {"its_key": call.key}).one_or_none():
         return
     connection.execute(
-        insert(db.notices).values(
+        _QUEUE,
+        dict(  # noqa: C408
             key=call.key,
             case=call.case,
             leg=call.leg,
@@ -142,20 +161,20 @@ def queue(connection: Connection, call: Call, now_ms: int, due_ms: int | None = 
             attempts=0,
             due_at_ms=now_ms if due_ms is None else due_ms,
             detail={"turn": call.turn, **asdict(call.person)},
-        )
+        ),
     )
 
 
 def _fire(connection: Connection, case_id: str, leg: Leg, practice: Practice, now_ms: int) -> int | None:
     """Do the step that is due; when the one after it is."""
-    its = (db.timers.c.case == case_id, db.timers.c.leg == leg)
-    row = connection.execute(select(db.timers).where(*its)).one_or_none()
+    its = {"its_case": case_id, "its_leg": leg}
+    row = connection.execute(_OF_LEG, its).one_or_none()
     case = rows.case(connection, case_id)
     if row is None or case is None:  # an earlier step has moved the case on
         return None
     number, next_step = due(case, leg, row.from_ms, row.number, now_ms - row.shift_ms, practice.calendar)
     if next_step is not None and leg in CALLING and _is_quiet(connection, case_id):
-        connection.execute(update(db.timers).where(*its).values(due_at_ms=now_ms + QUIET_MS))
+        connection.execute(_UPDATE, {**its, "due_at_ms": now_ms + QUIET_MS})
         return now_ms + QUIET_MS
     if next_step is not None and row.due_at_ms <= now_ms:
         case = _carry_out(connection, case, leg, row.from_ms, str(number), next_step, practice, now_ms)
@@ -182,18 +201,25 @@ def _carry_out(
 
 def _is_quiet(connection: Connection, case_id: str) -> bool:
     """It holds open alarms, and none of them may call anybody."""
-    its = (db.alarms.c.case == case_id, db.alarms.c.open)
-    return set(connection.scalars(select(db.alarms.c.annunciated).where(*its))) == {False}
+    return set(connection.scalars(_ANNUNCIATED, {"its_case": case_id})) == {False}
 
 
 def _put(
-    connection: Connection, case: Case, leg: Leg, from_ms: int, number: int, practice: Practice, shift_ms: int = 0
+    connection: Connection,
+    case: Case,
+    leg: Leg,
+    from_ms: int,
+    number: int,
+    practice: Practice,
+    shift_ms: int = 0,
+    *,
+    new: bool = False,
 ) -> int | None:
-    """Set a leg's timer to a step; when that is due. Without such a step the leg is at its end, and its timer never fires."""
+    """Set a leg's timer to a step; when that is due. Without such a step the leg is at its end, and its timer never fires. `new`: it has
+    no row."""
     coming = step(case, leg, from_ms, number, practice.calendar)
     due_ms = coming.due_ms + shift_ms if coming else FAR_MS
     values = {"from_ms": from_ms, "number": number, "due_at_ms": due_ms, "shift_ms": shift_ms}
-    its = (db.timers.c.case == case.id, db.timers.c.leg == leg)
-    if connection.execute(update(db.timers).where(*its).values(values)).rowcount == 0:
-        connection.execute(insert(db.timers).values(case=case.id, leg=leg, **values))
+    if new or connection.execute(_UPDATE, {"its_case": case.id, "its_leg": leg, **values}).rowcount == 0:
+        connection.execute(_INSERT, {"case": case.id, "leg": leg, **values})
     return due_ms if coming else None

@@ -5,6 +5,7 @@ every limit is kept for red.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -44,9 +45,9 @@ def free_at_ms(limits: Iterable[Limit], sent_at_ms: Sequence[int], now_ms: int, 
         room = one.most if red else one.without_red
         if room <= 0:
             return None
-        within = [at_ms for at_ms in sent_at_ms if at_ms > now_ms - one.within_ms]
-        if len(within) >= room:
-            free_ms = max(free_ms, within[-room] + one.within_ms)
+        within = len(sent_at_ms) - bisect_right(sent_at_ms, now_ms - one.within_ms)
+        if within >= room:
+            free_ms = max(free_ms, sent_at_ms[-room] + one.within_ms)
     return free_ms
 
 

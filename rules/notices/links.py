@@ -14,15 +14,14 @@ LINK_MS = 24 * 3_600_000
 """How long a link opens its case [E]: a shift and a handover."""
 KEPT_MS = 30 * 86_400_000
 
+_MAKE = insert(db.links)
+
 
 def make(connection: Connection, case: str, person: str, now_ms: int) -> str:
     """A new link's secret."""
     token = secrets.token_urlsafe(18)
-    connection.execute(
-        insert(db.links).values(
-            token=_hashed(token), case=case, person=person, made_at_ms=now_ms, expires_at_ms=now_ms + LINK_MS
-        )
-    )
+    made = {"token": _hashed(token), "case": case, "person": person}
+    connection.execute(_MAKE, made | {"made_at_ms": now_ms, "expires_at_ms": now_ms + LINK_MS})
     return token
 
 

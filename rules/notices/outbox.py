@@ -4,13 +4,14 @@ A call is written by escalation in the transaction of its case (rules.escalation
 limits count what was sent, and a person can see what was tried.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy import case as ranked
+from sqlalchemy.sql import ColumnElement
 
 from messages.ids import SiteId
 from rules.cases.practice import Practice
@@ -24,7 +25,7 @@ from rules.notices import links
 from rules.notices import notice as machine
 from rules.notices.channels.base import Message, Outcome, Taken
 from rules.notices.config import Way
-from rules.notices.limits import longest_ms
+from rules.notices.limits import Limit, longest_ms
 from rules.notices.notice import TOLD, WAITING, Notice, NoticeEvent, NoticeState
 from rules.notices.plan import RED_WAITS_MS, Due, Habits, Move, Send, Sent, plan
 from rules.notices.words import Told, message
@@ -46,6 +47,26 @@ KEPT_MS = 400 * 86_400_000
 """How long it is kept who was told what when."""
 
 _GRAVEST_FIRST = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.notices.c.level, else_=3)
+
+_SENDING = select(db.sendings).where(db.sendings.c.id == bindparam("its_id"))
+_END_SENDING = update(db.sendings).where(db.sendings.c.id == bindparam("its_id"))
+_NOTICE = select(db.notices).where(db.notices.c.key == bindparam("its_key"))
+_STORE = update(db.notices).where(db.notices.c.key == bindparam("its_key"))
+_LAST_SENDING = select(func.max(db.sendings.c.id))
+_BEGIN_SENDING = insert(db.sendings)
+_HAPPENED = select(func.min(db.alarms.c.raised_at_ms), func.sum(db.alarms.c.occurrences)).where(
+    db.alarms.c.case == bindparam("its_case")
+)
+_HANGING = select(db.notices).where(
+    db.notices.c.state == NoticeState.SENDING, db.notices.c.due_at_ms <= bindparam("now_ms")
+)
+_NEXT = (
+    select(db.notices.c.due_at_ms)
+    .where(db.notices.c.state.in_(sorted((*WAITING, NoticeState.SENDING))))
+    .order_by(db.notices.c.due_at_ms)
+    .limit(1)
+)
+"""Made once, as in rules.store.rows: each call asks for most of them."""
 
 T = TypeVar("T")
 Find = Callable[[str, str], tuple[Address, ...]]
@@ -71,16 +92,24 @@ def take(
     address_of_pages: str,
     now_ms: int,
     room: int = AT_ONCE,
+    red_room: MutableMapping[str, int] | None = None,
     apart: Apart | None = None,
 ) -> list[Begun]:
-    """Decide about all that is due, write it down, and hand out what is to be sent: red, and of the rest as much as there is room for.
+    """Decide about all that is due, write it down, and hand out what is to be sent: as much as there is room for. The rest stays as it is.
 
-    `apart`: each call by itself; what the database refuses of one is tried again later, and holds up no other.
+    `red_room`: for red calls, by channel (None: for all of them); what is left of it then. `apart`: each call by itself; what the database
+    refuses of one is tried again later, and holds up no other.
     """
     _lost(connection, now_ms)
-    waiting = db.notices.c.state.in_(WAITING)
+    red_room = {} if red_room is None else red_room
+    full = [way for way, left in red_room.items() if left <= 0]
+    its = (
+        db.notices.c.state.in_(WAITING),
+        db.notices.c.due_at_ms <= now_ms,
+        *([or_(db.notices.c.level != "red", db.notices.c.channel.not_in(full))] if full else ()),
+    )  # what waits for a channel that is full takes no place from what goes by another
     order = (_GRAVEST_FIRST, db.notices.c.queued_at_ms, db.notices.c.key)
-    query = select(db.notices).where(waiting, db.notices.c.due_at_ms <= now_ms).order_by(*order).limit(AT_ONCE)
+    query = select(db.notices).where(*its).order_by(*order).limit(AT_ONCE)
     found = {row.key: row for row in connection.execute(query)}
     if not found:
         return []
@@ -92,12 +121,18 @@ def take(
         _to_pages(connection, found.pop(row.key), now_ms)
     due = [_due(row, cases[row.case], find) for row in found.values()]
     begun: list[Begun] = []
-    for decision in plan(due, _sent(connection, ways, habits, now_ms), ways, practice.calendar, now_ms, habits):
+    for decision in plan(due, _sent(connection, due, ways, habits, now_ms), ways, practice.calendar, now_ms, habits):
         if isinstance(decision, Move):
             move = partial(_move, connection, found[decision.due.notice.key], decision, practice, now_ms)
             _each(connection, decision.due, move, apart, now_ms)
-        elif room > 0 or decision.due.level == "red":
-            room -= decision.due.level != "red"
+            continue
+        red, way = decision.due.level == "red", decision.due.addresses[decision.address].channel
+        left = red_room.get(way, AT_ONCE) if red else room
+        if red:
+            red_room[way] = left - 1
+        else:
+            room -= 1
+        if left > 0:
             begin = partial(_begin, connection, decision, found, cases, practice.calendar, address_of_pages, now_ms)
             if (one := _each(connection, decision.due, begin, apart, now_ms)) is not None:
                 begun.append(one)
@@ -117,12 +152,12 @@ def _each(connection: Connection, due: Due, act: Callable[[], T], apart: Apart |
 
 def end(connection: Connection, begun: Begun, outcome: Outcome, now_ms: int) -> None:
     """What the provider said."""
-    sending = connection.execute(select(db.sendings).where(db.sendings.c.id == begun.sending)).one()
+    sending = connection.execute(_SENDING, {"its_id": begun.sending}).one()
     word = "taken" if isinstance(outcome, Taken) else "throttled" if outcome.throttled_s else "failed"
     answer = outcome.id if isinstance(outcome, Taken) else outcome.why
     values = {"ended_at_ms": now_ms, "outcome": word, "answer": answer[:200]}
-    connection.execute(update(db.sendings).where(db.sendings.c.id == begun.sending).values(values))
-    row = connection.execute(select(db.notices).where(db.notices.c.key == sending.notice)).one()
+    connection.execute(_END_SENDING, {"its_id": begun.sending, **values})
+    row = connection.execute(_NOTICE, {"its_key": sending.notice}).one()
     if row.state != NoticeState.SENDING:
         return  # acted upon or lost meanwhile
     further = row.level == "red" and row.address + 1 < len(row.detail.get("addresses", ()))
@@ -157,11 +192,7 @@ def forget(connection: Connection, now_ms: int) -> None:
 
 def next_due_ms(connection: Connection) -> int | None:
     """When a notice that waits, or the deadline of one that is being sent, is due next."""
-    states = (*WAITING, NoticeState.SENDING)
-    query = (
-        select(db.notices.c.due_at_ms).where(db.notices.c.state.in_(states)).order_by(db.notices.c.due_at_ms).limit(1)
-    )
-    return connection.scalar(query)
+    return connection.scalar(_NEXT)
 
 
 def _due(row: Row[Any], case: Case, find: Find) -> Due:
@@ -180,16 +211,27 @@ def _due(row: Row[Any], case: Case, find: Find) -> Due:
     )
 
 
-def _sent(connection: Connection, ways: Mapping[str, Way], habits: Habits, now_ms: int) -> list[Sent]:
-    limits = [one for way in ways.values() for one in (*way.limits, *way.receiver_limits)]
-    since_ms = now_ms - longest_ms([*limits, *habits.budget, *habits.quiet_budget])
-    until_ms = now_ms + AHEAD_MS
-    within = db.sendings.c.begun_at_ms.between(since_ms + 1, until_ms)
-    query = select(db.sendings).where(within, db.sendings.c.outcome != "throttled")
-    return [
-        Sent(row.channel, row.receiver, row.person, row.level, row.begun_at_ms)
-        for row in connection.execute(query.order_by(db.sendings.c.begun_at_ms))
-    ]
+def _sent(
+    connection: Connection, due: Sequence[Due], ways: Mapping[str, Way], habits: Habits, now_ms: int
+) -> list[Sent]:
+    """All that a limit may still count for what is due."""
+    sendings = db.sendings.c
+    asked: list[tuple[Sequence[Limit], ColumnElement[bool]]] = []
+    for way in ways.values():
+        receivers = {one.to for each in due for one in each.addresses if one.channel == way.name}
+        if receivers:
+            asked.append((way.limits, sendings.channel == way.name))
+            asked.append((way.receiver_limits, (sendings.channel == way.name) & sendings.receiver.in_(receivers)))
+    people = {one.person for one in due if one.level != "red"}
+    asked.append(([*habits.budget, *habits.quiet_budget], (sendings.level != "red") & sendings.person.in_(people)))
+    found: dict[int, Row[Any]] = {}
+    for limits, its in asked:
+        if limits:
+            within = sendings.begun_at_ms.between(now_ms - longest_ms(limits) + 1, now_ms + AHEAD_MS)
+            query = select(db.sendings).where(its, within, sendings.outcome != "throttled")
+            found |= {row.id: row for row in connection.execute(query)}
+    ordered = sorted(found.values(), key=lambda row: row.begun_at_ms)
+    return [Sent(row.channel, row.receiver, row.person, row.level, row.begun_at_ms) for row in ordered]
 
 
 def _move(connection: Connection, row: Row[Any], decision: Move, practice: Practice, now_ms: int) -> None:
@@ -236,9 +278,10 @@ def _begin(
     for other in send.others:
         joined = machine.apply(other.notice, NoticeEvent.JOINED, now_ms)
         _write(connection, found[other.notice.key], joined, None, now_ms, row.key)
-    number = (connection.scalar(select(func.max(db.sendings.c.id))) or 0) + 1
+    number = (connection.scalar(_LAST_SENDING) or 0) + 1
     connection.execute(
-        insert(db.sendings).values(
+        _BEGIN_SENDING,
+        dict(  # noqa: C408
             id=number,
             notice=row.key,
             case=row.case,
@@ -251,7 +294,7 @@ def _begin(
             ended_at_ms=None,
             outcome="sending",
             answer="",
-        )
+        ),
     )
     token = links.make(connection, row.case, row.person, now_ms) if address_of_pages else ""
     told = message(
@@ -268,8 +311,7 @@ def _begin(
 
 def _told(connection: Connection, row: Row[Any], cases: Mapping[str, Case]) -> Told:
     case = cases[row.case]
-    known = select(func.min(db.alarms.c.raised_at_ms), func.sum(db.alarms.c.occurrences))
-    happened, times = connection.execute(known.where(db.alarms.c.case == case.id)).one()
+    happened, times = connection.execute(_HAPPENED, {"its_case": case.id}).one()
     return Told(
         key=row.key,
         case=case,
@@ -301,8 +343,7 @@ def _after(notice: Notice, outcome: Outcome, now_ms: int, took_ms: int, *, furth
 
 def _lost(connection: Connection, now_ms: int) -> None:
     """Sends of which nothing was heard: we were killed in the midst of them, or a channel hangs."""
-    its = (db.notices.c.state == NoticeState.SENDING, db.notices.c.due_at_ms <= now_ms)
-    for row in connection.execute(select(db.notices).where(*its)).all():
+    for row in connection.execute(_HANGING, {"now_ms": now_ms}).all():
         lost = machine.apply(_notice(row), NoticeEvent.LOST, now_ms)
         _store(connection, machine.apply(lost, NoticeEvent.NEXT_CHANNEL, now_ms))
         sendings = (db.sendings.c.notice == row.key, db.sendings.c.outcome == "sending")
@@ -325,7 +366,7 @@ def _store(connection: Connection, notice: Notice, channel: str | None = None) -
     }
     if channel is not None:
         values["channel"] = channel
-    connection.execute(update(db.notices).where(db.notices.c.key == notice.key).values(values))
+    connection.execute(_STORE, {"its_key": notice.key, **values})
 
 
 def _notice(row: Row[Any]) -> Notice:

@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
-from sqlalchemy import URL, Connection, Engine, make_url, select, update
+from sqlalchemy import URL, Connection, Engine, bindparam, make_url, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from messages.settings import ConfigError
 from rules.store import migration
 from rules.store.tables import counters
+
+_COUNT_ON = update(counters).where(counters.c.name == "log").values(value=counters.c.value + bindparam("more"))
+_COUNTED = select(counters.c.value).where(counters.c.name == "log")
 
 
 class Overtaken(Exception):
@@ -145,9 +148,8 @@ def located(url: str, folder: Path) -> str:
 
 def next_seqs(connection: Connection, count: int) -> range:
     """The next `count` numbers of the log. Holding the counter's row keeps their order that of the commits."""
-    log_counter = counters.c.name == "log"
-    connection.execute(update(counters).where(log_counter).values(value=counters.c.value + count))
-    last = connection.scalar(select(counters.c.value).where(log_counter))
+    connection.execute(_COUNT_ON, {"more": count})
+    last = connection.scalar(_COUNTED)
     assert last is not None
     return range(last - count + 1, last + 1)
 

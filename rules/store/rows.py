@@ -43,6 +43,14 @@ _OPEN_ALARM = _ALARMS.where(
     db.alarms.c.open,
 )
 _INSERT_ALARM, _INSERT_CASE, _INSERT_LINES = insert(db.alarms), insert(db.cases), insert(db.log)
+CASES = select(*_CASE_COLUMNS)
+_CASE = CASES.where(db.cases.c.id == bindparam("id"))
+_UPDATE_CASE = update(db.cases).where(db.cases.c.id == bindparam("its_id"))
+_LAST_NUMBERS = (
+    select(db.log.c.case, func.max(db.log.c.number))
+    .where(db.log.c.case.in_(bindparam("cases", expanding=True)))
+    .group_by(db.log.c.case)
+)
 _UPDATE_ALARM = update(db.alarms).where(db.alarms.c.id == bindparam("its_id"))
 """Made once: to make a statement, and to look for how it was compiled, takes longer than to execute it."""
 
@@ -155,8 +163,14 @@ def alarms_of(connection: Connection, case_id: str) -> list[Row[Any]]:
 
 
 def case(connection: Connection, case_id: str) -> Case | None:
-    row = connection.execute(select(*_CASE_COLUMNS).where(db.cases.c.id == case_id)).one_or_none()
+    row = connection.execute(_CASE, {"id": case_id}).one_or_none()
     return _case_of(row._mapping) if row else None
+
+
+def cases_by(connection: Connection, query: Select[Any], its: Mapping[str, Any]) -> list[Case]:
+    """Those of a query that began as CASES."""
+    found = (_case_of(row._mapping) for row in connection.execute(query, its))
+    return [case for case in found if case is not None]
 
 
 def cases_where(connection: Connection, *its: Any, first: Any = None, limit: int | None = None) -> list[Case]:
@@ -183,16 +197,16 @@ def insert_case(connection: Connection, new: Case) -> None:
 
 
 def write_case(connection: Connection, changed: Case) -> None:
-    connection.execute(update(db.cases).where(db.cases.c.id == changed.id).values(_case_values(changed)))
+    connection.execute(_UPDATE_CASE, {"its_id": changed.id, **_case_values(changed)})
 
 
 def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
     """Write `lines` at the end of the log, those of a case with its next numbers."""
     if not lines:
         return
-    named = {line.case for line in lines if line.case}
-    last = select(db.log.c.case, func.max(db.log.c.number)).where(db.log.c.case.in_(named)).group_by(db.log.c.case)
-    counts = Counter({row[0]: row[1] or 0 for row in connection.execute(last)} if named else {})
+    named = list({line.case for line in lines if line.case})
+    last = connection.execute(_LAST_NUMBERS, {"cases": named}) if named else ()
+    counts = Counter({row[0]: row[1] or 0 for row in last})
     written = []
     for seq, line in zip(database.next_seqs(connection, len(lines)), lines, strict=True):
         if line.case:

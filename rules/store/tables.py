@@ -145,6 +145,13 @@ alarms = Table(
     Column("gathers", JSON(none_as_null=True)),  # "kind.rule" of what it suppresses while it is active
     Column("case", String(40), ForeignKey("cases.id"), index=True),  # null: of the past, it rang nowhere
     Index("alarms_by_rule", "site", "device", "rule", "raised_at_ms"),
+    Index("alarms_by_news", "known_at_ms"),
+)
+Index(  # the parents of others: asked for with each raise
+    "gathering_alarms",
+    alarms.c.site,
+    sqlite_where=alarms.c.gathers.is_not(None),
+    postgresql_where=alarms.c.gathers.is_not(None),
 )
 Index(
     "one_open_alarm",
@@ -234,6 +241,7 @@ cases = Table(
     Column("reason", Prose(), nullable=False),
     Column("reopened", Integer, nullable=False),
     Column("parent", String(40)),
+    Index("cases_by_situation", "site", "kind", "origin", "situation", "opened_at_ms"),
 )
 
 timers = Table(  # the clocks of cases that run (rules.escalation.program)
@@ -283,6 +291,8 @@ sendings = Table(  # each try to hand a notice to a channel
     Column("ended_at_ms", BigInteger),
     Column("outcome", String(10), nullable=False),  # sending, taken, failed, throttled, lost
     Column("answer", Words(200), nullable=False),
+    Index("sendings_to_person", "person", "begun_at_ms"),
+    Index("sendings_to_receiver", "receiver", "begun_at_ms"),
 )
 
 links = Table(  # that open one case for one person without a login

@@ -153,3 +153,26 @@ async def test_a_start_with_a_broken_file_calls_by_the_last_good_one_and_says_so
                 return any(alarm.rule == "roster_old" for alarm in ours.desk.alarms())
 
             await until(lambda: alarmed() or None, "the alarm of the roster", ours)
+
+
+async def test_a_hundred_red_alarms_at_once_all_get_through_a_provider_that_takes_its_time(tmp_path: Path) -> None:
+    with (
+        provider() as sms,
+        services.iotcore(tmp_path / "broker") as broker,
+        engine(broker, tmp_path / "rules", settings(tmp_path, sms.url)) as ours,
+    ):
+        sms.always = Answer({"code": "OK"}, after_s=0.3)
+        ours.start()
+        await hearing(ours)
+        async with edge(broker) as bus:
+            for number in range(100):
+                await announce(bus, f"gas-{number}", "gas_alarm")
+            at_ms = now_ms()
+            await send(bus, 1, *(reading(f"gas-{number}", "gas_concentration", 30.0, at_ms) for number in range(100)))
+
+            def called() -> set[str]:
+                return {one.json["key"].partition("/")[0] for one in sms.asked}
+
+            await until(lambda: len(called()) == 100 or None, "a call for each", ours)
+        with ours.database.reading() as connection:
+            assert "failed" not in set(connection.scalars(select(db.sendings.c.outcome)))

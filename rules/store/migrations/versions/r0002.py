@@ -72,6 +72,7 @@ def upgrade() -> None:
     _other_systems()
     _labels()
     _refusals_and_the_gone()
+    _many_rows()
 
 
 def _cases_of_their_own() -> None:
@@ -449,3 +450,13 @@ def _labels() -> None:
     )
     holds = sa.text("ended_at_ms IS NULL")
     op.create_index("one_label", "labels", ["site", "device"], unique=True, sqlite_where=holds, postgresql_where=holds)
+
+
+def _many_rows() -> None:
+    """What is asked for each second, or with each raise and call, is found without reading all that there is."""
+    gathers = sa.text("gathers IS NOT NULL")
+    op.create_index("alarms_by_news", "alarms", ["known_at_ms"])
+    op.create_index("gathering_alarms", "alarms", ["site"], sqlite_where=gathers, postgresql_where=gathers)
+    op.create_index("cases_by_situation", "cases", ["site", "kind", "origin", "situation", "opened_at_ms"])
+    op.create_index("sendings_to_person", "sendings", ["person", "begun_at_ms"])
+    op.create_index("sendings_to_receiver", "sendings", ["receiver", "begun_at_ms"])
