@@ -76,6 +76,19 @@ def people(grids: int = GRIDS, channels: tuple[str, ...] = ("gateway",)) -> str:
     return "\n".join(lines) + "\n"
 
 
+def settings(url: str) -> str:
+    """Of rules.toml: everybody is told by a provider at `url`."""
+    return (
+        'rules = ["own"]\nsite_files = "sites"\npolicies = "policies.toml"\npages = "https://pages.example"\n'
+        + CHANNEL.format(url=url)
+    )
+
+
+def files() -> dict[str, str]:
+    """What these settings name."""
+    return {f"own/{KIND}.toml": rules(), f"sites/{SITE}.toml": people(), "policies.toml": ONE_CALL}
+
+
 @dataclass
 class Engine:
     """`gridcall rules run`; leaving it kills it."""

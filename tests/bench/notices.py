@@ -38,22 +38,10 @@ def run() -> Iterator[Figure]:
 
 
 async def _called(case: str, folder: Path, url: str) -> list[Figure]:
-    files = {
-        f"own/{_calling.KIND}.toml": _calling.rules(),
-        f"sites/{_calling.SITE}.toml": _calling.people(),
-        "policies.toml": _calling.ONE_CALL,
-    }
     with (
         services.mosquitto(folder / "broker") as broker,
         _provider.provider(folder, ANSWER_MS) as provider,
-        _calling.engine(
-            folder,
-            url,
-            broker,
-            'rules = ["own"]\nsite_files = "sites"\npolicies = "policies.toml"\npages = "https://pages.example"\n'
-            + _calling.CHANNEL.format(url=provider.url),
-            files,
-        ) as engine,
+        _calling.engine(folder, url, broker, _calling.settings(provider.url), _calling.files()) as engine,
     ):
         engine.start()
         engine.until_said("broker is there")
