@@ -58,6 +58,9 @@ NOTE_EVERY_MS = 60_000
 WAKE_AT_ONCE = 5_000
 """Timers of one work: when very many are due, the first ones don't wait for the last."""
 
+FOUND_AT_ONCE = 200
+"""And findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile."""
+
 HIDDEN_MS = 60_000
 """How long a device's silence is not judged while its edge is away; then it is looked at again."""
 
@@ -410,6 +413,8 @@ class Work:
     def wake(self, now_ms: int, most: int = WAKE_AT_ONCE) -> None:
         """Fire the timers that are due, the first `most` of them."""
         for key in self.facts.due(now_ms, most):
+            if len(self.found) >= FOUND_AT_ONCE:
+                break
             site, device_id, rule_id = key
             watch = self._watch(key)
             if found := self._asked_at_once(key, watch):

@@ -10,7 +10,6 @@ A part of it: GRIDCALL_KILL9=sqlite:1000:5 (a database, alarms, kills); several 
 import asyncio
 import bisect
 import contextlib
-import itertools
 import math
 import os
 import random
@@ -28,6 +27,7 @@ from typing import Any
 
 import psutil
 
+from collector.stores.choose import open_store
 from messages import announcement, pack, topics
 from messages.announcement import Announcement, Place
 from messages.bus import Bus
@@ -38,7 +38,9 @@ from rules.store.database import Database
 from tests import services
 from tests.bench.figure import Figure, percentile
 
-SITE, EDGE, STREAM = SiteId("junmen"), EdgeId("pi-1"), StreamId("s-1")
+SITE, STREAM = SiteId("junmen"), StreamId("s-1")
+EDGES = 4
+"""One announces no more than 10,000 devices."""
 WHOLE = "sqlite:10000:50,postgresql:10000:50"
 PER_SECOND = 120
 DELAY_MS, SHUT_AFTER_MS = 5_000, 1_000
@@ -54,6 +56,7 @@ raise_delay = "{DELAY_MS // 1000}s"
 clear = "not door_open"
 """
 LIMIT_S = 300.0
+SAID = announcement.encode(Announcement(kind="door_access", model="m", place=Place(grid="g1", text="1号楼")))
 
 
 @dataclass(frozen=True)
@@ -83,15 +86,18 @@ def run() -> Iterator[Figure]:
 
 async def _killed(part: Part, folder: Path, url: str) -> list[Figure]:
     (folder / "own").mkdir()
+    store = open_store("sqlite:history.db", base=folder)  # the collector has made it, and it has nothing to tell
+    store.write([])
+    store.close()
     (folder / "own/door_access.toml").write_text(RULES, encoding="utf-8")
     with services.mosquitto(folder / "broker") as broker, Engine(folder, url, broker) as engine:
         engine.start()
         while not engine.said("broker is there"):  # from then on the broker keeps its mail
             await asyncio.sleep(0.05)
         database = await asyncio.to_thread(Database, url)
-        async with _edge(broker) as bus:
+        async with _edges(broker) as edges:
             starts = list[int]()
-            loading = asyncio.create_task(_load(bus, part, starts))
+            loading = asyncio.create_task(_load(edges, part, starts))
             await _kill_again_and_again(engine, part.kills, starts)
             await loading
         began_s = time.monotonic()
@@ -169,40 +175,55 @@ class Meter:
 
 
 @contextlib.asynccontextmanager
-async def _edge(broker: services.MqttBroker) -> AsyncIterator[Bus]:
-    async with Bus(broker.settings(f"{SITE}/{EDGE}"), "edge") as bus:
-        await bus.up()
-        yield bus
+async def _edges(broker: services.MqttBroker) -> AsyncIterator[list["Speaker"]]:
+    async with contextlib.AsyncExitStack() as stack:
+        speakers = []
+        for number in range(1, EDGES + 1):
+            bus = await stack.enter_async_context(Bus(broker.settings(f"{SITE}/pi-{number}"), f"edge-{number}"))
+            await bus.up()
+            speakers.append(Speaker(bus, EdgeId(f"pi-{number}")))
+        yield speakers
+
+
+@dataclass
+class Speaker:
+    """An edge."""
+
+    bus: Bus
+    name: EdgeId
+    packs: int = 0
+
+    async def announce(self, door: int) -> None:
+        await self.bus.publish(topics.announcement(SITE, self.name, _door(door)), SAID)
+
+    async def say(self, door: int, at_ms: int, *, is_open: bool) -> None:
+        self.packs += 1
+        reading = Reading(device=_door(door), channel="door_open", at_ms=at_ms, value=is_open)
+        await self.bus.publish(topics.readings(SITE, self.name), pack.encode(self.name, STREAM, self.packs, [reading]))
 
 
 def _door(number: int) -> DeviceId:
     return DeviceId(f"door-{number}")
 
 
-async def _load(bus: Bus, part: Part, starts: list[int]) -> None:
+async def _load(edges: list[Speaker], part: Part, starts: list[int]) -> None:
     """Every even door is left open; every odd one is shut again. No faster than the engine is killed: on a slow machine the kills would come
     after the alarms."""
-    said = announcement.encode(Announcement(kind="door_access", model="m", place=Place(grid="g1", text="1号楼")))
-    began_s, packs, to_shut = time.monotonic(), itertools.count(1), deque[tuple[int, int]]()
+    began_s, to_shut = time.monotonic(), deque[tuple[int, int]]()
     for first in range(0, part.doors, AT_ONCE):
         doors = range(first, first + AT_ONCE)
-        await asyncio.gather(*(bus.publish(topics.announcement(SITE, EDGE, _door(door)), said) for door in doors))
+        await asyncio.gather(*(edges[door % EDGES].announce(door) for door in doors))
         now_ms = time.time_ns() // 1_000_000
-        opened = [_say(bus, next(packs), door, now_ms, is_open=True) for door in doors]
+        opened = [edges[door % EDGES].say(door, now_ms, is_open=True) for door in doors]
         to_shut.extend((door, now_ms + SHUT_AFTER_MS) for door in doors if door % 2)
         shut = list[Coroutine[Any, Any, None]]()
         while to_shut and (to_shut[0][1] <= now_ms or doors[-1] == part.doors - 1):
             door, at_ms = to_shut.popleft()
-            shut.append(_say(bus, next(packs), door, at_ms, is_open=False))
+            shut.append(edges[door % EDGES].say(door, at_ms, is_open=False))
         await asyncio.gather(*opened, *shut)
         await asyncio.sleep(max(0.0, began_s + doors[-1] / PER_SECOND - time.monotonic()))
         while doors[-1] / part.doors > (len(starts) + 1) / part.kills:
             await asyncio.sleep(0.05)
-
-
-async def _say(bus: Bus, number: int, door: int, at_ms: int, *, is_open: bool) -> None:
-    reading = Reading(device=_door(door), channel="door_open", at_ms=at_ms, value=is_open)
-    await bus.publish(topics.readings(SITE, EDGE), pack.encode(EDGE, STREAM, number, [reading]))
 
 
 async def _kill_again_and_again(engine: Engine, kills: int, starts: list[int]) -> None:
