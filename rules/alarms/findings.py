@@ -107,6 +107,8 @@ def _again(connection: Connection, row: Row[Any], at_ms: int, now_ms: int, pract
     lines = carried(connection, row, events, now_ms, practice, look=True, returned_at_ms=None, **more)
     if chatters:
         return lines + _to_mend(connection, row, at_ms, now_ms, practice)
+    if rows.standing_of(row).overlays.chattering:  # who works on it knows, and is not told each time
+        return lines
     return lines + docket.again(connection, row.case_id, row.level, now_ms)
 
 

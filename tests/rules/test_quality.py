@@ -198,6 +198,7 @@ def test_either_database_holds_what_lies_over_alarms_and_agrees_with_its_log(dat
 
 
 def test_the_figures_of_a_database_are_those_of_its_log(lived: Room) -> None:
+    """F10: the figures can be computed again from the log."""
     (found,) = gathering.qualities(lived.database, at(0), at(3600), operators={})
     assert (found.site, found.alarms, found.rate.rings, found.quiet) == (SITE, 2, 2, 0)
     assert (found.accept, found.acknowledge) == (Times(1, 30.0, 30.0), Times(1, 30.0, 30.0))
