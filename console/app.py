@@ -25,6 +25,7 @@ from console.accounts import Accounts
 from console.api import app as api
 from console.api import problem
 from console.api.caller import Works
+from console.called import Called
 from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
@@ -111,7 +112,8 @@ def build(
     app.include_router(routes.router)
     for router in (*operator_pages.ROUTERS, *plant_pages.ROUTERS, own.router, keeping.router, people.router):
         app.include_router(router)
-    fragments.offer(household=masking(sites), look_reasons=REASONS)
+    sites.look()
+    fragments.offer(household=masking(sites), look_reasons=REASONS, called=Called(sites))
     works = Works(
         desk=desk, tokens=Tokens(config.accounts), accounts=accounts, kinds=kinds, sites=sites, clock_ms=clock_ms
     )

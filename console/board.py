@@ -89,7 +89,7 @@ def board(of: Whole, scope: Scope, most: int) -> Board:
 
 
 def tallies(of: Whole, scope: Scope, sites: Iterable[str]) -> Sequence[Tally]:
-    """Of sites in a flood: what isn't red and may call, the most frequent first."""
+    """Of sites in a flood: what isn't red and may call, the gravest first and of those the most frequent."""
     flooded = set(sites)
     counted = Counter(
         (alarm.kind, alarm.level, str(alarm.site), alarm.place.grid)
@@ -98,7 +98,9 @@ def tallies(of: Whole, scope: Scope, sites: Iterable[str]) -> Sequence[Tally]:
     )
     return [
         Tally(kind=kind, level=level, site=site, grid=grid, open=count)
-        for (kind, level, site, grid), count in sorted(counted.items(), key=lambda one: (-one[1], one[0]))
+        for (kind, level, site, grid), count in sorted(
+            counted.items(), key=lambda one: (order_of_levels(one[0][1]), -one[1], one[0])
+        )
     ]
 
 

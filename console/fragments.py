@@ -14,11 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console import card
 from console.board import Tally
+from console.called import Called
 from console.freshness import Vitals, is_quiet, judge, silent_words
 from console.words import Language, Words, countdown
 from messages.kind import Channel, Kind, Kinds
 from messages.settings import Text
 from rules.drills.drill import Drill
+from rules.duty.folder import SiteFolder
 from rules.records import Alarm
 
 _FOLDER = Path(str(files("console"))) / "pages"
@@ -47,6 +49,7 @@ class Fragments:
             "numerals": card.NUMERALS,
             "next_step": card.next_step,
             "promise": card.promise,
+            "promise_of": card.promise_of,
             "calls_out": card.calls_out,
             "marks": card.marks,
             "calling": card.calling,
@@ -60,6 +63,7 @@ class Fragments:
             "is_personal": self.is_personal,
             "kind_of": lambda alarm: self._kinds.get(alarm.kind),
             "kind_name": self.kind_name,
+            "called": Called(SiteFolder(None)),  # until somebody offers the sites' files
         }
 
     def offer(self, **more: Any) -> None:

@@ -16,6 +16,8 @@ from console.board import tallies, whole
 from console.card import next_step
 from console.feed import MOST_KNOWN, MOST_ROWS, Full
 from console.freshness import Vitals, judge
+from console.operator.lines import said
+from console.operator.names import names_at
 from console.operator.offers import may_do
 from console.rights import CaseAct, right_for
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
@@ -85,6 +87,7 @@ def session(visit: LoggedIn) -> Response:
 def alarm(visit: LoggedIn, alarm_id: str, refused: str = "", missing: bool = False) -> Response:
     position = visit.parts.desk.position()  # before the alarm, as above
     found, entries = known_alarm(visit, alarm_id), visit.parts.desk.log_of(alarm_id)
+    names = names_at(visit, found.site)
     complaint = _complaint(visit, refused, found) if refused else ""
     if missing:
         complaint = visit.words("action.outcome_missing")
@@ -93,7 +96,7 @@ def alarm(visit: LoggedIn, alarm_id: str, refused: str = "", missing: bool = Fal
         seq=position,
         alarm=found,
         alarms=seen_alarms(visit),
-        entries=entries,
+        entries=[(entry, said(entry, visit.words, names, visit.now_ms)) for entry in entries],
         charts=detail.charts(found, entries, visit.parts, visit.words, visit.now_ms),
         outcomes=OUTCOMES,
         yours=_yours(visit, found),

@@ -12,8 +12,9 @@ from console import detail
 from console.access.household import household_of
 from console.operator.legs import legs
 from console.operator.lines import said
+from console.operator.names import names_at, sites_of
 from console.operator.offers import MAIN, offers
-from console.operator.sheet import covers_case, names_at, sheet, sites_of
+from console.operator.sheet import covers_case, sheet
 from console.visit import LoggedIn, Visit, needs
 from messages.ids import SiteId
 from rules.cases.steps import CANCELLATIONS, OUTCOMES, is_own

@@ -6,13 +6,15 @@ from typing import get_args
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from console.board import order_of_levels
+from console.operator.names import names_at, sites_of
 from console.operator.script import found_in
-from console.operator.sheet import names_at, sheet, sites_of
+from console.operator.sheet import sheet
 from console.visit import LoggedIn, Visit, needs
 from messages.alarm import Level
 from rules.cases.finding import Search
 from rules.duty.site import Site
-from rules.records import Case, CaseState
+from rules.records import WAITING, Case, CaseState
 
 router = APIRouter()
 
@@ -46,6 +48,8 @@ def case_list(
     found = visit.parts.desk.find_cases(search, within=within, limit=MOST_LOOKED_AT if q else MOST_SHOWN + 1)
     names = {name: names_at(visit, name) for name in listed}
     chosen = [case for case in found if not q or found_in(q[:100], *_words(visit, case, names.get(case.site, {})))]
+    if search.open_only:
+        chosen.sort(key=lambda case: (order_of_levels(case.level), case.state not in WAITING, case.opened_at_ms))
     return sheet(
         visit,
         "operator/cases.html",

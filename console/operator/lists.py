@@ -9,7 +9,8 @@ from console.board import tallies, whole
 from console.feed import MOST_KNOWN
 from console.operator.acts import grid_of
 from console.operator.case import soon
-from console.operator.sheet import sheet, sites_of
+from console.operator.names import sites_of
+from console.operator.sheet import sheet
 from console.visit import LoggedIn, Visit, elsewhere, needs
 from rules.alarms.hold import What
 from rules.records import Alarm

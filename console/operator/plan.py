@@ -99,7 +99,7 @@ def _plan(site: Site, plan: Plan) -> Drawing:
             if len(points := turned(grid.outline)) > 2
         ),
         buildings=tuple(
-            Area(name, building.name or _numbered(name), _svg(points), _centre(points), _left_end(points))
+            Area(name, building.name or _numbered(name), _svg(points), _centre(points), _end(points))
             for name, building in site.buildings.items()
             if len(points := turned(building.outline)) > 2
         ),
@@ -165,9 +165,11 @@ def _centre(points: Sequence[Point]) -> Point:
     return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
 
 
-def _left_end(points: Sequence[Point]) -> Point:
-    """Beside the name of a building, which stays to be read."""
-    return min(x for x, _ in points), _centre(points)[1]
+def _end(points: Sequence[Point]) -> Point:
+    """Of a building: the left one, or the upper one where it stands upright, so that its name in the middle stays to be read."""
+    left, top = min(x for x, _ in points), min(y for _, y in points)
+    middle_x, middle_y = _centre(points)
+    return (middle_x, top) if middle_y - top > middle_x - left else (left, middle_y)
 
 
 def _under_the_top(points: Sequence[Point]) -> Point:

@@ -1,16 +1,16 @@
 """What the operator's pages have in common: the frame with its feed, the names of people, and refusals in words."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from console.feed import MOST_ROWS
+from console.operator.names import sites_of
 from console.visit import Visit, elsewhere, wants_json
 from rules.alarms import desk as alarms
 from rules.duty import handover
-from rules.duty.site import Site
 from rules.records import REFUSALS, ActionRefused, Alarm, Case
 
 REASONS = frozenset({*REFUSALS, *alarms.REASONS, *handover.REASONS, "bad-time", "nobody-chosen", "outcome-missing"})
@@ -58,21 +58,6 @@ def done(visit: Visit, request: Request, back: str, act: Callable[[], object], *
         return JSONResponse({"complaint": complaint(visit, reason, who) if reason else ""}, 409 if reason else 200)
     asked = f"?{urlencode({'refused': reason, 'who': who})}" if reason else ""
     return elsewhere(f"{back}{asked}{hash if not reason else ''}")
-
-
-def sites_of(visit: Visit) -> Mapping[str, Site]:
-    """The sites' files, as far as the account may see."""
-    visit.parts.sites.look()
-    return {
-        str(name): site for name, site in sorted(visit.parts.sites.sites.items()) if visit.user.scope.covers(str(name))
-    }
-
-
-def names_at(visit: Visit, site: str) -> dict[str, str]:
-    """What people are called, by id and by login."""
-    listed = sites_of(visit).get(site)
-    people = listed.people.items() if listed else ()
-    return {key: one.name for name, one in people for key in (name, one.login) if key}
 
 
 def covers_alarm(visit: Visit, alarm: Alarm) -> bool:

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from console.operator.sheet import done, names_at, sheet, sites_of
+from console.operator.names import names_at, sites_of
+from console.operator.sheet import done, sheet
 from console.visit import LoggedIn, OurForm, Visit, needs
 from messages.ids import SiteId
 from rules.alarms.hold import What

@@ -8,8 +8,9 @@ from fastapi.responses import Response
 
 from console.board import order_of_levels
 from console.feed import MOST_ROWS
+from console.operator.names import sites_of
 from console.operator.plan import Drawing, Point, drawing
-from console.operator.sheet import sheet, sites_of
+from console.operator.sheet import sheet
 from console.visit import LoggedIn, needs
 from messages.alarm import Level
 from messages.announcement import Place

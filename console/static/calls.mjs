@@ -1,6 +1,8 @@
 // The red alarms that nobody has accepted: they call, on every page. The bell rings for them; a page that shows other
 // things says in a bar, in its title and aloud that they wait.
 
+import { say } from "./aloud.mjs";
+
 export class Calls {
   #body;
   #bell;
@@ -29,9 +31,7 @@ export class Calls {
       if (calls === null) this.#since.delete(id);
       else this.#since.set(id, calls);
     }
-    if (this.#bar && fresh.length) {
-      document.getElementById("aloud").textContent = fresh.map((entry) => entry.say).join(" ");
-    }
+    if (this.#bar) say(fresh); // on the feed its rows say it
     this.#show();
   }
 

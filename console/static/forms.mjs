@@ -8,6 +8,7 @@ export function watchForms(sayFailed, done) {
     const address = event.submitter?.getAttribute("formaction") ?? form.getAttribute("action");
     if (!/^\/(alarms|cases|permits|holds)(\/|$)/.test(address ?? "")) return;
     event.preventDefault();
+    if (event.submitter?.hasAttribute("aria-busy")) return; // pressed twice; it isn't disabled, for it would lose the focus
     const fields = new URLSearchParams(new FormData(form, event.submitter));
     send(address, fields, event.submitter, sayFailed).then((sent) => {
       if (!sent) return;
@@ -19,7 +20,6 @@ export function watchForms(sayFailed, done) {
 
 async function send(address, fields, button, sayFailed) {
   button?.setAttribute("aria-busy", "true");
-  if (button) button.disabled = true;
   let complaint;
   try {
     const answer = await fetch(address, {
@@ -36,10 +36,7 @@ async function send(address, fields, button, sayFailed) {
   const place = document.getElementById("complaint");
   place.textContent = complaint;
   place.hidden = !complaint;
-  if (button) {
-    button.removeAttribute("aria-busy");
-    button.disabled = false;
-  }
+  button?.removeAttribute("aria-busy");
   if (complaint) place.focus();
   return !complaint;
 }

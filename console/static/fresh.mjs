@@ -55,10 +55,7 @@ export class Freshness {
     let text = "";
     if (lost) text = `${this.#late ? say.sayOldNews : say.sayLost}${asOf}`;
     else if (verdict === "blind") text = this.#server.reasons;
-    if (this.#body.dataset.verdict !== verdict) {
-      this.#body.dataset.verdict = verdict;
-      document.getElementById("aloud").textContent = text;
-    }
+    if (this.#body.dataset.verdict !== verdict) this.#body.dataset.verdict = verdict;
     if (this.#banner.textContent !== text) this.#banner.textContent = text;
     this.#banner.hidden = !text;
     this.#put(lost ? `<span class="dot"></span><b>${say.sayNotLive}</b>` : this.#server.strip);

@@ -13,10 +13,21 @@ export function listenToKeys() {
     control.addEventListener("change", () => wish(control.checked));
   }
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") close(event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !wanted()) return;
     if (event.target.closest("input, select, textarea, [contenteditable], #plan")) return;
     if (act(event.key)) event.preventDefault();
   });
+}
+
+// What is folded out around the focus, and the switch of the looks wherever the focus is.
+function close(target) {
+  for (const open of new Set([target.closest("details[open]"), document.querySelector(".look-switch[open]")])) {
+    if (!open) continue;
+    const inside = open.contains(document.activeElement);
+    open.removeAttribute("open");
+    if (inside) open.querySelector("summary").focus();
+  }
 }
 
 function act(key) {

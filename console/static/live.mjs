@@ -57,6 +57,11 @@ function put(id, html) {
   place.innerHTML = html;
 }
 
+// On a narrow screen the rooms are a strip that moves sideways: the one where we are is in sight, and so is the one that has the focus.
+const intoSight = (room) => room?.scrollIntoView({ block: "nearest", inline: "center" });
+const way = document.querySelector(".rooms");
+intoSight(way?.querySelector("[aria-current]"));
+way?.addEventListener("focusin", ({ target }) => intoSight(target));
 startClock();
 listenToKeys();
 watchForms(body.dataset.sayFailed, refreshParts);

@@ -52,11 +52,29 @@ function replace(html) {
     if (!place || sent === (asSent.get(name) ?? timeless(place))) continue;
     if (place.querySelector("details[open] form")?.contains(document.activeElement)) continue; // somebody is filling it in
     asSent.set(name, sent);
-    const focused = place.contains(document.activeElement);
-    place.replaceWith(document.importNode(part, true));
-    if (focused) document.querySelector(`[data-part="${name}"] :is(button, a, input)`)?.focus();
+    const focused = place.contains(document.activeElement) ? named(document.activeElement) : "";
+    const open = new Set([...place.querySelectorAll("details[open] > summary")].map(named));
+    const now = document.importNode(part, true);
+    for (const summary of now.querySelectorAll("details > summary")) {
+      if (open.has(named(summary))) summary.parentElement.setAttribute("open", "");
+    }
+    place.replaceWith(now);
+    if (focused) refocus(now, focused);
   }
   tick();
+}
+
+// Where somebody was with the keyboard, he is again; where that is gone, at the beginning of the part.
+function refocus(part, name) {
+  const found = [...part.querySelectorAll("button, a, input, select, textarea, summary")];
+  (found.find((one) => named(one) === name) ?? found[0])?.focus();
+}
+
+// By what a control is found again in a page that is drawn anew.
+function named(control) {
+  const its = ["href", "name", "value", "aria-label"].map((one) => control.getAttribute(one) ?? "");
+  const act = control.form?.getAttribute("action") ?? "";
+  return [control.tagName, act, ...its, control.matches("summary, button") ? control.textContent.trim() : ""].join("|");
 }
 
 // The part without what only counts on.

@@ -1,5 +1,6 @@
 // The rows of the feed: each message says how a row is now, so that taking it twice does no harm.
 
+import { say } from "./aloud.mjs";
 import { tick } from "./clock.mjs";
 
 export class Rows {
@@ -11,9 +12,9 @@ export class Rows {
   }
 
   step({ gone, now, counts }) {
-    for (const id of gone) this.#row(id)?.remove();
+    for (const id of gone) this.#remove(this.#row(id));
     const fresh = now.filter((entry) => !this.#put(entry));
-    if (fresh.length) document.getElementById("aloud").textContent = fresh.map((entry) => entry.say).join(" ");
+    say(fresh);
     this.#count(counts);
     this.#settle();
   }
@@ -30,17 +31,24 @@ export class Rows {
     template.innerHTML = entry.html;
     const row = template.content.querySelector("li");
     const before = this.#row(entry.id);
-    if (before && before.dataset.order === entry.order) {
-      const focused = before.querySelector(":focus");
+    const place = before?.contains(document.activeElement) && document.activeElement.closest("div").className;
+    if (before?.dataset.order === entry.order) {
       before.replaceWith(row);
-      if (focused) row.querySelector(".act .button")?.focus();
-      return true;
+    } else {
+      before?.remove();
+      row.classList.add("new");
+      const next = [...this.#list.children].find((other) => other.dataset.order > entry.order);
+      this.#list.insertBefore(row, next ?? null);
     }
-    before?.remove();
-    row.classList.add("new");
-    const next = [...this.#list.children].find((other) => other.dataset.order > entry.order);
-    this.#list.insertBefore(row, next ?? null);
+    if (place) row.querySelector(`.${place} :is(a, button)`)?.focus(); // who works with keys stays where he was
     return Boolean(before);
+  }
+
+  // The focus goes on to the next row, not to the beginning of the page.
+  #remove(row) {
+    const neighbour = row?.contains(document.activeElement) && (row.nextElementSibling ?? row.previousElementSibling);
+    row?.remove();
+    if (neighbour) neighbour.querySelector(".what a").focus();
   }
 
   #row(id) {

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from sqlalchemy import case as ranked
 from sqlalchemy import or_, select
 
 from messages.alarm import Level
@@ -11,6 +12,8 @@ from rules.records import OVER, Case, CaseState
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
+
+_GRAVEST = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.cases.c.level, else_=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Finding:
         self._database = database
 
     def find_cases(self, search: Search, *, within: Search | None = None, limit: int = 500) -> list[Case]:
-        """The latest first. `within`: where whoever asks may look at all."""
+        """The latest first; of open ones the gravest first and of those the oldest, so that none is cut off by a limit that others fill. `within`: where whoever asks may look at all."""
         cases = db.cases.c
         its = rows.within(db.cases, search.sites, search.grids)
         its += rows.within(db.cases, within.sites, within.grids) if within else []
@@ -47,7 +50,8 @@ class Finding:
             names = (cases.dispatched_to, cases.accepted_by, cases.on_site_by, cases.feedback_by, cases.verified_by)
             its.append(or_(*(name == search.person for name in names)))
         with self._database.reading() as connection:
-            return rows.cases_where(connection, *its, first=cases.opened_at_ms.desc(), limit=limit)
+            first = _GRAVEST if search.open_only else cases.opened_at_ms.desc()
+            return rows.cases_where(connection, *its, first=first, limit=limit)
 
     def case_kinds(self, sites: Collection[SiteId] = ()) -> list[str]:
         """The kinds that cases were ever about."""

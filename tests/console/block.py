@@ -142,7 +142,7 @@ class Block:
             "evidence": found,
             "channels": list(found),
             "limits": limits or {},
-            "guards": kind == "gas_alarm",
+            "guards": kind in ("gas_alarm", "sos_button"),
             "annunciated": True,
             "overlays": {},
             "returned": False,

@@ -54,7 +54,7 @@ async def test_cases_are_found_by_text_place_person_and_filters(desk: httpx.Asyn
     gas = junmen.raise_alarm(ago_ms=1000)
     junmen.raise_alarm("cover-1", kind="manhole_cover", level="orange", title=COVER, place="6号楼东侧", grid="grid-2")
     junmen.desk.dispatch(case_of(junmen, gas).id, actor="chen", at_ms=NOON_MS, to="lin")
-    every = ["井盖移位", "燃气泄漏"]
+    every = ["燃气泄漏", "井盖移位"]
     for query, expected in (
         ("", every),
         ("?q=號樓", every),
@@ -69,7 +69,7 @@ async def test_cases_are_found_by_text_place_person_and_filters(desk: httpx.Asyn
         ("?state=dispatched", ["燃气泄漏"]),
         ("?state=closed", []),
         ("?q=%25", []),
-        ("?level=nonsense&state=", every),
+        ("?level=nonsense&state=", every[::-1]),
     ):
         page = await desk.get(f"/cases{query}")
         assert (page.status_code, titles(page)) == (200, expected), query
@@ -140,10 +140,10 @@ async def test_in_a_flood_the_wall_and_the_list_count_what_is_not_red(desk: http
     assert "告警泛滥" not in seen(await desk.get("/")).replace("告警泛滥 久未恢复", "")
     with junmen.database.writing() as connection:
         connection.execute(insert(db.floods), {"site": "junmen", "since_ms": NOON_MS - 60_000})
-    for path, first in (("/", "网格 grid-1"), ("/lists/flood", "第一网格")):
+    for path in ("/", "/lists/flood"):
         text = seen(await desk.get(path))
         assert "自 11:59:00 起新告警多到看不过来" in text, path
-        assert f"3 蓝 IV · 垃圾桶 · {first}" in text, path
+        assert "3 蓝 IV · 垃圾桶 · 第一网格" in text, path
         assert "red kitchen" in text, path
     async with logged_in_as(junmen, "other", scope=Scope(("junmen",), ("grid-2",))) as other:
         text = seen(await other.get("/lists/flood"))

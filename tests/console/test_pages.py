@@ -118,7 +118,7 @@ async def test_every_step_stands_in_the_timeline_with_who_did_it(desk: httpx.Asy
     junmen.now_ms += 21_000
     await press(desk, f"/alarms/{alarm.id}", "accept")
     page = seen(await desk.get(f"/alarms/{alarm.id}"))
-    assert "12:00:21 接单 chen" in page
+    assert "12:00:21 接单 陈志强" in page
     assert "12:00:00 告警发生 系统" in page
     assert "到场还剩 9:39" in page
 

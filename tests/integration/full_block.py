@@ -43,7 +43,7 @@ def fill(block: Block) -> Filled:
     """All of it, as of the block's time."""
     now_ms = block.now_ms
     block.put_edge("pi-1", last_reading_at_ms=now_ms - 2_000)
-    block.put_edge("pi-2", online=False)
+    block.put_edge("pi-2", online=False, last_reading_at_ms=now_ms - 95_000)
     block.fall_silent("smoke-9", edge="pi-1")
     for name in ("gas-1", "smoke-9", "cover-1", "bin-1"):
         block.announce(name, kind="gas_alarm" if name == "gas-1" else "smoke_alarm", guards=True)
