@@ -66,7 +66,7 @@ function replace(html) {
 
 // Where somebody was with the keyboard, he is again; where that is gone, at the beginning of the part.
 function refocus(part, name) {
-  const found = [...part.querySelectorAll("button, a, input, select, textarea, summary")];
+  const found = [...part.querySelectorAll("button, a, input:not([type=hidden]), select, textarea, summary")];
   (found.find((one) => named(one) === name) ?? found[0])?.focus();
 }
 

