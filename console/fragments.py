@@ -16,7 +16,7 @@ from console import card
 from console.board import Tally
 from console.called import Called
 from console.freshness import Vitals, is_quiet, judge, silent_words
-from console.words import Language, Words, countdown
+from console.words import Language, Words
 from messages.kind import Channel, Kind, Kinds
 from messages.settings import Text
 from rules.drills.drill import Drill
@@ -54,7 +54,6 @@ class Fragments:
             "marks": card.marks,
             "calling": card.calling,
             "order": card.order,
-            "countdown": countdown,
             "is_quiet": is_quiet,
             "silent_words": silent_words,
             "facts": self._facts,

@@ -18,6 +18,8 @@ from messages.settings import Text
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
+DAYS_FROM_MS = 48 * 3_600_000
+"""From so much on nobody reads hours, and no seconds."""
 _UNIT_SIGNS = {"Cel": "°C", "deg": "°", "m3": "m³", "%EL": "%", "%RH": "%", "/": ""}
 """How a person writes some units of the SenML registry."""
 
@@ -68,6 +70,11 @@ class Words:
             return self("span.h", h=seconds // 3600, min=seconds % 3600 // 60)
         return self("span.d", d=seconds // 86_400, h=seconds % 86_400 // 3600)
 
+    def countdown(self, ms: int) -> str:
+        """A span as a clock counts it, and of days in words; the same in `clock.mjs`."""
+        days = abs(ms) >= DAYS_FROM_MS
+        return self.span(abs(ms)) if days else countdown(ms)
+
     def value(self, value: Value, channel: Channel | None) -> str:
         """A channel's value as a person says it. `channel` is None for one that the kind does not know."""
         if isinstance(value, bool):
@@ -90,7 +97,7 @@ def plain(number: float) -> str:
 
 
 def countdown(ms: int) -> str:
-    """A span as a clock counts it, 0:42 or 1:02:05: the same in every language and in `clock.mjs`."""
+    """A span as a clock counts it, 0:42 or 1:02:05: the same in every language."""
     seconds = abs(ms) // 1000
     hours, minutes = seconds // 3600, seconds // 60 % 60
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"

@@ -24,11 +24,15 @@ export function tick() {
   }
 }
 
-// As `countdown` of words.py: 0:42, 1:02:05.
+// As `Words.countdown` of words.py: 0:42, 1:02:05, and from 48 hours on 3 d 22 h.
 function counted(ms) {
   const seconds = Math.floor(Math.abs(ms) / 1000);
   const two = (number) => String(number).padStart(2, "0");
   const hours = Math.floor(seconds / 3600);
+  if (hours >= 48) {
+    const { days } = document.documentElement.dataset;
+    return days.replace("{d}", Math.floor(hours / 24)).replace("{h}", hours % 24);
+  }
   const minutes = Math.floor(seconds / 60) % 60;
   return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }

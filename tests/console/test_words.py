@@ -65,6 +65,12 @@ def test_a_span_is_said_in_plain_words(ms: int, zh: str, en: str) -> None:
 )
 def test_a_countdown_reads_like_a_clock(ms: int, text: str) -> None:
     assert countdown(ms) == text
+    assert [words.countdown(ms) for words in WORDS.values()] == [text] * len(WORDS)
+
+
+def test_a_countdown_of_days_is_said_in_words() -> None:
+    said = [(words.countdown(172_799_999), words.countdown(-340_199_000)) for words in WORDS.values()]
+    assert said == [("47:59:59", "3 天 22 小时"), ("47:59:59", "3 d 22 h")]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ class Filled:
         }
 
 
+def ago(minutes: float) -> int:
+    """In milliseconds, and half a second more: a clock on a page then shows the same second for a while."""
+    return round(minutes * MINUTE_MS) + 500
+
+
 def fill(block: Block) -> Filled:
     """All of it, as of the block's time."""
     now_ms = block.now_ms
@@ -46,7 +51,7 @@ def fill(block: Block) -> Filled:
     block.put_edge("pi-2", online=False, last_reading_at_ms=now_ms - 95_000)
     block.fall_silent("smoke-9", edge="pi-1")
     for name in ("gas-1", "smoke-9", "cover-1", "bin-1"):
-        block.announce(name, kind="gas_alarm" if name == "gas-1" else "smoke_alarm", guards=True)
+        block.announce(name, edge="pi-2" if name in ("cover-1", "bin-1") else "pi-1")
     sos = block.raise_alarm(
         "sos-301",
         kind="sos_button",
@@ -54,7 +59,7 @@ def fill(block: Block) -> Filled:
         title=SOS,
         place="3号楼2单元301",
         evidence={"pressed": True},
-        ago_ms=18_500,
+        ago_ms=ago(0.3),
     )
     gas = block.raise_alarm(
         evidence={"gas_concentration": 23.4, "alarm_contact": True},
@@ -63,31 +68,31 @@ def fill(block: Block) -> Filled:
             zh="不要开关任何电器；到室外打电话；请楼上楼下住户撤离，等燃气公司关阀。",
             en="Touch no switch. Call from outdoors. Ask the neighbours to leave; wait for the gas company to close the valve.",
         ),
-        ago_ms=4 * MINUTE_MS + 500,
+        ago_ms=ago(4),
     )
     steps = ((-30 * MINUTE_MS + n * 30_000, 2.0 + max(0, n - 44) * 1.6 + n % 3 * 0.2) for n in range(58))
     block.measure("gas-1", "gas_concentration", *((now_ms + at_ms, value) for at_ms, value in steps))
     _worked_on(block, gas)
     cover = block.raise_alarm(
         "cover-1", kind="manhole_cover", rule="moved", level="orange", title=COVER, place="军门巷东侧人行道", building="6",
-        grid="grid-2", evidence={"tilt": 24.0}, owner="drainage", ago_ms=35 * MINUTE_MS,
+        grid="grid-2", evidence={"tilt": 24.0}, owner="drainage", ago_ms=ago(35),
     )  # fmt: skip
     _told(block, cover)
     ponding = block.raise_alarm(
         "ponding-1", kind="road_ponding", rule="over_10", level="yellow", title=PONDING, place="津泰路口", building="",
-        evidence={"water_depth": 0.13}, ago_ms=12 * MINUTE_MS,
+        evidence={"water_depth": 0.13}, ago_ms=ago(12),
     )  # fmt: skip
     block.overlay(ponding, uncertain=("edge",))
     quiet = block.raise_alarm(
         "door-8", kind="door_access", rule="held_open", level="blue", title=DOOR, place="8号楼1单元", building="8",
-        grid="grid-2", evidence={"door_open": True}, ago_ms=50 * MINUTE_MS, latch=False,
+        grid="grid-2", evidence={"door_open": True}, ago_ms=ago(50), latch=False,
     )  # fmt: skip
     until_ms = now_ms + 90 * MINUTE_MS
     block.desk.shelve(quiet.id, until_ms=until_ms, reason="搬家，门开着", actor="chen", at_ms=now_ms - MINUTE_MS)
     for number in range(3):
         bin_full = block.raise_alarm(
             f"bin-{number}", kind="waste_bin", rule="full", level="blue", title=BIN, place=f"{number + 1}号楼北垃圾点",
-            building=str(number + 1), evidence={"fill": 84.0 + number}, ago_ms=(90 + number) * MINUTE_MS, latch=False,
+            building=str(number + 1), evidence={"fill": 84.0 + number}, ago_ms=ago(90 + number), latch=False,
         )  # fmt: skip
     block.overlay(bin_full, chattering=True)
     facts = {"red": 1, "orange": 1, "blue": 3, "waiting": 2, "shelved": 1}
