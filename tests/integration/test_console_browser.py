@@ -139,7 +139,7 @@ def test_when_the_server_dies_the_page_says_so_within_seconds_and_recovers_by_it
     assert "grayscale" in page.evaluate("getComputedStyle(document.querySelector('main')).filter")
     expect(page.locator("#strip")).to_have_text("Not live")
     page.get_by_role("button", name="Accept").click()
-    expect(page.get_by_role("alert")).to_contain_text("Not sent")
+    expect(page.locator("#complaint")).to_contain_text("Not sent")
 
     missed = running.block.raise_alarm("gas-2", place="while nobody saw it")
     running.service.start()
