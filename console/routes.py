@@ -22,7 +22,7 @@ from console.operator.offers import may_do
 from console.rights import CaseAct, right_for
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
 from rules.alarms import desk as alarms
-from rules.cases.steps import OUTCOMES
+from rules.cases.acts import OUTCOMES
 from rules.records import REFUSALS, ActionRefused, Alarm, Case, Position
 
 router = APIRouter(dependencies=[Depends(logged_in)])

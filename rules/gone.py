@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, delete, exists, insert, or_, select
 from messages.ids import EdgeId, SiteId
 from rules.alarms.condition import AlarmEvent
 from rules.alarms.standing import Move
-from rules.cases import acting, steps
+from rules.cases import acting, acts
 from rules.cases.practice import PLAIN, Practice
 from rules.engine import own
 from rules.engine.memory import EdgeKey
@@ -104,7 +104,7 @@ def _strike_out(
         try:
             if case.origin != "alarm":
                 raise ActionRefused("not-done", case)
-            acting.do(connection, case_id, steps.Cancel(actor, STRUCK_OUT), now_ms, practice)
+            acting.do(connection, case_id, acts.Cancel(actor, STRUCK_OUT), now_ms, practice)
             struck += 1
         except ActionRefused:
             left.append(case_id)

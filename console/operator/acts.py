@@ -17,7 +17,7 @@ from console.visit import LoggedIn, OurForm, Visit, needs
 from messages.alarm import Level
 from messages.ids import DeviceId, SiteId
 from rules.alarms.hold import Hold, What
-from rules.cases.steps import CANCELLATIONS, OUTCOMES
+from rules.cases.acts import CANCELLATIONS, OUTCOMES
 from rules.desk import Desk
 from rules.records import ActionRefused, Case
 

@@ -17,7 +17,8 @@ from console.operator.offers import MAIN, offers
 from console.operator.sheet import covers_case, sheet
 from console.visit import LoggedIn, Visit, needs
 from messages.ids import SiteId
-from rules.cases.steps import CANCELLATIONS, OUTCOMES, is_own
+from rules.cases.acts import CANCELLATIONS, OUTCOMES
+from rules.cases.refusals import is_own
 from rules.duty.roll import Roll
 from rules.records import DONE, Alarm, Case
 

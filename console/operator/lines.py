@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from console.words import Words
-from rules.cases.steps import FOR
+from rules.cases.acts import FOR
 from rules.records import LogEntry
 
 _TIMED = re.compile(r"(\d{12,})(?:: (.*))?", re.DOTALL)

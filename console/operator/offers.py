@@ -1,7 +1,7 @@
 """Which acts a case takes now: what its page offers. The machine (rules.cases.steps) decides again when it is asked. Pure."""
 
 from console.rights import CaseAct, User, right_for
-from rules.cases.steps import is_own
+from rules.cases.refusals import is_own
 from rules.duty.ladder import DEPARTMENT
 from rules.records import DONE, OVER, TAKEN, WAITING, Case, CaseState
 

@@ -13,10 +13,10 @@ from console.phone import whereabouts
 from console.phone.holder import Held, Holder
 from console.visit import OurForm, elsewhere, wants_json
 from rules.alarms import desk as alarms
+from rules.cases.acts import OUTCOMES
 from rules.cases.casework import Asked
 from rules.cases.photos import PhotoRefused
 from rules.cases.presence import Spot
-from rules.cases.steps import OUTCOMES
 from rules.records import REFUSALS, ActionRefused, Case
 
 router = APIRouter(dependencies=[OurForm])

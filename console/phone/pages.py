@@ -16,8 +16,8 @@ from console.visit import VISIT_COOKIE, AnyVisit, LoggedIn, Visit, elsewhere, ne
 from messages.ids import SiteId
 from rules import plant
 from rules.assets.label import PATH, read
+from rules.cases.acts import OUTCOMES
 from rules.cases.case import LEVELS
-from rules.cases.steps import OUTCOMES
 from rules.duty.roster import UNCHANGED
 from rules.duty.site import Site
 from rules.records import DONE, TAKEN, WAITING, Case, CaseState

@@ -12,10 +12,11 @@ from messages.ids import DeviceId, SiteId
 from rules.alarms.condition import ACTIVE, AlarmEvent
 from rules.alarms.moves import carry
 from rules.alarms.standing import Event, Move
+from rules.cases import acts, docket, sayings, steps
 from rules.cases import case as cases
-from rules.cases import docket, steps
+from rules.cases.acts import RULES, Act, Merge, Reopen
+from rules.cases.now import Now
 from rules.cases.practice import Practice
-from rules.cases.steps import RULES, Act, Merge, Now, Reopen
 from rules.duty import book
 from rules.engine import own
 from rules.escalation import call, timers
@@ -24,7 +25,7 @@ from rules.records import OVER, WAITING, ActionRefused, Case, CaseState
 from rules.store import rows
 from rules.store import tables as db
 
-_SEEN = (steps.Accept, steps.CheckIn, steps.Arrive, steps.Handle, steps.Finish)
+_SEEN = (acts.Accept, acts.CheckIn, acts.Arrive, acts.Handle, acts.Finish)
 """Who does this has seen what the case holds."""
 
 
@@ -45,16 +46,16 @@ def do(
         if known.id != case_id:
             raise ActionRefused("key-used", case)
         return known
-    if isinstance(act, steps.Accept) and not act.whose and book.is_away(connection, case.site, act.actor, now_ms):
+    if isinstance(act, acts.Accept) and not act.whose and book.is_away(connection, case.site, act.actor, now_ms):
         raise ActionRefused("on-leave", case)  # by an old link, say: those who are there go on being called
     held = rows.alarms_of(connection, case_id)
     active = any(rows.standing_of(row).active for row in held)
     done = steps.apply(case, act, Now(now_ms, active=active, practice=practice))
     if done is case:
         return case
-    doer = act.by if isinstance(act, steps.Accept) else act.actor
+    doer = act.by if isinstance(act, acts.Accept) else act.actor
     outbox.acted(connection, case_id, doer, now_ms)  # before the timers take back what is no longer needed
-    (event, text), *more = steps.said(case, act, done)
+    (event, text), *more = sayings.said(case, act, done)
     lines = [rows.Line(event, None, case_id, act.actor, text, device_at_ms, key)]
     lines += [rows.Line(other, None, case_id, act.actor, words) for other, words in more]
     ended = steps.settled(done, active=active, sensed=bool(held), now_ms=now_ms)

@@ -14,13 +14,13 @@ from sqlalchemy import select
 from messages.alarm import Level
 from rules.assets import register
 from rules.assets.label import read
-from rules.cases import acting, docket, forgetting, steps
+from rules.cases import acting, acts, docket, forgetting
+from rules.cases.acts import Act
 from rules.cases.case import Situation
 from rules.cases.forgetting import Forgotten
 from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN, Practice
 from rules.cases.presence import Spot, presence
-from rules.cases.steps import Act
 from rules.records import DONE, TAKEN, WAITING, ActionRefused, Case, Photo
 from rules.store import rows
 from rules.store import tables as db
@@ -72,19 +72,19 @@ class Casework:
         self, case_id: str, *, actor: str, at_ms: int, level: Level | None = None, **asked: Unpack[Asked]
     ) -> Case:
         """受理 of what was reported, as `level` or as it is."""
-        return self._do(case_id, steps.Register(actor, level), at_ms, **asked)
+        return self._do(case_id, acts.Register(actor, level), at_ms, **asked)
 
     def dispatch(self, case_id: str, *, actor: str, at_ms: int, to: str, **asked: Unpack[Asked]) -> Case:
         """派遣 or 改派 to a person, who is called."""
-        return self._do(case_id, steps.Dispatch(actor, to), at_ms, **asked)
+        return self._do(case_id, acts.Dispatch(actor, to), at_ms, **asked)
 
     def accept(self, case_id: str, *, actor: str, at_ms: int, whose: str = "", **asked: Unpack[Asked]) -> Case:
         """`actor` takes the case, or writes down that `whose` does. Who owns it has seen it: its alarms are acknowledged too."""
-        return self._do(case_id, steps.Accept(actor, whose), at_ms, **asked)
+        return self._do(case_id, acts.Accept(actor, whose), at_ms, **asked)
 
     def check_in(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
         """报到 of a department."""
-        return self._do(case_id, steps.CheckIn(actor), at_ms, **asked)
+        return self._do(case_id, acts.CheckIn(actor), at_ms, **asked)
 
     def arrive(
         self, case_id: str, *, actor: str, at_ms: int, spot: Spot | None = None, code: str = "", **asked: Unpack[Asked]
@@ -94,71 +94,71 @@ class Casework:
         with self._database.reading() as connection:
             label = register.find(connection, read(code)) if read(code) else None
         proof = presence(self._case(case_id), spot, code, label)
-        return self._do(case_id, steps.Arrive(actor, proof.how, proof.doubt), at_ms, **asked)
+        return self._do(case_id, acts.Arrive(actor, proof.how, proof.doubt), at_ms, **asked)
 
     def handle(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
         """The work has begun 处置."""
-        return self._do(case_id, steps.Handle(actor), at_ms, **asked)
+        return self._do(case_id, acts.Handle(actor), at_ms, **asked)
 
     def finish(
         self, case_id: str, *, actor: str, at_ms: int, outcome: str, photo: Photo | None = None, **asked: Unpack[Asked]
     ) -> Case:
-        """Done 反馈. `outcome`: one of `rules.cases.steps.OUTCOMES`, else ValueError. Where a sensor shows that all is well and the policy
+        """Done 反馈. `outcome`: one of `rules.cases.acts.OUTCOMES`, else ValueError. Where a sensor shows that all is well and the policy
         believes it, the case is closed by that."""
-        return self._do(case_id, steps.Finish(actor, outcome, photo), at_ms, **asked)
+        return self._do(case_id, acts.Finish(actor, outcome, photo), at_ms, **asked)
 
     def inspect(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
         """`actor` goes and checks 核查."""
-        return self._do(case_id, steps.Inspect(actor), at_ms, **asked)
+        return self._do(case_id, acts.Inspect(actor), at_ms, **asked)
 
     def verify(
         self, case_id: str, *, actor: str, at_ms: int, passed: bool, reason: str = "", **asked: Unpack[Asked]
     ) -> Case:
         """Checked: closed 办结, or back to work 返工 for a reason. "still-active" as long as a condition holds."""
-        return self._do(case_id, steps.Verify(actor, passed, _short(reason)), at_ms, **asked)
+        return self._do(case_id, acts.Verify(actor, passed, _short(reason)), at_ms, **asked)
 
     def reject(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
         """退单. No clock stops."""
-        return self._do(case_id, steps.Reject(actor, _short(reason)), at_ms, **asked)
+        return self._do(case_id, acts.Reject(actor, _short(reason)), at_ms, **asked)
 
     def escalate(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
         """升级 to the next rung, which is called at once."""
-        return self._do(case_id, steps.Escalate(actor, _short(reason)), at_ms, **asked)
+        return self._do(case_id, acts.Escalate(actor, _short(reason)), at_ms, **asked)
 
     def ask_extension(
         self, case_id: str, *, actor: str, at_ms: int, until_ms: int, reason: str, **asked: Unpack[Asked]
     ) -> Case:
         """延期, asked for."""
-        return self._do(case_id, steps.AskExtension(actor, until_ms, _short(reason)), at_ms, **asked)
+        return self._do(case_id, acts.AskExtension(actor, until_ms, _short(reason)), at_ms, **asked)
 
     def decide_extension(self, case_id: str, *, actor: str, at_ms: int, granted: bool, **asked: Unpack[Asked]) -> Case:
         """延期, granted or not, by somebody else."""
-        return self._do(case_id, steps.DecideExtension(actor, granted), at_ms, **asked)
+        return self._do(case_id, acts.DecideExtension(actor, granted), at_ms, **asked)
 
     def suspend(
         self, case_id: str, *, actor: str, at_ms: int, review_ms: int, reason: str, **asked: Unpack[Asked]
     ) -> Case:
         """挂账 until it is looked at again."""
-        return self._do(case_id, steps.Suspend(actor, review_ms, _short(reason)), at_ms, **asked)
+        return self._do(case_id, acts.Suspend(actor, review_ms, _short(reason)), at_ms, **asked)
 
     def resume(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
-        return self._do(case_id, steps.Resume(actor), at_ms, **asked)
+        return self._do(case_id, acts.Resume(actor), at_ms, **asked)
 
     def cancel(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
-        """误报, 注销. `reason`: one of `rules.cases.steps.CANCELLATIONS`, else ValueError."""
-        return self._do(case_id, steps.Cancel(actor, reason), at_ms, **asked)
+        """误报, 注销. `reason`: one of `rules.cases.acts.CANCELLATIONS`, else ValueError."""
+        return self._do(case_id, acts.Cancel(actor, reason), at_ms, **asked)
 
     def reopen(self, case_id: str, *, actor: str, at_ms: int, reason: str, **asked: Unpack[Asked]) -> Case:
         """返工 of what was closed."""
-        return self._do(case_id, steps.Reopen(actor, _short(reason)), at_ms, **asked)
+        return self._do(case_id, acts.Reopen(actor, _short(reason)), at_ms, **asked)
 
     def merge(self, case_id: str, *, actor: str, at_ms: int, into: str, **asked: Unpack[Asked]) -> Case:
         """并案: two cases turn out to be one situation."""
-        return self._do(case_id, steps.Merge(actor, into), at_ms, **asked)
+        return self._do(case_id, acts.Merge(actor, into), at_ms, **asked)
 
     def archive(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
         """归档, which also happens by itself."""
-        return self._do(case_id, steps.Archive(actor), at_ms, **asked)
+        return self._do(case_id, acts.Archive(actor), at_ms, **asked)
 
     def note(self, case_id: str, *, actor: str, at_ms: int, words: str, **asked: Unpack[Asked]) -> Case:
         """A remark in the case's log."""
@@ -206,7 +206,7 @@ class Casework:
             select(db.alarms.c.kind, db.alarms.c.rule, db.cases.c.outcome)
             .join(db.cases, db.cases.c.id == db.alarms.c.case)
             .where(db.cases.c.closed_at_ms >= from_ms, db.cases.c.closed_at_ms < until_ms)
-            .where(db.cases.c.outcome.in_({*steps.CANCELLATIONS, "no_cause_found"}))
+            .where(db.cases.c.outcome.in_({*acts.CANCELLATIONS, "no_cause_found"}))
         )
         with self._database.reading() as connection:
             return Counter((row.kind, row.rule, row.outcome) for row in connection.execute(query))

@@ -11,10 +11,11 @@ from messages.alarm import Level
 from messages.ids import SiteId
 from messages.settings import Text
 from rules.cases import case as cases
-from rules.cases import steps
+from rules.cases import sayings, steps
+from rules.cases.acts import RULES, Reopen
 from rules.cases.case import Situation
+from rules.cases.now import Now
 from rules.cases.practice import Practice
-from rules.cases.steps import RULES, Now, Reopen
 from rules.drills.drill import PREFIX
 from rules.escalation import call, timers
 from rules.notices.notice import WAITING as WAITING_NOTICES
@@ -53,7 +54,7 @@ def for_alarm(
     if (before := _closed_for(connection, about.site, about.subject, rule)) and cases.comes_again(before, now_ms):
         act = Reopen(RULES, "raised again")
         again = steps.apply(before, act, Now(now_ms, active=True, practice=practice))
-        lines = [rows.Line(event, None, again.id, RULES, text) for event, text in steps.said(before, act, again)]
+        lines = [rows.Line(event, None, again.id, RULES, text) for event, text in sayings.said(before, act, again)]
         again, more = _tightened(again, about.level, now_ms, practice)
         write(connection, again, practice)
         return again, lines + more
@@ -130,7 +131,7 @@ def _roused(case: Case, level: Level, why: str, now_ms: int, practice: Practice)
         return case, []
     act = Reopen(RULES, why)
     again = steps.apply(case, act, Now(now_ms, active=True, practice=practice))
-    return again, [rows.Line(event, None, case.id, RULES, text) for event, text in steps.said(case, act, again)]
+    return again, [rows.Line(event, None, case.id, RULES, text) for event, text in sayings.said(case, act, again)]
 
 
 def _joined_or_opened(

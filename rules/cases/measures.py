@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rules.cases.steps import FOR, RULES
+from rules.cases.acts import FOR, RULES
 from rules.records import Case, CaseState, LogEntry
 
 S = CaseState

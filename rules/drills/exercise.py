@@ -16,8 +16,8 @@ from rules.alarms.condition import AlarmEvent, alarm_id
 from rules.alarms.findings import fresh
 from rules.alarms.standing import Move
 from rules.cases import acting
+from rules.cases.acts import RULES, Cancel
 from rules.cases.practice import Practice
-from rules.cases.steps import RULES, Cancel
 from rules.drills.drill import PREFIX, Drill, running
 from rules.records import OVER
 from rules.store import rows

@@ -16,8 +16,8 @@ from dataclasses import asdict
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from messages.ids import SiteId
+from rules.cases.acts import RULES
 from rules.cases.practice import Practice
-from rules.cases.steps import RULES
 from rules.escalation.call import Call, fire
 from rules.escalation.program import Leg, Step, due, running, step, top
 from rules.notices.notice import WAITING

@@ -14,8 +14,8 @@ from sqlalchemy import case as ranked
 from sqlalchemy.sql import ColumnElement
 
 from messages.ids import SiteId
+from rules.cases.acts import RULES
 from rules.cases.practice import Practice
-from rules.cases.steps import RULES
 from rules.drills import drill
 from rules.duty.ladder import DESK, Address
 from rules.escalation import timers

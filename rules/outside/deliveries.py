@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
-from rules.cases.steps import RULES
+from rules.cases.acts import RULES
 from rules.drills.drill import PREFIX, is_practice
 from rules.outside import bulletin, cap, payload, reading, tickets
 from rules.outside.bulletin import SiteOf

@@ -9,7 +9,7 @@ from console.routes import REASONS
 from console.words import LANGUAGES, Language, countdown, load_words, plain, preferred, texts
 from messages.kind import Channel
 from messages.settings import Text
-from rules.cases.steps import CANCELLATIONS, OUTCOMES
+from rules.cases.acts import CANCELLATIONS, OUTCOMES
 from rules.records import AlarmState, CaseState
 from tests.console.block import NOON_MS
 

@@ -8,10 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
-from rules.cases import steps
-from rules.cases.case import LEVELS, Situation, comes_again, is_one, opened, tightened
-from rules.cases.practice import PLAIN
-from rules.cases.steps import (
+from rules.cases.acts import (
+    CANCELLATIONS,
+    OUTCOMES,
     Accept,
     Act,
     Archive,
@@ -26,17 +25,18 @@ from rules.cases.steps import (
     Handle,
     Inspect,
     Merge,
-    Now,
     Register,
     Reject,
     Reopen,
     Resume,
     Suspend,
     Verify,
-    apply,
-    said,
-    settled,
 )
+from rules.cases.case import LEVELS, Situation, comes_again, is_one, opened, tightened
+from rules.cases.now import Now
+from rules.cases.practice import PLAIN
+from rules.cases.sayings import said
+from rules.cases.steps import apply, settled
 from rules.records import DONE, OVER, REFUSALS, TAKEN, WAITING, ActionRefused, Case, CaseState, Photo
 from tests.rules.situation import about
 
@@ -356,14 +356,14 @@ def test_a_report_and_an_alarm_are_one_within_thirty_metres_and_thirty_minutes(
 people = st.sampled_from(["wang", "li", "zhao", "water"])
 words = st.sampled_from(["", "a reason"])
 times = st.integers(0, 40 * HOUR_MS)
-acts = st.one_of(
+any_act = st.one_of(
     st.builds(Register, people, st.sampled_from([None, *LEVELS])),
     st.builds(Dispatch, people, people),
     st.builds(Accept, people),
     st.builds(CheckIn, people),
     st.builds(Arrive, people, st.sampled_from(["geofence", "code", "manual"])),
     st.builds(Handle, people),
-    st.builds(Finish, people, st.sampled_from(steps.OUTCOMES)),
+    st.builds(Finish, people, st.sampled_from(OUTCOMES)),
     st.builds(Inspect, people),
     st.builds(Verify, people, st.booleans(), words),
     st.builds(Reject, people, words),
@@ -372,7 +372,7 @@ acts = st.one_of(
     st.builds(DecideExtension, people, st.booleans()),
     st.builds(Suspend, people, times, words),
     st.builds(Resume, people),
-    st.builds(Cancel, people, st.sampled_from(steps.CANCELLATIONS)),
+    st.builds(Cancel, people, st.sampled_from(CANCELLATIONS)),
     st.builds(Reopen, people, words),
     st.builds(Merge, people, st.just("c-9")),
     st.builds(Archive, people),
@@ -409,7 +409,7 @@ class AnyLife(RuleBasedStateMachine):
         self.case = opened("c-1", about(level, origin=origin), 0)  # type: ignore[arg-type]
         self.refused: list[str] = []
 
-    @rule(act=acts, active=st.booleans(), later_ms=st.integers(0, HOUR_MS))
+    @rule(act=any_act, active=st.booleans(), later_ms=st.integers(0, HOUR_MS))
     def do(self, act: Act, active: bool, later_ms: int) -> None:
         self.now_ms += later_ms
         before = self.case
@@ -452,7 +452,7 @@ def test_whatever_people_try_a_case_never_leaves_its_table() -> None:
     run_state_machine_as_test(AnyLife, settings=settings(max_examples=60, stateful_step_count=30, deadline=None))
 
 
-@given(st.lists(acts, max_size=25))
+@given(st.lists(any_act, max_size=25))
 @settings(max_examples=60, deadline=None)
 def test_every_change_has_a_word_in_the_log(some: list[Act]) -> None:
     case = opened("c-1", about("orange"), 0)

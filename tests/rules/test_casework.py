@@ -16,11 +16,11 @@ from sqlalchemy import select
 from messages.ids import DeviceId
 from rules.assets.label import Label
 from rules.cases import measures
+from rules.cases.acts import CANCELLATIONS, OUTCOMES
 from rules.cases.case import opened
 from rules.cases.photos import MOST_BYTES, PhotoFolder, PhotoRefused
 from rules.cases.practice import PLAIN
 from rules.cases.presence import Proof, Spot, presence
-from rules.cases.steps import CANCELLATIONS, OUTCOMES
 from rules.desk import Desk
 from rules.escalation.heartbeat import Heartbeat
 from rules.escalation.loop import Escalation
