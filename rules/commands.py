@@ -1,6 +1,7 @@
 """`gridcall rules`: run the engine, check rules, tell a device to do something."""
 
 import asyncio
+import gc
 import textwrap
 import time
 from collections.abc import Iterator
@@ -39,6 +40,10 @@ WIDTH = 80
 
 log = structlog.get_logger("rules")
 
+GARBAGE = (100_000, 50, 100)
+"""When the collector of circles looks: the states of a hundred thousand devices are no garbage, and to walk through all of them stops the
+engine for a second."""
+
 app = typer.Typer(
     help="The rules engine: turns readings into alarms, and alarms into cases for people.",
     no_args_is_help=True,
@@ -63,6 +68,7 @@ def run(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engin
     configuration = load(config, rules_may_fail=True)
     for note in configuration.notes:
         log.warning(note)
+    gc.set_threshold(*GARBAGE)
     asyncio.run(service.run(configuration, clock_ms=_clock_ms, running_ms=_running_ms))
 
 

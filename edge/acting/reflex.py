@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from messages.ids import DeviceId
 from messages.reading import Reading, Value
-from rules.language.evaluation import NEW, Cleared, Happened, Lane, Raised, State, Timer, step
+from rules.language.change import Cleared, Happened, Raised
+from rules.language.evaluation import Timer, step
 from rules.language.rule import Rule
+from rules.language.state import NEW, State, known_raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def load(text: str, reflex: Reflex, now_ms: int) -> Stand:
     try:
         content = json.loads(text)
         raised = frozenset(DeviceId(name) for name in content["raised"] if name in reflex.rules)
-        states = {device: State(live=Lane(raised_at_ms=now_ms)) for device in raised}
+        states = {device: known_raised(now_ms) for device in raised}
         return Stand(states=states, raised=raised, settled=bool(content["settled"]))
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a reflex's state: {error}") from error

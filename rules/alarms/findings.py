@@ -21,7 +21,7 @@ from rules.cases.acting import carried
 from rules.cases.practice import PLAIN, Practice
 from rules.engine.memory import where
 from rules.engine.work import Abandoned, Again, Found
-from rules.language.evaluation import Cleared, Ended, Graver, Happened, Raised
+from rules.language.change import Cleared, Ended, Graver, Happened, Raised
 from rules.records import AlarmState
 from rules.store import rows
 from rules.store import tables as db

@@ -12,7 +12,7 @@ from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading
 from rules.engine.memory import Facts
 from rules.engine.work import Found, Work
-from rules.language.evaluation import Cleared, Ended, Graver, Happened, Raised
+from rules.language.change import Cleared, Ended, Graver, Happened, Raised
 
 SLICE_MS = 1_000
 """So much of the past is judged at a time; within it the server's clock stands at its end."""

@@ -3,25 +3,26 @@
 Changed by `adopt` alone, when a work has been written (rules.engine.work): this memory never knows more than the database.
 """
 
-import heapq
+import math
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
-from messages.kind import Channel, Kinds
+from messages.kind import Channel, Kind, Kinds
 from messages.reading import Reading, Value
 from rules.engine.neighbourhood import Counted, QuestionKey
 from rules.engine.skew import NOTABLE_MS, Skew
 from rules.engine.stream import Stream
+from rules.engine.timers import MOST_DANGEROUS, StateKey, Timers, danger
 from rules.language.code import Compute
-from rules.language.evaluation import NEW, State, is_running
 from rules.language.neighbours import Whereabouts, whereabouts
 from rules.language.rule import Rule, Rules, with_answers
-from rules.language.terms import any_holding
+from rules.language.state import NEW, State, is_raised, is_running
+from rules.language.terms import those_holding
 
 if TYPE_CHECKING:
     from rules.engine.work import Work
@@ -39,8 +40,6 @@ EdgeKey = tuple[SiteId, EdgeId]
 StreamKey = tuple[SiteId, EdgeId, StreamId]
 TellerKey = tuple[SiteId, EdgeId, DeviceId]
 """A device, and the edge that speaks of it."""
-StateKey = tuple[SiteId, DeviceId, str]
-"""The last part is the rule's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,27 +86,61 @@ FORGOTTEN = Watch()
 
 
 class Ear(NamedTuple):
-    """What a channel of a device may say, and who wants to know it."""
+    """What a channel may say, and which rules want to know it. Devices of a kind share their ears, unless their settings differ."""
+
+    channel: Channel
+    unit: str | None
+    low: float
+    high: float
+    """Within them a number in its unit is believed at once; of a channel that is none, nothing is."""
+    listeners: tuple[tuple[Rule, str, str], ...]
+    """A rule, its id, and the version of a state for which it is asked together with others: none that there is, if more than the last
+    values decide."""
+    events: frozenset[str]
+    """The channel, if each reading of it counts."""
+    raising: Compute | None
+    """Which of the rules would raise, by their positions, if the last values decide for all of them."""
+
+
+class Audience(NamedTuple):
+    """Who listens to devices of one kind."""
+
+    ears: Mapping[str, Ear]
+    """By channel."""
+    rules: Mapping[str, Rule]
+    """By their ids."""
+
+
+@dataclass(slots=True)
+class Voice:
+    """A device that an edge speaks of."""
 
     device: Device
-    channel: Channel
-    span: tuple[float, float]
-    """Within it a number is believed at once; of a channel that is none, it is empty."""
-    rules: tuple[tuple[Rule, StateKey], ...]
-    event: bool
-    any_raises: Compute | None
-    """Whether any of the rules would raise, if they are several and the last values decide for all of them."""
+    ears: Mapping[str, Ear]
+    rules: Mapping[str, Rule]
+    noted_until_ms: float = -math.inf
+    """A word before this tells nothing new about its silence."""
 
 
 _NO_SPAN = (1.0, 0.0)
 _ANY_NUMBER = (-sys.float_info.max, sys.float_info.max)
 
 
-def _ear(device: Device, name: str, channel: Channel, rules: tuple[tuple[Rule, StateKey], ...]) -> Ear:
+def _ear(name: str, channel: Channel, rules: list[Rule]) -> Ear:
     low, high = _ANY_NUMBER if channel.type == "number" else _NO_SPAN
     if channel.type == "number" and channel.range:
         low, high = channel.range
-    return Ear(device, channel, (low, high), rules, channel.event, _together([rule for rule, _ in rules]))
+    listeners = tuple((rule, rule.id, rule.version if rule.plain and not rule.life_safety else "") for rule in rules)
+    events = frozenset({name}) if channel.event else frozenset[str]()
+    return Ear(channel, channel.unit, low, high, listeners, events, _together(rules))
+
+
+def _audience(kind: Kind | None, rules: tuple[Rule, ...]) -> Audience:
+    ears = {
+        name: _ear(name, channel, [rule for rule in rules if name in rule.channels])
+        for name, channel in (kind.channels if kind else {}).items()
+    }
+    return Audience(ears, {rule.id: rule for rule in rules})
 
 
 def _together(rules: list[Rule]) -> Compute | None:
@@ -117,10 +150,17 @@ def _together(rules: list[Rule]) -> Compute | None:
         if not rule.plain or any(settings.get(name, value) != value for name, value in used.items()):
             return None
         settings |= used
-    return any_holding(tuple(rule.raise_when.write for rule in rules))(settings) if len(rules) > 1 else None
+    return those_holding(tuple(rule.raise_when.write for rule in rules))(settings) if rules else None
 
 
 NO_WATCHES: Mapping[StateKey, Watch] = {}
+NO_VOICES: Mapping[DeviceId, Voice] = {}
+
+NOTE_EVERY_MS = 60_000
+"""How often it is written down that a device speaks, where its intervals don't ask for more."""
+
+MOST_AUDIENCES = 10_000
+"""Of one kind of device, by their settings: if there are more, all are made anew as they are needed."""
 
 
 @dataclass(slots=True)
@@ -147,12 +187,14 @@ class Facts:
     """Who counts for a question about the neighbourhood."""
     bygone: dict[DeviceKey, dict[str, str]] = field(default_factory=dict)
     """Which rules of a device still run in an earlier version, by their ids."""
-    _timers: dict[int, list[StateKey]] = field(default_factory=dict)
-    """Who is to be woken, by the moment."""
-    _moments: list[int] = field(default_factory=list)
-    """Those moments: a heap."""
-    _bound: dict[TellerKey, tuple[Rule, ...]] = field(default_factory=dict)
-    _ears: dict[TellerKey, Mapping[str, Ear]] = field(default_factory=dict)
+    _timers: Timers = field(default_factory=Timers)
+    _danger: dict[str, int] = field(default_factory=dict)
+    """In which row the timers of a rule stand, by its version."""
+    _suited: dict[str, dict[frozenset[tuple[str, type, Value]], tuple[Rule, ...]]] = field(default_factory=dict)
+    """Rules with devices' own settings, by the kind and the settings."""
+    _voices: dict[EdgeKey, dict[DeviceId, Voice]] = field(default_factory=dict)
+    _audiences: dict[str, dict[tuple[Rule, ...], Audience]] = field(default_factory=dict)
+    """By the kind and the rules: devices of one kind share theirs, unless their settings differ."""
     _patience_ms: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -161,22 +203,22 @@ class Facts:
         for site, edge, device in self.devices:
             self.devices_of[site, edge] += 1
             self.tellers.setdefault((site, device), set()).add(edge)
-        self._set_timers()
         self._note_bygone()
+        self._set_timers()
         for one in self.devices.values():
             for rule in self.rules_of(one) if self._answers(one.kind) else ():
                 watch = self.watches.get((one.site, one.id, rule.id))
-                if rule.answers and watch and watch.state.live.raised_at_ms is not None:
+                if rule.answers and watch and is_raised(watch.state):
                     known = self.counted.get((one.site, rule.answers), {})
                     self.counted[one.site, rule.answers] = {**known, one.id: where(one)}
 
     def _set_timers(self) -> None:
-        self._timers = {}
+        of_kinds = (rule for rules in self.rules.values() for rule in rules)
+        self._danger = {rule.version: danger(rule) for rule in (*self.earlier.values(), *of_kinds)}
+        self._timers = Timers()
         for key, watch in self.watches.items():
             if watch.wake_at_ms is not None:
-                self._timers.setdefault(watch.wake_at_ms, []).append(key)
-        self._moments = list(self._timers)
-        heapq.heapify(self._moments)
+                self._timers.add(key, watch.wake_at_ms, self._danger.get(watch.version or "", MOST_DANGEROUS))
 
     def _answers(self, kind: str) -> bool:
         return any(rule.answers for rule in self.rules.get(kind, ()))
@@ -186,9 +228,11 @@ class Facts:
         known = {rule.version: rule for some in self.rules.values() for rule in some if rule.written}
         self.earlier = {**self.earlier, **known}
         self.rules = rules
-        self._bound.clear()
-        self._ears.clear()
+        self._audiences.clear()
+        self._suited.clear()
+        self._voices.clear()
         self._note_bygone()
+        self._set_timers()
 
     def _note_bygone(self) -> None:
         current = {rule.version for some in self.rules.values() for rule in some}
@@ -218,34 +262,48 @@ class Facts:
         return (*(earlier.pop(rule.id, rule) for rule in current), *earlier.values())
 
     def current_rules_of(self, device: Device) -> tuple[Rule, ...]:
-        """The rules of its kind, with its own settings."""
-        key = (device.site, device.edge, device.id)
-        if self.devices.get(key) is not device:
-            return bound(self.rules, device)
-        if key not in self._bound:
-            self._bound[key] = bound(self.rules, device)
-        return self._bound[key]
+        """The rules of its kind, with its own settings. Devices whose settings say the same to them share them."""
+        rules = self.rules.get(device.kind, ())
+        own = [(name, value) for name, value in device.settings.items() if any(name in rule.settings for rule in rules)]
+        if not own:
+            return rules
+        known = self._suited.setdefault(device.kind, {})
+        key = frozenset((name, type(value), value) for name, value in own)
+        if key not in known:
+            if len(known) >= MOST_AUDIENCES:
+                known.clear()
+            known[key] = tuple(rule.for_device(device.settings) for rule in rules)
+        return known[key]
 
-    def ears_of(self, device: Device, fresh: Mapping[StateKey, Watch] = NO_WATCHES) -> Mapping[str, Ear]:
-        """By channel: who listens to a device now. `fresh` as in `rules_of`."""
+    def voice_of(self, device: Device, fresh: Mapping[StateKey, Watch] = NO_WATCHES) -> Voice:
+        """A device, and who listens to it now. `fresh` as in `rules_of`."""
         key = (device.site, device.edge, device.id)
         if self.devices.get(key) is not device or key[::2] in self.bygone:
-            return self._listening(device, self.rules_of(device, fresh))
-        if key not in self._ears:
-            self._ears[key] = self._listening(device, self.current_rules_of(device))
-        return self._ears[key]
+            return self._voice(device, self.rules_of(device, fresh))
+        of_edge = self._voices.setdefault(key[:2], {})
+        if (voice := of_edge.get(device.id)) is None:
+            voice = of_edge[device.id] = self._voice(device, self.current_rules_of(device))
+        return voice
 
-    def _listening(self, device: Device, rules: tuple[Rule, ...]) -> Mapping[str, Ear]:
-        kind = self.kinds.get(device.kind)
-        keyed = [(rule, (device.site, device.id, rule.id)) for rule in rules]
-        return {
-            name: _ear(device, name, channel, tuple((rule, key) for rule, key in keyed if name in rule.channels))
-            for name, channel in (kind.channels if kind else {}).items()
-        }
+    def _voice(self, device: Device, rules: tuple[Rule, ...]) -> Voice:
+        known = self._audiences.setdefault(device.kind, {})
+        if (audience := known.get(rules)) is None:
+            if len(known) >= MOST_AUDIENCES:
+                known.clear()
+            audience = known[rules] = _audience(self.kinds.get(device.kind), rules)
+        voice = Voice(device, *audience)
+        if (from_ms := self.silent_from.get((device.site, device.edge, device.id))) is not None:
+            voice.noted_until_ms = from_ms - self.spoken_before_ms(device.kind)
+        return voice
 
-    def ears_at_once(self) -> Mapping[TellerKey, Mapping[str, Ear]]:
-        """Who listens to the devices that have been heard before. Of all of them, as long as no rule runs in an earlier version."""
-        return {} if self.bygone else self._ears
+    def spoken_before_ms(self, kind: str) -> int:
+        """How long before a device of `kind` would count as silent its next word is worth noting."""
+        patience_ms = self.patience_ms(kind)
+        return patience_ms - min(NOTE_EVERY_MS, patience_ms // 5)
+
+    def voices_at_once(self, site: SiteId, edge: EdgeId) -> Mapping[DeviceId, Voice]:
+        """The devices of an edge that have been heard before. All of them, as long as no rule runs in an earlier version."""
+        return {} if self.bygone else self._voices.get((site, edge), {})
 
     def patience_ms(self, kind: str) -> int:
         """How long a device of `kind` may say nothing."""
@@ -260,15 +318,7 @@ class Facts:
 
     def next_wake_ms(self) -> int | None:
         """When the next timer is due."""
-        while self._moments:
-            at_ms = self._moments[0]
-            keys = self._timers[at_ms]
-            while keys and self._wakes_at_ms(keys[-1]) != at_ms:
-                keys.pop()
-            if keys:
-                return at_ms
-            del self._timers[heapq.heappop(self._moments)]
-        return None
+        return self._timers.next_ms(self._wakes_at_ms)
 
     def _wakes_at_ms(self, key: StateKey) -> int | None:
         watch = self.watches.get(key)
@@ -279,23 +329,18 @@ class Facts:
         places: tuple[Collection[tuple[str, ...]], ...] = (self.edges, self.devices, self.streams, self.waiting)
         return any(key[:2] == edge for keys in places for key in keys)
 
-    def due(self, now_ms: int, most: int) -> list[StateKey]:
-        """The timers that are due, in their order, but no more than `most`; they stay until a work that woke them is adopted."""
-        found, moments = list[StateKey](), list[int]()
-        while len(found) < most and (at_ms := self.next_wake_ms()) is not None and at_ms <= now_ms:
-            moments.append(heapq.heappop(self._moments))
-            keys = {key for key in self._timers[at_ms] if self._wakes_at_ms(key) == at_ms}
-            self._timers[at_ms] = sorted(keys)
-            found += self._timers[at_ms][: most - len(found)]
-        for at_ms in moments:
-            heapq.heappush(self._moments, at_ms)
-        return found
+    def due(self, now_ms: int) -> Generator[StateKey, None, None]:
+        """The timers that are due, the most dangerous first; they stay until a work that woke them is adopted. To be closed before."""
+        return self._timers.due(now_ms, self._wakes_at_ms)
 
     def adopt(self, work: "Work") -> None:
         """The work is written: it is true now."""
         for teller, device in work.devices.items():
             self._adopt_device(teller, device)
         _overlay(self.silent_from, work.silent_from)
+        for (site, edge, device_id), from_ms in work.silent_from.items():
+            if from_ms is not None and (voice := self._voices.get((site, edge), NO_VOICES).get(device_id)) is not None:
+                voice.noted_until_ms = from_ms - self.spoken_before_ms(voice.device.kind)
         _overlay(self.edges, work.edges)
         self.counted |= work.counted
         _overlay(self.streams, work.streams)
@@ -307,29 +352,27 @@ class Facts:
         self.waiting_of = work.waiting_of
 
     def _adopt_watches(self, watches: Mapping[StateKey, Watch]) -> None:
-        forgotten = list[StateKey]()
+        forgotten = [key for key, watch in watches.items() if watch[2] is None and watch == FORGOTTEN]
+        for key, watch in [one for one in watches.items() if one[1][1] is not None]:
+            self._set_timer(key, watch)
+        if self.bygone:
+            self._let_go(watches)
+        self.watches.update(watches)
+        for key in forgotten:  # of a device that is gone nothing is left behind
+            del self.watches[key]
+
+    def _let_go(self, watches: Mapping[StateKey, Watch]) -> None:
+        """What ran in an earlier version, and does so no longer."""
         for key, watch in watches.items():
-            if watch[1] is not None:
-                self._set_timer(key, watch[1])
-            elif watch[2] is None and watch == FORGOTTEN:  # of a device that is gone nothing is left behind
-                forgotten.append(key)
-            if self.bygone and (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != watch.version:
+            if (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != watch.version:
                 versions.pop(key[2], None)
                 if not versions:
                     del self.bygone[key[:2]]
-        self.watches.update(watches)
-        for key in forgotten:
-            del self.watches[key]
 
-    def _set_timer(self, key: StateKey, at_ms: int) -> None:
-        before = self.watches.get(key)
-        if before is not None and before.wake_at_ms == at_ms:
-            return
-        if (keys := self._timers.get(at_ms)) is None:
-            self._timers[at_ms] = [key]
-            heapq.heappush(self._moments, at_ms)
-        else:
-            keys.append(key)
+    def _set_timer(self, key: StateKey, watch: Watch) -> None:
+        before, at_ms = self.watches.get(key), watch.wake_at_ms
+        if at_ms is not None and (before is None or before.wake_at_ms != at_ms):
+            self._timers.add(key, at_ms, self._danger.get(watch.version or "", MOST_DANGEROUS))
 
     def take_over(self, other: "Facts") -> None:
         """Know of further sites what `other`, made for the same rules, knows of them."""
@@ -344,8 +387,8 @@ class Facts:
         self.tellers |= other.tellers
         self.counted |= other.counted
         self.earlier = {**self.earlier, **other.earlier}
-        self._set_timers()
         self._note_bygone()
+        self._set_timers()
 
     def leave(self, sites: Collection[SiteId]) -> None:
         """Forget these sites: they are another worker's."""
@@ -361,8 +404,7 @@ class Facts:
             self.tellers,
             self.counted,
             self.bygone,
-            self._bound,
-            self._ears,
+            self._voices,
         )
         for part in parts:
             for key in [key for key in part if key[0] in sites]:
@@ -371,8 +413,7 @@ class Facts:
 
     def _adopt_device(self, teller: TellerKey, device: Device | None) -> None:
         site, edge, device_id = teller
-        self._bound.pop(teller, None)
-        self._ears.pop(teller, None)
+        self._voices.get(teller[:2], {}).pop(device_id, None)
         before = self.devices.pop(teller, None)
         edges = self.tellers.setdefault((site, device_id), set())
         if device is None:
@@ -396,7 +437,3 @@ def _overlay(known: dict[K, V], news: Mapping[K, V | None]) -> None:
 
 def where(device: Device) -> Whereabouts:
     return whereabouts(device.place, device.settings)
-
-
-def bound(rules: Rules, device: Device) -> tuple[Rule, ...]:
-    return tuple(rule.for_device(device.settings) for rule in rules.get(device.kind, ()))

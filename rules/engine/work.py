@@ -7,9 +7,12 @@ Every edge speaks for itself: what a device is, is kept by the edge that announc
 edge that did. The state of a rule belongs to the device, whoever speaks of it.
 """
 
+import operator
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import islice, repeat
 from typing import Any
 
 from messages.announcement import Announcement
@@ -18,27 +21,18 @@ from messages.kind import mismatch
 from messages.reading import Quality, Reading
 from rules.engine import own
 from rules.engine import stream as streams
-from rules.engine.memory import Device, Ear, Edge, EdgeKey, Facts, StateKey, StreamKey, TellerKey, Watch, where
+from rules.engine.memory import Device, Ear, Edge, EdgeKey, Facts, StreamKey, TellerKey, Voice, Watch, where
 from rules.engine.neighbourhood import Counted, QuestionKey, around, largest
 from rules.engine.skew import heard
 from rules.engine.skew import stepped as after_step
 from rules.engine.stream import Stream
-from rules.language.code import Compute
-from rules.language.evaluation import (
-    NEW,
-    NOBODY,
-    Change,
-    State,
-    Timer,
-    followed,
-    is_running,
-    renewed,
-    stays_calm,
-    step,
-    stepped,
-)
+from rules.engine.timers import StateKey
+from rules.language.change import Change
+from rules.language.evaluation import NOBODY, Timer, renewed, step, stepped
+from rules.language.rest import followed, stays_calm
 from rules.language.rule import Rule
-from rules.language.seen import NEVER
+from rules.language.seen import NEVER, Seen
+from rules.language.state import NEW, State, is_raised, is_running, present
 
 watch_of: Any = tuple.__new__
 """A Watch from its parts, twice as fast as by their names."""
@@ -52,17 +46,14 @@ DEVICES_PER_EDGE = 10_000
 STREAMS_PER_EDGE = 16
 """An edge begins a new stream with each new outbox; of more than these, the one unused for longest is forgotten."""
 
-NOTE_EVERY_MS = 60_000
-"""How often it is written down that a device speaks, where its intervals don't ask for more."""
-
-WAKE_AT_ONCE = 5_000
-"""Timers of one work: when very many are due, the first ones don't wait for the last."""
-
-FOUND_AT_ONCE = 200
-"""And findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile."""
+WAKE_AT_ONCE, FOUND_AT_ONCE = 5_000, 200
+"""Timers of one work, and findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile."""
 
 HIDDEN_MS = 60_000
 """How long a device's silence is not judged while its edge is away; then it is looked at again."""
+
+
+_BAD, _TIMER = Quality.BAD, Timer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +96,25 @@ class Audited:
 
 def _came_again(rule: Rule, before: State, after: State, event: Reading) -> bool:
     """Whether an event, in its turn, says once more what is raised already."""
-    if event.channel not in rule.events or event.value is not True or before.live.raised_at_ms is None:
+    if event.channel not in rule.events or event.value is not True or not is_raised(before):
         return False
-    newest, now = before.live.seen.get(event.channel), after.live.seen[event.channel]
-    stands = after.live.raised_at_ms == before.live.raised_at_ms
-    return stands and now.said_ms == event.at_ms and (newest is None or newest.said_ms < event.at_ms)
+    was, now = present(before), present(after)
+    newest, word = was.seen.get(event.channel), Seen(*now.seen[event.channel])
+    stands = now.raised_at_ms == was.raised_at_ms
+    return stands and word.said_ms == event.at_ms and (newest is None or Seen(*newest).said_ms < event.at_ms)
 
 
-def _said_at_ms(one: tuple[SiteId, EdgeId, Reading]) -> int:
-    return one[2][2]
+def _in_order(said: list[tuple[SiteId, EdgeId, Reading]]) -> list[tuple[SiteId, EdgeId, Reading]]:
+    """By the readings' own time; what is of one moment stays as it came."""
+    moments = [one[2][2] for one in said]
+    if all(map(operator.le, moments, moments[1:])):
+        return said
+    return [said[index] for index in sorted(range(len(said)), key=moments.__getitem__)]
+
+
+def _keep_newest(newest: dict[EdgeKey, int], site: SiteId | None, edge: EdgeId | None, at_ms: int) -> None:
+    if site is not None and edge is not None and at_ms > newest.get((site, edge), -1):
+        newest[site, edge] = at_ms
 
 
 @dataclass(slots=True)
@@ -190,14 +191,13 @@ class Work:
 
     def collect(self, site: SiteId, edge: EdgeId, readings: Iterable[Reading]) -> None:
         """Readings of a message of this batch; they are heard when it is settled."""
-        self._pending += [(site, edge, reading) for reading in readings]
+        self._pending += zip(repeat(site), repeat(edge), readings, strict=False)
 
     def settle(self, now_ms: int) -> None:
         """Hear what was collected, in the order of its own time: the order of the batch's packs is an accident."""
         if self._pending:
             pending, self._pending = self._pending, []
-            pending.sort(key=_said_at_ms)
-            self._hear(pending, now_ms)
+            self._hear(_in_order(pending), now_ms)
 
     def announce(self, site: SiteId, edge: EdgeId, device_id: DeviceId, said: Announcement, now_ms: int) -> bool:
         """An edge says what a device is; readings that waited for this are heard now. False: there is no room."""
@@ -266,7 +266,7 @@ class Work:
         if watch.version is None or is_running(watch.state):  # what raised it is not known any more
             return watch._replace(version=rule.version)
         state = renewed(rule, watch.state, now_ms)
-        return Watch(state, state.live.look_at_ms, watch.edge, rule.version)
+        return Watch(state, present(state).look_at_ms, watch.edge, rule.version)
 
     def _rules_of(self, device: Device) -> tuple[Rule, ...]:
         return self.facts.rules_of(device, self.watches)
@@ -366,127 +366,133 @@ class Work:
         self._hear([(site, edge, reading) for reading in readings], now_ms)
 
     def _hear(self, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_ms: int) -> None:
-        spoke, broken = dict[TellerKey, int](), dict[TellerKey, int]()
-        ears_at_once = self.facts.ears_at_once() if not self.devices else {}
+        newest, newest_broken = dict[EdgeKey, int](), dict[EdgeKey, int]()
+        spoke = dict[TellerKey, int]()
+        of_site: SiteId | None = None
+        of_edge: EdgeId | None = None
+        at_once: Mapping[DeviceId, Voice] = {}
+        last_ms, behind_ms = -1, 0
         for site, edge, reading in readings:
             device_id, channel, at_ms, value, unit, quality = reading
-            teller = (site, edge, device_id)
-            if (ears := ears_at_once.get(teller)) is None:
-                if (device := self._device(teller)) is None:
-                    self._strand(teller, reading)
+            if edge is not of_edge or site is not of_site:
+                _keep_newest(newest, of_site, of_edge, last_ms)
+                of_site, of_edge, last_ms, behind_ms = site, edge, -1, self._behind_ms((site, edge))
+                at_once = self.facts.voices_at_once(site, edge) if not self.devices else {}
+            if (voice := at_once.get(device_id)) is None:
+                if (device := self._device((site, edge, device_id))) is None:
+                    self._strand((site, edge, device_id), reading)
                     continue
-                ears = self.facts.ears_of(device, self.watches)
-            if (ear := ears.get(channel)) is None:
+                voice = self.facts.voice_of(device, self.watches)
+            if (ear := voice.ears.get(channel)) is None:
                 self.refused += 1
                 continue
+            known, usual_unit, low, high, listeners, _, _ = ear
             if at_ms > now_ms:
                 at_ms = now_ms
-            if quality is Quality.BAD:  # a broken sensor is not one that watches
-                broken[teller] = max(at_ms, broken.get(teller, 0))
+            if quality is _BAD:  # a broken sensor is not one that watches
+                _keep_newest(newest_broken, site, edge, at_ms)
             else:
-                _, known, (low, high), _, _, _ = ear
-                at_once = value.__class__ is float and low <= value <= high and (unit is None or unit == known.unit)
-                if not at_once and mismatch(known, value, unit) is not None:
+                believed = value.__class__ is float and low <= value <= high and (unit is None or unit == usual_unit)
+                if not believed and mismatch(known, value, unit) is not None:
                     self.refused += 1
                     continue
-                if at_ms > spoke.get(teller, -1):
-                    spoke[teller] = at_ms
+                if at_ms > last_ms:
+                    last_ms = at_ms
+                if at_ms + behind_ms >= voice.noted_until_ms:
+                    teller = (site, edge, device_id)
+                    spoke[teller] = max(at_ms, spoke.get(teller, at_ms))
             self.readings += 1
-            if ear.rules:
-                self._judge(ear, reading, now_ms)
-        self._note_edges(spoke, now_ms)
-        self._note_edges(broken, now_ms)
-        for teller, at_ms in spoke.items():
-            self._note_speaker(teller, min(now_ms, at_ms + self._behind_ms(teller)))
+            if listeners:
+                self._judge(voice, ear, reading, now_ms)
+        _keep_newest(newest, of_site, of_edge, last_ms)
+        self._note_edges(newest, now_ms)
+        self._note_edges(newest_broken, now_ms)
+        self._note_speakers(spoke, now_ms)
         self._ask_around(now_ms)
 
-    def _note_edges(self, heard: Mapping[TellerKey, int], now_ms: int) -> None:
-        newest = dict[EdgeKey, int]()
-        for (site, edge, _), at_ms in heard.items():
-            if at_ms > newest.get((site, edge), -1):
-                newest[site, edge] = at_ms
+    def _note_edges(self, newest: Mapping[EdgeKey, int], now_ms: int) -> None:
         for edge_key, at_ms in newest.items():
             known = self._edge(edge_key) or Edge(online=True, since_ms=now_ms)
             self.edges[edge_key] = replace(known, last_reading_at_ms=max(known.last_reading_at_ms or 0, at_ms))
             self.last_reading_at_ms = max(self.last_reading_at_ms or 0, at_ms)
 
-    def wake(self, now_ms: int, most: int = WAKE_AT_ONCE) -> None:
-        """Fire the timers that are due, the first `most` of them."""
-        for key in self.facts.due(now_ms, most):
-            if len(self.found) >= FOUND_AT_ONCE:
-                break
-            site, device_id, rule_id = key
-            watch = self._watch(key)
-            if found := self._asked_at_once(key, watch):
-                self._step(*found, Timer(), now_ms)
+    def _note_speakers(self, spoke: Mapping[TellerKey, int], now_ms: int) -> None:
+        """Not at each reading, but often enough that no device which keeps its intervals looks silent."""
+        for teller, said_ms in spoke.items():
+            if (device := self._device(teller)) is None:
                 continue
-            told = sorted(self._told(site, device_id), key=lambda device: device.edge != watch.edge)
-            asked = ((device, rule) for device in told for rule in self._rules_of(device) if rule.id == rule_id)
-            if (found := next(asked, None)) is None:  # the rule, or the device, is no longer what it was
-                self.watches[key] = Watch()
-            elif found[1].silences and self._is_hidden(told):
-                self.watches[key] = watch._replace(wake_at_ms=now_ms + HIDDEN_MS)
-            else:
-                self._step(*found, Timer(), now_ms)
+            at_ms = min(now_ms, said_ms + self._behind_ms(teller))
+            known_ms = self.silent_from.get(teller) or self.facts.silent_from.get(teller)
+            if known_ms is None or at_ms >= known_ms - self.facts.spoken_before_ms(device.kind):
+                self.silent_from[teller] = at_ms + self.facts.patience_ms(device.kind)
+
+    def wake(self, now_ms: int, most: int = WAKE_AT_ONCE) -> None:
+        """Fire the timers that are due, the most dangerous first: `most` of them, or as many as find enough for one work."""
+        enough = len(self.found) + FOUND_AT_ONCE
+        with closing(self.facts.due(now_ms)) as due:
+            for key in islice(due, most):
+                self._fire(key, now_ms)
+                if len(self.found) >= enough:
+                    break
         self._ask_around(now_ms)
+
+    def _fire(self, key: StateKey, now_ms: int) -> None:
+        site, device_id, rule_id = key
+        watch = self._watch(key)
+        if found := self._asked_at_once(key, watch):
+            self._step(*found, _TIMER, now_ms)
+            return
+        told = sorted(self._told(site, device_id), key=lambda device: device.edge != watch.edge)
+        asked = ((device, rule) for device in told for rule in self._rules_of(device) if rule.id == rule_id)
+        if (found := next(asked, None)) is None:  # the rule, or the device, is no longer what it was
+            self.watches[key] = Watch()
+        elif found[1].silences and self._is_hidden(told):
+            self.watches[key] = watch._replace(wake_at_ms=now_ms + HIDDEN_MS)
+        else:
+            self._step(*found, _TIMER, now_ms)
 
     def _asked_at_once(self, key: StateKey, watch: Watch) -> tuple[Device, Rule] | None:
         """Whom a timer is for, where that is beyond doubt: the edge that spoke last is there and has said nothing new of the device."""
         if self.devices or self.facts.bygone or watch.edge is None:
             return None
         site, device_id, rule_id = key
-        if (device := self.facts.devices.get((site, watch.edge, device_id))) is None:
+        if (voice := self.facts.voices_at_once(site, watch.edge).get(device_id)) is None:
+            if (device := self.facts.devices.get((site, watch.edge, device_id))) is None:
+                return None
+            voice = self.facts.voice_of(device)
+        if (rule := voice.rules.get(rule_id)) is None:
             return None
         edge = self._edge((site, watch.edge))
-        if edge is not None and not edge.online:
-            return None
-        return next(((device, rule) for rule in self.facts.current_rules_of(device) if rule.id == rule_id), None)
+        return None if edge is not None and not edge.online else (voice.device, rule)
 
     def _is_hidden(self, told: Iterable[Device]) -> bool:
         """All edges that speak of a device are away: that is one situation, and the device's silence is no other."""
         edges = [self._edge((device.site, device.edge)) for device in told]
         return all(edge is not None and not edge.online for edge in edges)
 
-    def _judge(self, ear: Ear, reading: Reading, now_ms: int) -> None:
-        """What a reading means for the rules that listen. Nearly always it turns none of them; then those that were in one state are
-        in one state again, and it is made once for all of them."""
-        device, _, _, rules, event, any_raises = ear
-        if any_raises is not None and self._stays_quiet(ear, any_raises, reading, now_ms):
-            return
+    def _judge(self, voice: Voice, ear: Ear, reading: Reading, now_ms: int) -> None:
+        """What a reading means for the rules that listen. Nearly always it turns none of them; then those that were in one state
+        are in one state again, and it is made once for all of them."""
+        device = voice.device
+        _, _, _, _, listeners, events, raising = ear
+        site, edge, device_id, watches, known = device.site, device.edge, reading[0], self.watches, self.facts.watches
         before: State | None = None
         after: State | None = None
-        edge, watches, known = device.edge, self.watches, self.facts.watches
-        for rule, key in rules:
-            watch = (watches.get(key) or known.get(key)) if rule.plain else None
+        turned: Collection[int] | None = None
+        for position, (rule, rule_id, at_rest) in enumerate(listeners):
+            key = (site, device_id, rule_id)
+            watch = watches.get(key) or known.get(key)
             if watch is not None:
                 state, wake_at_ms, _, version = watch
-                if wake_at_ms is None and version == rule.version:
+                if wake_at_ms is None and version == at_rest:
                     if state is not before and state != before:
-                        before, after = state, followed(state, reading, now_ms, event)
-                    if after is not None and stays_calm(rule, after):
+                        before, after, turned = state, followed(state, reading, now_ms, events), None
+                        if after is not None and raising is not None and after[1][0] is None:
+                            turned = raising(after[0], NEVER)
+                    if after is not None and (stays_calm(rule, after) if turned is None else position not in turned):
                         watches[key] = watch_of(Watch, (after, None, edge, version))
                         continue
             self._step(device, rule, reading, now_ms)
-
-    def _stays_quiet(self, ear: Ear, any_raises: Compute, reading: Reading, now_ms: int) -> bool:
-        """Whether all the rules were in one state, nothing being raised, and are so again; one function has asked all of them."""
-        watches, known, rules, edge = self.watches, self.facts.watches, ear.rules, ear.device.edge
-        first = watches.get(rules[0][1]) or known.get(rules[0][1])
-        if first is None or first[0][0][1] is not None:
-            return False
-        state = first[0]
-        if (after := followed(state, reading, now_ms, ear.event)) is None or any_raises(after[0][0], NEVER):
-            return False
-        quiet = {}
-        for rule, key in rules:
-            if (watch := watches.get(key) or known.get(key)) is None:
-                return False
-            one, wake_at_ms, _, version = watch
-            if wake_at_ms is not None or version != rule.version or (one is not state and one != state):
-                return False
-            quiet[key] = watch_of(Watch, (after, None, edge, version))
-        watches.update(quiet)
-        return True
 
     def _step(self, device: Device, rule: Rule, event: Reading | Timer, now_ms: int) -> None:
         key = (device.site, device.id, rule.id)
@@ -497,13 +503,13 @@ class Work:
         answers = self._answers(device, rule) if rule.questions else NOBODY
         state, changes, wake_at_ms = step(rule, before, event, now_ms, answers)
         if state is not watch.state or wake_at_ms != watch.wake_at_ms:
-            self.watches[key] = watch = Watch(state, wake_at_ms, device.edge, rule.version)
+            self.watches[key] = watch = watch_of(Watch, (state, wake_at_ms, device.edge, rule.version))
             if rule.version in self.facts.earlier and not is_running(state):  # its time is over
                 current = (one for one in self.facts.current_rules_of(device) if one.id == rule.id)
                 successor = next(current, None)
                 self.watches[key] = self._renewed(successor, watch, now_ms) if successor else Watch()
         if rule.answers is not None:
-            self._count(device, rule.answers, counts=state.live.raised_at_ms is not None)
+            self._count(device, rule.answers, counts=is_raised(state))
         else:
             self.found += [Found(device, rule, change) for change in changes]
             if rule.life_safety and isinstance(event, Reading) and _came_again(rule, before, state, event):
@@ -564,15 +570,6 @@ class Work:
 
     def _counted(self, key: QuestionKey) -> Counted:
         return self.counted[key] if key in self.counted else self.facts.counted.get(key, {})
-
-    def _note_speaker(self, teller: TellerKey, at_ms: int) -> None:
-        """Not at each reading, but often enough that no device which keeps its intervals looks silent."""
-        if (device := self._device(teller)) is None:
-            return
-        patience_ms = self.facts.patience_ms(device.kind)
-        known_ms = self.silent_from.get(teller) or self.facts.silent_from.get(teller)
-        if known_ms is None or at_ms + patience_ms - known_ms >= min(NOTE_EVERY_MS, patience_ms // 5):
-            self.silent_from[teller] = at_ms + patience_ms
 
     def _strand(self, teller: TellerKey, reading: Reading) -> None:
         edge = teller[:2]

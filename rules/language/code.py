@@ -93,6 +93,23 @@ class Draft:
         return self._channels.setdefault(channel, len(self._channels))
 
 
+class Kept:
+    """A tuple in a function that grows while it runs."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def begin(self) -> ast.stmt:
+        return _assigned(self._word, ast.Tuple([], ast.Load()))
+
+    def add(self, constant: int) -> ast.stmt:
+        longer = ast.Tuple([ast.Starred(self.value(), ast.Load()), ast.Constant(constant)], ast.Load())
+        return _assigned(self._word, longer)
+
+    def value(self) -> ast.expr:
+        return name(self._word)
+
+
 def name(word: str) -> ast.expr:
     return ast.Name(word, ast.Load())
 

@@ -136,7 +136,7 @@ def of_channel(function: str, name: str, channel: Channel, calendar: Calendar) -
 def _stuck_for(name: str) -> Term:
     def compute(seen: SeenByChannel, _: Then) -> float | None:
         one = seen.get(name)
-        return None if one is None or one.value is None else (one.said_ms - one.since_ms) / 1000
+        return None if one is None or one[1] is None else (one[2] - one[3]) / 1000
 
     return Term("number", SECONDS, asked(compute), (name,))
 
@@ -144,11 +144,11 @@ def _stuck_for(name: str) -> Term:
 def _since(name: str) -> Term:
     def compute(seen: SeenByChannel, then: Then) -> float | None:
         one = seen.get(name)
-        return None if one is None or not one.changed else max(then.at_ms - one.since_ms, 0) / 1000
+        return None if one is None or not one[4] else max(then.at_ms - one[3], 0) / 1000
 
     def at_least(seen: SeenByChannel, then: Then) -> float | None:
         one = seen.get(name)
-        return None if one is None else max(then.at_ms - one.since_ms, 0) / 1000
+        return None if one is None else max(then.at_ms - one[3], 0) / 1000
 
     return Term("number", SECONDS, asked(compute), (name,), floor=asked(at_least))
 
@@ -156,7 +156,7 @@ def _since(name: str) -> Term:
 def _silent_for(name: str) -> Term:
     def compute(seen: SeenByChannel, then: Then) -> float | None:
         one = seen.get(name)
-        return None if one is None else max(then.at_ms - one.at_ms, 0) / 1000
+        return None if one is None else max(then.at_ms - one[0], 0) / 1000
 
     return Term("number", SECONDS, asked(compute), (name,), silence=name)
 
@@ -165,13 +165,19 @@ def before(first: str, then: str) -> Term:
     """Infinite if the first never changed, negative if it came after, unknown while no change of the other is known."""
 
     def compute(seen: SeenByChannel, _: Then) -> float | None:
-        other = seen.get(then)
-        if other is None or not other.changed:
+        changed_ms = _changed_ms(seen, then)
+        if changed_ms is None:
             return None
-        one = seen.get(first)
-        return math.inf if one is None or not one.changed else (other.since_ms - one.since_ms) / 1000
+        first_ms = _changed_ms(seen, first)
+        return math.inf if first_ms is None else (changed_ms - first_ms) / 1000
 
     return Term("number", SECONDS, asked(compute), (first, then))
+
+
+def _changed_ms(seen: SeenByChannel, name: str) -> int | None:
+    """When a channel last changed, if it ever did."""
+    one = seen.get(name)
+    return one[3] if one is not None and one[4] else None
 
 
 def _usual(keep: UsualKeep) -> Compute:
@@ -188,10 +194,10 @@ def _off_by(keep: UsualKeep, deadband: float) -> Compute:
     def compute(seen: SeenByChannel, then: Then) -> float | None:
         hour = usual.at(then.kept.get(keep.key) or usual.Usual(), keep.calendar.hour_of_week(then.at_ms))
         one = seen.get(keep.channel)
-        if hour is None or one is None or one.value is None:
+        if hour is None or one is None or one[1] is None:
             return None
         deviation = max(math.sqrt(hour.variance), deadband, abs(hour.mean) * 0.01)
-        return abs(float(one.value) - hour.mean) / deviation if deviation else None
+        return abs(float(one[1]) - hour.mean) / deviation if deviation else None
 
     return compute
 

@@ -21,6 +21,7 @@ from rules.language.code import (
     Bind,
     Compute,
     Draft,
+    Kept,
     SettingValues,
     any_,
     either,
@@ -105,11 +106,11 @@ def binding(write: Write) -> Bind:
 
 
 @lru_cache(maxsize=1024)
-def any_holding(writes: tuple[Write, ...]) -> Bind:
-    """Whether any of some sentences is true, under any settings: in one function, as what they look at is often the same."""
-    draft = Draft()
-    tests = [ast.If(is_(write(draft), True), [ast.Return(ast.Constant(True))], []) for write in writes]
-    return draft.bind([*tests, ast.Return(ast.Constant(False))])
+def those_holding(writes: tuple[Write, ...]) -> Bind:
+    """Which of some sentences are true, by their positions, under any settings: in one function, as what they look at is often the same."""
+    draft, found = Draft(), Kept("found")
+    tests = [ast.If(is_(write(draft), True), [found.add(position)], []) for position, write in enumerate(writes)]
+    return draft.bind([found.begin(), *tests, ast.Return(found.value())])
 
 
 def fixed_value(term: Term, settings: SettingValues) -> Any:

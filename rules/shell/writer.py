@@ -12,7 +12,7 @@ from messages.ids import SiteId
 from rules.cases.practice import Practice
 from rules.engine.memory import Facts
 from rules.engine.work import Work
-from rules.language.evaluation import Happened, Raised
+from rules.language.change import Happened, Raised
 from rules.store import facts
 from rules.store.clerk import Clerk
 from rules.store.leases import LeaseLost

@@ -23,8 +23,8 @@ from rules.engine.stream import Stream
 from rules.engine.work import Found, Work
 from rules.escalation import timers
 from rules.language.calendar import CHINA, Calendar
-from rules.language.evaluation import from_json, to_json
 from rules.language.rule import Rules
+from rules.language.state import from_json, to_json
 from rules.store import leases, rows, versions
 from rules.store import tables as db
 from rules.store.database import Database

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from messages import pack
 from messages.ids import StreamId
 from messages.reading import Reading
-from rules.language.evaluation import NEW, Raised, State, step
+from rules.language.change import Raised
+from rules.language.evaluation import step
+from rules.language.state import NEW, State
 from tests.bench import _rules
 from tests.bench.figure import Figure
 

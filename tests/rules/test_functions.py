@@ -9,8 +9,10 @@ import pytest
 from messages.kind import Kind, load_kinds
 from messages.reading import Reading, Value
 from messages.settings import ConfigError
-from rules.language.evaluation import Cleared, Graver, Raised, from_json, step, to_json
+from rules.language.change import Cleared, Graver, Raised
+from rules.language.evaluation import step
 from rules.language.rule import Rule, load_file
+from rules.language.state import from_json, to_json
 from tests.rules.course import T0, at, course, live, raised, reading, replay, run, write_rules
 
 HOUR_S = 3600.0

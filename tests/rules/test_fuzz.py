@@ -17,10 +17,11 @@ from messages.reading import Value
 from rules.engine.intake import take
 from rules.engine.memory import Facts
 from rules.engine.work import Work
-from rules.language.evaluation import NEW, State, Timer, from_json, step, to_json
+from rules.language.evaluation import Timer, step
 from rules.language.rule import SHIPPED as LIBRARY
 from rules.language.rule import read_file, rewritten, vocabulary
 from rules.language.sentence import SentenceError, parse
+from rules.language.state import NEW, from_json, to_json
 from tests.rules.course import ALL_RULES, KINDS, RULES, at, reading, run
 from tests.rules.room import EDGE, SITE, announced
 
@@ -97,7 +98,7 @@ def test_anything_for_a_state_is_one_or_a_value_error(content: Any) -> None:
             found = from_json(damaged)
         except ValueError:
             continue
-        assert isinstance(found, State)
+        assert from_json(to_json(found)) == found
 
 
 @settings(max_examples=200)

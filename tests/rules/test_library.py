@@ -9,7 +9,7 @@ import pytest
 from messages.kind import mismatch
 from messages.reading import Reading, Value
 from rules.duty.routing import shipped_routes
-from rules.language.evaluation import Cleared, Raised
+from rules.language.change import Cleared, Raised
 from rules.language.rule import COMMON, SHIPPED, Rule
 from rules.language.seen import NEVER, Seen
 from tests.rules.course import KINDS, RULES, at, course, live, raised, reading, replay, rule

@@ -20,8 +20,10 @@ from messages.kind import Channel
 from messages.reading import Reading, Value
 from messages.settings import duration_s
 from rules.engine.work import Work
-from rules.language.evaluation import NEW, Change, State, Timer, from_json, step, to_json
+from rules.language.change import Change
+from rules.language.evaluation import Timer, step
 from rules.language.rule import Rule
+from rules.language.state import NEW, State, from_json, to_json
 from rules.store import facts
 from tests.rules.course import ALL_RULES, KINDS, RULES, T0, reading
 from tests.rules.room import EDGE, SITE, Room

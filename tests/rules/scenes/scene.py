@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from messages.alarm import Level
 from messages.reading import Value
-from rules.language.evaluation import Cleared, Graver, Raised
+from rules.language.change import Cleared, Graver, Raised
 from rules.language.rule import Rule, graver
 from tests.rules.course import KINDS, T0, live, rule
 from tests.rules.scenes.sensor import Moments, readings
