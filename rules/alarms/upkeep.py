@@ -1,10 +1,11 @@
-"""The engine's look at every open alarm, once a second: what is due by time, by people's word, or by the plant.
+"""The engine's look at the open alarms, once a second: what is due by time, by people's word, or by the plant.
 
 Inside one transaction. `rules.alarms.oversight`, `chatter` and `flood` decide. A restart loses nothing: what became due meanwhile is due
 at the first look.
 """
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -56,6 +57,10 @@ _OPENED = (
     .order_by(_GRAVEST, db.alarms.c.known_at_ms, db.alarms.c.id)
 )
 
+_HOW_MANY = select(func.count()).where(db.alarms.c.open)
+MOST_LOOKED_AT = 2_000
+"""Open alarms that are looked at each second. Of more it is a sixteenth at each look, so that nobody waits a second for the writer's place."""
+PARTS = 16
 MOST_AT_ONCE = 200
 """Alarms to which something happens in one look, the gravest first: nobody else can write meanwhile. The others' turn is a second later."""
 
@@ -74,8 +79,8 @@ def look(
     happens to an alarm, if one must not hold up the others."""
     lines = _end_holds(connection, now_ms)
     around = surroundings.of_open(connection, now_ms)
-    opened: list[Row[Any]] = list(connection.execute(_OPENED))
-    chattering = {(row.site, row.device) for row in opened if row.overlays.get("chattering")}
+    opened = _opened(connection, now_ms)
+    chattering = _chattering(connection, opened)
     found: dict[str, list[Event]] = {}
     for row in opened:
         events = due(surroundings.watched(row, rows.standing_of(row)), around, now_ms)
@@ -92,6 +97,24 @@ def look(
             happen = partial(carried, connection, by_id[alarm_id], events, now_ms, practice)
             lines += each(by_id[alarm_id], happen) if each else happen()
     return lines + _floods(connection, now_ms, operators or {})
+
+
+def _opened(connection: Connection, now_ms: int) -> list[Row[Any]]:
+    """The open alarms, or some of them: their ids are evenly spread, and which it is is left to chance, since looks may come at any pace."""
+    if (connection.scalar(_HOW_MANY) or 0) <= MOST_LOOKED_AT:
+        return list(connection.execute(_OPENED))
+    part = random.Random(now_ms).randrange(PARTS)
+    return list(connection.execute(_OPENED.where(db.alarms.c.id.startswith(f"{part:x}"))))
+
+
+def _chattering(connection: Connection, opened: Sequence[Row[Any]]) -> set[tuple[str, str]]:
+    """Devices that are to be mended and of which an alarm still chatters."""
+    devices = {row.device for row in opened if row.rule == chatter.RULE}
+    if not devices:
+        return set()
+    query = select(db.alarms.c.site, db.alarms.c.device, db.alarms.c.overlays).where(db.alarms.c.open)
+    found = connection.execute(query.where(db.alarms.c.device.in_(devices)))
+    return {(row.site, row.device) for row in found if row.overlays.get("chattering")}
 
 
 def _end_holds(connection: Connection, now_ms: int) -> list[Line]:

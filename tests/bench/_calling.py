@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -164,15 +165,19 @@ def probe(number: int) -> DeviceId:
     return DeviceId(f"probe-{number}")
 
 
-async def announce(bus: Bus, devices: int, kind: str = KIND, grids: int = GRIDS) -> None:
+async def announce(bus: Bus, devices: int, kind: str = KIND, grids: int = GRIDS, name: str = "probe") -> None:
     for first in range(0, devices, 100):
         said = [
-            (number, Announcement(kind=kind, model="m", place=Place(grid=f"g{number % grids}", text=f"{number}号井")))
+            (
+                number,
+                Announcement(kind=kind, model="m", place=Place(grid=f"g{number % grids}", text=f"{name} {number}")),
+            )
             for number in range(first, min(first + 100, devices))
         ]
+        topic = partial(topics.announcement, SITE, EDGE)
         await asyncio.gather(
             *(
-                bus.publish(topics.announcement(SITE, EDGE, probe(number)), announcement.encode(words), retain=True)
+                bus.publish(topic(DeviceId(f"{name}-{number}")), announcement.encode(words), retain=True)
                 for number, words in said
             )
         )

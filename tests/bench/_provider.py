@@ -65,7 +65,7 @@ class Provider:
         limited = self._limited(path, now_s)
         text = body.get("text")
         content = text.get("content", "") if isinstance(text, dict) else text
-        to, key = str(body.get("to", "")), str(body.get("key", ""))
+        to, key = str(body.get("to") or _mentioned(body)), str(body.get("key", ""))
         self.handed.append(Handed(now_s, path, to, key, str(content), taken=limited is None))
         return limited or TAKEN
 
@@ -84,6 +84,14 @@ class Provider:
             return DINGTALK_LIMITED if dingtalk else WECOM_LIMITED
         times.append(now_s)
         return None
+
+
+def _mentioned(body: dict[str, object]) -> str:
+    """Whom a robot's message calls by name."""
+    wecom, dingtalk = body.get("text"), body.get("at")
+    some = wecom.get("mentioned_mobile_list") if isinstance(wecom, dict) else None
+    some = some or (dingtalk.get("atMobiles") if isinstance(dingtalk, dict) else None)
+    return str(some[0]) if some else ""
 
 
 @dataclass

@@ -6,6 +6,7 @@ import pytest
 
 from messages.alarm import encode
 from messages.ids import DeviceId, EdgeId
+from rules.alarms import upkeep
 from rules.alarms.hold import MOST_SHELF_MS
 from rules.alarms.published import published
 from rules.engine.work import Work
@@ -525,3 +526,20 @@ def test_neither_storm_nor_dead_edge_nor_chatter_nor_flood_keeps_a_leak_quiet(ro
     assert rings(room)
     room.look(131)
     assert of(room, "gas-1").overlays.suppressed == ()
+
+
+def test_of_very_many_open_alarms_some_are_looked_at_each_second_and_none_is_left_out(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "MOST_LOOKED_AT", 10)
+    doors = [f"door-{number}" for number in range(2, 32)]
+    for door in doors:
+        room.announce(door, "door_access")
+        room.hear(reading(0, "door_open", True, device=door))
+    room.pass_time(60)
+    aged = list[int]()
+    for second in range(200):
+        room.look(25 * HOUR + second)
+        aged.append(sum(alarm.overlays.stale for alarm in room.desk.alarms()))
+    assert aged[0] < 15
+    assert aged[-1] == len(doors)
