@@ -26,7 +26,7 @@ from rules.notices import notice as machine
 from rules.notices.channels.base import Message, Outcome, Taken
 from rules.notices.config import Way
 from rules.notices.limits import Limit, longest_ms
-from rules.notices.notice import TOLD, WAITING, Notice, NoticeEvent, NoticeState
+from rules.notices.notice import DEADLINE_MS, TOLD, WAITING, Notice, NoticeEvent, NoticeState
 from rules.notices.plan import RED_WAITS_MS, Due, Habits, Move, Send, Sent, plan
 from rules.notices.words import Told, message
 from rules.records import Case
@@ -227,11 +227,19 @@ def _sent(
     found: dict[int, Row[Any]] = {}
     for limits, its in asked:
         if limits:
-            within = sendings.begun_at_ms.between(now_ms - longest_ms(limits) + 1, now_ms + AHEAD_MS)
+            since_ms = now_ms - longest_ms(limits) - DEADLINE_MS
+            within = sendings.begun_at_ms.between(since_ms + 1, now_ms + AHEAD_MS)
             query = select(db.sendings).where(its, within, sendings.outcome != "throttled")
             found |= {row.id: row for row in connection.execute(query)}
-    ordered = sorted(found.values(), key=lambda row: row.begun_at_ms)
-    return [Sent(row.channel, row.receiver, row.person, row.level, row.begun_at_ms) for row in ordered]
+    sent = [Sent(row.channel, row.receiver, row.person, row.level, _came_ms(row, now_ms)) for row in found.values()]
+    return sorted(sent, key=lambda one: one.at_ms)
+
+
+def _came_ms(row: Row[Any], now_ms: int) -> int:
+    """When the provider had it, at the latest: its own limit counts from then on."""
+    if row.outcome == "sending":
+        return max(int(row.begun_at_ms), now_ms)
+    return max(int(row.begun_at_ms), int(row.ended_at_ms or 0))
 
 
 def _move(connection: Connection, row: Row[Any], decision: Move, practice: Practice, now_ms: int) -> None:

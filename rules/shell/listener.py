@@ -23,7 +23,9 @@ from rules.shell.settling import QUIET_MS, SETTLE_MS, Settling
 from rules.shell.writer import Writer
 from rules.tenure import Tenure
 
-MESSAGES_AT_ONCE = 500
+MESSAGES_AT_ONCE, FEWEST_AT_ONCE = 500, 20
+LONG_S = 0.5
+"""What is written at once should take no longer: a call goes out when it is written. When each message raises something, that is a few dozen."""
 LOOK_MS = 500
 """The longest sleep: another loop may have set a timer."""
 
@@ -55,6 +57,7 @@ class Listener:
         self._order = Order[Incoming]()
         self._undecided: list[tuple[SiteId, Incoming]] = []
         """Messages of sites that nobody is known to own: the broker keeps them until somebody does."""
+        self._at_once = MESSAGES_AT_ONCE
         self._complaints: dict[str, str] = {}
         self._settling = Settling.begun(clock_ms())
 
@@ -94,6 +97,15 @@ class Listener:
             self._pass_over(site, message)
 
     async def _listen_to(self, messages: Sequence[Incoming]) -> None:
+        began_s = asyncio.get_running_loop().time()
+        await self._write(messages)
+        took_s = asyncio.get_running_loop().time() - began_s
+        if took_s > LONG_S:
+            self._at_once = max(FEWEST_AT_ONCE, min(self._at_once, len(messages)) // 2)
+        elif took_s < LONG_S / 4 and len(messages) >= self._at_once:
+            self._at_once = min(MESSAGES_AT_ONCE, self._at_once * 2)
+
+    async def _write(self, messages: Sequence[Incoming]) -> None:
         async with self._writer.turn:
             heard = await self._absent.hears(messages)
             await self._writer.work(partial(self._hear, heard))
@@ -130,7 +142,7 @@ class Listener:
         wait_ms = self._settling.wait_ms(self._writer.facts.next_wake_ms(), LOOK_MS, now_ms)
         try:
             async with asyncio.timeout(0 if self._order.waiting else wait_ms / 1000):
-                return await self._bus.some(MESSAGES_AT_ONCE)
+                return await self._bus.some(self._at_once)
         except TimeoutError:
             if connected and not self._order.waiting and wait_ms >= QUIET_MS and self._history.settled:
                 self._settling.quiet(self._clock_ms())

@@ -6,6 +6,7 @@ writes. What the rows mean is `rules.store.rows`' affair; who may change what, `
 """
 
 import importlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from messages.settings import ConfigError
 from rules.store import migration
 from rules.store.tables import counters
+
+TURN_S = 5.0
+"""How long a thread waits for another one of this process: as long as for another process."""
 
 _COUNT_ON = update(counters).where(counters.c.name == "log").values(value=counters.c.value + bindparam("more"))
 _COUNTED = select(counters.c.value).where(counters.c.name == "log")
@@ -59,6 +63,7 @@ class Database:
     def __init__(self, url: str, *, follow: bool = False) -> None:
         self._url = make_url(url)
         self._dialect = dialect(self._url)
+        self._writer = threading.Lock()
         self._engine = self._dialect.connect(self._url, follow=follow, migrates=False)
         try:
             self._bring_up_to_date()
@@ -78,8 +83,18 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """All or nothing, and nobody else writes meanwhile. Committed when the block ends without an exception."""
-        with self._transaction(self._engine, write=True) as connection:
+        with self._turn(), self._transaction(self._engine, write=True) as connection:
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """SQLite's writers try again and again, at ever longer intervals: our own threads take turns before they ask it."""
+        if not self._writer.acquire(timeout=TURN_S):
+            raise DatabaseAway(f"{self._url!r}: another thread of ours is writing")
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     def refuses(self, error: Exception) -> bool:
         """Whether what was to be written can't be, now or later; else the database is away, and the same may be done again."""
