@@ -223,6 +223,18 @@ class Facts:
     def _answers(self, kind: str) -> bool:
         return any(rule.answers for rule in self.rules.get(kind, ()))
 
+    def disputed(self, site: SiteId) -> list[DeviceId]:
+        """The devices of which two edges say different things: what they are, or where."""
+        found = []
+        for (of, device), edges in self.tellers.items():
+            if of == site and len(edges) > 1:
+                told = {
+                    (one.kind, one.place.model_dump_json())
+                    for one in (self.devices[of, edge, device] for edge in edges)
+                }
+                found += [device] if len(told) > 1 else []
+        return found
+
     def replace_rules(self, rules: Rules) -> None:
         """Other rules are in force from now on. What runs stays as it was: `Work.renew` says what becomes of the rest."""
         known = {rule.version: rule for some in self.rules.values() for rule in some if rule.written}

@@ -52,5 +52,9 @@ def site_staffed(site: SiteId, *, old: bool, unstaffed: bool, now_ms: int) -> li
     ]
 
 
+def site_disputed(site: SiteId, devices: int, now_ms: int) -> Reading:
+    return Reading(device=site_device(site), channel="disputed", at_ms=now_ms, value=float(devices), unit="count")
+
+
 def site_said(site: SiteId, edges_away: int, now_ms: int) -> Reading:
     return Reading(device=site_device(site), channel="edges_away", at_ms=now_ms, value=float(edges_away), unit="count")

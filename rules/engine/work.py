@@ -4,7 +4,8 @@ A `Work` lies over the memory (rules.engine.memory): messages go into the work, 
 (`rules.store.facts`), and only then does the memory adopt it. A work that was never written never happened.
 
 Every edge speaks for itself: what a device is, is kept by the edge that announced it, and readings are heard from any
-edge that did. The state of a rule belongs to the device, whoever speaks of it.
+edge that did, by its own word of kind, place and settings. The state of a rule belongs to the device, whoever speaks of it; but what was
+raised by one kind no rule of another kind ends. That two edges disagree is an alarm of the site (`disputed`).
 """
 
 import operator
@@ -92,6 +93,8 @@ class Audited:
     """Its file can't be used: calls go by the last good one."""
     unstaffed: bool = False
     """Nobody is known there: every call goes to the desk."""
+    disputed: int = 0
+    """Of how many devices two edges say different things."""
 
 
 def _came_again(rule: Rule, before: State, after: State, event: Reading) -> bool:
@@ -328,6 +331,7 @@ class Work:
         said = [
             own.site_stuck(site, found.stuck, now_ms),
             *own.site_staffed(site, old=found.roster_old, unstaffed=found.unstaffed, now_ms=now_ms),
+            own.site_disputed(site, found.disputed, now_ms),
         ]
         self._own(site, own.site_device(site), own.site_announced(site), said)
 
@@ -498,6 +502,8 @@ class Work:
         key = (device.site, device.id, rule.id)
         watch = self._watch(key)
         before = watch.state
+        if is_running(before) and self._is_anothers(device, watch):
+            return
         if behind_ms := self._behind_ms((device.site, device.edge)):
             rule = rule.lenient(behind_ms)
         answers = self._answers(device, rule) if rule.questions else NOBODY
@@ -638,6 +644,13 @@ class Work:
 
     def _watch(self, key: StateKey) -> Watch:
         return self.watches.get(key) or self.facts.watches.get(key) or Watch()
+
+    def _is_anothers(self, device: Device, watch: Watch) -> bool:
+        """What was raised by what another edge says the device is: a rule of the same name, of another kind, neither ends nor changes it."""
+        if watch.edge is None or watch.edge == device.edge:
+            return False
+        other = self._device((device.site, watch.edge, device.id))
+        return other is not None and other.kind != device.kind
 
     def _behind_ms(self, teller: TellerKey | EdgeKey) -> int:
         edge = self._edge(teller[:2])

@@ -115,7 +115,8 @@ class Rounds:
     def _audit_of(self, site: SiteId, stuck: Mapping[SiteId, int]) -> Audited:
         fault = self._last_good.faults.get(site)
         old, unstaffed = (fault is not None and not fault.unstaffed), (fault is not None and fault.unstaffed)
-        return Audited(stuck=stuck.get(site, 0), roster_old=old, unstaffed=unstaffed)
+        disputed = len(self._writer.facts.disputed(site))
+        return Audited(stuck=stuck.get(site, 0), roster_old=old, unstaffed=unstaffed, disputed=disputed)
 
     def _known_of(self, site: SiteId) -> Audited | None:
         """None: something may have been said before our time."""

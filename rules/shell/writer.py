@@ -81,7 +81,13 @@ class Writer:
                 "nothing will clear this any more", site=gone.site, device=gone.device, rule=gone.rule, why=gone.why
             )
         for new, old in work.shared:
-            log.warning("two edges announce one device", site=new.site, device=new.id, edges=[old.edge, new.edge])
+            log.warning(
+                "two edges announce one device",
+                site=new.site,
+                device=new.id,
+                edges=[old.edge, new.edge],
+                agree=(new.kind, new.place) == (old.kind, old.place),
+            )
         if work.given_up and not self._gave_up:
             log.warning("streams with too many holes: the oldest missing packs are given up", packs=work.given_up)
             self._gave_up = True
