@@ -39,7 +39,7 @@ from tests import services
 from tests.bench.figure import Figure, percentile
 
 SITE, STREAM = SiteId("junmen"), StreamId("s-1")
-EDGES = 4
+EDGES = 2
 """One announces no more than 10,000 devices."""
 WHOLE = "sqlite:10000:50,postgresql:10000:50"
 PER_SECOND = 120
