@@ -89,9 +89,15 @@ def _edge(message: Message) -> EdgeKey | None:
     return (origin.site, origin.edge) if origin else None
 
 
+def begun_ms(message: Message) -> int | None:
+    """When the readings of a pack begin, to the second; None: it is no pack, or doesn't say."""
+    if not message.topic.endswith("/readings"):
+        return None
+    found = _BASE_TIME.search(message.payload, 0, _HEAD_BYTES)
+    return int(found[1]) * 1000 if found else None
+
+
 def _is_old(message: Message, now_ms: int) -> bool:
     """By the first base time in its head; decoding comes later, and only once."""
-    if not message.topic.endswith("/readings"):
-        return False
-    found = _BASE_TIME.search(message.payload, 0, _HEAD_BYTES)
-    return found is not None and int(found[1]) * 1000 < now_ms - OLD_MS
+    base_ms = begun_ms(message)
+    return base_ms is not None and base_ms < now_ms - OLD_MS

@@ -14,7 +14,7 @@ from messages import topics
 from messages.bus import Bus, Incoming
 from messages.ids import SiteId
 from rules.engine.intake import Undecodable, take
-from rules.engine.order import Order
+from rules.engine.order import Order, begun_ms
 from rules.engine.tail import Tail, Word
 from rules.engine.work import Work
 from rules.shell.absent import Absent
@@ -60,6 +60,8 @@ class Listener:
         self._at_once = MESSAGES_AT_ONCE
         self._complaints: dict[str, str] = {}
         self._settling = Settling.begun(clock_ms())
+        self._heard_from_ms: int | None = None
+        """When we saw the connection for the first time, after a start or since sites became ours."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -69,7 +71,9 @@ class Listener:
         except TimeoutError:
             log.info("the history takes its time; live readings go first")
         while True:
-            messages = self._order.sort(await self._arrived(), self._clock_ms())
+            arrived = await self._arrived()
+            self._look_at_age(arrived)
+            messages = self._order.sort(arrived, self._clock_ms())
             if messages or not self._order.waiting:
                 await self._listen_to(messages)
             if past := self._order.portion():
@@ -77,7 +81,7 @@ class Listener:
 
     def settle_anew(self) -> None:
         """Sites have become ours of which we may have missed something."""
-        self._settling = Settling.begun(self._clock_ms())
+        self._settling, self._heard_from_ms = Settling.begun(self._clock_ms()), None
 
     def last_words(self, site: SiteId) -> list[Word]:
         """What was said of a site of late, while it was another's. They are no longer kept here."""
@@ -145,8 +149,17 @@ class Listener:
                 return await self._bus.some(self._at_once)
         except TimeoutError:
             if connected and not self._order.waiting and wait_ms >= QUIET_MS and self._history.settled:
-                self._settling.quiet(self._clock_ms())
+                self._settling.over(self._clock_ms())
             return ()
+
+    def _look_at_age(self, messages: Sequence[Incoming]) -> None:
+        """A broker tells in the order in which it was told: whoever hears what was said after the connect has heard its mail."""
+        if self._heard_from_ms is None:
+            self._heard_from_ms = self._clock_ms() if self._bus.connected else None
+        elif self._settling.lasts(self._clock_ms()) and self._history.settled:
+            begun = [base_ms for message in messages if (base_ms := begun_ms(message)) is not None]
+            if begun and min(begun) >= self._heard_from_ms:
+                self._settling.over(self._clock_ms())
 
     def _complain(self, topic: str, why: str | None) -> None:
         if why is None or self._complaints.get(topic) == why:

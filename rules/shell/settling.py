@@ -1,7 +1,7 @@
 """From when on overdue timers fire after a start: what was said while nobody listened comes before what became due. Pure.
 
-It is over when the history has told all that was missed and the broker's mail is read: nothing comes any more over a connection that is up.
-Whoever has no answer is not waited for, beyond SETTLE_MS.
+It is over when the history has told all that was missed and the broker's mail is read: nothing comes any more over a connection that is up, or
+what comes was said after it was. Whoever has no answer is not waited for, beyond SETTLE_MS.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Settling:
     def begun(cls, now_ms: int) -> "Settling":
         return cls(now_ms + SETTLE_MS)
 
-    def quiet(self, now_ms: int) -> None:
-        """The history has answered, and the broker has been silent for QUIET_MS."""
+    def over(self, now_ms: int) -> None:
+        """The history has answered, and the broker has been silent for QUIET_MS, or tells what was said after we came back."""
         self.ends_at_ms = min(self.ends_at_ms, now_ms)
 
     def lasts(self, now_ms: int) -> bool:
@@ -35,9 +35,9 @@ class Settling:
 
     def may_fire(self, due_ms: int | None, now_ms: int, *, idle: bool) -> bool:
         """Whether the timers that are due fire now. `idle`: nothing that has arrived is unread."""
-        if due_ms is None or now_ms < (from_ms := max(due_ms, self.ends_at_ms)):
+        if due_ms is None or now_ms < max(due_ms, self.ends_at_ms):
             return False
-        return idle or now_ms - from_ms > PATIENCE_MS
+        return idle or now_ms - due_ms > PATIENCE_MS
 
     def wait_ms(self, due_ms: int | None, most_ms: int, now_ms: int) -> int:
         """How long messages may be waited for."""
