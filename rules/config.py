@@ -13,6 +13,7 @@ from messages.broker import Broker
 from messages.ids import Identifier, SiteId
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read
+from rules.alarms.figures import Figures
 from rules.cases.policy import Policies, load_policies
 from rules.cases.practice import Practice
 from rules.duty.folder import SiteFolder
@@ -70,6 +71,8 @@ class RulesFile(Settings):
     """Ways to reach people."""
     policies: Folder | None = None
     """A file that says what is promised and when whom is called, where that differs from what is shipped."""
+    alarms: Figures = Field(default_factory=Figures)
+    """When an alarm rings again, what chatters, and what a flood is."""
     webhooks: dict[ChannelName, HookText] = Field(default_factory=dict)
     """Other systems that are told what happens."""
     heartbeat: Annotated[str, AfterValidator(_web)] = ""
@@ -99,6 +102,7 @@ class Configuration:
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
     policies: Policies
+    figures: Figures
     hooks: tuple[Hook, ...] = field(repr=False)
     heartbeat: str = field(repr=False)
     broker: Broker
@@ -163,6 +167,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
             *_unreachable(site_files, written),
         ),
         policies=load_policies(base / written.policies if written.policies else None),
+        figures=written.alarms,
         hooks=hooks(written.webhooks, base),
         heartbeat=written.heartbeat,
         broker=broker,

@@ -1,14 +1,13 @@
 """An alarm that comes and goes faster than people can look: one notice, and somebody mends the device. Pure.
 
-Section 4 of the field notes: three times in a minute begins it; half an hour of quiet ends it.
+Section 4 of the field notes: three times in a minute begins it; half an hour of quiet ends it (`rules.alarms.figures`).
 """
 
 from collections.abc import Sequence
 
 from messages.alarm import Level
 from messages.settings import Text
-
-TIMES, WITHIN_MS, QUIET_MS = 3, 60_000, 30 * 60_000
+from rules.alarms.figures import Chatter
 
 MOST_TIMES = 20
 """Of how many occurrences of an alarm the times are kept: the first, and the latest."""
@@ -25,9 +24,9 @@ def noted(times: Sequence[int], at_ms: int) -> list[int]:
     return more if len(more) <= MOST_TIMES else [more[0], *more[2:]]
 
 
-def chatters(times: Sequence[int]) -> bool:
+def chatters(times: Sequence[int], figures: Chatter) -> bool:
     """As its latest occurrences are."""
-    return len(times) >= TIMES and times[-1] - times[-TIMES] <= WITHIN_MS
+    return len(times) >= figures.times and times[-1] - times[-figures.times] <= figures.within * 1000
 
 
 def level(*, guards: bool) -> Level:

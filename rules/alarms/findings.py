@@ -100,10 +100,11 @@ def _again(connection: Connection, row: Row[Any], at_ms: int, now_ms: int, pract
     times = chatter.noted(row.times, at_ms)
     events: list[Event] = [Move(AlarmEvent.RAISED, detail="again")]
     more = {"times": times, "occurrences": row.occurrences + 1, "since_ms": at_ms, "flapped_at_ms": now_ms}
-    chatters = chatter.chatters(times) and not rows.standing_of(row).overlays.chattering
+    figures = practice.figures.chatter
+    chatters = chatter.chatters(times, figures) and not rows.standing_of(row).overlays.chattering
     if chatters:
-        seconds = (times[-1] - times[-chatter.TIMES]) // 1000
-        events.append(Chatter(f"{chatter.TIMES} times in {seconds} s"))
+        seconds = (times[-1] - times[-figures.times]) // 1000
+        events.append(Chatter(f"{figures.times} times in {seconds} s"))
     lines = carried(connection, row, events, now_ms, practice, look=True, returned_at_ms=None, **more)
     if chatters:
         return lines + _to_mend(connection, row, at_ms, now_ms, practice)

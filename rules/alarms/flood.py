@@ -4,11 +4,10 @@ Section 4 of the field notes, EEMUA 191 and ISA-18.2: it begins above ten in ten
 It is a state of a site, and hides nothing: whom an alarm calls is the same in a flood.
 """
 
-WINDOW_MS = 10 * 60_000
-BEGINS_ABOVE, ENDS_BELOW = 10, 5
+from rules.alarms.figures import SHIPPED, Flood
 
 
-def floods(*, before: bool, fresh: int, operators: int = 1) -> bool:
-    """Whether there is a flood now. `fresh`: alarms that began to call people within the last WINDOW_MS."""
+def floods(*, before: bool, fresh: int, operators: int = 1, figures: Flood = SHIPPED.flood) -> bool:
+    """Whether there is a flood now. `fresh`: alarms that began to call people within the window."""
     share = fresh / max(1, operators)
-    return share >= ENDS_BELOW if before else share > BEGINS_ABOVE
+    return share >= figures.ends_below if before else share > figures.begins_above

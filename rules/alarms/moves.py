@@ -43,7 +43,7 @@ def carry(
         around = surroundings.of_one(connection, surroundings.watched(row, before, **more), now_ms)
 
         def seen() -> list[Event]:
-            return due(surroundings.watched(row, now, **more), around, now_ms)
+            return due(surroundings.watched(row, now, **more), around, now_ms, practice.figures)
 
         steps: tuple[Callable[[], Iterable[Event]], ...] = (seen, lambda: events, seen)
     else:

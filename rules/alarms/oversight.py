@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId
-from rules.alarms import chatter
 from rules.alarms.condition import ACTIVE, AlarmEvent
+from rules.alarms.figures import SHIPPED, Figures
 from rules.alarms.hold import Hold, What
 from rules.alarms.standing import (
     Age,
@@ -31,14 +31,6 @@ from rules.alarms.standing import (
 
 SWEEP_MS = STALE_MS = 24 * 3_600_000
 """Section 4 of the field notes."""
-
-REALARM_MS: Mapping[Level, int] = {
-    "red": 30 * 60_000,
-    "orange": 2 * 3_600_000,
-    "yellow": 24 * 3_600_000,  # section 4: to be dealt with in 24 h
-    "blue": 3 * 24 * 3_600_000,  # section 4: three working days
-}
-"""ReAlarmTime, engineering defaults: an active alarm whose case is unfinished rings again after so long."""
 
 LINKS = frozenset({"device_link", "edge_line"})
 """Kinds by which an edge says what it doesn't hear. When it is itself away, that is one situation and these are none."""
@@ -101,13 +93,13 @@ class Around:
     parents: Sequence[Parent] = ()
 
 
-def due(alarm: Watched, around: Around, now_ms: int) -> list[Event]:
+def due(alarm: Watched, around: Around, now_ms: int, figures: Figures = SHIPPED) -> list[Event]:
     """What has to happen to the alarm. What comes over it comes before what goes, so that it doesn't ring in between."""
     events = [*_paused(alarm, around, now_ms), *_suppressed(alarm, around, now_ms), *_doubted(alarm, around)]
     order = (Shelve, TakeOut, Suppress, Doubt)
     return [
         *sorted(events, key=lambda event: not isinstance(event, order)),
-        *_aged(alarm, now_ms),
+        *_aged(alarm, now_ms, figures),
     ]
 
 
@@ -183,14 +175,14 @@ def _doubts(alarm: Watched, around: Around) -> Iterator[str]:
         yield "clock"
 
 
-def _aged(alarm: Watched, now_ms: int) -> Iterator[Event]:
+def _aged(alarm: Watched, now_ms: int, figures: Figures) -> Iterator[Event]:
     standing = alarm.standing
     if standing.state not in ACTIVE:
         return
-    if standing.overlays.chattering and now_ms - alarm.flapped_at_ms >= chatter.QUIET_MS:
+    if standing.overlays.chattering and now_ms - alarm.flapped_at_ms >= figures.chatter.quiet * 1000:
         yield Settle()
     if not standing.overlays.stale and now_ms - alarm.since_ms >= STALE_MS:
         yield Age()
     waited_ms = now_ms - standing.condition.changed_at_ms
-    if alarm.unfinished and standing.active and waited_ms >= REALARM_MS[alarm.level]:
+    if alarm.unfinished and standing.active and waited_ms >= figures.realarm.after_ms(alarm.level):
         yield Move(AlarmEvent.REALARMED, detail="its case is unfinished")

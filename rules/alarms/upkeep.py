@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, case, delete, func, insert, select
 from messages.ids import SiteId
 from rules.alarms import chatter, flood, holds, surroundings
 from rules.alarms.condition import ACTIVE, AlarmEvent
+from rules.alarms.figures import Flood
 from rules.alarms.hold import Hold, What
 from rules.alarms.oversight import due
 from rules.alarms.standing import Event, Move
@@ -83,7 +84,7 @@ def look(
     chattering = _chattering(connection, opened)
     found: dict[str, list[Event]] = {}
     for row in opened:
-        events = due(surroundings.watched(row, rows.standing_of(row)), around, now_ms)
+        events = due(surroundings.watched(row, rows.standing_of(row)), around, now_ms, practice.figures)
         if row.rule == chatter.RULE and row.state in ACTIVE and (row.site, row.device) not in chattering:
             events.append(Move(AlarmEvent.RETURNED, detail="quiet"))
         if events:
@@ -96,7 +97,7 @@ def look(
         for alarm_id, events in found.items():
             happen = partial(carried, connection, by_id[alarm_id], events, now_ms, practice)
             lines += each(by_id[alarm_id], happen) if each else happen()
-    return lines + _floods(connection, now_ms, operators or {})
+    return lines + _floods(connection, now_ms, operators or {}, practice.figures.flood)
 
 
 def _opened(connection: Connection, now_ms: int) -> list[Row[Any]]:
@@ -148,13 +149,13 @@ def scope(hold: Hold) -> str:
     return " ".join([hold.site, *(f"{name} {value}" for name, value in places if value)])
 
 
-def _floods(connection: Connection, now_ms: int, operators: Mapping[SiteId, int]) -> list[Line]:
-    fresh = _fresh(connection, now_ms)
+def _floods(connection: Connection, now_ms: int, operators: Mapping[SiteId, int], figures: Flood) -> list[Line]:
+    fresh = _fresh(connection, now_ms - round(figures.window * 1000))
     before = {row.site: row.since_ms for row in connection.execute(select(db.floods))}
     lines = []
     for site in sorted({*fresh, *before}):
         count = fresh.get(site, 0)
-        now = flood.floods(before=site in before, fresh=count, operators=operators.get(site, 1))
+        now = flood.floods(before=site in before, fresh=count, figures=figures, operators=operators.get(site, 1))
         if now == (site in before):
             continue
         if now:
@@ -162,13 +163,13 @@ def _floods(connection: Connection, now_ms: int, operators: Mapping[SiteId, int]
         else:
             connection.execute(delete(db.floods).where(db.floods.c.site == site))
         event = "alarm.flood_started" if now else "alarm.flood_ended"
-        lines.append(Line(event, None, None, ACTOR, f"{site}: {count} in 10 min"))
+        lines.append(Line(event, None, None, ACTOR, f"{site}: {count} in {figures.window / 60:g} min"))
     return lines
 
 
-def _fresh(connection: Connection, now_ms: int) -> dict[SiteId, int]:
+def _fresh(connection: Connection, since_ms: int) -> dict[SiteId, int]:
     """How many alarms began to call people within the window, by site."""
-    new = (db.alarms.c.known_at_ms > now_ms - flood.WINDOW_MS, ~db.alarms.c.late, db.alarms.c.annunciated)
+    new = (db.alarms.c.known_at_ms > since_ms, ~db.alarms.c.late, db.alarms.c.annunciated)
     query = select(db.alarms.c.site, func.count().label("fresh")).where(*new).group_by(db.alarms.c.site)
     found: list[Row[Any]] = list(connection.execute(query))
     return {row.site: row.fresh for row in found}

@@ -1,7 +1,8 @@
-"""How cases are dealt with at a place: what is promised, who is called, and which days are worked."""
+"""How cases are dealt with at a place: what is promised, who is called, which days are worked, and when alarms ring again."""
 
 from dataclasses import dataclass, field
 
+from rules.alarms.figures import SHIPPED, Figures
 from rules.cases.policy import Policies, load_policies
 from rules.duty.ladder import LadderOf, desk_alone
 from rules.language.calendar import CHINA, Calendar
@@ -14,6 +15,7 @@ class Practice:
     policies: Policies = field(default_factory=load_policies)
     ladder: LadderOf = desk_alone
     calendar: Calendar = CHINA
+    figures: Figures = SHIPPED
 
 
 PLAIN = Practice()
