@@ -164,22 +164,36 @@ def _figures(done: Done, heard: Heard) -> Iterator[Figure]:
     whole = [number for number, one in enumerate(heard.said) if one.whole]
     lists = sum(page.heard.count(number) for page in heard.pages for number in whole) - len(heard.pages)
     yield Figure("whole_lists_after_a_break", lists, "lists")
+    yield from lateness(done, heard)
+    yield Figure("longest_between_beats", max(_between_beats(page, heard.said) for page in heard.pages), "s")
+
+
+def lateness(done: Done, heard: Heard) -> Iterator[Figure]:
+    """Of events that a step has told: until one page after the other had them, and until the last page that was open."""
+    found = {(sort, alarm): number for number, (sort, alarm, _) in enumerate(done.events)}
+    steps = [[] if one.whole else _events(found, one) for one in heard.said]
     every, last_s = list[float](), defaultdict[int, float](float)
     for page in heard.pages:
         open_from_s = math.inf
         for number, at_s in zip(page.heard, page.at_s, strict=True):
             if number < 0:
                 open_from_s = at_s
-            elif not heard.said[number].whole:
-                for event in range(*told[number]):
-                    committed_s = done.events[event][2]
-                    if committed_s >= open_from_s:
-                        every.append(at_s - committed_s)
-                        last_s[event] = max(last_s[event], at_s - committed_s)
+                continue
+            for event in steps[number]:
+                committed_s = done.events[event][2]
+                if committed_s >= open_from_s:
+                    every.append(at_s - committed_s)
+                    last_s[event] = max(last_s[event], at_s - committed_s)
     for case, some in (("to_a_page", every), ("to_the_last_page", list(last_s.values()))):
-        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)):
             yield Figure(f"{case}_{name}", percentile(some, share) * 1000, "ms")
-    yield Figure("longest_between_beats", max(_between_beats(page, heard.said) for page in heard.pages), "s")
+
+
+def _events(found: dict[tuple[int, str], int], said: Said) -> list[int]:
+    """The numbers of what a message tells, as far as it was done here."""
+    its = [found.get((RETURN if back else RAISE, alarm)) for alarm, back in said.now]
+    its += [found.get((END, alarm)) for alarm in said.gone]
+    return [number for number in its if number is not None]
 
 
 def _told(done: Done, said: list[Said]) -> list[tuple[int, int]]:
@@ -187,8 +201,7 @@ def _told(done: Done, said: list[Said]) -> list[tuple[int, int]]:
     found = {(sort, alarm): number for number, (sort, alarm, _) in enumerate(done.events)}
     told = list[tuple[int, int]]()
     for one in said:
-        its = [found[RETURN if back else RAISE, alarm] for alarm, back in one.now]
-        its += [found[END, alarm] for alarm in one.gone]
+        its = _events(found, one)
         if one.whole:
             told.append((0, _reached(done, one)))
         elif its:

@@ -1,0 +1,163 @@
+"""F11: a city of 519 grids, 519 workers and 260,000 households: how late the feed is for 50 operators, how long pages take, and the console's memory.
+
+Ten sites with their files; an edge for each grid, 26,000 devices, 1,500 open alarms with their cases and 50,000 closed ones with their logs. While
+50 pages of the feed are open and ten events happen each second, one browser asks for each page again and again. Answers are whole pages.
+
+PROFILE_S, PROFILE_DEVICES, PROFILE_OPEN, PROFILE_CLOSED change it.
+"""
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from sqlalchemy import insert, select
+
+from messages.ids import DeviceId, SiteId
+from rules.alarms.condition import alarm_id
+from rules.store import rows
+from rules.store import tables as db
+from tests.bench import feed
+from tests.bench.figure import Figure, percentile
+from tests.console.block import PASSWORD, Block
+from tests.console.browsing import hidden
+from tests.integration.console_filling import NAME, Console, console, now_ms
+
+SECONDS = int(os.environ.get("PROFILE_S", "60"))
+DEVICES = int(os.environ.get("PROFILE_DEVICES", "26000"))
+OPEN = int(os.environ.get("PROFILE_OPEN", "1500"))
+CLOSED = int(os.environ.get("PROFILE_CLOSED", "50000"))
+SITES, GRIDS, HOUSEHOLDS = 10, 519, 260_000
+OPERATORS, EVENTS = 50, 10
+LOGGED = 8
+"""Lines of a closed case."""
+AT_ONCE = 1_000
+PAGES = (
+    "/",
+    "/map",
+    "/cases",
+    "/cases?text=g17",
+    "/lists/flood",
+    "/lists/stale",
+    "/lists/shelved",
+    "/plant",
+    "/devices",
+    "/quality",
+    "/roster",
+    "/handover",
+)
+
+
+def run() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as name, console(Path(name)) as running:
+        for site in range(SITES):
+            (Path(name) / "sites" / f"site-{site}.toml").write_text(_site(site), encoding="utf-8")
+        opened = _fill(running.block)
+        feed.SECONDS, feed.EVENTS, feed.READERS = SECONDS, EVENTS, OPERATORS
+        program = psutil.Process(running.service.process.pid if running.service.process else 0)
+        over = threading.Event()
+        times: dict[str, list[float]] = {}
+        pages = (*PAGES, f"/alarms/{opened}", f"/cases/c-{opened}")
+        asking = threading.Thread(target=_ask, args=(running, pages, times, over))
+        with feed._readers(running, Path(name)) as readers:
+            began_cpu_s = feed._cpu_s(program)
+            asking.start()
+            done = feed._load(running)
+            readers.calm()
+            time.sleep(feed.SETTLE_S)
+            cpu_s, memory = feed._cpu_s(program) - began_cpu_s, program.memory_info().rss
+            over.set()
+            asking.join()
+            heard = readers.finish()
+    yield from feed.lateness(done, heard)
+    for page, took_s in times.items():
+        yield Figure(f"page {page.replace(opened, 'ID')} p95", percentile(took_s, 0.95) * 1000, "ms")
+    yield Figure("console", cpu_s / (SECONDS + feed.SETTLE_S), "cores")
+    yield Figure("console_memory", memory / 2**20, "MiB")
+
+
+def _site(number: int) -> str:
+    """Its grids with their workers, each of about 500 households."""
+    lines = [f'name = {{ zh = "社区{number}", en = "Community {number}" }}']
+    for grid in range(number, GRIDS, SITES):
+        lines += [
+            f'[grids.g{grid}]\nname = {{ zh = "第{grid}网格", en = "Grid {grid}" }}\nhouseholds = {HOUSEHOLDS // GRIDS}',
+            f'[people.w{grid}]\nname = "网格员{grid}"\nphone = "138{grid:08}"',
+            f'[posts.p{grid}]\nrole = "grid_worker"\ngrids = ["g{grid}"]\nshifts = [{{ people = ["w{grid}"] }}]',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _fill(block: Block) -> str:
+    """Everything that there is when the run begins; one of the open alarms."""
+    template = block.raise_alarm("template", latch=False)
+    with block.database.reading() as connection:
+        alarm = dict(connection.execute(select(db.alarms).where(db.alarms.c.id == template.id)).one()._mapping)
+        case = dict(connection.execute(select(db.cases).where(db.cases.c.id == alarm["case"])).one()._mapping)
+    edges = [
+        {"site": f"site-{grid % SITES}", "edge": f"pi-{grid}", "online": True, "since_ms": now_ms() - 3_600_000}
+        | {"last_reading_at_ms": now_ms() + 3_600_000, "clock_trusted": True}
+        for grid in range(GRIDS)
+    ]
+    devices = [
+        {"site": f"site-{number % GRIDS % SITES}", "edge": f"pi-{number % GRIDS}", "device": f"dev-{number}"}
+        | {"kind": "waste_bin" if number % 2 else "gas_alarm", "model": "m", "settings": {}, "guards": not number % 2}
+        | {"place": {"grid": f"g{number % GRIDS}", "building": str(number % 9), "text": f"{number}"}}
+        for number in range(DEVICES)
+    ]
+    with block.database.writing() as connection:
+        connection.execute(insert(db.edges), edges)
+    for first in range(0, DEVICES, AT_ONCE):
+        with block.database.writing() as connection:
+            connection.execute(insert(db.devices), devices[first : first + AT_ONCE])
+    some = [_alarm(number, alarm, case, is_open=number < OPEN) for number in range(OPEN + CLOSED)]
+    for first in range(0, len(some), AT_ONCE):
+        part = some[first : first + AT_ONCE]
+        with block.database.writing() as connection:
+            connection.execute(insert(db.cases), [one for _, one in part])
+            connection.execute(insert(db.alarms), [one for one, _ in part])
+            lines = [
+                rows.Line(event, its["id"] if event.startswith("alarm") else None, its_case["id"], "rules", "bench")
+                for its, its_case in part
+                for event in ("alarm.raised", *["notify.queued"] * (1 if its["open"] else LOGGED - 1))
+            ]
+            for at in range(0, len(lines), AT_ONCE):
+                rows.append(connection, lines[at : at + AT_ONCE], now_ms())
+    block.return_to_normal(template)
+    block.desk.cancel(f"{alarm['case']}", actor="bench", at_ms=now_ms(), reason="test")
+    return str(some[0][0]["id"])
+
+
+def _alarm(
+    number: int, alarm: dict[str, Any], case: dict[str, Any], *, is_open: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copies of one alarm and its case, at their place and of their time."""
+    grid, at_ms = number % GRIDS, now_ms() - (number * 1_000 if is_open else 86_400_000 + number * 50_000)
+    site, device = SiteId(f"site-{grid % SITES}"), DeviceId(f"dev-{number % DEVICES}")
+    name = alarm_id(site, device, f"leak-{number}", at_ms)
+    place = alarm["place"] | {"grid": f"g{grid}", "text": f"g{grid} {number}号"}
+    times = dict.fromkeys(("raised_at_ms", "changed_at_ms", "known_at_ms", "since_ms", "flapped_at_ms"), at_ms)
+    level = ("blue", "yellow", "orange", "red")[number % 4]
+    its = {"id": name, "site": site, "device": device, "rule": f"leak-{number}", "place": place, "level": level}
+    ours = {"id": f"c-{name}", "site": site, "subject": device, "place": place, "level": level, "opened_at_ms": at_ms}
+    ended = {"state": "closed", "closed_at_ms": at_ms + 600_000, "closed_by": "bench"}
+    state = {"open": is_open, "state": alarm["state"] if is_open else "norm", "times": [at_ms], "case": f"c-{name}"}
+    return alarm | its | times | state, case | ours | {"clock_from_ms": at_ms} | ({} if is_open else ended)
+
+
+def _ask(running: Console, pages: tuple[str, ...], times: dict[str, list[float]], over: threading.Event) -> None:
+    """One page after the other, as one operator's browser."""
+    with httpx.Client(base_url=running.address, timeout=60) as client:
+        token = hidden(client.get("/login").text, "token")
+        client.post("/login", data={"token": token, "name": NAME, "password": PASSWORD})
+        while not over.is_set():
+            for page in pages:
+                began_s = time.monotonic()
+                answer = client.get(page)
+                assert answer.status_code == 200, f"{page}: {answer.status_code}"
+                times.setdefault(page, []).append(time.monotonic() - began_s)
