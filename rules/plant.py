@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from messages.alarm import Level
 from messages.announcement import OWN_MODEL, Place
@@ -36,8 +36,12 @@ class PlantDevice:
     """The gravest of those that are active."""
 
 
-def devices(database: Database, now_ms: int) -> list[PlantDevice]:
-    """All of them but what the edges announce of themselves, by place in the plant. Raises DatabaseAway."""
+def devices(
+    database: Database, now_ms: int, *, site: str | None = None, silent_only: bool = False
+) -> list[PlantDevice]:
+    """All of them, or those of a site, but what the edges announce of themselves; by place in the plant. `silent_only`: those that say nothing.
+    Raises DatabaseAway."""
+    of_it = [] if site is None else [db.devices.c.site == site]
     with database.reading() as connection:
         silent = {
             (row.site, row.edge, row.device)
@@ -52,7 +56,11 @@ def devices(database: Database, now_ms: int) -> list[PlantDevice]:
                 gravest = level
             opened[site, device] = (known + count, gravest)
         order = (db.devices.c.site, db.devices.c.edge, db.devices.c.device)
-        found = connection.execute(select(db.devices).where(db.devices.c.model != OWN_MODEL).order_by(*order))
+        asked = select(db.devices).where(db.devices.c.model != OWN_MODEL, *of_it)
+        if silent_only:
+            same = [db.silences.c[name] == db.devices.c[name] for name in ("site", "edge", "device")]
+            asked = asked.join(db.silences, and_(*same)).where(db.silences.c.from_ms < now_ms)
+        found = connection.execute(asked.order_by(*order))
         return [
             PlantDevice(
                 site=row.site,

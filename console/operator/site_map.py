@@ -59,11 +59,13 @@ def map_page(visit: LoggedIn, site: str = "") -> Response:
     edges = [edge for edge in desk.edges(visit.now_ms) if scope.covers(edge.site)]
     known = sorted({*listed, *(str(alarm.site) for alarm in alarms), *(str(edge.site) for edge in edges)})
     shown = site if site in known else known[0] if known else ""
+    if len(alarms) == MOST_ROWS and shown:  # other sites may have taken the room of this one's
+        alarms = desk.alarms(limit=MOST_ROWS, sites=(shown,), grids=scope.grids)
     mine = [alarm for alarm in alarms if alarm.site == shown]
     silent = [
         device
-        for device in devices(desk.database, visit.now_ms)
-        if device.silent and device.site == shown and scope.covers(shown, device.place.grid)
+        for device in devices(desk.database, visit.now_ms, site=shown, silent_only=True)
+        if scope.covers(shown, device.place.grid)
     ]
     held = {alarm.case.id for alarm in mine if alarm.case}
     cases = [

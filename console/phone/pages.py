@@ -137,7 +137,7 @@ def asset(visit: LoggedIn, request: Request, code: str) -> Response:
         return _gone(visit, "phone.code_replaced" if label else "phone.code_unknown", 410 if label else 404)
     if (case := _case_at(visit, label.site, label.device)) is not None:
         return elsewhere(f"{_path(case)}?code={label.code}")
-    known = plant.devices(visit.parts.desk.database, visit.now_ms)
+    known = plant.devices(visit.parts.desk.database, visit.now_ms, site=label.site)
     found = next((one for one in known if (one.site, one.device) == (label.site, label.device)), None)
     visit.need("see", label.site, found.place.grid if found else None)
     return visit.page("phone/asset.html", label=label, device=found)

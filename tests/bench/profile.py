@@ -99,12 +99,12 @@ def _fill(block: Block) -> str:
     with block.database.reading() as connection:
         alarm = dict(connection.execute(select(db.alarms).where(db.alarms.c.id == template.id)).one()._mapping)
         case = dict(connection.execute(select(db.cases).where(db.cases.c.id == alarm["case"])).one()._mapping)
-    edges = [
+    edges: list[dict[str, Any]] = [
         {"site": f"site-{grid % SITES}", "edge": f"pi-{grid}", "online": True, "since_ms": now_ms() - 3_600_000}
         | {"last_reading_at_ms": now_ms() + 3_600_000, "clock_trusted": True}
         for grid in range(GRIDS)
     ]
-    devices = [
+    devices: list[dict[str, Any]] = [
         {"site": f"site-{number % GRIDS % SITES}", "edge": f"pi-{number % GRIDS}", "device": f"dev-{number}"}
         | {"kind": "waste_bin" if number % 2 else "gas_alarm", "model": "m", "settings": {}, "guards": not number % 2}
         | {"place": {"grid": f"g{number % GRIDS}", "building": str(number % 9), "text": f"{number}"}}

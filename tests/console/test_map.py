@@ -5,6 +5,7 @@ import re
 import httpx
 import pytest
 
+from console.operator import site_map
 from console.operator.plan import Drawing, drawing
 from console.operator.site_map import piles
 from console.rights import Scope
@@ -126,3 +127,14 @@ async def test_a_city_chooses_among_its_sites(browser: httpx.AsyncClient, junmen
     assert "本社区没有平面图" in seen(page)
     assert "12号楼" in seen(page)
     assert "3号楼" not in seen(page)
+
+
+async def test_a_site_shows_its_alarms_though_graver_ones_elsewhere_take_all_the_room(
+    browser: httpx.AsyncClient, junmen: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_map, "MOST_ROWS", 2)
+    await log_in(browser)
+    for number in range(2):
+        junmen.raise_alarm(f"d-{number}", site=SiteId("dongjie"), grid="g-9", building="12", place="Dongjie 12")
+    junmen.raise_alarm("bin-1", level="blue", building="no such", grid="no-such", place="Junmen 3")
+    assert "Junmen 3" in seen(await browser.get("/map?site=junmen"))
