@@ -47,7 +47,7 @@ DEVICES_PER_EDGE = 10_000
 STREAMS_PER_EDGE = 16
 """An edge begins a new stream with each new outbox; of more than these, the one unused for longest is forgotten."""
 
-WAKE_AT_ONCE, FOUND_AT_ONCE = 5_000, 200
+WAKE_AT_ONCE, FOUND_AT_ONCE = 5_000, 50
 """Timers of one work, and findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile."""
 
 HIDDEN_MS = 60_000
