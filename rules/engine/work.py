@@ -22,7 +22,7 @@ from messages.kind import mismatch
 from messages.reading import Quality, Reading
 from rules.engine import own
 from rules.engine import stream as streams
-from rules.engine.memory import Device, Ear, Edge, EdgeKey, Facts, StreamKey, TellerKey, Voice, Watch, where
+from rules.engine.memory import Device, DeviceKey, Ear, Edge, EdgeKey, Facts, StreamKey, TellerKey, Voice, Watch, where
 from rules.engine.neighbourhood import Counted, QuestionKey, around, largest
 from rules.engine.skew import heard
 from rules.engine.skew import stepped as after_step
@@ -49,6 +49,9 @@ STREAMS_PER_EDGE = 16
 
 WAKE_AT_ONCE, FOUND_AT_ONCE = 5_000, 50
 """Timers of one work, and findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile."""
+
+MANY = 8
+"""From so many rules of one channel on it pays to write their common state down later."""
 
 HIDDEN_MS = 60_000
 """How long a device's silence is not judged while its edge is away; then it is looked at again."""
@@ -155,6 +158,8 @@ class Work:
     _pending: list[tuple[SiteId, EdgeId, Reading]] = field(default_factory=list)
     _asked: dict[QuestionKey, None] = field(default_factory=dict)
     """The questions whose answers have changed, and nobody was told."""
+    _together: dict[DeviceKey, tuple[Voice, Ear, State]] = field(default_factory=dict)
+    """The state that all rules of an ear are in by now. Empty but while readings are heard."""
     waiting_of: Counter[EdgeKey] = field(init=False)
     _waiting: int = field(init=False)
     last_reading_at_ms: int | None = None
@@ -408,6 +413,7 @@ class Work:
             self.readings += 1
             if listeners:
                 self._judge(voice, ear, reading, now_ms)
+        self._write_down(*self._together)
         _keep_newest(newest, of_site, of_edge, last_ms)
         self._note_edges(newest, now_ms)
         self._note_edges(newest_broken, now_ms)
@@ -480,6 +486,10 @@ class Work:
         device = voice.device
         _, _, _, _, listeners, events, raising = ear
         site, edge, device_id, watches, known = device.site, device.edge, reading[0], self.watches, self.facts.watches
+        if len(listeners) >= MANY and self._stays_together(voice, ear, reading, now_ms):
+            return
+        if self._together:
+            self._write_down((site, device_id))
         before: State | None = None
         after: State | None = None
         turned: Collection[int] | None = None
@@ -492,11 +502,48 @@ class Work:
                     if state is not before and state != before:
                         before, after, turned = state, followed(state, reading, now_ms, events), None
                         if after is not None and raising is not None and after[1][0] is None:
-                            turned = raising(after[0], NEVER)
+                            turned = frozenset(raising(after[0], NEVER))
                     if after is not None and (stays_calm(rule, after) if turned is None else position not in turned):
                         watches[key] = watch_of(Watch, (after, None, edge, version))
                         continue
             self._step(device, rule, reading, now_ms)
+
+    def _stays_together(self, voice: Voice, ear: Ear, reading: Reading, now_ms: int) -> bool:
+        """Whether all the rules, which are many, were in one state and are so again. Which one is written down when they part, or all is
+        heard."""
+        key = (voice.device.site, voice.device.id)
+        _, _, _, _, _, events, raising = ear
+        known_voice, known_ear, state = self._together.get(key) or (voice, ear, self._one_state(voice, ear))
+        if raising is None or state is None or known_voice is not voice or known_ear is not ear:
+            return False
+        after = followed(state, reading, now_ms, events)
+        if after is None or raising(after[0], NEVER):
+            return False
+        self._together[key] = (voice, ear, after)
+        return True
+
+    def _one_state(self, voice: Voice, ear: Ear) -> State | None:
+        """The state that all rules of an ear are in, if it is one, and nothing is raised."""
+        site, device_id = voice.device.site, voice.device.id
+        first: State | None = None
+        for _, rule_id, at_rest in ear.listeners:
+            state, wake_at_ms, _, version = self._watch((site, device_id, rule_id))
+            if wake_at_ms is not None or version != at_rest or is_raised(state):
+                return None
+            if first is None:
+                first = state
+            elif state is not first and state != first:
+                return None
+        return first
+
+    def _write_down(self, *devices: DeviceKey) -> None:
+        """The states of rules that stayed together."""
+        for site, device_id in devices:
+            if (found := self._together.pop((site, device_id), None)) is None:
+                continue
+            voice, ear, state = found
+            for _, rule_id, version in ear.listeners:
+                self.watches[site, device_id, rule_id] = watch_of(Watch, (state, None, voice.device.edge, version))
 
     def _step(self, device: Device, rule: Rule, event: Reading | Timer, now_ms: int) -> None:
         key = (device.site, device.id, rule.id)

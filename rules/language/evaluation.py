@@ -32,7 +32,7 @@ from rules.language.change import Change, Cleared, Ended, Graver, Happened, Rais
 from rules.language.rest import followed, stays_calm
 from rules.language.rule import Rule, graver
 from rules.language.seen import Seen, Then, Word
-from rules.language.state import NEW, Lane, State, at_present, present
+from rules.language.state import NEW, Lane, State, at_present, lane_of, present
 
 AHEAD = 64
 """How many readings of a channel that were ahead of the server's clock are remembered, to know them if they come again."""
@@ -199,11 +199,11 @@ def _with(rule: Rule, lane: Lane, channel: str, said: Word) -> Lane:
     if rule.keeps and value is not None:
         kept = keeps.with_reading(rule.keeps, kept, channel, at_ms, value)
     all_seen = {**all_seen, channel: said}
-    return Lane(all_seen, raised_at_ms, late, since_ms, due_at_ms, samples, level, kept, look_at_ms)
+    return lane_of((all_seen, raised_at_ms, late, since_ms, due_at_ms, samples, level, kept, look_at_ms))
 
 
 def _looking(lane: Lane, at_ms: int | None) -> Lane:
-    return lane if at_ms == lane.look_at_ms else Lane(*lane[:8], at_ms)
+    return lane if at_ms == lane.look_at_ms else lane_of((*lane[:8], at_ms))
 
 
 def _wake(rule: Rule, lane: Lane, now_ms: int, around: Mapping[str, int]) -> tuple[Lane, list[Change]]:
@@ -280,12 +280,12 @@ def _run(rule: Rule, lane: Lane, turns: bool | None, at_ms: int, now_ms: int, *,
         due_at_ms = lane.due_at_ms
         if due_at_ms is None and samples >= _samples(rule, lane):
             due_at_ms = now_ms + max(_delay_ms(rule, lane) - max(at_ms - since_ms, 0), 0)
-        return Lane(*lane[:3], since_ms, due_at_ms, samples, *lane[6:])
+        return lane_of((*lane[:3], since_ms, due_at_ms, samples, *lane[6:]))
     if turns is None and lane.raised_at_ms is None and not (heard and rule.keeps and _all_good(lane)):
         return lane
     if lane.since_ms is None and lane.due_at_ms is None and not lane.samples:
         return lane
-    return Lane(*lane[:3], None, None, 0, *lane[6:])
+    return lane_of((*lane[:3], None, None, 0, *lane[6:]))
 
 
 def _all_good(lane: Lane) -> bool:
@@ -305,11 +305,11 @@ def _turn(rule: Rule, lane: Lane, confirmed_at_ms: int, now_ms: int, around: Map
     if _samples(rule, lane) > 1:
         at_ms = max(at_ms, confirmed_at_ms)
     if lane.raised_at_ms is not None:
-        clear = Lane(lane.seen, None, False, None, None, 0, None, lane.kept, lane.look_at_ms)
+        clear = lane_of((lane.seen, None, False, None, None, 0, None, lane.kept, lane.look_at_ms))
         return clear, Cleared(lane.raised_at_ms, at_ms)
     late = _late(rule, max(at_ms, confirmed_at_ms), now_ms)
     level = _level(rule, lane, Then(max(at_ms, confirmed_at_ms), lane.kept, around)) if rule.levels else None
-    raised = Lane(lane.seen, at_ms, late, None, None, 0, level, lane.kept, lane.look_at_ms)
+    raised = lane_of((lane.seen, at_ms, late, None, None, 0, level, lane.kept, lane.look_at_ms))
     return raised, Raised(at_ms, _evidence(lane), late, level)
 
 

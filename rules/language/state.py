@@ -4,7 +4,8 @@ A state is a tuple of tuples, without names: a reading of a calm device makes a 
 Who has more to do than that looks at it as lanes, which have names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from messages.alarm import Level
@@ -37,6 +38,9 @@ class Lane(NamedTuple):
     """When a silence that the rule asks about may have become long enough, by the server's clock."""
 
 
+lane_of: Callable[[tuple[Any, ...]], Lane] = partial(tuple.__new__, Lane)
+"""A lane from its parts, in a third of the time that its names would take."""
+
 Run = tuple[int | None, bool, int | None, int | None, int, Level | None, Mapping[str, Any], int | None]
 """A lane without its first part."""
 
@@ -52,7 +56,7 @@ NEW: State = (NOTHING, IDLE, Lane(), None)
 
 
 def present(state: State) -> Lane:
-    return Lane(state[0], *state[1])
+    return lane_of((state[0], *state[1]))
 
 
 def at_present(state: State, lane: Lane) -> State:
