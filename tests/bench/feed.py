@@ -39,7 +39,7 @@ BREAK_EVERY_S = 60.0
 RAISE, RETURN, END = range(3)
 AFTER = (0, 100, 200)
 """So many alarms later each of it is done: about 200 are open."""
-SETTLE_S = 3.0
+SETTLE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,9 @@ def _load(running: Console) -> Done:
 def _figures(done: Done, heard: Heard) -> Iterator[Figure]:
     told = _told(done, heard.said)
     wrong = [_wrong(page, told, len(done.events)) for page in heard.pages]
-    yield Figure("gaps", sum(gaps for gaps, _ in wrong), "events")
-    yield Figure("repeats", sum(repeats for _, repeats in wrong), "events")
+    yield Figure("gaps", sum(gaps for gaps, _, _ in wrong), "events")
+    yield Figure("repeats", sum(repeats for _, repeats, _ in wrong), "events")
+    yield Figure("not_yet_heard_at_the_end", sum(behind for _, _, behind in wrong), "events")
     whole = [number for number, one in enumerate(heard.said) if one.whole]
     lists = sum(page.heard.count(number) for page in heard.pages for number in whole) - len(heard.pages)
     yield Figure("whole_lists_after_a_break", lists, "lists")
@@ -227,8 +228,8 @@ def _reached(done: Done, listed: Said) -> int:
     return len(done.events)
 
 
-def _wrong(page: Page, told: list[tuple[int, int]], events: int) -> tuple[int, int]:
-    """Events that the page missed, and that it heard again."""
+def _wrong(page: Page, told: list[tuple[int, int]], events: int) -> tuple[int, int, int]:
+    """Events that the page missed, that it heard again, and that were still to come when the run ended."""
     reached = gaps = repeats = 0
     for number in page.heard:
         if number < 0:
@@ -240,7 +241,7 @@ def _wrong(page: Page, told: list[tuple[int, int]], events: int) -> tuple[int, i
             gaps += max(0, first - reached)
             repeats += max(0, min(end, reached) - first)
         reached = max(reached, end)
-    return gaps + events - reached, repeats
+    return gaps, repeats, events - reached
 
 
 def _between_beats(page: Page, said: list[Said]) -> float:
