@@ -55,7 +55,7 @@ raise = "door_open"
 raise_delay = "{DELAY_MS // 1000}s"
 clear = "not door_open"
 """
-LIMIT_S = 300.0
+LIMIT_S = 1_200.0
 SAID = announcement.encode(Announcement(kind="door_access", model="m", place=Place(grid="g1", text="1号楼")))
 
 
