@@ -61,13 +61,14 @@ PACKAGES = {
         "pydantic",
         "orjson",
         "fastapi",
+        "httpx",
         "uvicorn",
         "jinja2",
         "sqlalchemy",
         "argon2",
         "influxdb_client",
     ),
-    Role.DEMO: ("iotcore", "aiomqtt", "pymodbus", "fastapi", "sqlalchemy"),
+    Role.DEMO: ("iotcore", "aiomqtt", "pymodbus", "fastapi", "httpx", "sqlalchemy"),
     Role.DEV: ("pytest", "hypothesis", "mypy", "ruff", "playwright"),
 }
 PROGRAMS = {
