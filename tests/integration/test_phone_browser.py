@@ -1,9 +1,16 @@
 """The worker's phone in Chromium: without a network, with two phones at once, and how it looks to an older helper (F9 of the field notes)."""
 
 import base64
+import contextlib
+import hashlib
+import re
+import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
@@ -12,8 +19,9 @@ from rules.notices import links
 from rules.records import Case, CaseState
 from tests.console.block import PASSWORD
 from tests.integration.console_filling import Console, console
+from tests.integration.judging import violations
 from tests.integration.test_console_browser import ARGUMENTS
-from tests.services import program
+from tests.services import ROOT, program
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -21,6 +29,7 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYPj/HwADAgH/p9sTLwAAAABJRU5ErkJggg=="
 )
 PHONE: ViewportSize = {"width": 390, "height": 844}
+DAY_S = 86_400
 
 TOO_SMALL = """(least) =>
     [...document.querySelectorAll('main a, main button, main summary, main input, .bar .button')]
@@ -253,6 +262,191 @@ def test_the_phones_place_and_time_come_along(chromium: Browser, running: Consol
     there = running.block.desk.case(case.id)
     assert there
     assert (there.state, there.on_site_how) == (CaseState.ON_SITE, "geofence")
+    context.close()
+
+
+def test_a_browser_that_is_killed_and_has_lost_the_login_sends_what_was_done_once(
+    chromium: Browser, running: Console, tmp_path: Path
+) -> None:
+    """The process is killed, not closed; the cookie is gone when it comes back, the queue is not, and the phone's clock is a day ahead."""
+    case = case_of(running)
+    address = f"{running.address}/w/cases/{case.id}"
+
+    def start() -> BrowserContext:
+        return chromium.browser_type.launch_persistent_context(
+            tmp_path / "profile", executable_path=program("chromium"), args=ARGUMENTS, locale="zh-CN", viewport=PHONE
+        )
+
+    context = start()
+    log_in(context, running, "lin").close()
+    page = opened(context, address)
+    page.clock.install(time=time.time() + DAY_S)
+    page.reload()
+    expect(page.locator("body")).to_have_attribute("data-verdict", "live")
+    context.set_offline(True)
+    press(page, "接单")
+    press(page, "我到了")
+    finish(page)
+    expect(page.locator("#pending")).to_have_text("待上传 3")
+    kill(tmp_path / "profile")
+    assert acts(running, case) == []
+
+    context = start()
+    context.clear_cookies()
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_url("**/login?to=**")
+    log_in(context, running, "lin")
+    page.goto(address)
+    expect(page.locator("main")).to_contain_text("已提交，等待核查")
+    expect(page.locator("#pending")).to_be_hidden()
+    assert acts(running, case) == [("case.accepted", "lin"), ("case.on_site", "lin"), ("case.feedback", "lin")]
+    for line in running.block.desk.log_of_case(case.id):
+        if line.key:
+            assert line.device_at_ms
+            assert abs(line.device_at_ms - line.at_ms) < DAY_S * 1000 / 24
+    context.close()
+
+
+def kill(profile: Path) -> None:
+    """The browser that has this profile open, as a phone does that needs its memory."""
+    mine = [
+        one for one in psutil.process_iter(["cmdline"]) if f"--user-data-dir={profile}" in (one.info["cmdline"] or ())
+    ]
+    assert mine
+    for one in mine:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(mine, timeout=10)
+
+
+def test_a_worker_of_the_browser_that_is_replaced_meanwhile_loses_nothing(chromium: Browser, running: Console) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    address = f"{running.address}/w/cases/{case.id}"
+    page = opened(context, address)
+    context.set_offline(True)
+    press(page, "接单")
+    press(page, "我到了")
+    expect(page.locator("#pending")).to_have_text("待上传 2")
+    context.set_offline(False)  # the page begins to send, and so does the worker
+    page.evaluate(
+        """async () => {
+            const changed = new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve));
+            await navigator.serviceWorker.register("/w/worker.mjs?another", { scope: "/w/", type: "module" });
+            await changed;
+        }"""
+    )
+    expect(page.locator("#pending")).to_be_hidden(timeout=15_000)
+    assert acts(running, case) == [("case.accepted", "lin"), ("case.on_site", "lin")]
+    context.set_offline(True)
+    page.reload()
+    expect(page.locator("#offline")).to_contain_text("没有网络")
+    context.close()
+
+
+def test_what_the_browsers_worker_keeps_has_a_mark_that_changes_with_it(running: Console) -> None:
+    script = httpx.get(f"{running.address}/w/worker.mjs").text
+    kept = re.findall(r'^  "/static/([^"]+)",$', script, re.MULTILINE)
+    folder = ROOT / "console/static"
+    assert "phone/scan.mjs" in kept
+    loaded = {f"phone/{name}" for name in re.findall(r'"\./(\w+\.mjs)"', (folder / "phone/phone.mjs").read_text())}
+    assert loaded <= set(kept)
+    mark = hashlib.sha256(b"".join((folder / name).read_bytes() for name in kept)).hexdigest()
+    assert script.endswith(f"// {mark}\n")
+
+
+CAMERA = """(code) => {
+    globalThis.BarcodeDetector = class {
+        static async getSupportedFormats() { return ["qr_code"]; }
+        async detect() { return seen.splice(0, 1).map((rawValue) => ({ rawValue })); }
+    };
+    const seen = ["https://a.poster.example/", code];
+    navigator.mediaDevices.getUserMedia = async () => {
+        const canvas = document.createElement("canvas");
+        canvas.getContext("2d").fillRect(0, 0, 9, 9);
+        return canvas.captureStream(5);
+    };
+}"""
+"""A camera, and a browser that reads codes, which Chromium on Linux is not: first a poster comes before it, then a label."""
+
+
+def test_the_label_is_scanned_in_the_page_also_without_a_network(chromium: Browser, running: Console) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    code = running.block.label(case.subject)
+    context.add_init_script(f"({CAMERA})('http://elsewhere/a/{code}')")
+    page = opened(context, f"{running.address}/w/cases/{case.id}")
+    press(page, "接单")
+    expect(page.locator("[data-stage]")).to_have_attribute("data-stage", "accepted")
+    context.set_offline(True)
+    press(page, "扫码")
+    expect(page.locator("#scan")).to_be_hidden()
+    expect(page.locator("#pending")).to_have_text("待上传 1")
+    context.set_offline(False)
+    expect(page.locator("#pending")).to_be_hidden(timeout=15_000)
+    there = running.block.desk.case(case.id)
+    assert there
+    assert (there.state, there.on_site_how) == (CaseState.ON_SITE, "code")
+    page.goto(f"{running.address}/w/")
+    page.get_by_role("button", name="扫码").click()
+    page.wait_for_url(f"**/w/cases/{case.id}?code={code}")
+    context.close()
+
+
+def test_a_camera_that_may_not_be_used_is_said_in_words(chromium: Browser, running: Console) -> None:
+    context = phone(chromium, running)
+    context.add_init_script(
+        f"({CAMERA})('x'); navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error());"
+    )
+    page = context.new_page()
+    page.goto(f"{running.address}/w/")
+    page.get_by_role("button", name="扫码").click()
+    expect(page.locator("#scan")).to_contain_text("这里用不了相机")
+    page.get_by_role("button", name="停止").click()
+    expect(page.locator("#scan")).to_be_hidden()
+    context.close()
+
+
+CUT = """() => [...document.querySelectorAll("main *, .bar *, header *")]
+    .filter((one) => one.checkVisibility() && !one.matches("svg *, .unseen, summary > span"))
+    .filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth && getComputedStyle(one).display !== "inline")
+    .map((one) => one.outerHTML.slice(0, 90))"""
+"""What is wider than its place."""
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_in_the_largest_type_nothing_is_cut_and_every_act_is_in_the_thumbs_reach(
+    chromium: Browser, running: Console, language: str
+) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    context.add_init_script(f"({CAMERA})('x')")
+    page = context.new_page()
+    page.goto(f"{running.address}/look?letters=large&back=/w/")
+    page.goto(f"{running.address}/w/?language={language}")
+    assert page.evaluate(CUT) == []
+    expect(page.locator(".asset .scan-button")).to_be_visible()
+    for step in (None, "accept", "arrive"):
+        if step:
+            getattr(running.block.desk, step)(case.id, actor="lin", at_ms=running.block.now_ms)
+        page.goto(f"{running.address}/w/cases/{case.id}")
+        expect(page.locator(".bar:visible")).to_have_count(1)
+        assert page.evaluate(CUT) == []
+        for button in page.locator(".bar:visible .button:visible").all():
+            box = button.bounding_box()
+            assert box
+            assert box["y"] > PHONE["height"] / 2
+            assert box["y"] + box["height"] <= PHONE["height"]
+            assert min(box["height"], box["width"]) >= 60
+    context.close()
+
+
+@pytest.mark.parametrize("where", ["list", "case", "gone", "asset"])
+def test_axe_finds_nothing_on_a_page_of_the_phone(chromium: Browser, running: Console, where: str) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    code = running.block.label("quiet-1")
+    paths = {"list": "/w/", "case": f"/w/cases/{case.id}", "gone": "/w/asset?code=nothing", "asset": f"/a/{code}"}
+    running.block.desk.accept(case.id, actor="lin", at_ms=running.block.now_ms)
+    page = context.new_page()
+    assert violations(page, running.address + paths[where]) == []
     context.close()
 
 
