@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, insert, select, update
 
 from rules.alarms.condition import alarm_id
-from rules.engine.work import Found
+from rules.engine.found import Found
 from rules.language.change import Cleared, Ended, Graver, Happened, Raised
 from rules.store import tables as db
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from messages.alarm import Level
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading
+from rules.engine.found import Found
 from rules.engine.memory import Facts
-from rules.engine.work import Found, Work
+from rules.engine.work import Work
 from rules.language.change import Cleared, Ended, Graver, Happened, Raised
 
 SLICE_MS = 1_000

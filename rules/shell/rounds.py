@@ -16,9 +16,10 @@ from rules.duty import book
 from rules.duty.last_good import LastGood
 from rules.duty.roll import Roll
 from rules.engine import own
+from rules.engine.found import Audited
 from rules.engine.own import ENGINE
 from rules.engine.share import BEAT_S, LEAD
-from rules.engine.work import Audited, Work
+from rules.engine.work import Work
 from rules.escalation import auditor
 from rules.shell.history import History
 from rules.shell.writer import Writer

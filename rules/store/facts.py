@@ -16,11 +16,12 @@ from rules.alarms import findings, upkeep
 from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
 from rules.drills import exercise
+from rules.engine.found import Found
 from rules.engine.memory import FORGOTTEN, Device, Edge, Facts, TellerKey, Watch
 from rules.engine.share import LEAD
 from rules.engine.skew import Skew
 from rules.engine.stream import Stream
-from rules.engine.work import Found, Work
+from rules.engine.work import Work
 from rules.escalation import timers
 from rules.language.calendar import CHINA, Calendar
 from rules.language.rule import Rules

@@ -6,7 +6,8 @@ import pytest
 
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, EdgeId
-from rules.engine.work import Audited, Work
+from rules.engine.found import Audited
+from rules.engine.work import Work
 from rules.records import AlarmState
 from tests.rules.course import at, reading
 from tests.rules.room import EDGE, SITE, Room

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.reading import Quality, Reading
+from rules.engine import draft, strangers
 from rules.engine import work as engine
 from rules.engine.stream import Stream
 from rules.engine.work import Work
@@ -210,7 +211,7 @@ def test_readings_and_announcement_in_one_work_are_heard_too(room: Room) -> None
 
 
 def test_the_room_for_unannounced_devices_is_bounded(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "MOST_WAITING", 3)
+    monkeypatch.setattr(strangers, "MOST_WAITING", 3)
     work = Work(room.facts)
     work.hear(SITE, EDGE, course("temperature", *((float(t), 1.0) for t in range(5)), device="bin-1"), at(5))
     room.write(work, 5)
@@ -322,7 +323,7 @@ def test_an_episode_of_a_clock_that_was_ahead_is_no_second_one_when_it_is_told_a
 def test_one_edge_can_not_take_all_the_room_for_unannounced_devices(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MOST_WAITING_OF_EDGE", 2)
+    monkeypatch.setattr(strangers, "MOST_WAITING_OF_EDGE", 2)
     room.hear(*course("temperature", (0, 1.0), (1, 1.0), (2, 1.0), device="bin-1"))
     room.start()
     room.hear(*course("temperature", (3, 1.0), device="bin-1"))
@@ -334,7 +335,7 @@ def test_one_edge_can_not_take_all_the_room_for_unannounced_devices(
 
 
 def test_an_edge_has_room_for_so_many_devices(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DEVICES_PER_EDGE", 2)
+    monkeypatch.setattr(draft, "DEVICES_PER_EDGE", 2)
     work = Work(room.facts)
     told = [
         work.announce(SITE, EDGE, DeviceId(name), announced("waste_bin"), at(0)) for name in ("bin-1", "bin-2", "it")

@@ -16,7 +16,8 @@ from messages.ids import SiteId
 from rules.cases.case import opened
 from rules.cases.practice import PLAIN, Practice
 from rules.duty.ladder import Address, Ladder, Person
-from rules.engine.work import Audited, Work
+from rules.engine.found import Audited
+from rules.engine.work import Work
 from rules.escalation import auditor, timers
 from rules.escalation.loop import wind_all
 from rules.escalation.program import Leg, due, running, step

@@ -6,7 +6,7 @@ from messages import announcement, pack, receipt, status, topics
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.receipt import Receipt, Rejected
 from messages.status import EdgeStatus
-from rules.engine import work as engine
+from rules.engine import draft
 from rules.engine.intake import Undecodable, take
 from rules.engine.memory import Edge
 from rules.engine.work import Work
@@ -100,7 +100,7 @@ def test_a_decoder_that_fails_at_a_message_fails_at_this_one_only(work: Work, mo
 
 
 def test_an_edge_that_announces_too_much_is_refused(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DEVICES_PER_EDGE", 1)
+    monkeypatch.setattr(draft, "DEVICES_PER_EDGE", 1)
     topic = topics.announcement(SITE, EDGE, DeviceId("gas-1"))
     assert take(work, topic, announcement.encode(announced("gas_alarm")), at(0)) == (
         "pi-1 has announced too many devices already"

@@ -16,7 +16,8 @@ from rules.duty.folder import SiteFolder
 from rules.duty.ladder import DESK, Address
 from rules.duty.last_good import Fault, LastGood
 from rules.duty.roll import Roll
-from rules.engine.work import Audited, Work
+from rules.engine.found import Audited
+from rules.engine.work import Work
 from rules.store.database import Database
 from tests.rules.course import at
 from tests.rules.room import SITE, Room

@@ -8,7 +8,8 @@ from sqlalchemy import String, select
 
 from messages.ids import DeviceId
 from rules.cases.practice import PLAIN
-from rules.engine.work import Audited, Work
+from rules.engine.found import Audited
+from rules.engine.work import Work
 from rules.escalation import auditor, timers
 from rules.escalation.loop import fire_apart
 from rules.records import AlarmState, Case

@@ -6,8 +6,9 @@ from pathlib import Path
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, SiteId
 from rules.engine.memory import Facts
+from rules.engine.overdue import FOUND_AT_ONCE
 from rules.engine.timers import LEAST_DANGEROUS, MOST_DANGEROUS, StateKey, Timers, danger
-from rules.engine.work import FOUND_AT_ONCE, Work
+from rules.engine.work import Work
 from rules.language.change import Raised
 from rules.language.rule import load_file
 from tests.rules.course import KINDS, RULES, T0, at, reading, rule, write_rules

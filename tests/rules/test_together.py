@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, EdgeId
 from rules.engine.memory import Facts
-from rules.engine.work import MANY, Work
+from rules.engine.together import MANY
+from rules.engine.work import Work
 from rules.language.evaluation import step
 from rules.language.rule import Rule, load_file
 from rules.language.state import NEW, State

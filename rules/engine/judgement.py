@@ -1,0 +1,75 @@
+"""What becomes of the state of one rule: at a word or a timer, under another version of the rule, when nothing feeds it any more."""
+
+from messages.ids import DeviceId, SiteId
+from messages.reading import Reading
+from rules.engine import count
+from rules.engine.draft import Draft, watch_of
+from rules.engine.found import Abandoned, Again, Found
+from rules.engine.memory import Device, Watch
+from rules.language.evaluation import NOBODY, Timer, renewed, step
+from rules.language.rule import Rule
+from rules.language.seen import Seen
+from rules.language.state import NEW, State, is_raised, is_running, present
+
+
+def judge_by(draft: Draft, device: Device, rule: Rule, event: Reading | Timer, now_ms: int) -> None:
+    """One rule hears of one thing; what it finds out, and what that changes for others, goes into the draft."""
+    key = (device.site, device.id, rule.id)
+    watch = draft.watch(key)
+    before = watch.state
+    if is_running(before) and draft.is_anothers(device, watch):
+        return
+    if behind_ms := draft.behind_ms((device.site, device.edge)):
+        rule = rule.lenient(behind_ms)
+    answers = count.answers(draft, device, rule) if rule.questions else NOBODY
+    state, changes, wake_at_ms = step(rule, before, event, now_ms, answers)
+    if state is not watch.state or wake_at_ms != watch.wake_at_ms:
+        draft.watches[key] = watch = watch_of(Watch, (state, wake_at_ms, device.edge, rule.version))
+        if rule.version in draft.facts.earlier and not is_running(state):  # its time is over
+            current = (one for one in draft.facts.current_rules_of(device) if one.id == rule.id)
+            successor = next(current, None)
+            draft.watches[key] = renewed_watch(successor, watch, now_ms) if successor else Watch()
+    if rule.answers is not None:
+        count.note(draft, device, rule.answers, counts=is_raised(state))
+    else:
+        draft.found += [Found(device, rule, change) for change in changes]
+        if rule.life_safety and isinstance(event, Reading) and _came_again(rule, before, state, event):
+            draft.found.append(Found(device, rule, Again(event.at_ms)))
+
+
+def _came_again(rule: Rule, before: State, after: State, event: Reading) -> bool:
+    """Whether an event, in its turn, says once more what is raised already."""
+    if event.channel not in rule.events or event.value is not True or not is_raised(before):
+        return False
+    was, now = present(before), present(after)
+    newest, word = was.seen.get(event.channel), Seen(*now.seen[event.channel])
+    stands = now.raised_at_ms == was.raised_at_ms
+    return stands and word.said_ms == event.at_ms and (newest is None or Seen(*newest).said_ms < event.at_ms)
+
+
+def renewed_watch(rule: Rule, watch: Watch, now_ms: int) -> Watch:
+    """A state goes over to another rule of its name."""
+    if watch.version is None or is_running(watch.state):  # what raised it is not known any more
+        return watch._replace(version=rule.version)
+    state = renewed(rule, watch.state, now_ms)
+    return Watch(state, present(state).look_at_ms, watch.edge, rule.version)
+
+
+def abandon(draft: Draft, before: Device, why: str) -> None:
+    """The rules of what a device was, unless another edge still says that it is."""
+    if all(device.kind != before.kind for device in draft.told(before.site, before.id)):
+        current = (rule.id for rule in draft.facts.rules.get(before.kind, ()))
+        for name in dict.fromkeys((*current, *draft.facts.bygone.get((before.site, before.id), ()))):
+            if draft.watch((before.site, before.id, name)).state != NEW:
+                give_up(draft, before.site, before.id, name, why)
+
+
+def give_up(draft: Draft, site: SiteId, device: DeviceId, rule: str, why: str) -> None:
+    """Forget the state of one rule; what it raised stands until somebody sees to it."""
+    draft.watches[site, device, rule] = Watch()
+    for key in [key for key in {**draft.facts.counted, **draft.counted} if key[0] == site]:
+        if rule.startswith("?") and device in (known := draft.counts_for(key)):
+            draft.counted[key] = {other: place for other, place in known.items() if other != device}
+            draft.asked[key] = None
+    if not rule.startswith("?"):
+        draft.abandoned.append(Abandoned(site, device, rule, why))

@@ -1,0 +1,69 @@
+"""Timers that are due are fired: of what is due the most dangerous first, and not all in one work."""
+
+from collections.abc import Iterable
+from contextlib import closing
+from itertools import islice
+
+from rules.engine.draft import Draft
+from rules.engine.enquiry import ask_around
+from rules.engine.judgement import judge_by
+from rules.engine.memory import Device, Watch
+from rules.engine.timers import StateKey
+from rules.language.evaluation import Timer
+from rules.language.rule import Rule
+
+WAKE_AT_ONCE, FOUND_AT_ONCE = 5_000, 50
+"""Timers of one work, and findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile."""
+
+HIDDEN_MS = 60_000
+"""How long a device's silence is not judged while its edge is away; then it is looked at again."""
+
+_TIMER = Timer()
+
+
+def fire(draft: Draft, now_ms: int, most: int) -> None:
+    """Fire the timers that are due, the most dangerous first: `most` of them, or as many as find enough for one work."""
+    enough = len(draft.found) + FOUND_AT_ONCE
+    with closing(draft.facts.due(now_ms)) as due:
+        for key in islice(due, most):
+            _fire(draft, key, now_ms)
+            if len(draft.found) >= enough:
+                break
+    ask_around(draft, now_ms)
+
+
+def _fire(draft: Draft, key: StateKey, now_ms: int) -> None:
+    site, device_id, rule_id = key
+    watch = draft.watch(key)
+    if found := _asked_at_once(draft, key, watch):
+        judge_by(draft, *found, _TIMER, now_ms)
+        return
+    told = sorted(draft.told(site, device_id), key=lambda device: device.edge != watch.edge)
+    asked = ((device, rule) for device in told for rule in draft.rules_of(device) if rule.id == rule_id)
+    if (found := next(asked, None)) is None:  # the rule, or the device, is no longer what it was
+        draft.watches[key] = Watch()
+    elif found[1].silences and _is_hidden(draft, told):
+        draft.watches[key] = watch._replace(wake_at_ms=now_ms + HIDDEN_MS)
+    else:
+        judge_by(draft, *found, _TIMER, now_ms)
+
+
+def _asked_at_once(draft: Draft, key: StateKey, watch: Watch) -> tuple[Device, Rule] | None:
+    """Whom a timer is for, where that is beyond doubt: the edge that spoke last is there and has said nothing new of the device."""
+    if draft.devices or draft.facts.bygone or watch.edge is None:
+        return None
+    site, device_id, rule_id = key
+    if (voice := draft.facts.voices_at_once(site, watch.edge).get(device_id)) is None:
+        if (device := draft.facts.devices.get((site, watch.edge, device_id))) is None:
+            return None
+        voice = draft.facts.voice_of(device)
+    if (rule := voice.rules.get(rule_id)) is None:
+        return None
+    edge = draft.edge((site, watch.edge))
+    return None if edge is not None and not edge.online else (voice.device, rule)
+
+
+def _is_hidden(draft: Draft, told: Iterable[Device]) -> bool:
+    """All edges that speak of a device are away: that is one situation, and the device's silence is no other."""
+    edges = [draft.edge((device.site, device.edge)) for device in told]
+    return all(edge is not None and not edge.online for edge in edges)
