@@ -426,7 +426,7 @@ def test_everything_the_engine_knew_is_there_after_a_restart(room: Room) -> None
     assert room.facts.devices[SITE, EDGE, DeviceId("sewer-1")].place == PLACE
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(1, 60), st.sampled_from([0.0, 20.0, 60.0])), min_size=1, max_size=12),
     st.data(),

@@ -32,7 +32,7 @@ WORDS = sorted(
 )
 
 
-@settings(deadline=500)
+@settings(deadline=10_000)
 @given(
     st.lists(
         st.sampled_from([*WORDS, "and", "or", "not", "-", "1e999", '"12h"', "silent_for", "[", "lambda:", "\n"]),
@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-@settings(deadline=1000, max_examples=150)
+@settings(deadline=10_000, max_examples=150)
 @given(st.sampled_from(sorted(SHIPPED)), st.data())
 def test_a_rule_file_in_which_something_is_broken_is_read_or_named(
     folder: Path, kind: str, data: st.DataObject
