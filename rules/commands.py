@@ -28,7 +28,8 @@ from rules.duty import commands as roster
 from rules.duty.roll import Roll
 from rules.duty.roster import Changes
 from rules.language.calendar import CHINA
-from rules.language.rule import SHIPPED, Rule, rule_files
+from rules.language.library import SHIPPED, rule_files
+from rules.language.rule import Rule
 from rules.outside import commands as webhooks
 from rules.quality.commands import audit, quality
 from rules.rule_files import replaced

@@ -7,8 +7,10 @@ from pathlib import Path
 from messages.kind import Kinds
 from messages.settings import replacements
 from rules.checking.report import examine
+from rules.language.answering import with_answers
 from rules.language.calendar import Calendar
-from rules.language.rule import COMMON, SHIPPED, Rule, Rules, load_rules, rule_files, with_answers
+from rules.language.library import COMMON, SHIPPED, load_rules, rule_files
+from rules.language.rule import Rule, Rules
 
 Look = tuple[tuple[str, int, int], ...]
 """Name, time and size of each file: another look means that something was written."""

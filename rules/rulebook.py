@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from messages.alarm import Level
 from messages.ids import is_identifier
-from rules.language.rule import SHIPPED
+from rules.language.library import SHIPPED
 from rules.store import tables as db
 from rules.store.database import Database
 

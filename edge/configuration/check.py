@@ -28,8 +28,9 @@ from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
 from messages.kind import SHIPPED as KINDS
 from messages.kind import Kinds, load_kinds
 from messages.settings import ConfigError, folders, line_of, read, replacements, suggest
+from rules.language.library import load_rules
 from rules.language.neighbours import WHEREABOUTS
-from rules.language.rule import Rules, load_rules, same_type
+from rules.language.rule import Rules, same_type
 
 MEGABYTE = 1024 * 1024
 KEY_BYTES, CARD_KEY_BYTES = 16, 32

@@ -21,8 +21,10 @@ from rules.backtest.report import Course, difference
 from rules.config import Configuration, load
 from rules.engine import own
 from rules.engine.memory import Facts
+from rules.language.answering import with_answers
 from rules.language.calendar import Calendar
-from rules.language.rule import COMMON, Rule, Rules, beside, load_common, load_file, vocabulary, with_answers
+from rules.language.library import COMMON, beside, load_common, load_file, vocabulary
+from rules.language.rule import Rule, Rules
 from rules.store.database import Database, DatabaseAway
 
 MOST_LISTED = 20

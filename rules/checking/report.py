@@ -10,7 +10,8 @@ from messages.kind import Kinds
 from messages.settings import ConfigError
 from rules.checking.faults import Fault, faults
 from rules.language.calendar import Calendar
-from rules.language.rule import COMMON, SHIPPED, Rule, mistake_at, read_common, read_file, rule_files, vocabulary
+from rules.language.library import COMMON, SHIPPED, mistake_at, read_common, read_file, rule_files, vocabulary
+from rules.language.rule import Rule
 
 _PLACE = re.compile(r"(.+?):(\d+):(\d+): ", re.DOTALL)
 WIDEST = 120

@@ -18,9 +18,10 @@ from rules.engine.neighbourhood import Counted, QuestionKey
 from rules.engine.skew import NOTABLE_MS, Skew
 from rules.engine.stream import Stream
 from rules.engine.timers import MOST_DANGEROUS, StateKey, Timers, danger
+from rules.language.answering import with_answers
 from rules.language.code import Compute
 from rules.language.neighbours import Whereabouts, whereabouts
-from rules.language.rule import Rule, Rules, with_answers
+from rules.language.rule import Rule, Rules
 from rules.language.state import NEW, State, is_raised, is_running
 from rules.language.terms import those_holding
 

@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, u
 
 from messages.kind import Kinds
 from rules.language.calendar import CHINA, Calendar
-from rules.language.rule import Rule, Rules, rewritten, vocabulary
+from rules.language.library import vocabulary
+from rules.language.making import rewritten
+from rules.language.rule import Rule, Rules
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database

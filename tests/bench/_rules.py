@@ -12,7 +12,9 @@ from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import load_kinds
 from messages.reading import Reading
 from rules.engine.memory import Device, Facts
-from rules.language.rule import Rule, Rules, load_rules, with_answers
+from rules.language.answering import with_answers
+from rules.language.library import load_rules
+from rules.language.rule import Rule, Rules
 
 KINDS = load_kinds()
 SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")

@@ -6,7 +6,7 @@ import httpx
 
 from console.rights import Scope
 from messages.kind import load_kinds
-from rules.language.rule import load_rules
+from rules.language.library import load_rules
 from rules.store import versions
 from tests.console.block import NOON_MS, PASSWORD, Block
 from tests.console.browsing import hidden, log_in

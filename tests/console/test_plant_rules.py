@@ -12,7 +12,7 @@ from console.plant.sentences import spoken
 from console.rights import Scope
 from console.words import load_words
 from messages.kind import load_kinds
-from rules.language.rule import SHIPPED, load_rules
+from rules.language.library import SHIPPED, load_rules
 from rules.store import versions
 from tests.console.block import NOON_MS, PASSWORD, Block
 from tests.console.browsing import hidden, log_in

@@ -4,7 +4,7 @@ from edge.acting.reflex import Act, Deed, Reflex, Stand, dump, feel, load, turne
 from messages.ids import DeviceId
 from messages.kind import load_kinds
 from messages.reading import Quality, Reading, Value
-from rules.language.rule import load_rules
+from rules.language.library import load_rules
 
 KINDS = load_kinds()
 LEAK = next(rule for rule in load_rules(KINDS)["gas_alarm"] if rule.id == "leak")

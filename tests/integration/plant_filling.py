@@ -18,7 +18,7 @@ from console.rights import Role
 from messages.kind import load_kinds
 from messages.pack import Fault
 from messages.settings import Text
-from rules.language.rule import load_rules
+from rules.language.library import load_rules
 from rules.store import versions
 from tests.collector.test_quarantine import bad
 from tests.console.block import PASSWORD

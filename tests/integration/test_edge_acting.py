@@ -30,7 +30,7 @@ from messages.command import Command, Outcome, Result
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Kind, load_kinds
 from messages.reading import Reading, Value
-from rules.language.rule import load_rules
+from rules.language.library import load_rules
 from tests.edge.test_order import KIND, MODEL
 from tests.services import MqttBroker
 

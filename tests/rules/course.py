@@ -6,9 +6,11 @@ from pathlib import Path
 from messages.ids import DeviceId
 from messages.kind import load_kinds
 from messages.reading import Quality, Reading, Value
+from rules.language.answering import with_answers
 from rules.language.change import Change, Raised
 from rules.language.evaluation import Timer, step
-from rules.language.rule import Rule, load_rules, with_answers
+from rules.language.library import load_rules
+from rules.language.rule import Rule
 from rules.language.state import NEW, State, from_json, to_json
 
 KINDS = load_kinds()

@@ -22,8 +22,9 @@ from rules.backtest.report import Course, days, difference
 from rules.commands import app
 from rules.engine.memory import Facts
 from rules.engine.work import Work
+from rules.language.answering import with_answers
 from rules.language.calendar import CHINA
-from rules.language.rule import load_rules, with_answers
+from rules.language.library import load_rules
 from rules.store import facts
 from tests.rules.course import ALL_RULES, KINDS, T0, at, course, write_rules
 from tests.rules.room import EDGE, SITE, Room

@@ -14,7 +14,7 @@ from rules.checking.faults import Fault, faults
 from rules.checking.trial import both_true
 from rules.commands import app
 from rules.language.calendar import CHINA
-from rules.language.rule import load_file, load_rules
+from rules.language.library import load_file, load_rules
 from rules.language.seen import NEVER, Seen
 from rules.language.sentence import Setting, parse
 from tests.rules.course import KINDS, write_rules

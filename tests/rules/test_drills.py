@@ -17,7 +17,7 @@ from rules.drills.exercise import MOST_MS, DrillRefused
 from rules.duty.ladder import Address, Ladder, Person
 from rules.engine.work import Work
 from rules.escalation import timers
-from rules.language.rule import load_rules
+from rules.language.library import load_rules
 from rules.notices import outbox
 from rules.notices.plan import Habits
 from rules.outside import bulletin

@@ -11,7 +11,8 @@ from messages.reading import Reading, Value
 from messages.settings import ConfigError
 from rules.language.change import Cleared, Graver, Raised
 from rules.language.evaluation import step
-from rules.language.rule import Rule, load_file
+from rules.language.library import load_file
+from rules.language.rule import Rule
 from rules.language.state import from_json, to_json
 from tests.rules.course import T0, at, course, live, raised, reading, replay, run, write_rules
 

@@ -18,8 +18,9 @@ from rules.engine.intake import take
 from rules.engine.memory import Facts
 from rules.engine.work import Work
 from rules.language.evaluation import Timer, step
-from rules.language.rule import SHIPPED as LIBRARY
-from rules.language.rule import read_file, rewritten, vocabulary
+from rules.language.library import SHIPPED as LIBRARY
+from rules.language.library import read_file, vocabulary
+from rules.language.making import rewritten
 from rules.language.sentence import SentenceError, parse
 from rules.language.state import NEW, from_json, to_json
 from tests.rules.course import ALL_RULES, KINDS, RULES, at, reading, run

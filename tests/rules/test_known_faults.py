@@ -12,9 +12,11 @@ from messages.ids import DeviceId, EdgeId, StreamId
 from messages.reading import Reading, Value
 from rules.engine import catchup
 from rules.engine.work import Work
+from rules.language.answering import with_answers
 from rules.language.change import Change, Cleared, Graver, Happened, Raised
 from rules.language.evaluation import Timer, step
-from rules.language.rule import Rule, load_file, load_rules, with_answers
+from rules.language.library import load_file, load_rules
+from rules.language.rule import Rule
 from rules.language.state import NEW, to_json
 from rules.records import AlarmState
 from rules.store import facts, versions

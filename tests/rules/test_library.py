@@ -10,7 +10,8 @@ from messages.kind import mismatch
 from messages.reading import Reading, Value
 from rules.duty.routing import shipped_routes
 from rules.language.change import Cleared, Raised
-from rules.language.rule import COMMON, SHIPPED, Rule
+from rules.language.library import COMMON, SHIPPED
+from rules.language.rule import Rule
 from rules.language.seen import NEVER, Seen
 from tests.rules.course import KINDS, RULES, at, course, live, raised, reading, replay, rule
 

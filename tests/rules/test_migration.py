@@ -13,7 +13,8 @@ from sqlalchemy import Connection, MetaData, insert, make_url, select, text, upd
 from sqlalchemy.exc import IntegrityError
 
 from messages.settings import ConfigError
-from rules.language.rule import load_rules, with_answers
+from rules.language.answering import with_answers
+from rules.language.library import load_rules
 from rules.records import AlarmState, CaseState
 from rules.store import database as databases
 from rules.store import migration

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.engine.neighbourhood import around, largest
+from rules.language.answering import with_answers
+from rules.language.library import load_rules
 from rules.language.neighbours import Whereabouts, distance_m, near
-from rules.language.rule import load_rules, with_answers
 from tests.rules.course import KINDS, reading, write_rules
 from tests.rules.room import Room
 

@@ -7,7 +7,7 @@ import pytest
 from messages.ids import DeviceId, EdgeId
 from messages.kind import Channel
 from rules.engine.work import Work
-from rules.language.rule import with_answers
+from rules.language.answering import with_answers
 from rules.records import Alarm, AlarmState
 from tests.rules.course import KINDS, RULES, at, reading
 from tests.rules.room import EDGE, SITE, Room

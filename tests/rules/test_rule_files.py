@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from messages.settings import ConfigError
 from rules.commands import app
-from rules.language.rule import load_file, load_rules
+from rules.language.library import load_file, load_rules
 from tests import services
 from tests.rules.course import KINDS, write_rules
 

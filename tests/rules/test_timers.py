@@ -10,7 +10,7 @@ from rules.engine.overdue import FOUND_AT_ONCE
 from rules.engine.timers import LEAST_DANGEROUS, MOST_DANGEROUS, StateKey, Timers, danger
 from rules.engine.work import Work
 from rules.language.change import Raised
-from rules.language.rule import load_file
+from rules.language.library import load_file
 from tests.rules.course import KINDS, RULES, T0, at, reading, rule, write_rules
 from tests.rules.room import EDGE, SITE
 

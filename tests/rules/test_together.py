@@ -12,7 +12,8 @@ from rules.engine.memory import Facts
 from rules.engine.together import MANY
 from rules.engine.work import Work
 from rules.language.evaluation import step
-from rules.language.rule import Rule, load_file
+from rules.language.library import load_file
+from rules.language.rule import Rule
 from rules.language.state import NEW, State
 from tests.rules.course import KINDS, at, reading, write_rules
 from tests.rules.room import EDGE, SITE

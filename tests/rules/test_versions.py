@@ -7,7 +7,10 @@ import pytest
 
 from rules.engine.memory import Facts
 from rules.engine.work import Work
-from rules.language.rule import Rule, Rules, load_file, load_rules, rewritten, vocabulary, with_answers
+from rules.language.answering import with_answers
+from rules.language.library import load_file, load_rules, vocabulary
+from rules.language.making import rewritten
+from rules.language.rule import Rule, Rules
 from rules.rule_files import news
 from rules.store import facts, versions
 from tests.rules.course import KINDS, RULES, at, course, reading, write_rules

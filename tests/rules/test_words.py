@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from messages.announcement import Place
 from messages.reading import Value
 from messages.settings import ConfigError, Text
-from rules.language.rule import Rule, load_file
+from rules.language.library import load_file
+from rules.language.rule import Rule
 from rules.language.words import fill
 from tests.rules.course import KINDS, RULES, reading, write_rules
 from tests.rules.room import PLACE, Room

@@ -1,0 +1,165 @@
+"""The files of rules: those that are shipped, and folders of the user's.
+
+One TOML file per kind in `rules/library/` or in a folder of the user's; the file's stem is the kind's name, and a
+user's file replaces the shipped one. A file in `common/` is about a channel instead, and its rules are those of every kind that has
+one of its name, unless the kind's own file has a rule of the same name (docs/decisions/0029-rules-for-a-channel.md). Every mistake ends
+as ConfigError with file, line and field.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+from messages.kind import Kind, Kinds
+from messages.settings import ConfigError, line_of, read, suggest
+from rules.language.calendar import CHINA, Calendar
+from rules.language.making import Mistaken, made
+from rules.language.rule import Rule
+from rules.language.rule_text import RuleFile, settings_of
+from rules.language.sentence import Setting, Vocabulary
+
+SHIPPED = Path(str(files("rules"))) / "library"
+COMMON = "common"
+"""The folder of files about a channel, whichever kind has it."""
+
+
+def load_rules(kinds: Kinds, *folders: Path, calendar: Calendar = CHINA) -> dict[str, tuple[Rule, ...]]:
+    """All rules in the shipped folder and then in `folders`. Raises ConfigError."""
+    paths: dict[str, Path] = {}
+    common: dict[str, Path] = {}
+    for folder in (SHIPPED, *folders):
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder of rules")
+        paths |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+        common |= {path.stem: path for path in sorted((folder / COMMON).glob("*.toml"))}
+    known = vocabulary(kinds, paths.values())
+    rules = {name: load_file(path, kinds, known, calendar=calendar) for name, path in paths.items()}
+    for path in common.values():
+        for name, more in load_common(path, kinds, calendar=calendar).items():
+            rules[name] = beside(rules.get(name, ()), more)
+    return rules
+
+
+def beside(own: tuple[Rule, ...], common: Iterable[Rule]) -> tuple[Rule, ...]:
+    """A kind's own rules, and those about its channels; where both have a name, the own one holds."""
+    names = {rule.id for rule in own}
+    return (*own, *(rule for rule in common if rule.id not in names))
+
+
+def rule_files(folder: Path) -> list[Path]:
+    """Those in a folder of rules: about a kind, and then about a channel."""
+    return [*sorted(folder.glob("*.toml")), *sorted((folder / COMMON).glob("*.toml"))]
+
+
+def vocabulary(kinds: Kinds, paths: Iterable[Path]) -> dict[str, Vocabulary]:
+    """What sentences about each kind may speak of, by the rule files in `paths`. Raises ConfigError.
+
+    The settings of a shipped file that one of the user's replaces are known all the same: shipped rules about the
+    neighbourhood speak of them.
+    """
+    settings: dict[str, dict[str, Setting]] = {}
+    for path in (*SHIPPED.glob("*.toml"), *paths):
+        settings.setdefault(path.stem, {}).update(settings_of(read(path, RuleFile)))
+    return {name: Vocabulary(kind.channels, settings.get(name, {})) for name, kind in kinds.items()}
+
+
+def load_file(
+    path: Path, kinds: Kinds, known: Mapping[str, Vocabulary] | None = None, *, calendar: Calendar = CHINA
+) -> tuple[Rule, ...]:
+    """The rules of one file, whose stem names the kind. `known`: the words of the other kinds, if not as shipped.
+
+    Raises ConfigError for the first mistake.
+    """
+    rules, mistakes = read_file(path, kinds, known, calendar=calendar)
+    if mistakes:
+        raise mistakes[0]
+    return tuple(rules)
+
+
+def load_common(path: Path, kinds: Kinds, *, calendar: Calendar = CHINA) -> dict[str, tuple[Rule, ...]]:
+    """The rules of a file about a channel, for each kind that has it. Raises ConfigError for the first mistake."""
+    rules, mistakes = read_common(path, kinds, calendar=calendar)
+    if mistakes:
+        raise mistakes[0]
+    return {name: tuple(some) for name, some in rules.items()}
+
+
+def read_common(
+    path: Path, kinds: Kinds, *, calendar: Calendar = CHINA
+) -> tuple[dict[str, list[Rule]], list[ConfigError]]:
+    """As `load_common`. The sentences know the kind's channels, the file's settings, and `guards_lives`, as the kind says it."""
+    having = {name: kind for name, kind in kinds.items() if path.stem in kind.channels}
+    if not having:
+        every = {channel for kind in kinds.values() for channel in kind.channels}
+        return {}, [ConfigError(f"{path}: no kind has a channel `{path.stem}`{suggest(path.stem, every)}")]
+    try:
+        content = read(path, RuleFile)
+    except ConfigError as error:
+        return {}, [error]
+    rules, mistakes = dict[str, list[Rule]](), list[ConfigError]()
+    for name, kind in having.items():
+        of_kind = {} if "guards_lives" in kind.channels else {"guards_lives": Setting(kind.guards_lives)}
+        rules[name], found = _of_kind(path, content, name, kind, of_kind, {}, calendar)
+        mistakes += found
+    return rules, mistakes
+
+
+def read_file(
+    path: Path, kinds: Kinds, known: Mapping[str, Vocabulary] | None = None, *, calendar: Calendar = CHINA
+) -> tuple[list[Rule], list[ConfigError]]:
+    """As `load_file`: the rules that can be read, and what is wrong with the others."""
+    if (kind := kinds.get(path.stem)) is None:
+        return [], [ConfigError(f"{path}: no kind `{path.stem}` to make rules for{suggest(path.stem, kinds)}")]
+    try:
+        content = read(path, RuleFile)
+        others = vocabulary(kinds, ()) if known is None and "count_devices" in path.read_text("utf-8-sig") else known
+    except ConfigError as error:
+        return [], [error]
+    return _of_kind(path, content, path.stem, kind, {}, others or {}, calendar)
+
+
+def _of_kind(
+    path: Path,
+    content: RuleFile,
+    kind_name: str,
+    kind: Kind,
+    more: Mapping[str, Setting],
+    others: Mapping[str, Vocabulary],
+    calendar: Calendar,
+) -> tuple[list[Rule], list[ConfigError]]:
+    """`more`: settings that are not the file's."""
+    settings = {**settings_of(content), **more}
+    about = path.stem if path.parent.name == COMMON else None
+    whose = f"for a {kind_name}: " if about else ""
+    mistakes = [
+        mistake_at(path, ("settings", name), f"a {kind_name} has a channel of this name")
+        for name in content.settings
+        if name in kind.channels
+    ]
+    rules = []
+    for name, text in content.rules.items() if not mistakes else ():
+        try:
+            rule = made(kind, kind_name, name, text, settings, others, calendar)
+            rules.append(replace(rule, about=about))
+        except Mistaken as mistake:
+            where = ("rules", name, *mistake.field)
+            why = f"{whose}{mistake.why}"
+            mistakes.append(mistake_at(path, where, why, mistake.sentence, mistake.line, mistake.column))
+    return rules, mistakes
+
+
+def mistake_at(
+    path: Path, where: tuple[str | int, ...], why: str, sentence: str = "", line: int = 0, column: int = 0
+) -> ConfigError:
+    """`line` and `column` count in the sentence that stands at `where`; what is said counts in the file."""
+    source = path.read_text(encoding="utf-8-sig")
+    field = ".".join(map(str, where))
+    first = line_of(source, where)
+    if not line:
+        return ConfigError(f"{path}:{first}: {field}: {why}")
+    begin = sum(len(one) for one in source.splitlines(keepends=True)[: first - 1])
+    if (at := source.find(sentence, begin)) < 0:  # it is written with escapes
+        return ConfigError(f"{path}:{first}: {field}: column {column}: {why}")
+    at += sum(len(one) for one in sentence.splitlines(keepends=True)[: line - 1]) + column - 1
+    return ConfigError(f"{path}:{source.count(chr(10), 0, at) + 1}:{at - source.rfind(chr(10), 0, at)}: {field}: {why}")
