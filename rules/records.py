@@ -227,7 +227,7 @@ class Alarm:
     occurrences: int = 1
     """How often it has begun since it was opened."""
     times: tuple[int, ...] = ()
-    """When, by the readings' time: the first, and the latest (`rules.alarms.chatter.MOST_TIMES`)."""
+    """When, by the readings' time: the first, and the latest (`rules.alarms.overlays.chatter.MOST_TIMES`)."""
     version: str = ""
     """Of the rule that raised it."""
     thresholds: Mapping[str, Value] = field(default_factory=dict)
@@ -241,7 +241,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flood:
-    """More new alarms at a site than its operators can read (rules.alarms.flood)."""
+    """More new alarms at a site than its operators can read (rules.alarms.overlays.flood)."""
 
     site: SiteId
     since_ms: int

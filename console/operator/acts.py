@@ -16,7 +16,7 @@ from console.routes import known_alarm
 from console.visit import LoggedIn, OurForm, Visit, needs
 from messages.alarm import Level
 from messages.ids import DeviceId, SiteId
-from rules.alarms.hold import Hold, What
+from rules.alarms.overlays.hold import Hold, What
 from rules.cases.acts import CANCELLATIONS, OUTCOMES
 from rules.desk import Desk
 from rules.records import ActionRefused, Case

@@ -12,7 +12,7 @@ from console.operator.case import soon
 from console.operator.names import sites_of
 from console.operator.sheet import sheet
 from console.visit import LoggedIn, Visit, elsewhere, needs
-from rules.alarms.hold import What
+from rules.alarms.overlays.hold import What
 from rules.records import Alarm
 
 router = APIRouter()

@@ -9,7 +9,7 @@ from console.operator.names import names_at, sites_of
 from console.operator.sheet import done, sheet
 from console.visit import LoggedIn, OurForm, Visit, needs
 from messages.ids import SiteId
-from rules.alarms.hold import What
+from rules.alarms.overlays.hold import What
 from rules.duty.handover import MOST_WORDS
 from rules.records import ActionRefused
 

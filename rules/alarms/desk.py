@@ -12,11 +12,11 @@ from sqlalchemy import Connection, Row, func, select
 
 from messages.announcement import Place
 from messages.ids import DeviceId, SiteId
-from rules.alarms import holds, upkeep
 from rules.alarms.condition import ACTIVE, LATCHED, AlarmEvent
-from rules.alarms.hold import Hold, What, asked
 from rules.alarms.moves import carry
-from rules.alarms.oversight import STALE_MS, SWEEP_MS
+from rules.alarms.overlays import holds, upkeep
+from rules.alarms.overlays.hold import Hold, What, asked
+from rules.alarms.overlays.oversight import STALE_MS, SWEEP_MS
 from rules.alarms.standing import Move, PutBack, Shelve, TakeOut, Unshelve, paused
 from rules.records import ActionRefused, Alarm, AlarmState, Flood
 from rules.store import rows

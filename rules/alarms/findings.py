@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from messages.announcement import Place
-from rules.alarms import chatter, shadow
 from rules.alarms import condition as alarms
+from rules.alarms import shadow
 from rules.alarms.condition import AlarmEvent
+from rules.alarms.overlays import chatter
 from rules.alarms.standing import Abandon, Chatter, Event, Move
 from rules.cases import docket
 from rules.cases.acting import carried

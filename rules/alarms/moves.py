@@ -1,6 +1,6 @@
 """What happens to an alarm, carried out: its events, its row, its lines, and its case if somebody must be called.
 
-Inside the caller's transaction, under the write lock. `rules.alarms.standing` and `rules.alarms.oversight` decide.
+Inside the caller's transaction, under the write lock. `rules.alarms.standing` and `rules.alarms.overlays.oversight` decide.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row
 
 from messages.announcement import Place
 from messages.settings import Text
-from rules.alarms import holds, surroundings
-from rules.alarms.oversight import due
+from rules.alarms.overlays import holds, surroundings
+from rules.alarms.overlays.oversight import due
 from rules.alarms.standing import Event, Said, Standing, happen
 from rules.cases import docket
 from rules.cases.case import Situation

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from messages.alarm import Level
-from rules.alarms.oversight import STALE_MS
+from rules.alarms.overlays.oversight import STALE_MS
 from rules.alarms.rebuild import LATE, Rebuilt, after
 from rules.records import AlarmState, LogEntry
 

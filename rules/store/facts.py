@@ -12,7 +12,8 @@ from messages.announcement import Place
 from messages.ids import SiteId
 from messages.kind import Kinds
 from messages.reading import Quality, Reading
-from rules.alarms import findings, upkeep
+from rules.alarms import findings
+from rules.alarms.overlays import upkeep
 from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
 from rules.drills import exercise

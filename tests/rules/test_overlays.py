@@ -6,8 +6,8 @@ import pytest
 
 from messages.alarm import encode
 from messages.ids import DeviceId, EdgeId
-from rules.alarms import upkeep
-from rules.alarms.hold import MOST_SHELF_MS
+from rules.alarms.overlays import upkeep
+from rules.alarms.overlays.hold import MOST_SHELF_MS
 from rules.alarms.published import published
 from rules.engine.work import Work
 from rules.records import ActionRefused, Alarm, AlarmState, CaseState, Overlays
@@ -305,7 +305,7 @@ def test_a_dead_edge_is_one_situation_and_its_devices_alarms_are_in_doubt(room: 
 def test_when_much_happens_at_once_the_gravest_alarms_come_first_and_the_rest_a_look_later(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rules.alarms.upkeep.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("rules.alarms.overlays.upkeep.MOST_AT_ONCE", 1)
     hold_door(room)
     room.hear(reading(61, "tilt", 90.0, device="cover-1"))
     room.status(70, online=False)
@@ -490,8 +490,8 @@ def test_a_permit_for_a_whole_building_lets_its_gas_alarms_ring(room: Room) -> N
 def test_a_hold_that_came_into_the_database_by_another_way_silences_no_gas_alarm(room: Room) -> None:
     from dataclasses import replace
 
-    from rules.alarms import holds
-    from rules.alarms.hold import What
+    from rules.alarms.overlays import holds
+    from rules.alarms.overlays.hold import What
 
     hold_door(room)
     shelve(room, "door-1", 70)

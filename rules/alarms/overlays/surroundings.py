@@ -1,4 +1,4 @@
-"""What is around open alarms (rules.alarms.oversight), read from the database."""
+"""What is around open alarms (rules.alarms.overlays.oversight), read from the database."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row, and_, bindparam, or_, select
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId
 from rules.alarms.condition import ACTIVE
-from rules.alarms.holds import of as hold_of
-from rules.alarms.oversight import Around, Parent, Watched
+from rules.alarms.overlays.holds import of as hold_of
+from rules.alarms.overlays.oversight import Around, Parent, Watched
 from rules.alarms.standing import Standing
 from rules.records import OVER, WAITING, Case
 from rules.store import rows

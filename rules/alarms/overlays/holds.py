@@ -1,4 +1,4 @@
-"""Holds (rules.alarms.hold) in the database."""
+"""Holds (rules.alarms.overlays.hold) in the database."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
-from rules.alarms.hold import Hold, What
+from rules.alarms.overlays.hold import Hold, What
 from rules.store import tables as db
 
 

@@ -1,6 +1,6 @@
 """The engine's look at the open alarms, once a second: what is due by time, by people's word, or by the plant.
 
-Inside one transaction. `rules.alarms.oversight`, `chatter` and `flood` decide. A restart loses nothing: what became due meanwhile is due
+Inside one transaction. `rules.alarms.overlays.oversight`, `chatter` and `flood` decide. A restart loses nothing: what became due meanwhile is due
 at the first look.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, delete, func, insert, select
 
 from messages.ids import SiteId
-from rules.alarms import chatter, flood, holds, surroundings
 from rules.alarms.condition import ACTIVE, AlarmEvent
 from rules.alarms.figures import Flood
-from rules.alarms.hold import Hold, What
-from rules.alarms.oversight import due
+from rules.alarms.overlays import chatter, flood, holds, surroundings
+from rules.alarms.overlays.hold import Hold, What
+from rules.alarms.overlays.oversight import due
 from rules.alarms.standing import Event, Move
 from rules.cases.acting import carried
 from rules.cases.practice import PLAIN, Practice

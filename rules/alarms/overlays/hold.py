@@ -1,6 +1,6 @@
 """What keeps alarms from calling people, because a person said so: a shelf, maintenance, a work permit. Pure.
 
-A hold stands in the database with its end; the engine ends it there (rules.alarms.oversight). Who may lay one over what is
+A hold stands in the database with its end; the engine ends it there (rules.alarms.overlays.oversight). Who may lay one over what is
 decided twice: here when it is asked for, and by the alarm itself (rules.alarms.standing).
 """
 

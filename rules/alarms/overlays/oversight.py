@@ -12,7 +12,7 @@ from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId
 from rules.alarms.condition import ACTIVE, AlarmEvent
 from rules.alarms.figures import SHIPPED, Figures
-from rules.alarms.hold import Hold, What
+from rules.alarms.overlays.hold import Hold, What
 from rules.alarms.standing import (
     Age,
     Doubt,
