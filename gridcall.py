@@ -5,9 +5,12 @@ A program is imported when it is called, so that a Pi without the server's packa
 
 import importlib
 import logging
+import os
+import pwd
 import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -54,6 +57,8 @@ def main() -> NoReturn:
     if words[0] not in PROGRAMS:
         _leave(f"no program `{words[0]}`{suggest(words[0], PROGRAMS)}")
     _log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    if closed := closed_to_service(words, os.geteuid()):
+        print(f"gridcall: {closed}", file=sys.stderr)
     # A service manager stops with SIGTERM; asyncio cleans up on SIGINT. One way to stop, then.
     # Set both: whoever starts us in the background may have left SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -105,6 +110,27 @@ def software() -> str:
         return f"gridcall {version('gridcall')}"
     except PackageNotFoundError:
         return "gridcall (not installed)"
+
+
+def closed_to_service(words: list[str], user: int) -> str:
+    """What root is told who works on the settings of a service of another user; empty if all is well.
+
+    The files that he makes are root's: a collector that can't open its own stores nothing.
+    """
+    if user != 0 or words[0] == "doctor" or "check" in words:
+        return ""
+    for path in (Path(word) for word in words if word.endswith(".toml")):
+        try:
+            owner = path.stat().st_uid
+            name = pwd.getpwuid(owner).pw_name
+        except (OSError, KeyError):
+            continue
+        if owner != 0:
+            return (
+                f"warning: {path} belongs to {name}, who can't open what root makes here; "
+                f"rather: runuser -u {name} -- {sys.argv[0]} {words[0]} …"
+            )
+    return ""
 
 
 class _Lines(structlog.PrintLogger):

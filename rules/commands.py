@@ -228,6 +228,8 @@ def show_refusals(
         database = Database(load(config, rules_may_fail=True).database)
         with database.reading() as connection:
             found = refusals.waiting(connection)
+        if not found:
+            print("nothing was refused")
         for one in found:
             at = CHINA.local(one.at_ms).strftime("%Y-%m-%d %H:%M:%S")
             print(f"{at}  {one.site or '-'}  {one.what}  {one.name}\n  {one.why}")

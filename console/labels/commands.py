@@ -32,7 +32,9 @@ ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The console'
 @app.command()
 def sheet(
     config: ConfigFile,
-    output: Annotated[Path, typer.Argument(help="The file to write: one page of HTML, to be printed on A4.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write: one page of HTML, to be printed on A4.")
+    ],
     address: Annotated[str, typer.Option(help="The console's address as people's phones reach it, https://…")],
     site: Annotated[str | None, typer.Option(help="Only this site.")] = None,
     grid: Annotated[str | None, typer.Option(help="Only this grid.")] = None,
@@ -62,15 +64,18 @@ def sheet(
     css = files("console").joinpath("static/labels.css").read_text(encoding="utf-8")
     looks = Markup(f"<style>{css}</style>")  # noqa: S704 - ours
     page = fragments.page("labels/sheet.html", known[language], _now_ms(), labels=labels, looks=looks, on_paper=True)
-    output.write_text(page, encoding="utf-8")
+    try:
+        output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{output}: can't be written: {error.strerror}") from error
     typer.echo(f"{len(labels)} labels in {output}")
 
 
 @app.command()
 def replace(
     config: ConfigFile,
-    site: Annotated[str, typer.Argument(help="Where the device is.")],
-    device: Annotated[str, typer.Argument(help="The device's name.")],
+    site: Annotated[str, typer.Argument(metavar="SITE", help="Where the device is.")],
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name.")],
     why: Annotated[str, typer.Option(help="Stolen, copied, worn …")],
 ) -> None:
     """End a device's label and make a new one, whose code is said."""

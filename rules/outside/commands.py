@@ -15,7 +15,7 @@ from rules.config import load
 from rules.outside import deliveries
 from rules.store.database import Database, DatabaseAway
 
-app = typer.Typer(no_args_is_help=True, help="What other systems are told: [webhooks.NAME] of rules.toml.")
+app = typer.Typer(no_args_is_help=True, help="What other systems are told, by the tables webhooks.NAME of rules.toml.")
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")]
 Name = Annotated[str, typer.Argument(help="The webhook, as rules.toml names it.")]
@@ -28,6 +28,8 @@ def list_hooks(config: Config) -> None:
     written = {hook.name for hook in load(config, rules_may_fail=True).hooks}
     with _database(config) as database, database.reading() as connection:
         known = deliveries.standings(connection)
+    if not written and not known:
+        print(f"no webhooks: {config} has no table [webhooks.NAME]")
     for name in sorted(written | known.keys()):
         if (one := known.get(name)) is None:
             print(f"{name}\tnot served yet")

@@ -164,6 +164,8 @@ def test_a_sheet_is_made_and_a_label_replaced_from_the_command_line(tmp_path: Pa
     assert all(shown(one.code) in text for one in labels.values())
     assert "<link" not in text
     assert "@page" in text
+    refused = run.invoke(app, [*words[:3], str(tmp_path / "absent/sheet.html"), *words[4:]])
+    assert "can't be written" in str(refused.exception)
     old = labels[SITE, DeviceId("bin-1")].code
     result = run.invoke(app, ["label", "replace", config, "junmen", "bin-1", "--why", "stolen"])
     assert result.exit_code == 0, result.output
