@@ -178,12 +178,12 @@ async def test_without_its_database_the_feed_says_so_and_goes_on_when_it_is_back
     async with page(feed, junmen.desk.position()) as hear:
         await hear("beat")
         assert feed.alive
-        await asyncio.to_thread(rename, "log", "gone")
+        await asyncio.to_thread(rename, "log", "log_elsewhere")
         while (beat := await hear("beat")).content["verdict"] != "blind":
             pass
         assert "database can't be read" in beat.content["reasons"]
         assert not feed.alive
-        await asyncio.to_thread(rename, "gone", "log")
+        await asyncio.to_thread(rename, "log_elsewhere", "log")
         alarm = await asyncio.to_thread(junmen.raise_alarm)
         assert (await hear("step")).content["now"][0]["id"] == alarm.id
         while (await hear("beat")).content["verdict"] == "blind":
@@ -207,7 +207,7 @@ async def test_a_page_that_does_not_read_is_cut_off_and_costs_no_more_memory(fee
             junmen.raise_alarm(f"d-{number}")
             number += 1
             await hear("step")
-    assert number <= feeding.QUEUE
+    assert number <= 2 * feeding.QUEUE  # two alarms may be one message when they come in one look
     left = [message async for message in stream]
     assert left == [b"retry: 1000\n\n"]
 

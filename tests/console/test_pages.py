@@ -289,7 +289,7 @@ async def test_without_its_database_the_page_says_so_instead_of_showing_nothing(
     desk: httpx.AsyncClient, junmen: Block
 ) -> None:
     with junmen.database.writing() as connection:
-        connection.exec_driver_sql("ALTER TABLE alarms RENAME TO gone")
+        connection.exec_driver_sql("ALTER TABLE alarms RENAME TO alarms_elsewhere")
     answer = await desk.get("/")
     assert answer.status_code == 503
     assert "读不到告警数据库" in answer.text
