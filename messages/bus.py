@@ -52,6 +52,8 @@ __all__ = [
 ]
 
 WINDOW_BYTES = 8 * 1024 * 1024
+LOOKS, TURNS_OF_A_LOOK = 8, 3
+"""How often at most the socket is looked at until it brings nothing more, and in how many turns of the loop what it brings is here."""
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
 
 log = structlog.get_logger("bus")
@@ -146,6 +148,18 @@ class Bus:
         if self._link and self._inbox_bytes <= self._window_bytes // 2:
             self._link.resume()
         return taken
+
+    async def unread(self) -> int | None:
+        """How many messages have arrived and not been taken. What lies in the socket is read for this; None: there is no room for that."""
+        for _ in range(LOOKS):
+            if self._inbox_bytes > self._window_bytes // 2:
+                return None
+            held = len(self._inbox)
+            for _ in range(TURNS_OF_A_LOOK):
+                await asyncio.sleep(0)
+            if len(self._inbox) == held:
+                break
+        return len(self._inbox)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Hand one message to the broker; returns with its PUBACK. Raises Disconnected or Refused.

@@ -6,7 +6,7 @@ behind that; all others are heard at once, and it gets its turns in between, a p
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -53,6 +53,11 @@ class Order(Generic[M]):
     @property
     def full(self) -> bool:
         return self._bytes > MOST_BYTES
+
+    @property
+    def behind(self) -> Collection[EdgeKey]:
+        """The edges of which something waits."""
+        return self._queued.keys()
 
     def sort(self, messages: Iterable[M], now_ms: int) -> list[M]:
         """Those that are to be heard at once; the others queue."""

@@ -1,13 +1,13 @@
 """Timers that are due are fired: of what is due the most dangerous first, and not all in one work."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from itertools import islice
 
 from rules.engine.draft import Draft
 from rules.engine.enquiry import ask_around
 from rules.engine.judgement import judge_by
-from rules.engine.memory import Device, Watch
+from rules.engine.memory import Device, EdgeKey, Watch
 from rules.engine.timers import StateKey
 from rules.language.evaluation import Timer
 from rules.language.rule import Rule
@@ -15,21 +15,33 @@ from rules.language.rule import Rule
 WAKE_AT_ONCE, FOUND_AT_ONCE = 5_000, 50
 """Timers of one work, and findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile."""
 
+BEHIND_MS = 1_000
+"""How long a timer waits for an edge that tells of the past; what it will say may take minutes."""
+
 HIDDEN_MS = 60_000
 """How long a device's silence is not judged while its edge is away; then it is looked at again."""
 
 _TIMER = Timer()
 
 
-def fire(draft: Draft, now_ms: int, most: int) -> None:
-    """Fire the timers that are due, the most dangerous first: `most` of them, or as many as find enough for one work."""
+def fire(draft: Draft, now_ms: int, most: int, by_ms: int, behind: Collection[EdgeKey]) -> None:
+    """As `Work.wake` says."""
     enough = len(draft.found) + FOUND_AT_ONCE
-    with closing(draft.facts.due(now_ms)) as due:
-        for key in islice(due, most):
+    with closing(draft.facts.due(by_ms)) as due:
+        ripe = (key for key in due if not _waits(draft, key, now_ms, behind)) if behind else due
+        for key in islice(ripe, most):
             _fire(draft, key, now_ms)
             if len(draft.found) >= enough:
                 break
     ask_around(draft, now_ms)
+
+
+def _waits(draft: Draft, key: StateKey, now_ms: int, behind: Collection[EdgeKey]) -> bool:
+    """What the edge that spoke last has still to tell may end it."""
+    watch = draft.watch(key)
+    if watch.edge is None or watch.wake_at_ms is None or (key[0], watch.edge) not in behind:
+        return False
+    return now_ms - watch.wake_at_ms <= BEHIND_MS
 
 
 def _fire(draft: Draft, key: StateKey, now_ms: int) -> None:

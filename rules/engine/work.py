@@ -22,7 +22,7 @@ from rules.engine.enquiry import ask_around
 from rules.engine.found import Audited
 from rules.engine.hearing import hear, in_order
 from rules.engine.judgement import abandon, give_up, renewed_watch
-from rules.engine.memory import Device, Edge, StreamKey
+from rules.engine.memory import Device, Edge, EdgeKey, StreamKey
 from rules.engine.overdue import WAKE_AT_ONCE
 from rules.engine.reports import count_away, speak
 from rules.engine.skew import heard
@@ -184,9 +184,12 @@ class Work(Draft):
         """Apply an edge's readings in their order."""
         hear(self, [(site, edge, reading) for reading in readings], now_ms)
 
-    def wake(self, now_ms: int, most: int = WAKE_AT_ONCE) -> None:
-        """Fire the timers that are due, the most dangerous first: `most` of them, or as many as find enough for one work."""
-        overdue.fire(self, now_ms, most)
+    def wake(
+        self, now_ms: int, most: int = WAKE_AT_ONCE, *, by_ms: int | None = None, behind: Collection[EdgeKey] = ()
+    ) -> None:
+        """Fire the timers that are due, the most dangerous first: `most` of them, or as many as find enough for one work. `by_ms`: those
+        that were due by then. `behind`: edges of which something older is still unheard; theirs wait a moment."""
+        overdue.fire(self, now_ms, most, now_ms if by_ms is None else by_ms, behind)
 
     def _keep(self, key: StreamKey, stream: Stream) -> None:
         """Remember a stream, and forget another one of its edge if they are too many."""

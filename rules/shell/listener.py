@@ -1,7 +1,7 @@
 """Hears the broker, and wakes what is due: messages and timers in one loop, each batch one work.
 
-A message is acknowledged when what it means is written. A timer waits until what has already arrived is heard, and after a start until what
-was missed is (rules.shell.settling).
+A message is acknowledged when what it means is written. A timer waits until what had arrived when it was due is heard (rules.shell.mark), of an
+edge that tells of the past a moment for that too, and after a start until what was missed is heard (rules.shell.settling).
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from rules.engine.tail import Tail, Word
 from rules.engine.work import Work
 from rules.shell.absent import Absent
 from rules.shell.history import History
+from rules.shell.mark import Mark
 from rules.shell.settling import QUIET_MS, SETTLE_MS, Settling
 from rules.shell.writer import Writer
 from rules.tenure import Tenure
@@ -60,6 +61,7 @@ class Listener:
         self._at_once = MESSAGES_AT_ONCE
         self._complaints: dict[str, str] = {}
         self._settling = Settling.begun(clock_ms())
+        self._mark = Mark()
         self._heard_from_ms: int | None = None
         """When we saw the connection for the first time, after a start or since sites became ours."""
 
@@ -72,6 +74,8 @@ class Listener:
             log.info("the history takes its time; live readings go first")
         while True:
             arrived = await self._arrived()
+            self._mark.take(len(arrived))
+            await self._lay_mark()
             self._look_at_age(arrived)
             messages = self._order.sort(arrived, self._clock_ms())
             if messages or not self._order.waiting:
@@ -127,9 +131,9 @@ class Listener:
             if site is None or site in self._tenure.mine:
                 self.take(work, message.topic, message.payload, now_ms)
         work.settle(now_ms)
-        due_ms, idle = self._writer.facts.next_wake_ms(), not messages and not self._order.waiting
-        if self._settling.may_fire(due_ms, now_ms, idle=idle):
-            work.wake(now_ms)
+        due_ms, heard_until_ms = self._writer.facts.next_wake_ms(), self._mark.heard_until_ms
+        if self._settling.may_fire(due_ms, heard_until_ms, now_ms):
+            work.wake(now_ms, by_ms=min(now_ms, heard_until_ms), behind=self._order.behind)
 
     def _pass_over(self, site: SiteId, message: Incoming) -> None:
         """A message of a site that is not ours, or was not when it came."""
@@ -151,6 +155,13 @@ class Listener:
             if connected and not self._order.waiting and wait_ms >= QUIET_MS and self._history.settled:
                 self._settling.over(self._clock_ms())
             return ()
+
+    async def _lay_mark(self) -> None:
+        """What has arrived by now is heard before the timers that are due."""
+        now_ms = self._clock_ms()
+        if self._mark.is_wanted(self._writer.facts.next_wake_ms(), now_ms):
+            self._mark.lay(await self._bus.unread(), now_ms)
+        self._mark.give_up(now_ms)
 
     def _look_at_age(self, messages: Sequence[Incoming]) -> None:
         """A broker tells in the order in which it was told: whoever hears what was said after the connect has heard its mail."""

@@ -12,9 +12,6 @@ SETTLE_MS = 1_500
 QUIET_MS = 250
 """So long without a message over a connection that stands: the broker has no mail left. Each comes at the acknowledgement of another."""
 
-PATIENCE_MS = 1_000
-"""A timer that is due waits for unread messages, but no longer than this."""
-
 
 @dataclass(slots=True)
 class Settling:
@@ -33,11 +30,9 @@ class Settling:
     def lasts(self, now_ms: int) -> bool:
         return now_ms < self.ends_at_ms
 
-    def may_fire(self, due_ms: int | None, now_ms: int, *, idle: bool) -> bool:
-        """Whether the timers that are due fire now. `idle`: nothing that has arrived is unread."""
-        if due_ms is None or now_ms < max(due_ms, self.ends_at_ms):
-            return False
-        return idle or now_ms - due_ms > PATIENCE_MS
+    def may_fire(self, due_ms: int | None, heard_until_ms: int, now_ms: int) -> bool:
+        """Whether timers fire now. `heard_until_ms`: what had arrived by then is heard (rules.shell.mark)."""
+        return due_ms is not None and due_ms <= heard_until_ms and now_ms >= max(due_ms, self.ends_at_ms)
 
     def wait_ms(self, due_ms: int | None, most_ms: int, now_ms: int) -> int:
         """How long messages may be waited for."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from threading import Thread
 
 import pytest
 
@@ -271,3 +272,39 @@ async def test_publishing_without_a_link_fails_at_once(any_broker: services.Mqtt
     async with writer(any_broker) as ours:
         with pytest.raises(Disconnected, match="no connection"):
             await ours.publish("local/early", b"")
+
+
+async def test_what_lies_in_the_socket_counts_as_unread(any_broker: services.MqttBroker) -> None:
+    async def publish() -> None:
+        async with writer(any_broker) as ours:
+            await ours.up()
+            for number in range(50):
+                await ours.publish(f"local/{number}", b"")
+
+    async with reader(any_broker) as bus:
+        await bus.up()
+        assert await bus.unread() == 0
+        publisher = Thread(target=lambda: asyncio.run(publish()))
+        publisher.start()
+        publisher.join(LIMIT_S)  # our loop stands still meanwhile
+        assert bus.inbox_bytes == 0
+        assert await bus.unread() == 50
+        await take(bus, 20)
+        assert await bus.unread() == 30
+
+
+async def test_how_much_is_unread_nobody_can_say_while_the_inbox_has_no_room(any_broker: services.MqttBroker) -> None:
+    async with Bus(any_broker.settings("local"), "reader", subscribe=["local/#"], window_bytes=2_000) as bus:
+        await bus.up()
+        async with writer(any_broker) as ours:
+            await ours.up()
+            await ours.publish("local/1", b"x" * 1_500)
+        await take(bus, 1)
+        assert await bus.unread() == 0
+        async with writer(any_broker) as ours:
+            await ours.up()
+            await ours.publish("local/2", b"x" * 1_500)
+        async with asyncio.timeout(LIMIT_S):
+            while not bus.inbox_bytes:
+                await asyncio.sleep(0.01)
+        assert await bus.unread() is None
