@@ -175,3 +175,22 @@ async def test_what_waits_for_a_broker_is_bounded_and_what_is_dropped_is_in_the_
             while len([mark for mark in play.marks() if "dropped" in mark]) < 2:
                 await asyncio.sleep(0.02)
     assert play.values("door-1") == []
+
+
+async def test_it_ends_when_it_is_told_to_although_the_broker_no_longer_answers(
+    mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_device, "CONFIRMED_WITHIN_S", 0.2)
+    block = door_only(tmp_path, mosquitto)
+    assert mosquitto.process is not None
+    scenario = stage.scenario(tmp_path, block, DOOR.format("0s", "door_open", "to = true"))
+    async with asyncio.timeout(20):
+        async with listening(mosquitto) as client, stage.played(block, scenario, tmp_path):
+            await heard(client, 1)
+        try:
+            async with stage.played(block, scenario, tmp_path) as play:
+                while not play.values("door-1"):
+                    await asyncio.sleep(0.02)
+                mosquitto.process.send_signal(signal.SIGSTOP)
+        finally:
+            mosquitto.process.send_signal(signal.SIGCONT)

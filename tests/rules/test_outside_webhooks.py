@@ -75,11 +75,15 @@ class Town:
         await self.until(lambda: len(self.city.asked) >= count, f"{count} are told")
         return self.city.asked
 
-    async def settled(self, sent: int) -> None:
-        """So many were taken, and nothing waits."""
-        await self.until(
-            lambda: (one := self.standings()["city"]).sent == sent and one.waiting == 0, f"{sent} were taken"
-        )
+    async def settled(self, sent: int, *, passing: bool = False) -> None:
+        """So many were taken, and nothing waits. `passing`: meanwhile five seconds go by at each look."""
+
+        def taken() -> bool:
+            self.now_ms += 5_000 if passing else 0
+            one = self.standings()["city"]
+            return one.sent == sent and one.waiting == 0
+
+        await self.until(taken, f"{sent} were taken")
 
     async def until(self, true: Callable[[], bool], what: str) -> None:
         try:
@@ -135,9 +139,7 @@ async def test_what_fails_is_told_again_later_and_nothing_of_the_case_overtakes_
         await town.told(2)
         await town.until(lambda: town.standings()["city"].why.startswith("50"), "both have failed")
         assert {one.json["data"]["number"] for one in town.city.asked} == {1}
-        for pause_s in (5, 10):
-            town.now_ms += pause_s * 1000
-        await town.settled(3)
+        await town.settled(3, passing=True)
     told = [(one.json["data"]["case"]["id"], one.json["data"]["number"]) for one in town.city.asked]
     assert [number for name, number in told if name == case.id] == [1, 1, 2]
     assert [number for name, number in told if name == other.id] == [1, 1]
