@@ -15,6 +15,7 @@ import structlog
 
 from edge.models.message import JsonModel
 from simulators.block import Device, Level, LocalBroker
+from simulators.farewell import insist_on_the_end
 from simulators.json_message import encode
 from simulators.plant import Plant
 from simulators.record import Record
@@ -102,8 +103,7 @@ class MqttDevice:
                     backoff_s, away = FIRST_BACKOFF_S, False
                     await self._publish(client)
             except aiomqtt.MqttError as error:
-                if _is_cancelled():  # a farewell that the broker doesn't answer takes the place of the cancellation
-                    raise asyncio.CancelledError from error
+                insist_on_the_end(error)
                 if not away:
                     log.warning("device has lost the broker", device=self._device.id, why=str(error))
                 away = True
@@ -138,8 +138,3 @@ class MqttDevice:
 
     def _mark(self, what: str) -> None:
         self._record.mark(self._clock_ms(), f"{self._device.id} {what}")
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -7,6 +7,7 @@ import aiomqtt
 import orjson
 
 from simulators.block import LocalBroker
+from simulators.farewell import insist_on_the_end
 
 TOPIC = "gridcall/1/+/notices/+"
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
@@ -30,7 +31,8 @@ async def ring(broker: LocalBroker, say: Callable[[str], None]) -> None:
                 async for message in client.messages:
                     if isinstance(message.payload, bytes):
                         _ring(str(message.topic), message.payload, known, say)
-        except aiomqtt.MqttError:
+        except aiomqtt.MqttError as error:
+            insist_on_the_end(error)
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, MOST_BACKOFF_S)
 
