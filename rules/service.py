@@ -99,7 +99,7 @@ class Service:
         self._clock_ms = clock_ms
         database = tenure.database
         self._roll = Roll(config.site_files, desk=config.desk)
-        practice = Practice(config.policies, self._roll.ladder, config.calendar, config.figures)
+        practice = Practice(config.policies, self._roll.ladder, config.calendar, config.figures, self._roll.owner)
         self._publisher = Publisher(bus, database, clerk, lambda: tenure.leads)
         news = self._publisher.news.set
         self._writer = Writer(tenure, known, clerk, practice, clock_ms, news)

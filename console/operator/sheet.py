@@ -11,7 +11,7 @@ from console.operator.names import sites_of
 from console.visit import Visit, elsewhere, wants_json
 from rules.alarms import desk as alarms
 from rules.duty import handover
-from rules.records import REFUSALS, ActionRefused, Alarm, Case
+from rules.records import REFUSALS, ActionRefused, Case
 
 REASONS = frozenset({*REFUSALS, *alarms.REASONS, *handover.REASONS, "bad-time", "nobody-chosen", "outcome-missing"})
 
@@ -58,10 +58,6 @@ def done(visit: Visit, request: Request, back: str, act: Callable[[], object], *
         return JSONResponse({"complaint": complaint(visit, reason, who) if reason else ""}, 409 if reason else 200)
     asked = f"?{urlencode({'refused': reason, 'who': who})}" if reason else ""
     return elsewhere(f"{back}{asked}{hash if not reason else ''}")
-
-
-def covers_alarm(visit: Visit, alarm: Alarm) -> bool:
-    return visit.user.scope.covers(alarm.site, alarm.place.grid)
 
 
 def covers_case(visit: Visit, case: Case) -> bool:

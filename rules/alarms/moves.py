@@ -85,7 +85,7 @@ def _called(
         lon=row.lon,
         kind=row.kind,
         subject=row.device,
-        owner=row.owner,
+        owner=practice.owner(row.site, row.device, row.owner),
         situation=row.situation,
         title=Text(**row.title),
         level=more.get("level", row.level),

@@ -5,8 +5,6 @@ same act sent twice is once. Each raises ActionRefused, with a word of `rules.re
 """
 
 import secrets
-from collections import Counter
-from collections.abc import Mapping
 from typing import TypedDict, Unpack
 
 from sqlalchemy import select
@@ -199,17 +197,6 @@ class Casework:
     def forget(self, before_ms: int) -> Forgotten:
         """Erase what is personal in cases that were over before a time."""
         return forgetting.forget(self._database, self._photos, before_ms)
-
-    def false_alarms(self, from_ms: int, until_ms: int) -> Mapping[tuple[str, str, str], int]:
-        """How often cases that were closed in that time had no good cause, by kind, rule and word: for who tunes the rules."""
-        query = (
-            select(db.alarms.c.kind, db.alarms.c.rule, db.cases.c.outcome)
-            .join(db.cases, db.cases.c.id == db.alarms.c.case)
-            .where(db.cases.c.closed_at_ms >= from_ms, db.cases.c.closed_at_ms < until_ms)
-            .where(db.cases.c.outcome.in_({*acts.CANCELLATIONS, "no_cause_found"}))
-        )
-        with self._database.reading() as connection:
-            return Counter((row.kind, row.rule, row.outcome) for row in connection.execute(query))
 
     def _case(self, case_id: str) -> Case:
         with self._database.reading() as connection:

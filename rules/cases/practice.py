@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from rules.alarms.figures import SHIPPED, Figures
 from rules.cases.policy import Policies, load_policies
-from rules.duty.ladder import LadderOf, desk_alone
+from rules.duty.ladder import LadderOf, OwnerOf, as_announced, desk_alone
 from rules.language.calendar import CHINA, Calendar
 
 
@@ -16,6 +16,7 @@ class Practice:
     ladder: LadderOf = desk_alone
     calendar: Calendar = CHINA
     figures: Figures = SHIPPED
+    owner: OwnerOf = as_announced
 
 
 PLAIN = Practice()

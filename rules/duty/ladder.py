@@ -52,6 +52,15 @@ LadderOf = Callable[[SiteId, str, Level, Place, str, int], Ladder]
 """ladder(site, kind, level, place, owner, at_ms): who is called for what; `owner` is empty where nobody knows whose it is."""
 
 
+OwnerOf = Callable[[SiteId, str, str], str]
+"""owner(site, device, announced): whose device it is, given whom the device itself names; empty where nobody knows."""
+
+
+def as_announced(_site: SiteId, _device: str, announced: str) -> str:
+    """Where no sites are configured: whom the device names."""
+    return announced
+
+
 def desk_alone(_site: SiteId, _kind: str, _level: Level, _place: Place, _owner: str, _at_ms: int) -> Ladder:
     """Where no sites are configured: every call goes to the desk."""
     return Ladder(((DESK,), (DESK,), (DESK,)))

@@ -36,6 +36,11 @@ class Roll:
             rungs[step.number - 1] = tuple(_person(one.id, one.person, one.role or "") for one in step.people)
         return Ladder((rungs[0], rungs[1], rungs[2]))
 
+    def owner(self, site_id: SiteId, device: str, announced: str) -> str:
+        """A `rules.duty.ladder.OwnerOf`."""
+        site = self.folder.sites.get(site_id)
+        return site.owner_of(device, announced) if site else announced
+
     def find(self, site_id: str, name: str) -> tuple[Address, ...]:
         """How to reach somebody who was called by name: by id, or by login; and the desk."""
         if name == DESK.id:

@@ -37,8 +37,6 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _Id = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 _Line = Annotated[str, StringConstraints(pattern=ONE_LINE, min_length=1, max_length=80)]
 _Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9 -]{3,24}$")]
-Metres = tuple[float, float]
-"""East and north of the plan's lower left corner."""
 
 
 def _metres(points: list[list[float]]) -> list[list[float]]:
@@ -242,10 +240,9 @@ class Site(Settings):
     def clock(self) -> Calendar:
         return self.calendar.calendar()
 
-    def owner_of(self, device: str, announced: str | None) -> str | None:
+    def owner_of(self, device: str, announced: str) -> str:
         """Whose device it is: the site's word, then its own."""
-        found = next((name for name, owner in self.owners.items() if device in owner.devices), None)
-        return found or (announced if announced in self.owners else None)
+        return next((name for name, owner in self.owners.items() if device in owner.devices), announced)
 
     def household_of(self, device: str) -> tuple[str, Household] | None:
         """At whose place it hangs, if that is somebody who is looked after."""

@@ -194,15 +194,6 @@ def test_the_same_key_twice_is_once_and_keeps_the_phones_own_time(room: Room) ->
         room.desk.accept(cover.id, actor="wang", at_ms=at(101), key="phone-1")
 
 
-def test_false_alarms_are_counted_by_rule_for_who_tunes_them(room: Room) -> None:
-    case = hold_door(room, 0)
-    let_go(room, 70)
-    room.desk.cancel(case.id, actor="chief", at_ms=at(200), reason="false_alarm")
-    assert room.desk.alarms() == []
-    assert room.desk.false_alarms(at(0), at(300)) == {("door_access", "held_open", "false_alarm"): 1}
-    assert room.desk.false_alarms(at(300), at(400)) == {}
-
-
 def test_a_note_is_a_line_of_the_case(room: Room) -> None:
     case = hold_door(room, 0)
     for _ in range(2):

@@ -87,7 +87,7 @@ class Street:
         self.room = Room(self.folder)
         self.roll = Roll(SiteFolder(self.folder / "sites"))
         self.roll.folder.look()
-        self.practice = Practice(ladder=self.roll.ladder)
+        self.practice = Practice(ladder=self.roll.ladder, owner=self.roll.owner)
 
     def leak(self, now_s: float, device: str = "gas-1") -> None:
         self.room.announce(device, "gas_alarm", now_s)

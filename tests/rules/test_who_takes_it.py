@@ -200,3 +200,21 @@ def test_a_case_keeps_who_has_it_when_somebody_else_answers_late(street: Street)
     with pytest.raises(ActionRefused, match="taken"):
         street.room.desk.accept(case.id, actor="chen", at_ms=at(5))
     assert street.room.desk.case(case.id) == case
+
+
+def test_the_owner_of_a_device_that_only_the_sites_file_names_is_called(street: Street) -> None:
+    file = street.folder / "sites" / "junmen.toml"
+    owned = """
+[[routes]]
+first = ["owner"]
+second = ["street"]
+[owners.company]
+name = { zh = "公司", en = "Company" }
+people = ["chen"]
+devices = ["gas-1"]
+"""
+    file.write_text(file.read_text(encoding="utf-8") + owned, encoding="utf-8")
+    street.roll.folder.look()
+    street.leak(0)
+    street.run(20, 40)
+    assert {message.person for _, _, _, message in street.told} == {"chen"}
