@@ -7,6 +7,7 @@ Of a file all is kept but its households: nobody is called by them.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from rules.engine.own import ENGINE
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
+from rules.store.refusals import Apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,9 @@ class LastGood:
         marks = frozenset((name, _hash(content)) for name, content in good.items())
         if marks - (self._kept or frozenset()):
             with self.database.writing() as connection:
-                connection.execute(delete(db.sites).where(db.sites.c.site.in_(list(good))))
-                values = [{"site": name, "content": content, "at_ms": now_ms} for name, content in good.items()]
-                connection.execute(insert(db.sites), values)
+                apart = Apart(self.database, connection, now_ms)
+                for name, content in good.items():  # one that is refused stays as it was kept before
+                    apart.done(name, "roster", name, partial(_write, connection, name, content, now_ms))
         self._kept = marks
 
     def _stand_in(self, connection: Connection, folder: Path) -> None:
@@ -107,6 +109,11 @@ def forget(connection: Connection, site: SiteId, actor: str, now_ms: int) -> boo
         return False
     rows.append(connection, [rows.Line("roster.changed", None, None, actor, f"{site}: forgotten")], now_ms)
     return True
+
+
+def _write(connection: Connection, name: SiteId, content: str, now_ms: int) -> None:
+    connection.execute(delete(db.sites).where(db.sites.c.site == name))
+    connection.execute(insert(db.sites).values(site=name, content=content, at_ms=now_ms))
 
 
 def _content(site: Site) -> str:

@@ -2,13 +2,15 @@
 
 What it finds is said in the log and as an alarm of the site itself (`site.stalled`), which goes another way than what is stuck: it is a
 rule like any other. A timer that is missing is set; so is
-what a clock has left behind that was set back.
+what a clock has left behind that was set back. What the database refuses of that holds up nothing else (rules.store.refusals).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, and_, or_, select, update
 
 from messages.alarm import Level
@@ -19,11 +21,12 @@ from rules.cases.practice import Practice
 from rules.escalation import timers
 from rules.escalation.program import running
 from rules.notices.notice import WAITING
-from rules.records import OVER, TAKEN, CaseState
+from rules.records import OVER, TAKEN, Case, CaseState
 from rules.records import WAITING as CASE_WAITING
 from rules.store import refusals, rows
 from rules.store import tables as db
 from rules.store.database import Database
+from rules.store.refusals import Apart
 
 LOOK_S = 10.0
 LATE_MS = 5_000
@@ -36,6 +39,8 @@ AHEAD_MS = 5_000
 """What was written so far after now was written by a clock that has been set back since; clocks of two machines differ by less."""
 MOST = 100
 """Findings of one sort that are named; more are as bad."""
+
+log = structlog.get_logger("rules")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +56,55 @@ class Stuck:
 
 def look(database: Database, sites: Collection[SiteId], practice: Practice, now_ms: int) -> list[Stuck]:
     """What is stuck at these sites. Sets missing timers."""
+    try:
+        with database.writing() as connection:
+            return _look(connection, None, sites, practice, now_ms)
+    except Exception as error:
+        if not database.refuses(error):
+            raise
+        log.error("the database refuses what the auditor mends: it goes on case by case", why=str(error)[:500])
     with database.writing() as connection:
-        found = [
-            *_ahead(connection, sites, practice, now_ms),
-            *_without_timer(connection, sites, practice, now_ms),
-            *_overdue(connection, sites, now_ms),
-            *_notices(connection, sites, now_ms),
-            *_without_case(connection, sites, now_ms),
-            *_asleep(connection, sites, now_ms),
-            *_refused(connection, sites),
-        ]
-        lines = [rows.Line("audit.found", None, None, "auditor", f"{one.what}: {one.name}") for one in found]
-        rows.append(connection, lines, now_ms)
+        return _look(connection, Apart(database, connection, now_ms), sites, practice, now_ms)
+
+
+def _look(
+    connection: Connection, apart: Apart | None, sites: Collection[SiteId], practice: Practice, now_ms: int
+) -> list[Stuck]:
+    """`apart`: something is refused; of each part and each case by itself."""
+    parts: dict[str, Callable[[], list[Stuck]]] = {
+        "clock": partial(_ahead, connection, apart, sites, practice, now_ms),
+        "no-timer": partial(_without_timer, connection, apart, sites, practice),
+        "overdue": partial(_overdue, connection, sites, now_ms),
+        "notice": partial(_notices, connection, sites, now_ms),
+        "no-case": partial(_without_case, connection, sites, now_ms),
+        "asleep": partial(_asleep, connection, sites, now_ms),
+    }
+    looked = [part() if apart is None else apart.done(SiteId(""), "audit", name, part) for name, part in parts.items()]
+    found = [*(one for some in looked for one in some or ()), *_refused(connection, sites)]
+    tell = partial(rows.append, connection, [_line(one) for one in found], now_ms)
+    if apart is None:
+        tell()
+    else:
+        apart.done(SiteId(""), "audit", "log", tell)
     return found
+
+
+def _line(one: Stuck) -> rows.Line:
+    return rows.Line("audit.found", None, None, "auditor", f"{one.what}: {one.name}")
+
+
+def _mended(apart: Apart | None, case: Case, acts: Sequence[Callable[[], object]]) -> None:
+    """A case is put right, or left as it is if that is refused: found it is all the same."""
+
+    def mend() -> bool:
+        for act in acts:
+            act()
+        return True
+
+    if apart is None:
+        mend()
+    else:
+        apart.done(case.site, "case", case.id, mend)
 
 
 def _refused(connection: Connection, sites: Collection[SiteId]) -> list[Stuck]:
@@ -72,12 +113,14 @@ def _refused(connection: Connection, sites: Collection[SiteId]) -> list[Stuck]:
     return [Stuck(one.site or min(sites), "refused", f"{one.what} {one.name}") for one in found] if sites else []
 
 
-def _without_timer(connection: Connection, sites: Collection[SiteId], practice: Practice, now_ms: int) -> list[Stuck]:
+def _without_timer(
+    connection: Connection, apart: Apart | None, sites: Collection[SiteId], practice: Practice
+) -> list[Stuck]:
     kept = {(row.case, row.leg) for row in connection.execute(select(db.timers.c.case, db.timers.c.leg))}
     found = []
     for case in rows.cases_where(connection, db.cases.c.site.in_(sites), db.cases.c.state.not_in(OVER)):
         if any((case.id, leg) not in kept for leg in running(case)):
-            timers.wind(connection, case, practice)
+            _mended(apart, case, [partial(timers.wind, connection, case, practice)])
             found.append(Stuck(case.site, "no-timer", case.id))
     return found[:MOST]
 
@@ -102,7 +145,9 @@ def _notices(connection: Connection, sites: Collection[SiteId], now_ms: int) -> 
     ]
 
 
-def _ahead(connection: Connection, sites: Collection[SiteId], practice: Practice, now_ms: int) -> list[Stuck]:
+def _ahead(
+    connection: Connection, apart: Apart | None, sites: Collection[SiteId], practice: Practice, now_ms: int
+) -> list[Stuck]:
     """The clock was set back while no engine ran, which would have moved the timers (rules.shell.timekeeper): what it had written down
     would wait until it has come there again. All promises count from now."""
     late_ms = now_ms + AHEAD_MS
@@ -119,8 +164,8 @@ def _ahead(connection: Connection, sites: Collection[SiteId], practice: Practice
             name: now_ms for name in ("clock_from_ms", "accepted_at_ms") if (getattr(case, name) or 0) > late_ms
         }
         right = replace(case, **back, **promises(case.policy, now_ms, practice.calendar))
-        rows.write_case(connection, right)
-        timers.wind(connection, right, practice)
+        write, wind = partial(rows.write_case, connection, right), partial(timers.wind, connection, right, practice)
+        _mended(apart, case, [write, wind])
         found.append(Stuck(case.site, "clock", case.id))
     calls = (db.notices.c.state.in_(WAITING), db.notices.c.queued_at_ms > late_ms)
     connection.execute(update(db.notices).where(*calls).values(queued_at_ms=now_ms, due_at_ms=now_ms))

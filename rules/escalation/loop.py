@@ -87,7 +87,12 @@ def fire_apart(database: Database, practice: Practice, now_ms: int) -> int:
 
 
 def wind_all(database: Database, practice: Practice, now_ms: int) -> int:
-    """Set the timers of all cases that lack one: those of an older database, or that somebody has deleted. How many cases that were."""
+    """Set the timers of all cases that lack one: those of an older database, or that somebody has deleted. How many cases that were. What is
+    refused of one holds up no other."""
     with database.writing() as connection:
+        apart = Apart(database, connection, now_ms)
         cases = rows.cases_where(connection, db.cases.c.state.not_in(_OVER_FOR_GOOD))
-        return sum(timers.wind(connection, case, practice) for case in cases)
+        wound = (
+            apart.done(case.site, "case", case.id, partial(timers.wind, connection, case, practice)) for case in cases
+        )
+        return sum(one or False for one in wound)

@@ -6,10 +6,12 @@ it, and until then nothing later of the same case goes out. Whoever fails for a 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
+from messages.ids import SiteId
 from rules.cases.acts import RULES
 from rules.drills.drill import PREFIX, is_practice
 from rules.outside import bulletin, cap, payload, reading, tickets
@@ -19,6 +21,7 @@ from rules.outside.reading import Change
 from rules.records import Position
 from rules.store import rows
 from rules.store import tables as db
+from rules.store.refusals import Apart
 
 MOST_WAITING = 2_000
 """Of one webhook; the rest waits in the log."""
@@ -65,8 +68,9 @@ def behind(connection: Connection, hooks: Sequence[Hook]) -> list[Hook]:
     ]
 
 
-def fill(connection: Connection, hook: Hook, site_of: SiteOf, now_ms: int) -> int:
-    """Write out what is new in the log for it. How many; a webhook that is new begins with what comes next."""
+def fill(connection: Connection, hook: Hook, site_of: SiteOf, now_ms: int, apart: Apart | None = None) -> int:
+    """Write out what is new in the log for it. How many; a webhook that is new begins with what comes next. `apart`: something of it is
+    refused; it is kept for people to look at and left out, and the rest is written."""
     its = db.hooks.c.name == hook.name
     row = connection.execute(select(db.hooks).where(its)).one_or_none()
     if row is None:
@@ -74,13 +78,17 @@ def fill(connection: Connection, hook: Hook, site_of: SiteOf, now_ms: int) -> in
         connection.execute(insert(db.hooks).values(name=hook.name, seq=last, sent=0, why=""))
         return 0
     changes, seq = reading.changes(connection, hook.sites, row.seq, LINES_AT_ONCE)
-    written = [
-        one for change in changes if hook.wants(change) for one in _row(connection, hook, change, site_of, now_ms)
-    ]
-    if written:
-        connection.execute(insert(db.deliveries), written)
+    wanted = [change for change in changes if hook.wants(change)]
+    if apart is None:
+        written = _write(connection, hook, wanted, site_of, now_ms)
+    else:
+        written = 0
+        for change in wanted:
+            name = f"{hook.name}: line {change.line.seq}, {change.line.event}"
+            write = partial(_write, connection, hook, [change], site_of, now_ms)
+            written += apart.done(SiteId(change.site), "delivery", name, write) or 0
     connection.execute(update(db.hooks).where(its).values(seq=seq))
-    return len(written)
+    return written
 
 
 def due(connection: Connection, hooks: Sequence[Hook], now_ms: int) -> list[Delivery]:
@@ -155,6 +163,13 @@ def standings(connection: Connection) -> Mapping[str, Standing]:
         row.name: Standing(**row._mapping, waiting=waiting.get(row.name, 0))
         for row in connection.execute(select(db.hooks).order_by(db.hooks.c.name))
     }
+
+
+def _write(connection: Connection, hook: Hook, changes: Sequence[Change], site_of: SiteOf, now_ms: int) -> int:
+    written = [one for change in changes for one in _row(connection, hook, change, site_of, now_ms)]
+    if written:
+        connection.execute(insert(db.deliveries), written)
+    return len(written)
 
 
 def _row(connection: Connection, hook: Hook, change: Change, site_of: SiteOf, now_ms: int) -> list[dict[str, Any]]:

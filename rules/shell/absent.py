@@ -15,6 +15,7 @@ from rules.engine.memory import EdgeKey
 from rules.engine.work import Work
 from rules.shell.writer import Writer
 from rules.store.clerk import Clerk
+from rules.store.refusals import Apart
 from rules.tenure import Tenure
 
 LOOK_S = 2.0
@@ -70,8 +71,10 @@ class Absent:
         return True
 
     def _come_back(self, edge: EdgeKey) -> None:
+        now_ms = self._clock_ms()
         with self._tenure.database.writing() as connection:
-            gone.come_back(connection, edge, self._clock_ms())
+            come_back = partial(gone.come_back, connection, edge, now_ms)
+            Apart(self._tenure.database, connection, now_ms).done(edge[0], "edge", edge[1], come_back)
 
 
 def _forget(edge: EdgeKey, work: Work, now_ms: int) -> None:

@@ -4,10 +4,14 @@ So a restart judges a running alarm as the rule did that raised it, and an engin
 rules that were good last.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
+from messages.ids import SiteId
 from messages.kind import Kinds
 from rules.language.calendar import CHINA, Calendar
 from rules.language.library import vocabulary
@@ -16,14 +20,16 @@ from rules.language.rule import Rule, Rules
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
+from rules.store.refusals import Apart
 
 ACTOR = "rules"
 REMEMBERED_MS = 86_400_000
+NOWHERE = SiteId("")
 
 
 def keep(database: Database, rules: Rules, now_ms: int, said: str = "") -> None:
     """These are in force. What nothing runs by any more goes, a day later: another engine may still go by it. `said`: what is
-    new in them, for the log. Raises DatabaseAway."""
+    new in them, for the log. One that is refused is not remembered, and judges all the same. Raises DatabaseAway."""
     entries = {
         rule.version: {
             "version": rule.version,
@@ -39,13 +45,19 @@ def keep(database: Database, rules: Rules, now_ms: int, said: str = "") -> None:
         if rule.written
     }
     table = db.rule_versions
+
+    def write(some: list[dict[str, Any]]) -> Callable[[], object]:
+        return partial(connection.execute, insert(table), some)
+
     with database.writing() as connection:
         running = select(db.states.c.version).where(db.states.c.version.is_not(None))
         useless = table.c.version.not_in(running) & (table.c.at_ms < now_ms - REMEMBERED_MS)
         connection.execute(delete(table).where(or_(useless, table.c.version.in_(list(entries)))))
         connection.execute(update(table).values(in_force=False))
-        if entries:
-            connection.execute(insert(table), list(entries.values()))
+        apart = Apart(database, connection, now_ms)
+        if entries and apart.done(NOWHERE, "rules", "all", write(list(entries.values())), keeps=False) is None:
+            for entry in entries.values():
+                apart.done(NOWHERE, "rule", f"{entry['kind']}/{entry['rule']}", write([entry]))
         if said:
             rows.append(connection, [rows.Line("rule.changed", None, None, ACTOR, said)], now_ms)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from deploy import doctor
@@ -18,8 +19,11 @@ from rules.duty.last_good import Fault, LastGood
 from rules.duty.roll import Roll
 from rules.engine.found import Audited
 from rules.engine.work import Work
+from rules.store import refusals
+from rules.store import tables as db
 from rules.store.database import Database
 from tests.rules.course import at
+from tests.rules.refusing import refuse
 from tests.rules.room import SITE, Room
 from tests.rules.test_telling import PEOPLE
 
@@ -204,3 +208,18 @@ def test_a_site_is_forgotten_by_a_command_once_its_file_is_away(tmp_path: Path) 
     assert "forgotten" in CliRunner().invoke(app, words).output
     assert town.look() is False
     assert town.called() == [DESK.id] * 3
+
+
+def test_a_file_that_the_database_refuses_is_used_all_the_same_and_what_was_kept_stays(town: Town) -> None:
+    before = town.file().read_text(encoding="utf-8")
+    refuse(town.database, "sites", "{site} = 'junmen' AND {content} LIKE '%Ms Refused%'")
+    town.file().write_text(before.replace("林小梅", "Ms Refused"), encoding="utf-8")
+    town.file("other").write_text(before, encoding="utf-8")
+    town.look()
+    assert town.called() == EVERYBODY
+    with town.database.reading() as connection:
+        assert [(one.site, one.what) for one in refusals.waiting(connection)] == [(SITE, "roster")]
+        assert set(connection.scalars(select(db.sites.c.site))) == {SITE, "other"}
+    town.file().write_text("broken", encoding="utf-8")
+    town.start()
+    assert town.called() == EVERYBODY

@@ -23,9 +23,10 @@ from rules.outside import deliveries
 from rules.outside.courier import Courier
 from rules.outside.hook import Hook, HookText, again_ms, hooks
 from rules.records import Case
-from rules.store import rows
+from rules.store import refusals, rows
 from rules.store.database import Database
 from tests.fakes import Answer, Asked, Provider, provider
+from tests.rules.refusing import accept, refuse
 
 SCHEMA = Path(__file__).parent.parent / "golden/cap/cap12.xsd"
 NOON_MS = 1_795_233_600_000
@@ -271,3 +272,72 @@ def test_lines_of_no_site_are_told_to_nobody(town: Town) -> None:
         rows.append(connection, [rows.Line("rule.changed", None, None, "rules", "x")], NOON_MS)
         assert deliveries.fill(connection, replace(HOOK, events=("*",)), lambda _: None, NOON_MS) == 0
         assert deliveries.standings(connection)["city"].seq == 1
+
+
+def refused(town: Town) -> list[tuple[str, str, str]]:
+    with town.database.reading() as connection:
+        return [(str(one.site), one.what, one.name) for one in refusals.waiting(connection)]
+
+
+async def test_a_delivery_that_the_database_refuses_is_left_out_and_said_and_all_others_are_told(town: Town) -> None:
+    refuse(town.database, "deliveries", "{body} LIKE '%case.accepted%'")
+    async with town.courier():
+        case = town.report()
+        town.desk.accept(case.id, actor="lin", at_ms=town.now_ms)
+        town.desk.note(case.id, actor="lin", at_ms=town.now_ms, words="on my way")
+        town.report("waste_bin")
+        await town.settled(3)
+        assert [(site, what) for site, what, _ in refused(town)] == [("junmen", "delivery")]
+        assert refused(town)[0][2].endswith("case.accepted")
+        accept(town.database, "deliveries")
+        town.desk.finish(case.id, actor="lin", at_ms=town.now_ms, outcome="mended")
+        await town.told(4)
+    assert "case.accepted" not in [one.json["type"] for one in town.city.asked]
+
+
+async def test_a_webhook_of_which_the_database_takes_nothing_holds_up_no_other_and_goes_on_later(town: Town) -> None:
+    refuse(town.database, "hooks", "{name} = 'bad'")
+    url = f"{town.city.url}/hook"
+    some = [replace(HOOK, name=name, url=url) for name in ("bad", "city")]
+    working = asyncio.create_task(Courier(town.database, some, lambda _: None, lambda: town.now_ms, look_s=0.02).run())
+    await town.until(lambda: "city" in town.standings(), "it is served")
+    town.report()
+    await town.settled(1)
+    assert [(what, name) for _, what, name in refused(town)] == [("webhook", "bad")]
+    accept(town.database, "hooks")
+    town.now_ms += 60_000
+    await town.until(lambda: "bad" in town.standings(), "it is served as well")
+    assert not working.done()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_an_answer_that_the_database_refuses_is_asked_for_again_a_minute_later_not_at_once(town: Town) -> None:
+    refuse(town.database, "hooks", "{sent} = 1")
+    async with town.courier():
+        town.report()
+        await town.told(1)
+        await town.until(lambda: refused(town) != [], "it is said")
+        await asyncio.sleep(0.3)
+        assert len(town.city.asked) == 1
+        accept(town.database, "hooks")
+        town.now_ms += 60_000
+        await town.settled(1)
+    assert len({one.headers["webhook-id"] for one in town.city.asked}) == 1
+
+
+async def test_a_receiver_that_our_own_code_fails_at_costs_that_attempt_alone(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, wrong = Http.ask, ["once"]
+
+    def failing(http: Http, *some: Any) -> Any:
+        if wrong and wrong.pop():
+            raise RuntimeError("a defect of ours")
+        return ask(http, *some)
+
+    monkeypatch.setattr(Http, "ask", failing)
+    async with town.courier():
+        town.report()
+        await town.until(lambda: town.standings()["city"].why == "RuntimeError", "it has failed")
+        await town.settled(1, passing=True)

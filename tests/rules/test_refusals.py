@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import String, select
+from sqlalchemy import String, delete, select, update
 
 from messages.ids import DeviceId
 from rules.cases.practice import PLAIN
 from rules.engine.found import Audited
 from rules.engine.work import Work
 from rules.escalation import auditor, timers
-from rules.escalation.loop import fire_apart
+from rules.escalation.loop import fire_apart, wind_all
 from rules.records import AlarmState, Case
-from rules.store import facts, refusals, rows, words
+from rules.store import facts, refusals, rows, versions, words
 from rules.store import tables as db
 from rules.store.refusals import Refusal
 from rules.store.rows import Line
-from tests.rules.course import at, reading
+from tests.rules.course import ALL_RULES, at, reading
 from tests.rules.refusing import accept, refuse
 from tests.rules.room import EDGE, SITE, Room
 from tests.rules.situation import about
@@ -120,6 +120,63 @@ def steps(room: Room) -> dict[str, int]:
     its = (db.timers.c.case, db.timers.c.number)
     with room.database.reading() as connection:
         return {row.case: row.number for row in connection.execute(select(*its).where(db.timers.c.leg == "accept"))}
+
+
+def test_the_auditor_finds_a_case_that_can_not_be_mended_and_mends_the_others(room: Room) -> None:
+    first, second = case(room, 0), case(room, 1)
+    with room.database.writing() as connection:
+        connection.execute(delete(db.timers))
+    refuse(room.database, "timers", f"""{{"case"}} = '{first.id}'""")
+    for at_s in (10, 20):
+        found = auditor.look(room.database, {SITE}, PLAIN, at(at_s))
+        assert ("no-timer", first.id) in {(one.what, one.name) for one in found}, "it is seen each time"
+    assert set(steps(room)) == {second.id}
+    assert [(one.site, one.what, one.name) for one in kept(room)] == [(SITE, "case", first.id)]
+    accept(room.database, "timers")
+    auditor.look(room.database, {SITE}, PLAIN, at(30))
+    assert set(steps(room)) == {first.id, second.id}
+
+
+def test_the_auditor_goes_on_where_a_clock_left_a_case_behind_that_can_not_be_written(room: Room) -> None:
+    first, second = case(room, 1_000), case(room, 1_001)
+    refuse(room.database, "cases", f"{{id}} = '{first.id}'")
+    found = auditor.look(room.database, {SITE}, PLAIN, at(10))
+    assert {one.name for one in found if one.what == "clock"} == {first.id, second.id}
+    right = {one.id: one.clock_from_ms for one in (room.desk.case(first.id), room.desk.case(second.id)) if one}
+    assert right == {first.id: at(1_000), second.id: at(10)}
+
+
+def test_the_auditor_that_may_not_say_what_it_finds_has_found_it_all_the_same(room: Room) -> None:
+    late = case(room, 0)
+    with room.database.writing() as connection:
+        connection.execute(update(db.timers).values(due_at_ms=at(1)))
+    refuse(room.database, "log", "{event} = 'audit.found'")
+    found = auditor.look(room.database, {SITE}, PLAIN, at(100))
+    assert ("overdue", f"{late.id} accept") in {(one.what, one.name) for one in found}
+    assert [(one.what, one.name) for one in kept(room)] == [("audit", "log")]
+
+
+def test_a_case_whose_timers_are_refused_at_the_start_holds_up_no_other(room: Room) -> None:
+    first, second = case(room, 0), case(room, 1)
+    with room.database.writing() as connection:
+        connection.execute(delete(db.timers))
+    refuse(room.database, "timers", f"""{{"case"}} = '{first.id}'""")
+    assert wind_all(room.database, PLAIN, at(2)) == 1
+    assert set(steps(room)) == {second.id}
+
+
+def test_a_rule_that_can_not_be_remembered_judges_all_the_same(room: Room) -> None:
+    refuse(room.database, "rule_versions", "{rule} = 'leak' AND {kind} = 'gas_alarm'")
+    versions.keep(room.database, ALL_RULES, at(1), "all of them")
+    assert [(one.what, one.name) for one in kept(room)] == [("rule", "gas_alarm/leak")]
+    with room.database.reading() as connection:
+        others = connection.scalars(select(db.rule_versions.c.rule).where(db.rule_versions.c.kind == "gas_alarm")).all()
+    assert others
+    assert "leak" not in others
+    assert "rule.changed" in room.events()
+    room.start()
+    leaks(room, 2)
+    assert set(leaking(room)) == set(GAS)
 
 
 def test_an_alarm_to_which_nothing_can_happen_any_more_holds_up_no_other(room: Room) -> None:
