@@ -1,89 +1,102 @@
 """A maker's own LoRaWAN codec, run unmodified in a sandbox: bytes and port in, plain data out.
 
-JavaScript by quickjs-ng, in a fresh context for every message: what a hostile or broken codec does ends with its message. No
-file, network, clock or timer is inside; `console` and `module` are stubs. Time, memory, stack and the length of
-what comes out are limited. Source of the three forms: LoRa Alliance TS013-1.0.0 (decodeUplink), ChirpStack v3 (Decode),
-The Things Network v2 (Decoder).
+The sandbox is a process of its own (codec_process.py) that the kernel ends when a codec takes too long; the next message gets
+a new one. A codec can so stop or crash nothing but its message, whatever it finds in its engine.
 """
 
 import asyncio
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import orjson
-import quickjs
 
 from edge.protocols.json_paths import shown
 from edge.protocols.lorawan import CodecError
 
-TIME_LIMIT_S = 0.25
-MEMORY_LIMIT_BYTES = 32 * 1024 * 1024
-STACK_LIMIT_BYTES = 256 * 1024
-RESULT_LIMIT = 64 * 1024
-"""Characters."""
+PATIENCE_S = 30.0
+"""The process ends itself by its processor time; on a machine that gives it none this is over first."""
+TRIES = 2
+"""Of a message whose process ended for no time of its own: a machine that is short of memory may have ended it."""
+LONGEST_LINE = 1024 * 1024
+"""Of an answer: 64 k characters, each perhaps six when it is written down."""
 MOST_ERRORS = 3
 """Of those that a codec returns, as many are told."""
 
-_BEFORE = """
-"use strict";
-globalThis.console = { log() {}, warn() {}, error() {}, info() {}, debug() {}, trace() {} };
-globalThis.module = { exports: {} };
-globalThis.exports = globalThis.module.exports;
-"""
-_CALL = """
-(function (text, limit, stringify, parse) {
-  const given = parse(text), said = module.exports || {};
-  const form = (name) => typeof globalThis[name] === "function" ? globalThis[name] : typeof said[name] === "function" ? said[name] : null;
-  let result;
-  const uplink = form("decodeUplink"), three = form("Decode"), two = form("Decoder");
-  if (uplink) result = uplink({ bytes: given.bytes, fPort: given.fPort, recvTime: new Date(given.at), variables: {} });
-  else if (three) result = { data: three(given.fPort, given.bytes, {}) };
-  else if (two) result = { data: two(given.bytes, given.fPort) };
-  else throw new Error("it has no decodeUplink, Decode or Decoder");
-  const answer = stringify(result);
-  if (typeof answer !== "string") throw new Error("it returned nothing");
-  if (answer.length > limit) throw new Error("it returned " + answer.length + " characters");
-  return answer;
-})
-"""
+_PROCESS = Path(__file__).with_name("codec_process.py")
 
 
 class Sandbox:
-    """Runs codecs on a thread of its own, one message at a time."""
+    """`async with Sandbox() as sandbox`: runs codecs, one message at a time. The process is started when it is needed."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="codec")
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None where there is none just now."""
+        return self._process.pid if self._process else None
 
     async def decode(self, script: str, payload: bytes, f_port: int, at_ms: int) -> Mapping[str, Any]:
         """Raises CodecError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, decode, script, payload, f_port, at_ms)
+        given = orjson.dumps({"bytes": list(payload), "fPort": f_port, "at": at_ms}).decode()
+        question = orjson.dumps([script, given]) + b"\n"
+        async with self._turn:
+            for _ in range(TRIES):
+                if line := await self._asked(question):
+                    return _said(orjson.loads(line))
+                if await self._end() == -signal.SIGPROF:
+                    raise CodecError("the codec fails: it takes too long and was stopped")
+        raise CodecError("the codec fails: its process ended")
 
-    def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    async def _asked(self, question: bytes) -> bytes:
+        """The answer's line; b"" if the process ended over it, or doesn't end."""
+        try:
+            if self._process is None:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-I", str(_PROCESS), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=LONGEST_LINE
+                )
+            assert self._process.stdin
+            assert self._process.stdout
+            async with asyncio.timeout(PATIENCE_S):
+                self._process.stdin.write(question)
+                await self._process.stdin.drain()
+                line = await self._process.stdout.readline()
+        except (OSError, TimeoutError):
+            return b""
+        except asyncio.CancelledError:
+            await self._end()  # its answer would be taken for that to the next question
+            raise
+        return line if line.endswith(b"\n") else b""
+
+    async def _end(self) -> int | None:
+        """How the process ended; None if there was none."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        if process.returncode is None and (process.stdout is None or not process.stdout.at_eof()):
+            process.kill()
+        return await process.wait()
 
 
-def decode(script: str, payload: bytes, f_port: int, at_ms: int) -> Mapping[str, Any]:
-    """What `script` makes of one message. Blocks for TIME_LIMIT_S at most. Raises CodecError."""
-    given = orjson.dumps({"bytes": list(payload), "fPort": f_port, "at": at_ms}).decode()
+def _said(reply: Mapping[str, str]) -> Mapping[str, Any]:
+    if (failure := reply.get("failure")) is not None:
+        raise CodecError(f"the codec fails: {failure}")
     try:
-        context = quickjs.Context()
-        context.set_memory_limit(MEMORY_LIMIT_BYTES)
-        context.set_max_stack_size(STACK_LIMIT_BYTES)
-        context.set_time_limit(TIME_LIMIT_S)
-        # taken before the codec can put anything in their place
-        stringify, parse = context.eval("JSON.stringify"), context.eval("JSON.parse")
-        context.eval(_BEFORE)
-        context.eval(script)
-        answer = context.eval(_CALL)(given, RESULT_LIMIT, stringify, parse)
-    except (quickjs.JSException, quickjs.StackOverflow, MemoryError, ValueError) as error:
-        raise CodecError(f"the codec fails: {_first_line(error)}") from error
-    return _content(answer)
-
-
-def _content(answer: object) -> Mapping[str, Any]:
-    try:
-        result = orjson.loads(answer if isinstance(answer, str) else b"")
+        result = orjson.loads(reply["answer"])
     except orjson.JSONDecodeError as error:
         raise CodecError("the codec returned no data") from error
     if not isinstance(result, dict):
@@ -94,8 +107,3 @@ def _content(answer: object) -> Mapping[str, Any]:
     if not isinstance(data := result.get("data"), dict):
         raise CodecError("the codec returned no data")
     return data
-
-
-def _first_line(error: BaseException) -> str:
-    words = str(error).strip().splitlines()
-    return (words[0] if words and words[0] != "null" else "out of memory")[:200]

@@ -5,6 +5,7 @@ A message that can't be read, and a codec that fails, cost that message: it is s
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
 import structlog
@@ -56,7 +57,7 @@ class LorawanNetwork:
         self._bus = Bus(broker, f"gridcall-edge-{site}-{edge}-lorawan", subscribe=list(wanted))
 
     async def run(self) -> NoReturn:
-        async with self._bus as bus, asyncio.TaskGroup() as tasks:
+        async with self._bus as bus, self._sandbox or nullcontext(), asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             async for message in bus.messages():
                 await self._deliver(await self._safely_read(message), message.ack)

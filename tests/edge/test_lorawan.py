@@ -1,6 +1,10 @@
 """What network servers say that is no uplink, or nonsense; and what codecs may do, and may not."""
 
+import asyncio
 import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import orjson
 import pytest
@@ -10,7 +14,8 @@ from hypothesis import strategies as st
 from edge.models.lorawan import LorawanModel
 from edge.models.product import load_models
 from edge.protocols.lorawan import CodecError, Server, Uplink, UplinkError, channels, topics, uplink
-from edge.sources.codec import RESULT_LIMIT, decode
+from edge.sources.codec import Sandbox
+from edge.sources.codec_process import RESULT_LIMIT
 from messages.kind import load_kinds
 
 NOW_MS = 1_763_700_002_000
@@ -18,6 +23,15 @@ EUI = "24e124713b123456"
 KINDS = load_kinds()
 MODELS = load_models(KINDS)
 SERVERS: tuple[Server, ...] = ("chirpstack", "things-stack")
+Decode = Callable[[str, bytes, int, int], Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def decode() -> Iterator[Decode]:
+    with asyncio.Runner() as runner:
+        sandbox = Sandbox()
+        yield lambda *message: runner.run(sandbox.decode(*message))
+        runner.run(sandbox.__aexit__(None, None, None))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +144,7 @@ module.exports = { decodeUplink };
 
 
 @pytest.mark.parametrize("form", MAKERS)
-def test_makers_codecs_of_every_form_run_as_they_are(form: str) -> None:
+def test_makers_codecs_of_every_form_run_as_they_are(form: str, decode: Decode) -> None:
     assert decode(MAKERS[form], bytes.fromhex("01756403822c01"), 85, NOW_MS) == {"battery": 100, "distance": 300}
 
 
@@ -160,26 +174,81 @@ def test_makers_codecs_of_every_form_run_as_they_are(form: str) -> None:
         ("function decodeUplink(i) { require('fs') }", "require"),
         ("function decodeUplink(i) { fetch('x') }", "fetch"),
         ("function (", "SyntaxError"),
+        ("function decodeUplink(i) { throw new Error('\\ud800 half a character') }", "half a character"),
+        # what follows asks no time limit: the process has to be ended
+        ("function decodeUplink(i) { return { data: { x: new Array(3e9).join('x') } } }", "was stopped"),
+        ("function decodeUplink(i) { const a = []; a.length = 4294967295; a.reverse() }", "was stopped"),
+        (
+            "function decodeUplink(i) { 'a'.repeat(4e6).indexOf('a'.repeat(2e6) + 'b') }",
+            "was stopped",
+        ),
     ],
 )
-def test_a_codec_that_misbehaves_costs_its_message(script: str, said: str) -> None:
+def test_a_codec_that_misbehaves_costs_its_message(script: str, said: str, decode: Decode) -> None:
     with pytest.raises(CodecError, match=said):
         decode(script, b"\x01", 1, NOW_MS)
 
 
-def test_nothing_is_kept_between_two_messages() -> None:
+def test_after_a_codec_that_was_stopped_the_next_message_is_read_by_a_new_process() -> None:
+    hostile = "function decodeUplink(i) { if (i.bytes[0]) new Array(3e9).join('x'); return { data: { n: 1 } } }"
+
+    async def course() -> None:
+        async with Sandbox() as sandbox:
+            endless = asyncio.create_task(sandbox.decode(hostile, b"\x01", 1, NOW_MS))
+            waits = asyncio.create_task(sandbox.decode(hostile, b"\x00", 1, NOW_MS))
+            with pytest.raises(CodecError, match="was stopped"):
+                await endless
+            assert await waits == {"n": 1}
+
+    asyncio.run(course())
+
+
+def test_a_process_that_something_else_has_ended_costs_no_message() -> None:
+    script = "function decodeUplink(i) { return { data: { n: i.bytes[0] } } }"
+
+    async def course() -> None:
+        async with Sandbox() as sandbox:
+            assert await sandbox.decode(script, b"\x01", 1, NOW_MS) == {"n": 1}
+            assert sandbox.pid
+            os.kill(sandbox.pid, 9)
+            assert await sandbox.decode(script, b"\x02", 1, NOW_MS) == {"n": 2}
+            pid = sandbox.pid
+        assert pid
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    asyncio.run(course())
+
+
+def test_a_message_that_nobody_waits_for_any_more_answers_no_other() -> None:
+    script = (
+        "function decodeUplink(i) { for (let n = 0; n < 1e5 * i.bytes[0]; n++); return { data: { n: i.bytes[0] } } }"
+    )
+
+    async def course() -> None:
+        async with Sandbox() as sandbox:
+            await sandbox.decode(script, b"\x00", 1, NOW_MS)
+            left = asyncio.create_task(sandbox.decode(script, b"\x08", 1, NOW_MS))
+            await asyncio.sleep(0.005)
+            left.cancel()
+            assert await sandbox.decode(script, b"\x01", 1, NOW_MS) == {"n": 1}
+
+    asyncio.run(course())
+
+
+def test_nothing_is_kept_between_two_messages(decode: Decode) -> None:
     script = "var count = 0; function decodeUplink(i) { globalThis.kept = (globalThis.kept || 0) + 1; return { data: { n: kept + count++ } } }"
     assert [decode(script, b"", 1, NOW_MS) for _ in range(2)] == [{"n": 1}] * 2
 
 
-def test_what_is_no_number_is_nothing() -> None:
+def test_what_is_no_number_is_nothing(decode: Decode) -> None:
     assert decode("function decodeUplink() { return { data: { a: NaN, b: undefined, c: 1 } } }", b"", 1, NOW_MS) == {
         "a": None,
         "c": 1,
     }
 
 
-def test_what_a_codec_nests_deeply_costs_its_channel() -> None:
+def test_what_a_codec_nests_deeply_costs_its_channel(decode: Decode) -> None:
     nested = decode(
         "function decodeUplink() { let a = 0; for (let n = 0; n < 1000; n++) a = [a]; return { data: { fill: a } } }",
         b"",
@@ -200,7 +269,7 @@ def test_no_bytes_do_more_than_be_nonsense(message: bytes) -> None:
 
 
 @settings(max_examples=50)
-@given(st.text(max_size=60))
-def test_whatever_a_codec_is_it_ends_with_data_or_a_word(script: str) -> None:
+@given(script=st.text(max_size=60))
+def test_whatever_a_codec_is_it_ends_with_data_or_a_word(decode: Decode, script: str) -> None:
     with pytest.raises(CodecError):
         decode(script, b"\x01", 1, NOW_MS)
