@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from messages.ids import IDENTIFIER
+from messages.ids import IDENTIFIER, is_identifier
 from messages.reading import Value
 from messages.settings import ConfigError, Seconds, Settings, Text, read, suggest
 
@@ -101,6 +101,10 @@ def load_kinds(*folders: Path) -> dict[str, Kind]:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder of kinds")
         for path in sorted(folder.glob("*.toml")):
+            if not is_identifier(path.stem):
+                raise ConfigError(
+                    f"{path}: a kind is named by its file: lower-case letters, digits, hyphen and underscore, 63 at most"
+                )
             kinds[path.stem] = read(path, Kind)
     return kinds
 

@@ -58,7 +58,7 @@ class RulesFile(Settings):
     retention: Retention | None = None
     """For how long the collector keeps readings, as its own file says; None: for ever."""
     calendar: CalendarText = Field(default_factory=CalendarText)
-    sites: Annotated[list[SiteId], Field(min_length=1)] | None = None
+    sites: Annotated[list[Identifier], Field(min_length=1)] | None = None
     """The sites that it may own; without it, any. Engines on one database share them."""
     site_files: Folder | None = None
     """A folder with a file for each site: its places, its people and who is on duty. Without it every call goes to the desk."""
@@ -160,7 +160,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         look=look,
         calendar=calendar,
         retention_s=written.retention,
-        sites=None if written.sites is None else tuple(dict.fromkeys(written.sites)),
+        sites=None if written.sites is None else tuple(dict.fromkeys(map(SiteId, written.sites))),
         notes=(
             *(() if refused else rule_files.replaced()),
             *([f"{site_files.complaint}: the last good file is used, if there is one"] if site_files.complaint else ()),

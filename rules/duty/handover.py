@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select, update
 
-from messages.ids import SiteId
+from messages.ids import SiteId, is_identifier
 from rules.records import ActionRefused
 from rules.store import rows
 from rules.store import tables as db
@@ -43,7 +43,9 @@ class Handovers:
         self._database = database
 
     def hand_over(self, site: SiteId, *, words: str, facts: Mapping[str, int], actor: str, at_ms: int) -> Handover:
-        """Write a note. Raises ActionRefused for one without words."""
+        """Write a note. Raises ActionRefused for one without words, or of what can be no site."""
+        if not is_identifier(site):
+            raise ActionRefused("unknown", None)
         if not (kept := words.strip()[:MOST_WORDS]):
             raise ActionRefused("reason-missing", None)
         note = Handover(

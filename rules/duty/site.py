@@ -109,7 +109,7 @@ class Building(Settings):
     outline: _Points = Field(default_factory=list)
 
 
-ReachWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+(:\S{1,200})?$")]
+ReachWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,63}(:\S{1,200})?$")]
 """A channel, with an address where the phone number isn't one."""
 
 

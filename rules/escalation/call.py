@@ -8,6 +8,9 @@ from rules.duty.ladder import DESK, RUNGS, Ladder, Person
 from rules.escalation.program import Leg, Step
 from rules.records import Case, CaseState
 
+MOST_NAME = 80
+"""Of a person, as the tables keep it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -44,7 +47,7 @@ def fire(case: Case, leg: Leg, from_ms: int, name: str, step: Step, ladder: Ladd
         lines.append(("sla.breached", leg))
     if step.warning:
         lines.append(("sla.warning", leg))
-    name = f"{case.id}/{leg}/{from_ms}/{name}"
+    name = f"{case.id}/{leg}/{from_ms}/{name}"  # part of a key, so short: nothing in it comes from outside
     calls = list(_owner(case, name, leg, step)) if step.owner else []
     for rung in step.rungs:
         reached, people, gaps = _reach(rung, ladder)
@@ -65,7 +68,7 @@ def fire(case: Case, leg: Leg, from_ms: int, name: str, step: Step, ladder: Ladd
 def directly(case: Case, to: str, now_ms: int) -> Call:
     """To the person to whom a case is dispatched by name; the roster knows where to find them."""
     return Call(
-        key=f"{case.id}/dispatch/{now_ms}/{to}",
+        key=f"{case.id}/dispatch/{now_ms}/{_word(to)}",
         case=case.id,
         leg=Leg.ACCEPT,
         person=Person(to, to, ""),
@@ -79,7 +82,7 @@ def directly(case: Case, to: str, now_ms: int) -> Call:
 def told(case: Case, owner: str, why: str, now_ms: int) -> Call:
     """To whoever works on a case: something red has just joined it, or it has become red ("graver"), or it came once more ("again")."""
     return Call(
-        key=f"{case.id}/{why}/{now_ms}/{owner}",
+        key=f"{case.id}/{why}/{now_ms}/{_word(owner)}",
         case=case.id,
         leg=Leg.ARRIVE if case.state is CaseState.ACCEPTED and case.arrive_by_ms is not None else Leg.HANDLE,
         person=Person(owner, owner, ""),
@@ -88,6 +91,11 @@ def told(case: Case, owner: str, why: str, now_ms: int) -> Call:
         reason=why,
         channel="",
     )
+
+
+def _word(name: str) -> str:
+    """A name as a part of a key, whatever somebody has typed: no key is longer than its column, or holds what no database takes."""
+    return "".join(one if one.isprintable() else "?" for one in name[:MOST_NAME])
 
 
 def _reach(rung: int, ladder: Ladder) -> tuple[int, tuple[Person, ...], list[int]]:
@@ -109,7 +117,7 @@ def _owner(case: Case, name: str, leg: Leg, step: Step) -> Iterator[Call]:
 def _call(case: Case, name: str, leg: Leg, step: Step, rung: int, person: Person) -> Call:
     channel = person.addresses[step.turn % len(person.addresses)].channel if person.addresses else ""
     return Call(
-        key=f"{name}/{person.id}",
+        key=f"{name}/{_word(person.id)}",
         case=case.id,
         leg=leg,
         person=person,

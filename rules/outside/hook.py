@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from messages.ids import SiteId
+from messages.ids import Identifier
 from messages.settings import ConfigError, Folder, Seconds, Settings
 from rules.notices import signing
 from rules.notices.channels.http import TIMEOUT_S, Http
@@ -41,7 +41,7 @@ class HookText(Settings):
     events: Annotated[list[Annotated[str, AfterValidator(_event)]], Field(min_length=1)] = Field(
         default_factory=lambda: ["case.*", "alarm.*"]
     )
-    sites: Annotated[list[SiteId], Field(min_length=1)] | None = None
+    sites: Annotated[list[Identifier], Field(min_length=1)] | None = None
     format: Literal["json", "cap"] = "json"
     timeout_s: Annotated[Seconds, Field(gt=0, le=30)] = Field(default=TIMEOUT_S, alias="timeout")
 

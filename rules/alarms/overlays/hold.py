@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from messages.announcement import Place
-from messages.ids import DeviceId, SiteId
+from messages.ids import LONGEST, DeviceId, SiteId, is_identifier
 from rules.records import ActionRefused, Pause
 
 MOST_SHELF_MS = 8 * 3_600_000
@@ -73,6 +73,10 @@ def asked(hold: Hold, now_ms: int) -> Hold:
     most_ms = MOST_SHELF_MS if hold.what is What.SHELF else MOST_MS
     if not hold.reason.strip():
         raise ActionRefused("no-reason", None)
+    if not all(map(is_identifier, (hold.site, hold.device or "any", hold.grid or "any"))):
+        raise ActionRefused("no-place", None)  # nothing is called so
+    if hold.rule is not None and not 0 < len(hold.rule) <= LONGEST:
+        raise ActionRefused("unknown", None)
     if max(len(hold.reason), len(hold.holder)) > MOST_WORDS or "\n" in hold.reason + hold.holder:
         raise ActionRefused("too-many-words", None)
     if hold.until_ms <= max(now_ms, hold.from_ms):
