@@ -5,7 +5,7 @@ from collections.abc import Callable, MutableMapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -47,6 +47,7 @@ from console.visit import (
     PasswordTooOld,
     Visit,
     elsewhere,
+    page_of,
     refuse,
     visit,
     visit_as,
@@ -193,18 +194,8 @@ def _takes_photo(scope: Scope) -> bool:
 def _to_login(request: Request, _: Exception) -> Response:
     if "text/html" not in request.headers.get("accept", ""):
         return Response(status_code=401)
-    path = _page_of(request)
+    path = page_of(request)
     return elsewhere("/login" if path == "/" else f"/login?to={quote(path, safe='/')}")
-
-
-def _page_of(request: Request) -> str:
-    """Where somebody was who has to log in first: the page asked for, or the one from which a form was sent."""
-    if request.method == "GET":
-        return request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    came = urlsplit(request.headers.get("referer", ""))
-    if came.netloc != request.headers.get("host") or not came.path:
-        return "/"
-    return came.path + (f"?{came.query}" if came.query else "")
 
 
 def _to_password(request: Request, _: Exception) -> Response:

@@ -12,9 +12,10 @@ from fastapi.responses import PlainTextResponse, Response
 from console.access.rim import SESSION_COOKIE
 from console.access.sessions import LIFE_MS, Session
 from console.accounts import BROWSER_MS, TooSoon
-from console.look import LETTERS, LETTERS_COOKIE, THEME_COOKIE, THEMES
+from console.look import LETTERS_COOKIE, THEME_COOKIE
 from console.visit import (
     BROWSER_COOKIE,
+    LANGUAGE_COOKIE,
     VISIT_COOKIE,
     YEAR_S,
     AnyVisit,
@@ -86,13 +87,13 @@ def log_out(visit: LoggedIn) -> Response:
 
 
 @router.get("/look")
-def look(visit: AnyVisit, letters: str = "", theme: str = "", back: str = "/") -> Response:
-    """Light, dark or as the system is set, and large type: kept in this browser."""
+def look(visit: AnyVisit, back: str = "/") -> Response:
+    """Light, dark or as the system is set, large type, and the language: kept in this browser. Back to the page as it was."""
     response = elsewhere(back)
-    if theme in THEMES:
-        visit.keep(response, THEME_COOKIE, theme, YEAR_S)
-    if letters in LETTERS:
-        visit.keep(response, LETTERS_COOKIE, letters, YEAR_S)
+    if visit.language_chosen:
+        visit.keep(response, LANGUAGE_COOKIE, visit.language, YEAR_S)
+    visit.keep(response, THEME_COOKIE, visit.look.theme, YEAR_S)
+    visit.keep(response, LETTERS_COOKIE, visit.look.letters, YEAR_S)
     return response
 
 

@@ -2,7 +2,7 @@
 draws a page right from the first byte, and it works without scripts. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 Theme = Literal["auto", "light", "dark"]
@@ -19,10 +19,15 @@ class Look:
     theme: Theme = "auto"
     letters: Letters = "plain"
 
+    def changed(self, fields: Mapping[str, str]) -> "Look":
+        """With what the fields of an address choose; what isn't known changes nothing."""
+        return replace(
+            self,
+            theme=next((one for one in THEMES if one == fields.get("theme")), self.theme),
+            letters=next((one for one in LETTERS if one == fields.get("letters")), self.letters),
+        )
+
 
 def look_of(cookies: Mapping[str, str]) -> Look:
     """What isn't known is as if nothing had been chosen."""
-    return Look(
-        theme=next((one for one in THEMES if one == cookies.get(THEME_COOKIE)), "auto"),
-        letters=next((one for one in LETTERS if one == cookies.get(LETTERS_COOKIE)), "plain"),
-    )
+    return Look().changed({"theme": cookies.get(THEME_COOKIE, ""), "letters": cookies.get(LETTERS_COOKIE, "")})

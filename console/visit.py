@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -24,7 +25,7 @@ from console.config import Config
 from console.feed import Feed
 from console.fragments import Fragments
 from console.history import History
-from console.look import Look, look_of
+from console.look import LETTERS_COOKIE, THEME_COOKIE, Look, look_of
 from console.plant.parts import Plant
 from console.rights import Right, User
 from console.words import LANGUAGES, Language, Words, preferred
@@ -34,6 +35,8 @@ from rules.duty.folder import SiteFolder
 VISIT_COOKIE, LANGUAGE_COOKIE, BROWSER_COOKIE = "gridcall_visit", "gridcall_language", "gridcall_browser"
 PASSWORD_PAGE = "/account/password"  # noqa: S105 - a path
 YEAR_S = 365 * 24 * 3600
+CHOICES = ("language", "theme", "letters")
+"""Fields of an address that choose how any page is shown, and stay chosen."""
 
 
 class NotLoggedIn(Exception):
@@ -74,6 +77,8 @@ class Visit:
 
     parts: Parts
     path: str
+    back: str
+    """The page that is read, to come back to it: path and query. Of the answer to a form: the page on which the form stood."""
     now_ms: int
     language: Language
     language_chosen: bool
@@ -81,6 +86,7 @@ class Visit:
     secret: str
     session: Session | None
     look: Look
+    look_chosen: bool
 
     @property
     def user(self) -> User:
@@ -112,21 +118,28 @@ class Visit:
         return self.parts.fragments.words(self.language)
 
     def page(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
-        """`template` as the answer, with what every page shows."""
+        """`template` as the answer, with what every page shows.
+
+        `again` among the values: the fields of the form that it answers, if sending them once more shows the same page in another look or
+        language."""
         content = self.parts.fragments.page(
             template,
             self.language,
             self.now_ms,
             path=self.path,
+            back=self.back,
             user=self.session.user if self.session else None,
             form_token=form_token(self.secret),
             theme=self.look.theme,
             letters=self.look.letters,
-            **values,
+            **{"again": None, **values},
         )
         response = HTMLResponse(content, status)
         if self.language_chosen:
             self.keep(response, LANGUAGE_COOKIE, self.language, YEAR_S)
+        if self.look_chosen:
+            self.keep(response, THEME_COOKIE, self.look.theme, YEAR_S)
+            self.keep(response, LETTERS_COOKIE, self.look.letters, YEAR_S)
         if not self.session:
             self.keep(response, VISIT_COOKIE, self.secret)
         return response
@@ -149,19 +162,22 @@ def visit(request: Request) -> Visit:
 def visit_as(request: Request, session: Session | None, now_ms: int) -> Visit:
     """The same when it is known who asks, or does not matter. Asks nobody."""
     parts: Parts = request.app.state.parts
-    chosen = _language(request.query_params.get("language"))
+    chosen, kept = language_of(request.query_params.get("language")), look_of(request.cookies)
+    look = kept.changed(request.query_params)
     return Visit(
         parts=parts,
         path=request.url.path,
+        back=page_of(request),
         now_ms=now_ms,
         language=chosen
-        or _language(request.cookies.get(LANGUAGE_COOKIE))
+        or language_of(request.cookies.get(LANGUAGE_COOKIE))
         or preferred(request.headers.get("accept-language", "")),
         language_chosen=chosen is not None,
         secure=request.url.scheme == "https",
         secret=session.form if session else request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(32),
         session=session,
-        look=look_of(request.cookies),
+        look=look,
+        look_chosen=look != kept,
     )
 
 
@@ -234,5 +250,18 @@ def elsewhere(path: str) -> RedirectResponse:
     return RedirectResponse(path if ours else "/", 303)
 
 
-def _language(text: str | None) -> Language | None:
+def page_of(request: Request) -> str:
+    """Where somebody is, to come back to: the page asked for, or the one from which a form was sent. A choice that its address made is
+    not part of it."""
+    if request.method in ("GET", "HEAD"):
+        path, query = request.scope.get("raw_path", b"").decode("latin-1"), request.url.query
+    else:
+        came = urlsplit(request.headers.get("referer", ""))
+        path, query = (came.path, came.query) if came.netloc == request.headers.get("host") else ("", "")
+    kept = "&".join(field for field in query.split("&") if field.partition("=")[0] not in CHOICES)
+    return (path or "/") + (f"?{kept}" if kept else "")
+
+
+def language_of(text: str | None) -> Language | None:
+    """None for one that we don't speak."""
     return next((language for language in LANGUAGES if language == text), None)

@@ -58,6 +58,7 @@ def look(
     return show(
         visit,
         "people.html",
+        again={"why": why, "words": told},
         alarm=alarm,
         one=household[1] if household else None,
         line=line,
