@@ -6,6 +6,7 @@ The terminal's own packages are imported by a command that needs them: an agent 
 import asyncio
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +15,10 @@ import typer
 
 from edge.configuration.check import parse
 from edge.configuration.config import Config, Device, of
-from edge.installer import sheet as sheets
-from edge.installer.acceptance import Verdict
-from edge.installer.scan import COMMON_BAUDRATES, UNITS, Parity, Speed, speeds
-from edge.installer.words import Language
+from edge.installer.accepting import sheet as sheets
+from edge.installer.accepting.acceptance import Verdict
+from edge.installer.scanning.scan import COMMON_BAUDRATES, UNITS, Parity, Speed, speeds
+from edge.installer.words import Language, said
 from edge.models.osdp import OsdpModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
@@ -119,7 +120,9 @@ def accept(
 ) -> None:
     """Walk through all devices, one after the other, and write a signed-off sheet of what was seen.
 
-    For each device: make it move (lift the cover, press the button), watch it here, say whether it is right.
+    For each device: make it move (lift the cover, press the button), watch it here, say whether it is right: Enter for passed,
+    f for failed, s to skip, with a note after it if there is one ("f wrong cover"). From a file or a pipe, a line is for one
+    device. Exit code 1 if a device failed or the walk was broken off; what was walked is on the sheet then.
     """
     config, spoken = parse(file), language(wanted)
     if sheet.suffix not in (".html", ".md"):
@@ -134,18 +137,42 @@ def accept(
         raise ConfigError(f"--sheet: {sheet} is there already, perhaps signed: take another name")
     if not os.access(sheet.absolute().parent, os.W_OK):
         raise ConfigError(f"--sheet: {sheet.absolute().parent} is no folder that this user may write to")
-    installer = by or typer.prompt("安装人 Installer" if spoken == "zh" else "Installer")
-    from edge.installer import terminal
+    chosen = _chosen(config, device or [])
+    installer = by or _name(spoken)
+    from edge.installer.accepting import walk
 
-    written = asyncio.run(terminal.accept(config, _chosen(config, device or []), installer, watch_s, spoken))
-    render = sheets.html if sheet.suffix == ".html" else sheets.markdown
-    try:
-        sheet.write_text(render(written), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--sheet: {sheet}: {error.strerror or error}") from error
-    print(f"{sheet}: {written.summary(spoken)}")
-    if written.count[Verdict.FAILED]:
+    walked = asyncio.run(walk.accept(config, chosen, installer, watch_s, spoken, clock_ms=_clock_ms))
+    if walked.anything:
+        _write(sheet, walked.sheet)
+    with suppress(OSError):  # the terminal may have gone
+        if walked.why:
+            print(said(walked.why, spoken), file=sys.stderr)
+        nothing = "没有验收任何设备，不写验收单" if spoken == "zh" else "nothing was walked: no sheet is written"
+        print(f"{sheet}: {walked.sheet.summary(spoken)}" if walked.anything else nothing, flush=True)
+    if walked.why or walked.sheet.count[Verdict.FAILED]:
         raise typer.Exit(1)
+
+
+def _write(path: Path, sheet: sheets.Sheet) -> None:
+    """Raises ConfigError; the sheet is on the screen then: a day on the ladder must not be lost to a full disk."""
+    try:
+        path.write_text(sheets.html(sheet) if path.suffix == ".html" else sheets.markdown(sheet), encoding="utf-8")
+    except OSError as error:
+        print(sheets.markdown(sheet))
+        raise ConfigError(f"--sheet: {path}: {error.strerror or error}; the sheet is printed above") from error
+
+
+def _name(spoken: Language) -> str:
+    """Raises ConfigError if nobody says one."""
+    if sys.stdin.isatty():
+        print("安装人：" if spoken == "zh" else "Installer: ", end="", flush=True)
+        if name := sys.stdin.readline().strip():
+            return name
+    raise ConfigError("--by：请写明安装人姓名" if spoken == "zh" else "--by: who installed it? a name is wanted")
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def provision(

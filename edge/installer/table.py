@@ -1,6 +1,7 @@
 """A snapshot as a table for the terminal: every device with its channels, age and errors. Pure.
 
-What needs attention is red and stands where it always stands: a row that jumps can't be watched.
+What needs attention is red, has a mark before it, and stands where it always stands: a row that jumps can't be watched. A row is
+one line; what a narrow screen has no room for is cut or left out, and what a low one has none for is on its next page.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +23,13 @@ STALE = 2.5
 """A channel is stale when it is older than so many of its intervals."""
 
 _HEADINGS = {
-    "zh": ("设备", "位置", "通道", "数值", "时间", "应答", "错误", "响应"),
+    "zh": ("设备", "位置", "通道", "数值", "多久前", "应答", "错误", "响应"),
     "en": ("Device", "Place", "Channel", "Value", "Age", "Answers", "Errors", "Latency"),
 }
 _NEVER = {"zh": "从未", "en": "never"}
+NARROW = 100
+"""Columns of a screen with fewer than these shows no counts of answers and no latency."""
+_PLACE, _CHANNEL, _ANSWERS, _LATENCY = 1, 2, 5, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,35 @@ def _doubtful(found: ChannelNow, channel: Channel, now_ms: int) -> bool:
     return found.quality is not Quality.GOOD or now_ms - found.at_ms > STALE * channel.interval_s * 1000
 
 
-def table(shown: Sequence[Row], now: Snapshot, language: Language) -> Table:
-    """For a terminal with colours."""
+def table(shown: Sequence[Row], now: Snapshot, language: Language, width: int) -> Table:
+    """For a terminal of `width` columns."""
+    cells = [at for at in range(len(_HEADINGS[language])) if width >= NARROW or at not in (_ANSWERS, _LATENCY)]
     found = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
-    for heading in _HEADINGS[language]:
-        found.add_column(heading, justify="left", overflow="fold")
+    found.add_column("", no_wrap=True)
+    for at in cells:
+        gives_way = at in (_PLACE, _CHANNEL)
+        found.add_column(_one_line(_HEADINGS[language][at]), no_wrap=not gives_way, overflow="ellipsis")
     for row in shown:
-        found.add_row(*(Words(cell) for cell in row.cells), style="red" if row.bad else "")
+        style = "red" if row.bad else ""
+        found.add_row("!" if row.bad else " ", *(_one_line(row.cells[at]) for at in cells), style=style)
     found.caption = Words("\n".join(lines(now, language)))
     return found
+
+
+def _one_line(text: str) -> Words:
+    return Words(text, no_wrap=True, overflow="ellipsis")
+
+
+def pages(shown: Sequence[Row], room: int) -> list[Sequence[Row]]:
+    """The rows, at most `room` on a page, each device on one page if it fits; one empty page without rows."""
+    found: list[list[Row]] = [[]]
+    for at, row in enumerate(shown):
+        rest = next((count for count, later in enumerate(shown[at + 1 :], 1) if later.device), len(shown) - at)
+        full = len(found[-1]) >= room or (row.device and rest <= room < len(found[-1]) + rest)
+        if found[-1] and full:
+            found.append([])
+        found[-1].append(row)
+    return [list(page) for page in found]
 
 
 def lines(now: Snapshot, language: Language) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from edge.configuration.config import Device
-from edge.installer.compare import strangers, suspects
+from edge.installer.scanning.compare import strangers, suspects
 from edge.models.modbus import ModbusModel
 from edge.models.product import load_models
 from edge.sources.schedule import polls

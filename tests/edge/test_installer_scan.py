@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
-from edge.installer.scan import REPEATS, Heard, Trial, found, judge, of_line, question, speeds
+from edge.installer.scanning.scan import REPEATS, Heard, Trial, found, judge, of_line, question, speeds
 from edge.installer.terminal import lasting_name
 
 

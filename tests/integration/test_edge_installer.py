@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from edge.installer.tap import FILE, snapshots
 from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
+from tests.integration.pty_user import at_a_terminal
 from tests.integration.test_edge_agent import agent, configure
 from tests.services import ROOT, MqttBroker
 
@@ -38,32 +38,32 @@ def typed(*words: str, answers: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-def walked(words: tuple[str, ...], log: Path, answers: list[tuple[str, str]]) -> tuple[int, str]:
-    """Each answer is given, again and again, until what follows it is on the screen."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "gridcall.py", "edge", *words],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=out,
-            env={**os.environ, "LANG": "en_US.UTF-8", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
-        )
-    assert process.stdin
-    until = time.monotonic() + 60
-    while "[Enter]" not in log.read_text():
-        assert time.monotonic() < until, log.read_text()
-        time.sleep(0.05)
-    for answer, awaited in answers:
-        while True:
-            assert time.monotonic() < until, log.read_text()
-            process.stdin.write(f"{answer}\n".encode())
-            process.stdin.flush()
-            time.sleep(0.6)
-            if awaited in log.read_text() or process.poll() is not None:
-                break
-    process.stdin.close()
-    return process.wait(30), log.read_text()
+async def heard(state: Path) -> None:
+    """Until the agent there has heard a device."""
+    async with asyncio.timeout(60):
+        while not (state / FILE).exists():
+            await asyncio.sleep(0.02)
+        async for now in snapshots(state):
+            if any(device.channels for device in now.devices):
+                return
+
+
+def walk_at_a_terminal(words: tuple[str, ...]) -> None:
+    with at_a_terminal(*words) as user:
+        at = user.sees("[Enter] passed")
+        user.types("q\n")
+        at = user.sees("'q' is no answer", after=at)
+        user.types("\n")
+        at = user.sees("-> passed", after=at)
+        at = user.sees("door-1", after=at)
+        user.types("\n")  # nobody has heard of it
+        at = user.sees("not heard since its turn began: Door", after=at)
+        user.types("fx\x7f\n")
+        at = user.sees("Note:", after=at)
+        user.types("还没有门 no door yet\n")
+        at = user.sees("-> failed 还没有门 no door yet", after=at)
+        code, shown = user.ends()
+        assert (code, "1 passed, 1 failed, 0 skipped" in shown) == (1, True), shown
 
 
 def test_a_scan_finds_the_device_and_says_what_to_write_down(libmodbus: Libmodbus) -> None:
@@ -167,12 +167,7 @@ async def test_a_running_agent_is_looked_into_and_a_failed_device_stands_on_the_
     config = configure(tmp_path, mosquitto, libmodbus.port)
     libmodbus.set("holding", 0, 253)
     with agent(config):
-        async with asyncio.timeout(30):
-            while not (tmp_path / "state" / FILE).exists():
-                await asyncio.sleep(0.02)
-            async for now in snapshots(tmp_path / "state"):
-                if any(device.channels for device in now.devices):
-                    break
+        await heard(tmp_path / "state")
         shown = await asyncio.to_thread(typed, "monitor", str(config), "--once")
         assert (shown.returncode, shown.stderr) == (0, "")
         assert "\tgas-1\t3号楼2单元101厨房\tGas concentration\t25.3 %LEL\t" in shown.stdout
@@ -181,11 +176,7 @@ async def test_a_running_agent_is_looked_into_and_a_failed_device_stands_on_the_
         assert "门状态" in chinese.stdout
         assert "燃气浓度" not in chinese.stdout
         words = ("accept", str(config), "--by", "Lin", "--sheet", f"{tmp_path}/a.html")
-        code, shown_ = await asyncio.to_thread(
-            walked, words, tmp_path / "walk.log", [("q", "gas-1"), ("", "door-1"), ("f", "Note:"), ("no door yet", "")]
-        )
-        assert code == 1, shown_
-        assert shown_.count("[Enter] passed") >= 3, "q is no answer"
+        await asyncio.to_thread(walk_at_a_terminal, words)
         again = await asyncio.to_thread(typed, *words, "--watch", "2s")
         assert (again.returncode, "is there already, perhaps signed" in again.stderr) == (2, True)
     page = (tmp_path / "a.html").read_text()
@@ -198,15 +189,14 @@ async def test_a_running_agent_is_looked_into_and_a_failed_device_stands_on_the_
 async def test_a_device_that_died_before_the_acceptance_does_not_pass_on_what_the_agent_had_heard(
     mosquitto: MqttBroker, libmodbus: Libmodbus, tmp_path: Path
 ) -> None:
-    config = configure(tmp_path, mosquitto, libmodbus.port)
+    port = tmp_path / "port"
+    port.symlink_to(libmodbus.port)
+    config = configure(tmp_path, mosquitto, str(port))
     libmodbus.set("holding", 0, 253)
     with agent(config):
+        await heard(tmp_path / "state")
         async with asyncio.timeout(60):
-            while not (tmp_path / "state" / FILE).exists():
-                await asyncio.sleep(0.02)
-            async for now in snapshots(tmp_path / "state"):
-                if any(device.channels for device in now.devices):
-                    break
+            port.unlink()  # the kernel gives the number of a terminal that has gone to the next that is opened
             libmodbus.stop()
             async for now in snapshots(tmp_path / "state"):
                 if not next(line for line in now.lines if line.name == "rs485-1").open:
@@ -245,3 +235,75 @@ async def test_an_acceptance_whose_agent_dies_says_so_and_writes_no_sheet(
     assert ended.returncode == 2
     assert "the agent has ended; what was seen before does not count" in ended.stderr
     assert not (tmp_path / "c.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "said", "on_the_sheet"),
+    [
+        ("\nf no door yet\n", 1, "", "合格 passed 1, 不合格 failed 1, 未验收 skipped 0"),
+        ("\ns\n", 0, "", "合格 passed 1, 不合格 failed 0, 未验收 skipped 1"),
+        ("\n", 1, "the input has ended, at device 2/2 (door-1)", "合格 passed 1, 不合格 failed 0, 未验收 skipped 1"),
+        ("\nq\n", 1, "'q' is no answer, at device 2/2", "合格 passed 1, 不合格 failed 0, 未验收 skipped 1"),
+        ("\ns\nf\n", 1, "there are more answers than devices", "合格 passed 1, 不合格 failed 0, 未验收 skipped 1"),
+        ("", 1, "the input has ended, at device 1/2 (gas-1)", None),
+    ],
+)
+async def test_answers_may_stand_in_a_file_a_line_for_a_device_and_their_end_loses_nothing(
+    mosquitto: MqttBroker,
+    libmodbus: Libmodbus,
+    tmp_path: Path,
+    answers: str,
+    code: int,
+    said: str,
+    on_the_sheet: str | None,
+) -> None:
+    config = configure(tmp_path, mosquitto, libmodbus.port)
+    libmodbus.set("holding", 0, 253)
+    sheet = tmp_path / "a.md"
+    words = ("accept", str(config), "--by", "Lin", "--sheet", str(sheet))
+    with agent(config):
+        await heard(tmp_path / "state")
+        ended = await asyncio.to_thread(typed, *words, answers=answers)
+    assert ended.returncode == code, ended.stderr
+    assert said in ended.stderr
+    assert sheet.exists() == bool(on_the_sheet)
+    if on_the_sheet:
+        assert on_the_sheet in sheet.read_text()
+        assert ("no door yet" in sheet.read_text()) == ("no door yet" in answers)
+
+
+async def test_an_enter_that_was_written_down_before_waits_until_the_device_is_heard_and_fails_one_that_is_not(
+    mosquitto: MqttBroker, libmodbus: Libmodbus, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, mosquitto, libmodbus.port)
+    words = ("accept", str(config), "--by", "Lin", "--device", "gas-1", "--sheet", f"{tmp_path}/a.md")
+    ended = await asyncio.to_thread(typed, *words, answers="\n")  # no agent runs: the line is opened first
+    assert (ended.returncode, "-> passed" in ended.stdout) == (0, True), ended.stdout + ended.stderr
+    libmodbus.stop()
+    words = (*words[:-1], f"{tmp_path}/b.md")
+    ended = await asyncio.to_thread(typed, *words, answers="\n")
+    assert (ended.returncode, "-> failed" in ended.stdout) == (1, True), ended.stdout + ended.stderr
+    assert "not heard since its turn began: Gas concentration" in ended.stdout
+    ended = await asyncio.to_thread(typed, *words[:-1], f"{tmp_path}/c.md")
+    assert (ended.returncode, "nothing was walked: no sheet is written" in ended.stdout) == (1, True), ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_a_connection_that_breaks_on_the_ladder_costs_no_work(
+    mosquitto: MqttBroker, libmodbus: Libmodbus, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, mosquitto, libmodbus.port)
+    sheet = tmp_path / "a.md"
+
+    def walks() -> None:
+        with at_a_terminal("accept", str(config), "--by", "Lin", "--sheet", str(sheet)) as user:
+            user.sees("[Enter] passed")
+            user.types("\n")
+            user.sees("door-1")
+            user.hangs_up()
+            user.process.wait(20)
+
+    with agent(config):
+        await heard(tmp_path / "state")
+        await asyncio.to_thread(walks)
+    assert "合格 passed 1, 不合格 failed 0, 未验收 skipped 1" in sheet.read_text()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from edge.configuration.config import Device
 from edge.configuration.tables import LineSettings
-from edge.installer import compare, scan
-from edge.installer.scan import Found, Heard, Speed, Trial
+from edge.installer.scanning import compare, scan
+from edge.installer.scanning.scan import Found, Heard, Speed, Trial
 from edge.installer.words import Language
 from edge.models.modbus import ModbusModel
 from edge.protocols import modbus_rtu

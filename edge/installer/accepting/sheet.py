@@ -12,7 +12,7 @@ from html import escape
 
 from edge.configuration.config import Device
 from edge.installer import words
-from edge.installer.acceptance import Entry, SeenChannel, Verdict, bad, missing
+from edge.installer.accepting.acceptance import Entry, SeenChannel, Verdict, bad, missing
 from edge.models.product import Model
 from messages.ids import DeviceId
 from messages.kind import Channel
@@ -44,9 +44,13 @@ class Sheet:
     def summary(self, language: words.Language) -> str:
         """ "2 passed, 1 failed, 0 skipped"."""
         return ", ".join(
-            f"{_CHINESE[verdict]} {count}" if language == "zh" else f"{count} {verdict}"
-            for verdict, count in self.count.items()
+            f"{verdict(each, language)} {count}" if language == "zh" else f"{count} {each}"
+            for each, count in self.count.items()
         )
+
+
+def verdict(said: Verdict, language: words.Language) -> str:
+    return _CHINESE[said] if language == "zh" else said
 
 
 Cells = tuple[str, ...]

@@ -1,0 +1,1 @@
+"""The walk through all devices, and the sheet that is signed."""
