@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.configuration.check import parse
-from edge.installer.accepting import sheet as sheets
 from edge.installer import snapshot as snapshots
 from edge.installer import table, words
+from edge.installer.accepting import sheet as sheets
 from edge.installer.accepting.acceptance import Entry, SeenDevice, Verdict, look, missing
+from edge.installer.accepting.sheet import Sheet
 from edge.installer.bridging import BYTES_PER_READING, Bridging, bridging
 from edge.installer.bridging import words as bridged
-from edge.installer.accepting.sheet import Sheet
 from edge.installer.snapshot import Latest, Snapshot, taken
 from edge.vitals import PATIENCE, Vitals
 from messages.ids import DeviceId
