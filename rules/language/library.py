@@ -131,7 +131,7 @@ def _of_kind(
     """`more`: settings that are not the file's."""
     settings = {**settings_of(content), **more}
     about = path.stem if path.parent.name == COMMON else None
-    whose = f"for a {kind_name}: " if about else ""
+    whose = f"for a {kind_name}, whose channel `{about}` it is about by its name: " if about else ""
     mistakes = [
         mistake_at(path, ("settings", name), f"a {kind_name} has a channel of this name")
         for name in content.settings

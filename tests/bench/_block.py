@@ -37,7 +37,7 @@ CHANNELS = {
     "water_level": ("m", 0.0, 3.0, 3),
     "temperature": ("Cel", -5, 35, 1),
     "flow": ("m3/s", 0, 2, 3),
-    "battery": ("V", 2, 4, 2),
+    "supply": ("V", 2, 4, 2),
 }
 DEVICE_IDS = [DeviceId(f"probe-{number:03}") for number in range(DEVICES)]
 PLACE = Place(grid="grid-1", text="bench")

@@ -90,7 +90,7 @@ def test_a_kinds_own_rule_wins_over_a_common_one_of_its_name(tmp_path: Path) -> 
     ("stem", "text", "said"),
     [
         ("batery", COMMON_FILE, "no kind has a channel `batery`; did you mean `battery`?"),
-        ("battery", COMMON_FILE.replace("battery <", "batery <"), "rules.runs_out.raise: for a bracelet: no channel"),
+        ("battery", COMMON_FILE.replace("battery <", "batery <"), "rules.runs_out.raise: for a bracelet, whose channel `battery` it is about by its name: no channel"),
         ("battery", '[settings]\nbattery = { value = 1.0 }\n' + COMMON_FILE, "settings.battery: a bracelet has a channel of this name"),
     ],
 )  # fmt: skip
