@@ -58,6 +58,8 @@ class Draft:
     """Whose neighbourhood has changed, and how it is now."""
     stepped: tuple[int, frozenset[SiteId]] | None = None
     """By how much the server's clock was set, and at which sites timers are to be moved for it."""
+    clearer: set[EdgeKey] = field(default_factory=set)
+    """Edges of which it has turned out that their clock is further behind ours: what looked old may be fresh."""
     pending: list[tuple[SiteId, EdgeId, Reading]] = field(default_factory=list)
     """Readings that were collected, and not heard."""
     asked: dict[QuestionKey, None] = field(default_factory=dict)

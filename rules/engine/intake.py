@@ -34,8 +34,9 @@ class Undecodable(Exception):
     """A decoder failed in a way that it does not name: a defect of ours, which must cost no more than this message."""
 
 
-def take(work: Work, topic: str, payload: bytes, now_ms: int) -> str | None:
-    """Put a message into the work; why it could not be read, if it could not. Its readings are heard when the work is settled.
+def take(work: Work, topic: str, payload: bytes, now_ms: int, *, kept: bool = False) -> str | None:
+    """Put a message into the work; why it could not be read, if it could not. Its readings are heard when the work is settled. `kept`: the
+    broker kept it for whoever comes (MQTT's retain flag).
 
     Raises Undecodable.
     """
@@ -52,7 +53,7 @@ def take(work: Work, topic: str, payload: bytes, now_ms: int) -> str | None:
         case "receipts":
             return _take_receipt(work, origin, payload, now_ms)
         case _:
-            return _take_status(work, origin, payload, now_ms)
+            return _take_status(work, origin, payload, now_ms, kept=kept)
 
 
 def _decoded(decode: Callable[[bytes], T], payload: bytes) -> T | str:
@@ -102,7 +103,7 @@ def _take_receipt(work: Work, origin: Origin, payload: bytes, now_ms: int) -> st
     return _said(work, (origin.site, origin.edge, found.stream), max(numbers, default=0), now_ms)
 
 
-def _take_status(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str | None:
+def _take_status(work: Work, origin: Origin, payload: bytes, now_ms: int, *, kept: bool) -> str | None:
     if not payload:
         return None
     found = _decoded(status.decode, payload)
@@ -120,6 +121,7 @@ def _take_status(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str
         by_edge=by_edge,
         clock_trusted=found.clock_trusted is not False,
         clock_ms=found.at_ms,
+        kept=kept,
     )
     if found.stream is None:
         return None

@@ -9,7 +9,7 @@ from rules.engine.memory import Device, Watch
 from rules.language.evaluation import NOBODY, Timer, renewed, step
 from rules.language.rule import Rule
 from rules.language.seen import Seen
-from rules.language.state import NEW, State, is_raised, is_running, present
+from rules.language.state import NEW, State, at_present, is_raised, is_running, present
 
 
 def judge_by(draft: Draft, device: Device, rule: Rule, event: Reading | Timer, now_ms: int) -> None:
@@ -53,6 +53,20 @@ def renewed_watch(rule: Rule, watch: Watch, now_ms: int) -> Watch:
         return watch._replace(version=rule.version)
     state = renewed(rule, watch.state, now_ms)
     return Watch(state, present(state).look_at_ms, watch.edge, rule.version)
+
+
+def look_again(draft: Draft, now_ms: int) -> None:
+    """What looked too old to ring, of an edge whose clock is further behind ours than we knew: a timer looks at it at once, by what is
+    known now."""
+    edges, draft.clearer = draft.clearer, set()
+    for key in {**draft.facts.watches, **draft.watches}:
+        watch = draft.watch(key)
+        if watch.edge is None or (key[0], watch.edge) not in edges or not is_raised(watch.state):
+            continue
+        live = present(watch.state)
+        if live.late:
+            state = at_present(watch.state, live._replace(look_at_ms=now_ms))
+            draft.watches[key] = watch._replace(state=state, wake_at_ms=now_ms)
 
 
 def abandon(draft: Draft, before: Device, why: str) -> None:

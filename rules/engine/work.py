@@ -21,7 +21,7 @@ from rules.engine.draft import Draft
 from rules.engine.enquiry import ask_around
 from rules.engine.found import Audited
 from rules.engine.hearing import hear, in_order
-from rules.engine.judgement import abandon, give_up, renewed_watch
+from rules.engine.judgement import abandon, give_up, look_again, renewed_watch
 from rules.engine.memory import Device, Edge, EdgeKey, StreamKey
 from rules.engine.overdue import WAKE_AT_ONCE
 from rules.engine.reports import count_away, speak
@@ -49,6 +49,8 @@ class Work(Draft):
         if self.pending:
             pending, self.pending = self.pending, []
             hear(self, in_order(pending), now_ms)
+        if self.clearer:
+            look_again(self, now_ms)
 
     def announce(self, site: SiteId, edge: EdgeId, device_id: DeviceId, said: Announcement, now_ms: int) -> bool:
         """An edge says what a device is; readings that waited for this are heard now. False: there is no room."""
@@ -124,9 +126,10 @@ class Work(Draft):
         by_edge: bool = True,
         clock_trusted: bool = True,
         clock_ms: int | None = None,
+        kept: bool = False,
     ) -> None:
         """An edge came, went, or said again that it is there. `by_edge`: in its own words, not in the broker's. `clock_ms`: what its clock
-        showed, right or wrong."""
+        showed, right or wrong. `kept`: the broker keeps it, it is the edge's newest word."""
         known = self.edge((site, edge))
         if known is None or known.online != online:
             last_ms = known.last_reading_at_ms if known else None
@@ -136,8 +139,11 @@ class Work(Draft):
             self.edges[site, edge] = replace(known, clock_trusted=clock_trusted)
         if clock_ms is not None:
             one = self.edges.get((site, edge)) or self.facts.edges[site, edge]
-            skew = heard(known.skew if known else None, clock_ms, now_ms)
+            before_ms = known.behind_ms if known else 0
+            skew = heard(known.skew if known else None, clock_ms, now_ms, kept=kept and online)
             self.edges[site, edge] = one = replace(one, skew=skew)
+            if one.behind_ms > before_ms:
+                self.clearer.add((site, edge))
             at_ms = min(now_ms, at_ms + one.behind_ms)
         link = self.device((site, own.ENGINE, own.link_of(edge)))
         said = own.link_said(edge, online=online, said_ms=at_ms if by_edge else None, now_ms=now_ms)

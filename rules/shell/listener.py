@@ -91,10 +91,10 @@ class Listener:
         """What was said of a site of late, while it was another's. They are no longer kept here."""
         return self._tail.of(site)
 
-    def take(self, work: Work, topic: str, payload: bytes, now_ms: int) -> None:
+    def take(self, work: Work, topic: str, payload: bytes, now_ms: int, *, kept: bool = False) -> None:
         """Put a message into a work; say why if it can't be read."""
         try:
-            self._complain(topic, take(work, topic, payload, now_ms))
+            self._complain(topic, take(work, topic, payload, now_ms, kept=kept))
         except Undecodable:
             log.exception("a message that our decoder fails at; it is left out", topic=topic)
 
@@ -129,7 +129,7 @@ class Listener:
         for message in messages:
             site = _site(message)
             if site is None or site in self._tenure.mine:
-                self.take(work, message.topic, message.payload, now_ms)
+                self.take(work, message.topic, message.payload, now_ms, kept=message.retain)
         work.settle(now_ms)
         due_ms, heard_until_ms = self._writer.facts.next_wake_ms(), self._mark.heard_until_ms
         if self._settling.may_fire(due_ms, heard_until_ms, now_ms):

@@ -82,6 +82,25 @@ def test_a_call_that_waits_for_its_next_attempt_waits_no_hour(room: Watched) -> 
     assert {at_s for at_s, *_ in room.calls()} == {-3600}
 
 
+@pytest.mark.parametrize(("by_s", "again_s"), [(-86_400, -86_399), (-600, -599), (-30, 1801), (7200, 7201)])
+def test_red_that_stands_and_that_nobody_mends_rings_again_early_rather_than_late(
+    room: Watched, by_s: int, again_s: int
+) -> None:
+    """How long it has waited is counted from a moment of history, which is not moved."""
+    room.announce("gas-1", "gas_alarm")
+    room.hear(reading(0, "gas_concentration", 30.0, device="gas-1"))
+    case = room.the_alarm().case
+    assert case
+    room.desk.accept(case.id, actor="li", at_ms=at(1))
+    step(room, by_s, 1)
+    seconds = [now_s for now_s in (by_s + 1, 0, 1, 600, 1799, 1800, 1801, 7201) if now_s > by_s]
+    for now_s in sorted(seconds):
+        room.look(now_s)
+        if "alarm.realarmed" in room.events():
+            break
+    assert now_s == again_s
+
+
 def test_what_a_person_has_put_aside_until_a_day_comes_back_on_that_day(room: Watched) -> None:
     case = room.begin("yellow")
     room.desk.suspend(case.id, actor="zhao", at_ms=at(1), review_ms=at(86_400), reason="parts")

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from rules.engine.skew import WINDOW_MS, Skew, heard, stepped
+from edge.link.uplink import STATUS_EVERY_S
+from messages import topics
+from messages.ids import EdgeId
+from messages.status import EdgeStatus, encode
+from rules.engine.intake import take
+from rules.engine.skew import KEPT_MS, NOTABLE_MS, WINDOW_MS, Skew, heard, stepped
 from rules.engine.work import Work
 from rules.store import facts
 from tests.rules.course import at, reading
@@ -25,6 +30,16 @@ def status(room: Room, edge_s: float, server_s: float) -> None:
     work = Work(room.facts)
     ms = at(edge_s)
     work.status(SITE, EDGE, online=True, at_ms=min(ms, at(server_s)), now_ms=at(server_s), clock_ms=ms)
+    work.settle(at(server_s))
+    room.write(work, server_s)
+
+
+def kept(room: Room, edge_s: float, server_s: float, *, online: bool = True) -> None:
+    """The status that the broker keeps, as it comes when the engine has connected."""
+    said = EdgeStatus(online=online, at_ms=at(edge_s))
+    work = Work(room.facts)
+    assert take(work, topics.status(SITE, EDGE), encode(said), at(server_s), kept=True) is None
+    work.settle(at(server_s))
     room.write(work, server_s)
 
 
@@ -68,6 +83,70 @@ def test_a_server_that_came_up_with_a_wrong_clock_learns_it_from_two_statuses(ro
     for edge_s in range(120, 121 + WINDOW_MS // 1000 + 30, 30):
         status(room, edge_s, HOUR_S + edge_s)
     assert leaks(room, edge_s, HOUR_S + edge_s)
+
+
+def started_ahead(room: Room) -> None:
+    """The server was right, went down, and comes up with a clock that is an hour ahead."""
+    for edge_s in range(0, 120, 30):
+        status(room, edge_s, edge_s)
+    room.start()
+
+
+def test_red_rings_at_once_after_a_start_with_a_wrong_clock_by_what_the_broker_keeps(room: Room) -> None:
+    started_ahead(room)
+    kept(room, 100, HOUR_S + 121)
+    assert leaks(room, 122, HOUR_S + 122)
+
+
+def test_red_that_was_heard_before_that_word_rings_when_it_comes_without_another_reading(room: Room) -> None:
+    started_ahead(room)
+    assert not leaks(room, 120, HOUR_S + 120)
+    kept(room, 110, HOUR_S + 121)
+    room.pass_time(HOUR_S + 121)
+    assert room.the_alarm().case, "somebody is called"
+
+
+def test_and_so_it_does_when_two_statuses_have_shown_the_clock(room: Room) -> None:
+    """Of an edge that came back later: the broker kept nothing of it."""
+    started_ahead(room)
+    assert not leaks(room, 120, HOUR_S + 120)
+    for edge_s in range(120, 121 + WINDOW_MS // 1000 + 30, 30):
+        status(room, edge_s, HOUR_S + edge_s)
+    room.pass_time(HOUR_S + edge_s)
+    assert room.the_alarm().case
+
+
+def test_other_edges_late_alarms_stay_late(room: Room) -> None:
+    started_ahead(room)
+    other = EdgeId("pi-2")
+    room.announce("lamp-2", "smart_lamp", edge=other)
+    room.hear(reading(120, "leakage", 50.0, device="lamp-2"), now_s=HOUR_S + 120, edge=other)
+    kept(room, 110, HOUR_S + 121)
+    room.pass_time(HOUR_S + 121)
+    assert room.the_alarm().case is None
+
+
+def test_what_the_broker_keeps_of_an_edge_that_is_gone_makes_no_old_red_fresh(room: Room) -> None:
+    started_ahead(room)
+    kept(room, 120, HOUR_S + 121, online=False)
+    assert not leaks(room, 119, HOUR_S + 122)
+
+
+def test_an_edge_that_speaks_again_shows_how_little_its_kept_word_was_worth(room: Room) -> None:
+    """The broker has crashed, and kept a word of an hour ago of an edge that died meanwhile: it is believed until the edge is back."""
+    started_ahead(room)
+    kept(room, 120, HOUR_S + 121)
+    status(room, HOUR_S + 200, HOUR_S + 200)
+    assert room.facts.edges[SITE, EDGE].behind_ms == 0
+    assert not leaks(room, 121, HOUR_S + 201)
+
+
+def test_of_what_is_kept_so_much_is_believed_as_it_can_not_have_lain_there() -> None:
+    known = heard(Skew(0, since_ms=0), 0, 3_600_000, kept=True)
+    assert known.ahead_ms == 3_600_000 - KEPT_MS
+    assert heard(Skew(0, since_ms=0), 0, KEPT_MS, kept=True).ahead_ms == 0
+    assert KEPT_MS >= NOTABLE_MS
+    assert KEPT_MS >= 2 * STATUS_EVERY_S * 1000
 
 
 def test_a_clock_that_is_set_is_known_at_once_and_over_a_restart(room: Room) -> None:

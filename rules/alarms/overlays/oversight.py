@@ -32,6 +32,9 @@ from rules.alarms.standing import (
 SWEEP_MS = STALE_MS = 24 * 3_600_000
 """Section 4 of the field notes."""
 
+AHEAD_MS = 60_000
+"""What has changed so far after now did so before the server's clock was set back."""
+
 LINKS = frozenset({"device_link", "edge_line"})
 """Kinds by which an edge says what it doesn't hear. When it is itself away, that is one situation and these are none."""
 
@@ -184,5 +187,9 @@ def _aged(alarm: Watched, now_ms: int, figures: Figures) -> Iterator[Event]:
     if not standing.overlays.stale and now_ms - alarm.since_ms >= STALE_MS:
         yield Age()
     waited_ms = now_ms - standing.condition.changed_at_ms
-    if alarm.unfinished and standing.active and waited_ms >= figures.realarm.after_ms(alarm.level):
+    set_back = (
+        alarm.level == "red" and waited_ms < -AHEAD_MS
+    )  # by a clock that was right then: red rings early rather than late
+    waited = set_back or waited_ms >= figures.realarm.after_ms(alarm.level)
+    if alarm.unfinished and standing.active and waited:
         yield Move(AlarmEvent.REALARMED, detail="its case is unfinished")
