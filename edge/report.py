@@ -1,8 +1,9 @@
 """Report by exception: which readings leave the edge, and which of them can't wait. Pure.
 
 A reading is reported when it is the channel's first, when its quality or its state changed, when it moved by more
-than the deadband from what was last reported, and when the channel's interval is over. A change of an alarm-class
-channel is urgent; its repetition after a quiet interval is not.
+than the deadband from what was last reported, and when the channel's interval is over. An alarm-class channel knows no
+deadband: any change of it is urgent, since the smallest may be the one that crosses a limit. Its repetition after a quiet
+interval is not.
 
 A reading older than the last reported one (a device's own buffer, a clock set back) is history: reported as it is,
 and not what the next one is compared with.
@@ -53,7 +54,7 @@ def urgency(channel: Channel, last: Reading | None, reading: Reading) -> Urgency
 def _moved(channel: Channel, last: Reading, reading: Reading) -> bool:
     if isinstance(last.value, bool | str) or isinstance(reading.value, bool | str):
         return last.value != reading.value
-    return abs(reading.value - last.value) > channel.deadband
+    return abs(reading.value - last.value) > (0 if channel.alarm_class else channel.deadband)
 
 
 class Stamps:

@@ -125,6 +125,11 @@ class Bus:
             await self._change.wait_for(lambda: self.connected and self._session > after)
             return self._session
 
+    async def down(self, session: int) -> None:
+        """Wait until connection number `session` is over."""
+        async with self._change:
+            await self._change.wait_for(lambda: not self._up or self._session > session)
+
     async def messages(self) -> AsyncIterator[Incoming]:
         """Messages as they come, for ever. One reader at a time."""
         while True:
@@ -213,6 +218,8 @@ class Bus:
             await link.over.wait()
         finally:
             self._up = False
+            async with self._change:
+                self._change.notify_all()
 
 
 def backoff_s(failures: int) -> float:

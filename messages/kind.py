@@ -43,10 +43,13 @@ class Channel(Settings):
     """A change of it is on disk at once and travels first."""
     event: bool = False
     """Each reading is something that happened, such as a card that was read: none is the repetition of another."""
+    hashed: bool = False
+    """It tells who somebody is: what leaves the edge is a keyed hash of it, never itself. For a text."""
     interval_s: Seconds = Field(alias="interval", gt=0)
     """Seconds between two readings of a quiet channel."""
     deadband: float = Field(default=0.0, ge=0)
-    """A periodic number is sent before its interval is over only when it moved by more than this, in `unit`."""
+    """A periodic number is sent before its interval is over only when it moved by more than this, in `unit`; an alarm-class
+    one at every change. For both it is what counts as a difference to people: digits shown, the least deviation."""
     when_true: Text | None = None
     when_false: Text | None = None
 
@@ -56,6 +59,8 @@ class Channel(Settings):
             raise ValueError(f"only a number has a {'range' if self.range else 'unit'}")
         if (self.when_true or self.when_false) and self.type != "boolean":
             raise ValueError("only a boolean has when_true and when_false")
+        if self.hashed and self.type != "text":
+            raise ValueError("only a text can be hashed")
         return self
 
 

@@ -28,6 +28,8 @@ class Product(Settings):
     """What a line that it is on can be: WAYS of edge/configuration/tables.py."""
     units: ClassVar[range] = range(1, 248)
     """The unit numbers that a line of its protocol has."""
+    hashes: ClassVar[bool] = False
+    """Whether what tells who somebody is leaves as a keyed hash: a channel that has to be hashed may stand in no other product."""
     way: ClassVar[str]
     """The same in words: "is a unit on a line"."""
 
@@ -54,3 +56,9 @@ class Product(Settings):
             for name in said:
                 if name not in known:
                     yield (what, name), f"a {self.kind} has none{suggest(name, known)}"
+        for name in self.channels:
+            if name in kind.channels and kind.channels[name].hashed and not self.hashes:
+                yield (
+                    ("channels", name),
+                    "may leave the edge as a keyed hash only, which is made of OSDP readers' events alone",
+                )

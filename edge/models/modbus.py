@@ -28,6 +28,7 @@ WORDS = {
 }
 """Registers that a value of a type takes (Modbus Application Protocol V1.1b3 section 4.4); a text says its own `length`."""
 UNSIGNED = ("uint16", "uint32", "uint64")
+SIGNED = ("int16", "int32", "int64")
 LONGEST_TEXT = 60
 
 Type = Literal[
@@ -83,6 +84,8 @@ class ModbusChannel(Settings):
         if tables[0] in ("coil", "discrete"):
             if self.type != "bit" or self.bit is not None:
                 raise ValueError('a coil or discrete input is a bit by itself: type = "bit", no `bit`')
+            if self.byte_order != "big" or self.not_available is not None:
+                raise ValueError("a coil or discrete input has no `byte_order`, and no count for `not_available`")
         elif (self.type == "bit") != (self.bit is not None):
             raise ValueError('`bit` and type = "bit" belong together')
         if (self.type == "text") != (self.length is not None):
@@ -91,6 +94,7 @@ class ModbusChannel(Settings):
             raise ValueError(f"`mask` is for the bits of {', '.join(UNSIGNED)}")
         if self.values is not None:
             self._check_values()
+        self._check_absent()
         if self.scale == 0:
             raise ValueError("`scale` is 0: every value would be the same")
         if self.address + self.words > ADDRESSES:
@@ -100,22 +104,44 @@ class ModbusChannel(Settings):
     def _check_values(self) -> None:
         if self.type in ("bit", "text") or self.type.startswith("float"):
             raise ValueError(f"`values` is for whole numbers, not for a {self.type}")
-        for count in self.values or ():
+        most = None if self.mask is None else self.mask // (self.mask & -self.mask)
+        for text in self.values or ():
             try:
-                int(count, 0)
+                count = int(text, 0)
             except ValueError:
-                raise ValueError(f"`values`: {count!r} is no raw count, such as 3 or 0x03") from None
+                raise ValueError(f"`values`: {text!r} is no raw count, such as 3 or 0x03") from None
+            if not self._can_be(count):
+                raise ValueError(f"`values`: {text} is no {self.type}")
+            if most is not None and count > most:
+                raise ValueError(f"`values`: {text} is more than the {most} that `mask` leaves")
+
+    def _check_absent(self) -> None:
+        if self.type == "text" and self.not_available is not None:
+            raise ValueError("`not_available` is for counts, not for a text")
+        for code in self._absent_codes:
+            if not self._can_be(code):
+                raise ValueError(f"`not_available`: {code} is no {self.type}")
+
+    def _can_be(self, count: int) -> bool:
+        """Whether the registers can hold it; of a signed type both ways of writing it are taken, -1 and 0xFFFF."""
+        bits = 16 * self.words
+        return (-(1 << bits - 1) if self.type in SIGNED else 0) <= count < 1 << bits
+
+    @property
+    def _absent_codes(self) -> list[int]:
+        if self.not_available is None:
+            return []
+        return self.not_available if isinstance(self.not_available, list) else [self.not_available]
 
     @property
     def meanings(self) -> dict[int, Value]:
-        """`values` by raw count."""
-        return {int(count, 0): value for count, value in (self.values or {}).items()}
+        """`values` by raw count, without sign."""
+        return {int(count, 0) % (1 << 16 * self.words): value for count, value in (self.values or {}).items()}
 
     @property
     def absent(self) -> tuple[int, ...]:
         """The raw counts that make no reading, without sign."""
-        codes = self.not_available if isinstance(self.not_available, list) else [self.not_available]
-        return tuple(code % (1 << 16 * self.words) for code in codes if code is not None)
+        return tuple(code % (1 << 16 * self.words) for code in self._absent_codes)
 
     @property
     def table(self) -> Table:

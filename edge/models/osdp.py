@@ -41,6 +41,7 @@ class OsdpModel(Product):
     line_is: ClassVar[tuple[str, ...]] = ("port",)
     may_have: ClassVar[tuple[str, ...]] = ("key_file",)
     units: ClassVar[range] = range(127)
+    hashes: ClassVar[bool] = True
     way: ClassVar[str] = "is a unit on a line"
 
     protocol: Literal["osdp"]

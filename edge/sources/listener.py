@@ -15,6 +15,7 @@ from edge.models.message import JsonModel
 from edge.models.zigbee import ZigbeeModel
 from edge.protocols import json_paths, zigbee2mqtt
 from edge.protocols.json_paths import JsonError
+from edge.sources import broker_line
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
 from messages.broker import Broker
@@ -41,6 +42,7 @@ class Listener:
         *,
         clock_ms: Callable[[], int],
     ) -> None:
+        self._broker = broker
         self._publishers = {publisher.topic: publisher for publisher in publishers}
         self._deliver = deliver
         self._clock_ms = clock_ms
@@ -58,7 +60,7 @@ class Listener:
 
     async def run(self) -> NoReturn:
         async with self._bus as bus, asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch())
+            tasks.create_task(broker_line.watched(bus, self._broker, self.vitals))
             async for message in bus.messages():
                 await self._deliver(self._safely_heard(message), message.ack)
         raise AssertionError("a bus never runs dry")
@@ -108,12 +110,6 @@ class Listener:
         if zigbee2mqtt.is_offline(payload) and not vitals.away:
             vitals.away = True
             log.warning("device is away", device=device, why="Zigbee2MQTT calls it offline")
-
-    async def _watch(self) -> None:
-        session = 0
-        while True:
-            session = await self._bus.up(session)
-            self.vitals.is_open()
 
     def _readings(self, device: Device[JsonModel] | Device[ZigbeeModel], message: Incoming) -> list[Reading]:
         now_ms = self._clock_ms()

@@ -14,6 +14,7 @@ from edge.configuration.config import Device
 from edge.models.lorawan import LorawanModel
 from edge.protocols import lorawan
 from edge.protocols.lorawan import CodecError, Server, Uplink, UplinkError
+from edge.sources import broker_line
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
 from messages.broker import Broker
@@ -42,6 +43,7 @@ class LorawanNetwork:
         clock_ms: Callable[[], int],
     ) -> None:
         self._server = server
+        self._broker = broker
         self._devices = {device.dev_eui: device for device in devices}
         self.vitals = Vitals.of("lorawan", [device.id for device in devices])
         self._deliver = deliver
@@ -58,19 +60,13 @@ class LorawanNetwork:
 
     async def run(self) -> NoReturn:
         async with self._bus as bus, self._sandbox or nullcontext(), asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch())
+            tasks.create_task(broker_line.watched(bus, self._broker, self.vitals))
             async for message in bus.messages():
                 await self._deliver(await self._safely_read(message), message.ack)
         raise AssertionError("a bus never runs dry")
 
     async def act(self, device: DeviceId, command: str, value: Value | None) -> None:
         raise CannotAct(f"{device} can't be told to {command}")
-
-    async def _watch(self) -> None:
-        session = 0
-        while True:
-            session = await self._bus.up(session)
-            self.vitals.is_open()
 
     async def _safely_read(self, message: Incoming) -> list[Reading]:
         try:

@@ -9,12 +9,10 @@ import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from edge.models.modbus import ModbusChannel, ModbusWrite
+from edge.models.modbus import SIGNED, ModbusChannel, ModbusWrite
 from messages.ids import DeviceId
 from messages.kind import Kind
 from messages.reading import Quality, Reading, Value
-
-_SIGNED = {"int16", "int32", "int64"}
 
 
 def readings(
@@ -43,8 +41,6 @@ def readings(
 def _value(channel: ModbusChannel, words: Sequence[int], wanted: str) -> Value | None:
     if channel.byte_order == "little":
         words = [word << 8 & 0xFF00 | word >> 8 for word in words]
-    if channel.type == "bit":
-        return bool(words[0] >> (channel.bit or 0) & 1)
     if channel.type == "text":
         return _text(words)
     count = 0
@@ -52,6 +48,8 @@ def _value(channel: ModbusChannel, words: Sequence[int], wanted: str) -> Value |
         count = count << 16 | word
     if count in channel.absent:
         return None
+    if channel.type == "bit":
+        return bool(count >> (channel.bit or 0) & 1)
     if channel.mask is not None:
         count = (count & channel.mask) >> _lowest_bit(channel.mask)
     if channel.values is not None:
@@ -78,7 +76,7 @@ def _number(channel: ModbusChannel, count: int) -> float | None:
         case "bcd16" | "bcd32":
             digits = f"{count:x}"
             return float(digits) if digits.isdecimal() else None
-    return count - (1 << bits) if channel.type in _SIGNED and count >> (bits - 1) else count
+    return count - (1 << bits) if channel.type in SIGNED and count >> (bits - 1) else count
 
 
 def _lowest_bit(mask: int) -> int:

@@ -249,6 +249,14 @@ def test_a_mistake_in_a_model_is_told_with_its_line(tmp_path: Path, old: str, ne
     assert str(caught.value) == f"{tmp_path}/models/acme.toml:{said}"
 
 
+@pytest.mark.parametrize("channel", ["card", "keypad"])
+def test_no_product_but_an_osdp_reader_may_tell_a_card_or_a_code(tmp_path: Path, channel: str) -> None:
+    """Guarantee 10: as it stands in a message, a card's number would leave the edge."""
+    door = (SHIPPED / "json-door-controller.toml").read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"channels\.{channel}: may leave the edge as a keyed hash only"):
+        with_model(tmp_path, "json-door", f'{door}\n[channels.{channel}]\npath = "card"\n')
+
+
 def test_the_last_register_can_be_read(tmp_path: Path) -> None:
     with_model(tmp_path, "acme", NOISE.replace("holding = 0", "holding = 65535"))
 

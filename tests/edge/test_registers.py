@@ -4,6 +4,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from edge.models.modbus import WORDS, ModbusChannel
 from edge.sources import registers
@@ -77,6 +78,40 @@ def test_a_register_of_a_boolean_channel_is_true_when_it_is_not_nought() -> None
 def test_a_count_that_means_not_available_makes_no_reading(written: int) -> None:
     assert value([0x8000], type="int16", not_available=written) is None
     assert value([0x8001], type="int16", not_available=written) == -32767
+
+
+def test_a_status_word_that_is_not_available_says_nothing_of_its_bits() -> None:
+    """All bits of 0xFFFF are set: without this each of them would be an alarm."""
+    assert value([0xFFFF], "boolean", type="bit", bit=3, not_available=0xFFFF) is None
+    assert value([0x0008], "boolean", type="bit", bit=3, not_available=0xFFFF) is True
+    assert value([0xFFFF], "boolean", mask=0x0008, not_available=0xFFFF) is None
+
+
+def test_an_enumeration_may_write_a_signed_count_either_way() -> None:
+    for written in ("-1", "0xFFFF"):
+        assert value([0xFFFF], "text", type="int16", values={written: "fault", "1": "good"}) == "fault"
+    assert value([0x1234], "text", mask=0x0F00, values={"2": "two"}) == "two"
+    assert value([0x1334], "text", mask=0x0F00, values={"2": "two"}) is None
+
+
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ({"not_available": 70_000}, "70000 is no uint16"),
+        ({"not_available": [-1]}, "-1 is no uint16"),
+        ({"type": "int16", "not_available": -32769}, "-32769 is no int16"),
+        ({"type": "float32", "not_available": 1 << 32}, "is no float32"),
+        ({"values": {"65536": "x"}}, "65536 is no uint16"),
+        ({"values": {"-1": "x"}}, "-1 is no uint16"),
+        ({"mask": 0x00F0, "values": {"16": "x"}}, "16 is more than the 15"),
+        ({"type": "text", "length": 1, "not_available": 0}, "not for a text"),
+        ({"holding": None, "coil": 0, "type": "bit", "byte_order": "little"}, "has no `byte_order`"),
+        ({"holding": None, "discrete": 0, "type": "bit", "not_available": 1}, "no count for `not_available`"),
+    ],
+)
+def test_a_count_that_can_never_come_is_a_mistake(channel: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ModbusChannel.model_validate({"holding": 0} | channel)
 
 
 @pytest.mark.parametrize("special", [[0x7FC0, 0], [0x7F80, 0], [0xFF80, 0]])

@@ -1,3 +1,5 @@
+import pytest
+
 from edge.report import Reporter, Stamps, Urgency, urgency
 from messages.ids import DeviceId
 from messages.kind import Channel, load_kinds
@@ -28,13 +30,36 @@ def test_the_first_value_is_always_reported() -> None:
     assert replay("sensor_fault", (1, False)) == [(1, PERIODIC)]
 
 
-def test_a_move_within_the_deadband_is_kept_and_one_beyond_it_is_urgent() -> None:
-    assert replay("gas_concentration", (1, 0.0), (2, 0.5), (3, 0.6), (4, 1.0)) == [(1, ALARM), (3, ALARM)]
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in KINDS for name, channel in KINDS[kind].channels.items() if channel.type == "number"],
+)
+def test_every_number_keeps_its_deadband_and_an_alarm_class_one_leaves_at_every_change(kind: str, name: str) -> None:
+    channel = KINDS[kind].channels[name]
+
+    def moved(by: float) -> Urgency | None:
+        return urgency(channel, reading(0.0, 1, name), reading(by, 2, name))
+
+    within, beyond = channel.deadband / 2, channel.deadband * 1.5 or 1.0
+    if channel.alarm_class or channel.event:
+        how = ALARM if channel.alarm_class else PERIODIC
+        assert (moved(within or 1e-9), moved(-within or -1e-9), moved(beyond)) == (how, how, how)
+    else:
+        assert (moved(within), moved(-within), moved(beyond), moved(-beyond)) == (None, None, PERIODIC, PERIODIC)
+
+
+def test_a_leak_that_creeps_over_its_limit_is_told_at_once() -> None:
+    assert replay("gas_concentration", (1, 9.8), (2, 9.8), (3, 10.1)) == [(1, ALARM), (3, ALARM)]
 
 
 def test_a_slow_drift_is_reported_when_it_has_come_far_enough() -> None:
-    drift = [(second, second / 10) for second in range(1, 20)]
-    assert [at_s for at_s, _ in replay("gas_concentration", *drift)] == [1, 7, 13, 19]
+    channel = KINDS["sewer_level"].channels["water_level"]
+    last, told = reading(0.0, 0, "water_level"), list[int]()
+    for second in range(1, 20):
+        now = reading(second * channel.deadband * 0.4, second, "water_level")
+        if urgency(channel, last, now) is PERIODIC:
+            told, last = [*told, second], now
+    assert told == [3, 6, 9, 12, 15, 18]
 
 
 def test_a_state_is_reported_at_every_change() -> None:

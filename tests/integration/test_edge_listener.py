@@ -147,3 +147,32 @@ async def test_a_message_that_nobody_can_read_keeps_no_other_back(
         "a message fails by a mistake of ours, and is passed over" if mistake else "device sends what can't be read"
     )
     assert expected in [entry["event"] for entry in said]
+
+
+async def test_a_broker_that_is_away_is_a_line_that_is_away_and_no_silence_of_its_devices(
+    mosquitto: MqttBroker,
+) -> None:
+    async def deliver(readings: list[Reading], then: Callable[[], None] | None = None, /) -> None: ...
+
+    listener = Listener(
+        SiteId("junmen"), EdgeId("pi-1"), mosquitto.settings("local"), [door()], deliver, clock_ms=lambda: NOW_MS
+    )
+
+    async def until(is_open: bool) -> None:
+        while listener.vitals.open is not is_open:
+            await asyncio.sleep(0.01)
+
+    assert not listener.vitals.open
+    task = asyncio.create_task(listener.run())
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await until(True)
+            mosquitto.kill()
+            await until(False)
+            assert listener.vitals.why == f"the broker {mosquitto.settings('local').address} is away"
+            mosquitto.start()
+            await until(True)
+            assert (listener.vitals.why, listener.vitals.opened) == ("", 2)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
