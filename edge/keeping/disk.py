@@ -4,6 +4,8 @@ What the operator must mend ends the start (ConfigError): no file may be made th
 file does not, neither at the start nor later: it is set aside under another name, that is said, and a new stream
 begins. Every other trouble may pass, as a full disk does and one that can only be read: it is said once, `refuses` is
 true, and whoever called waits. That goes for the start too: what the disk refuses then is opened when it is back.
+
+It need not come to that: before a disk is full, whoever fills it, the outbox grows no more (`Outbox.add`).
 """
 
 import asyncio
@@ -32,6 +34,8 @@ from messages.settings import ConfigError
 FILE = "outbox.sqlite"
 MOST_SET_ASIDE = 3
 """Damaged files that are kept for whoever wants to look into them."""
+RESERVE_BYTES, RESERVE_SHARE = 48 * 1024 * 1024, 0.25
+"""A disk with less room than both is short. The first holds what the outbox may still grow by, its log, and what others write."""
 RETRY_S = 1.0
 SETTLED_S = 2.0
 """What receipts let go waits so long for the next pack, to be written together with it."""
@@ -72,6 +76,7 @@ class Disk:
         self._outbox: Outbox | None = None
         self.refuses = False
         """Whether what was last to be written could not be."""
+        self._short = False
 
     async def __aenter__(self) -> Self:
         try:
@@ -120,7 +125,16 @@ class Disk:
         """`refused` is called once if these readings have to wait for the disk."""
         now_ms, now_s = self._clock_ms(), asyncio.get_running_loop().time()
         return await self._patiently(
-            lambda: self._on_thread(Outbox.add, reported, now_ms, now_s, lost=lost, clock_ms=self._true_ms()), refused
+            lambda: self._on_thread(
+                Outbox.add,
+                reported,
+                now_ms,
+                now_s,
+                lost=lost,
+                clock_ms=self._true_ms(),
+                disk_is_short=self._is_short(),
+            ),
+            refused,
         )
 
     async def waiting(
@@ -223,6 +237,21 @@ class Disk:
             return self._open_anew(error)
         return self._outbox
 
+    def _is_short(self) -> bool:
+        try:
+            found = os.statvfs(self._folder)
+        except OSError:
+            return False  # what is wrong is said by whoever opens a file there
+        free_bytes = found.f_bavail * found.f_frsize
+        short = free_bytes < min(RESERVE_BYTES, found.f_blocks * found.f_frsize * RESERVE_SHARE)
+        if short != self._short:
+            self._short = short
+            if short:
+                log.warning("disk is nearly full; from now on the oldest periodic readings give way", free=free_bytes)
+            else:
+                log.info("disk has room again", free=free_bytes)
+        return short
+
     def _take_folder(self) -> None:
         if self._lock is not None:
             return
@@ -252,7 +281,7 @@ class Disk:
             if (path := self._folder / f"{FILE}{part}").exists():
                 path.rename(self._folder / f"{aside}{part}")
         kept = sorted(path for path in self._folder.glob(f"{FILE}.damaged-*") if not path.name.endswith(_PARTS[1:]))
-        for old in kept[:-MOST_SET_ASIDE]:
+        for old in kept[: -1 if self._is_short() else -MOST_SET_ASIDE]:
             for part in _PARTS:
                 old.with_name(old.name + part).unlink(missing_ok=True)
         self._outbox = self._opened()

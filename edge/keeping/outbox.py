@@ -3,7 +3,7 @@
 Rules. A pack that `add` has returned is on disk. Each opening begins a new stream: a file that was restored from an
 older copy gives no number twice, and what it still holds drains under the stream and the number it had. Counts and
 packs change in one transaction. When the file's limit is reached, the oldest periodic packs go first and alarm-class
-packs last, and each drop is counted.
+packs last, and each drop is counted. So it is while the disk itself runs short: what is new takes the place of what is oldest.
 
 Flash wears by what is written, so little is: a pack is one row (edge/keeping/layout.py), and what a receipt lets go is committed
 together with the next pack. Packs whose times are a clock's guess are moved when the clock is trusted, unless they may
@@ -38,7 +38,9 @@ MOST_READINGS = 200
 """Readings in one pack: some 20 kB, a tenth of what the collector takes."""
 ROW_BYTES = 150
 """What a row costs beside its payload: key, lengths, its share of the tree, and of the page that it does not fill."""
-OUTBOX_FULL, DISK_REFUSED, PACK_DAMAGED = "outbox-full", "disk-refused", "pack-damaged"
+OUTBOX_FULL, DISK_SHORT, DISK_REFUSED, PACK_DAMAGED = "outbox-full", "disk-short", "disk-refused", "pack-damaged"
+SHORT_BYTES = 16 * 1024 * 1024
+"""To which the outbox may grow at any rate, also while the disk is short: a million readings."""
 
 COMPRESSION = 6
 
@@ -125,14 +127,22 @@ class Outbox:
         self._db.close()
 
     def add(
-        self, reported: Sequence[Reported], now_ms: int, now_s: float = 0.0, *, lost: int = 0, clock_ms: int | None = 0
+        self,
+        reported: Sequence[Reported],
+        now_ms: int,
+        now_s: float = 0.0,
+        *,
+        lost: int = 0,
+        clock_ms: int | None = 0,
+        disk_is_short: bool = False,
     ) -> int:
         """Put readings on disk as packs, those that can't wait in packs of their own; the number of the last.
 
         `now_s` counts steadily, from anywhere. `lost` are readings that memory did not hold until the disk took
         something again: they are counted. `clock_ms` is what is to be added to the time since the boot to have the
-        true one; None if that is not known yet.
+        true one; None if that is not known yet. While `disk_is_short` the outbox grows no more.
         """
+        short_bytes = max(self._bytes, SHORT_BYTES)
         with self._transaction():
             first = self._packs + 1
             groups: dict[tuple[Urgency, int | None], list[Reading]] = {}
@@ -149,7 +159,10 @@ class Outbox:
             self._figures.put("newest", now_ms)
             self._figures.count("produced", len(reported) + lost)
             self._figures.count("dropped", lost, DISK_REFUSED)
-            self._make_room()
+            if disk_is_short and short_bytes < self.limit_bytes:
+                self._make_room(short_bytes, DISK_SHORT)
+            else:
+                self._make_room(self.limit_bytes, OUTBOX_FULL)
         if self._packs >= first:
             self._added = [*self._added[-_MOST_ADDS:], (now_s, first)]
         return self._packs
@@ -308,12 +321,12 @@ class Outbox:
     def _id(self, key: PackKey, urgency: Urgency) -> int:
         return layout.key(urgency, self._streams.get(key[0], 0), key[1])
 
-    def _make_room(self) -> None:
+    def _make_room(self, limit_bytes: int, why: str) -> None:
         dropped = 0
-        while self._bytes > self.limit_bytes:
+        while self._bytes > limit_bytes:
             (oldest,) = self._db.execute("SELECT id FROM packs ORDER BY id LIMIT 1").fetchone()
             dropped += self._delete_span(oldest, oldest)
-        self._figures.count("dropped", dropped, OUTBOX_FULL)
+        self._figures.count("dropped", dropped, why)
 
     def _delete(self, stream: StreamId, numbers: Range) -> int:
         """The readings that were in the packs `numbers` of `stream`."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from edge.keeping.disk import FILE, MOST_SET_ASIDE, Disk, new_stream
+from edge.keeping.disk import FILE, MOST_SET_ASIDE, RESERVE_BYTES, Disk, new_stream
+from edge.keeping.outbox import DISK_SHORT
 from edge.report import Reported, Urgency
 from messages.ids import IDENTIFIER, DeviceId, EdgeId
 from messages.reading import Reading
@@ -174,6 +175,31 @@ async def test_a_disk_that_refuses_is_said_once_and_waited_for(tmp_path: Path) -
             await asyncio.gather(*waiting)
             assert (await full.ledger()).figures.pending == 1601
     assert [entry["event"] for entry in said] == [REFUSES, "disk is back"]
+
+
+async def test_before_the_disk_is_full_the_outbox_stops_growing_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left(free_bytes: int) -> None:
+        """As the kernel would say it of a card of 16 GB; only that number is not the real one."""
+        real = os.statvfs(tmp_path)
+        blocks = (16 << 30) // real.f_frsize
+        found = os.statvfs_result((*real[:2], blocks, blocks, free_bytes // real.f_frsize, *real[5:]))
+        monkeypatch.setattr("edge.keeping.disk.os.statvfs", lambda folder: found)
+
+    monkeypatch.setattr("edge.keeping.outbox.SHORT_BYTES", 2_000)
+    with structlog.testing.capture_logs() as said:
+        async with disk(tmp_path) as card, asyncio.timeout(LIMIT_S):
+            for free_bytes in (RESERVE_BYTES, RESERVE_BYTES - 4096, RESERVE_BYTES - 4096, 2 * RESERVE_BYTES):
+                left(free_bytes)
+                for _ in range(20):
+                    await card.add(some(20))
+            dropped = (await card.ledger()).figures.dropped_for
+    assert [entry["event"] for entry in said] == [
+        "disk is nearly full; from now on the oldest periodic readings give way",
+        "disk has room again",
+    ]
+    assert list(dropped) == [DISK_SHORT]
 
 
 async def test_what_a_receipt_lets_go_is_on_disk_soon_without_another_pack(

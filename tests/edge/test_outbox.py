@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.keeping.ledger import MOST_REASONS, REASON_LIMIT
-from edge.keeping.outbox import DISK_REFUSED, MOST_READINGS, OUTBOX_FULL, PACK_DAMAGED, Outbox
+from edge.keeping.outbox import DISK_REFUSED, DISK_SHORT, MOST_READINGS, OUTBOX_FULL, PACK_DAMAGED, Outbox
 from edge.report import Reported, Urgency
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.pack import decode
@@ -251,6 +251,34 @@ def test_a_full_outbox_lets_the_oldest_periodic_packs_go_and_alarms_last(tmp_pat
         assert numbers(box, Urgency.ALARM)[-1] == 119
         assert 1 not in numbers(box, Urgency.ALARM)
         balance(box)
+
+
+def test_on_a_disk_that_is_short_new_readings_take_the_place_of_the_oldest_and_alarms_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.keeping.outbox.SHORT_BYTES", 2_000)
+    with outbox(tmp_path) as box:
+        box.add(some(10, Urgency.ALARM), 1, disk_is_short=True)
+        for at_ms in range(2, 60):
+            box.add(some(10), at_ms)
+        before = box.ledger().figures.bytes
+        assert before > 4_000
+        for at_ms in range(60, 90):
+            box.add(some(10), at_ms, disk_is_short=True)
+        assert box.ledger().figures.bytes <= before, "it grows no more, and gives up no more than it must"
+        kept = numbers(box)
+        assert kept == list(range(kept[0], 90))
+        assert kept[0] > 2
+        assert numbers(box, Urgency.ALARM) == [1]
+        assert box.ledger().figures.dropped_for == {DISK_SHORT: 10 * (88 - len(kept))}
+        balance(box)
+
+
+def test_on_a_disk_that_is_short_an_empty_outbox_still_keeps_what_comes(tmp_path: Path) -> None:
+    with outbox(tmp_path) as box:
+        for at_ms in range(1, 60):
+            box.add(some(10), at_ms, disk_is_short=True)
+        assert len(numbers(box)) == 59
 
 
 def test_a_transaction_that_fails_changes_no_count(tmp_path: Path) -> None:
