@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from console.api.caller import Caller, Reader
 from console.api.problem import nothing_here, wrong_field
 from console.api.shapes import MOST_AT_ONCE, MOST_MS, AlarmPage, AlarmWhole, CaseOut, CasePage, CaseWhole, Id, Sha256
+from console.phone.bare import bare
 from messages.alarm import Level
 from messages.ids import Identifier
 from rules.alarms.published import published
@@ -69,7 +70,7 @@ def photo(caller: Reader, case_id: Id, sha256: Sha256) -> Response:
     content = caller.desk.photo(kept) if kept else None
     if kept is None or content is None:
         raise nothing_here()
-    return Response(content, media_type=kept.media)
+    return Response(bare(content, kept.media), media_type=kept.media)
 
 
 @router.get("/alarms", summary="Alarms, the oldest first")

@@ -21,6 +21,7 @@ from messages.ids import IDENTIFIER, SiteId
 from messages.settings import Text
 from rules.cases.case import Situation
 from rules.cases.photos import MOST_BYTES, PhotoRefused
+from rules.cases.picture import MOST_PIXELS, MOST_SIDE
 from rules.outside.tickets import Ticket
 from rules.records import Case, Photo
 
@@ -111,6 +112,15 @@ async def bring_photo(caller: PhotoBringer, request: Request) -> PhotoOut:
     return PhotoOut(**asdict(await kept(caller, request)))
 
 
+_REFUSED = {
+    "no-picture": "the body is no JPEG, PNG or WebP picture",
+    "broken": "the picture in the body is not whole",
+    "moving": "a moving picture is not taken",
+    "too-many-pixels": f"a picture may have {MOST_PIXELS} pixels, and {MOST_SIDE} on a side",
+    "too-large": f"a picture may have {MOST_BYTES} bytes",
+}
+
+
 async def kept(caller: Caller, request: Request) -> Photo:
     """The picture in a request's body, put away. Raises Problem."""
     content = bytearray()
@@ -121,7 +131,7 @@ async def kept(caller: Caller, request: Request) -> Photo:
     try:
         return await run_sync(caller.desk.keep_photo, bytes(content))
     except PhotoRefused as error:
-        raise Problem(415, "the body is no JPEG, PNG or WebP picture", fields=[("body", str(error))]) from error
+        raise Problem(415, _REFUSED[str(error)], fields=[("body", str(error))]) from error
     except ValueError as error:
         raise Problem(503, "no folder for pictures is configured here") from error
 

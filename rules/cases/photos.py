@@ -5,25 +5,19 @@ A file is whole or not there; the same picture twice is one file. What is in it 
 
 import hashlib
 import os
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from rules.cases.picture import NoPicture, measured, sort_of
 from rules.records import Photo
 
 MOST_BYTES = 8 * 2**20
 """More than any phone of today makes at the size that the pages ask for."""
 
-_SORTS = (
-    ("image/jpeg", re.compile(rb"\xff\xd8\xff")),
-    ("image/png", re.compile(rb"\x89PNG\r\n\x1a\n")),
-    ("image/webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-)
-
 
 class PhotoRefused(ValueError):
-    """It is no picture that we keep; the word says why: "too-large", "no-picture"."""
+    """It is no picture that we keep; the word says why: "too-large", or one of `rules.cases.picture`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,10 @@ class PhotoFolder:
     def find(self, sha256: str) -> Photo | None:
         """The picture of that name. Raises PhotoRefused for what can be no name."""
         try:
-            return described(self._path(Photo(sha256, 0, "")).read_bytes())
+            content = self._path(Photo(sha256, 0, "")).read_bytes()
+            return Photo(sha256, len(content), sort_of(content))
+        except NoPicture as error:
+            raise PhotoRefused(str(error)) from error
         except FileNotFoundError:
             return None
 
@@ -76,10 +73,12 @@ class PhotoFolder:
 
 
 def described(content: bytes) -> Photo:
-    """What it is, by its own first bytes and not by what somebody says. Raises PhotoRefused."""
+    """What it is, by its own bytes and not by what somebody says. Raises PhotoRefused."""
     if len(content) > MOST_BYTES:
         raise PhotoRefused("too-large")
-    for media, head in _SORTS:
-        if head.match(content):
-            return Photo(hashlib.sha256(content).hexdigest(), len(content), media)
-    raise PhotoRefused("no-picture")
+    try:
+        media = sort_of(content)
+        measured(content, media)
+    except NoPicture as error:
+        raise PhotoRefused(str(error)) from error
+    return Photo(hashlib.sha256(content).hexdigest(), len(content), media)

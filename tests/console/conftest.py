@@ -6,7 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from console.rights import Scope
 from tests.console.block import PASSWORD, Block, block
+from tests.console.browsing import log_in
 
 
 @pytest.fixture
@@ -23,5 +25,29 @@ async def browser(junmen: Block) -> AsyncIterator[httpx.AsyncClient]:
     """A browser that nobody has logged in with: keeps cookies, follows nothing by itself."""
     transport = httpx.ASGITransport(junmen.console())
     headers = {"accept": "text/html", "accept-language": "zh-CN,zh;q=0.9,en;q=0.5"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://console", headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+def lin(junmen: Block) -> Block:
+    """A worker of the first grid, whom the roster calls lin; and one of the second."""
+    junmen.accounts.add("linxm", PASSWORD, "worker", Scope(("junmen",), ("grid-1",)), "lin")
+    junmen.accounts.add("wu", PASSWORD, "worker", Scope(("junmen",), ("grid-1",)))
+    junmen.accounts.add("zheng", PASSWORD, "worker", Scope(("junmen",), ("grid-2",)))
+    return junmen
+
+
+@pytest.fixture
+async def phone(browser: httpx.AsyncClient, lin: Block) -> httpx.AsyncClient:
+    await log_in(browser, "linxm")
+    return browser
+
+
+@pytest.fixture
+async def stranger(lin: Block) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser that nobody is logged in with."""
+    transport = httpx.ASGITransport(lin.console())
+    headers = {"accept": "text/html", "accept-language": "zh-CN"}
     async with httpx.AsyncClient(transport=transport, base_url="http://console", headers=headers) as client:
         yield client

@@ -16,8 +16,8 @@ from rules.notices import links
 from rules.records import Case
 from rules.store import tables as db
 from tests.console.block import NOON_MS, Block
+from tests.pictures import JPEG
 
-JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 10
 WORDS = ("the key is with Mrs Li", "nobody opens", "still smells")
 
 

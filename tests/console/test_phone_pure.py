@@ -19,10 +19,10 @@ from rules.duty.site import load_site
 from rules.language.neighbours import distance_m
 from rules.records import Case
 from tests.console.block import NOON_MS
+from tests.pictures import EXIF, chunk, riff, segment
 from tests.services import ROOT
 
 JUNMEN = load_site(ROOT / "deploy/sites/junmen.toml")
-EXIF = b"Exif\0\0MM\0*GPS 26.08 119.30"
 
 
 def case_at(building: str = "3", *, grid: str = "grid-1", lat: float | None = None, owner: str = "") -> Case:
@@ -41,21 +41,6 @@ def case_at(building: str = "3", *, grid: str = "grid-1", lat: float | None = No
     return opened("c", about, NOON_MS)
 
 
-def segment(marker: int, content: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
-
-
-def chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-
-def riff(*chunks: tuple[bytes, bytes]) -> bytes:
-    body = b"WEBP" + b"".join(
-        name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2) for name, content in chunks
-    )
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
 JFIF, TABLE, SCAN = (
     segment(0xE0, b"JFIF\0"),
     segment(0xDB, b"table"),
@@ -63,7 +48,16 @@ JFIF, TABLE, SCAN = (
 )
 PICTURES = {
     "image/jpeg": (
-        b"\xff\xd8" + JFIF + segment(0xE1, EXIF) + segment(0xFE, b"by GPS") + TABLE + SCAN + b"\xff\xd9" + EXIF,
+        b"\xff\xd8"
+        + JFIF
+        + segment(0xE1, EXIF)
+        + segment(0xFE, b"by GPS")
+        + segment(0xE4, EXIF)
+        + segment(0xE2, b"MPF\0" + EXIF)
+        + TABLE
+        + SCAN
+        + b"\xff\xd9"
+        + EXIF,
         b"\xff\xd8" + JFIF + TABLE + SCAN + b"\xff\xd9",
     ),
     "image/png": (

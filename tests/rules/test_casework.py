@@ -26,11 +26,10 @@ from rules.escalation.heartbeat import Heartbeat
 from rules.escalation.loop import Escalation
 from rules.records import ActionRefused, AlarmState, Case, CaseState
 from rules.store import tables as db
+from tests.pictures import JPEG
 from tests.rules.course import at, reading
 from tests.rules.room import SITE, Room, mend
 from tests.rules.situation import about
-
-JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 10
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from rules.cases.case import Situation
 from rules.records import CaseState
 from tests.console.api.conftest import Calls
 from tests.console.block import SITE, Block
+from tests.pictures import JPEG, PLAIN_JPEG, png_of
 
-JPEG = b"\xff\xd8\xff\xe0 a picture"
 PLACE = {"grid": "grid-1", "building": "3", "unit": "2", "text": "3号楼前"}
 
 
@@ -66,7 +66,7 @@ async def test_a_report_with_a_picture_joins_the_alarm_nearby(junmen: Block, cal
         found = (await app.post("/reports", json=ticket("r-1", **seen))).json()
         assert found["case"]["id"] == known.id
         kept = await app.get(f"/cases/{known.id}/photos/{sha256}")
-        assert (kept.content, kept.headers["content-type"]) == (JPEG, "image/jpeg")
+        assert (kept.content, kept.headers["content-type"]) == (PLAIN_JPEG, "image/jpeg")
         assert (await app.get(f"/cases/{known.id}/photos/{'0' * 64}")).status_code == 404
 
 
@@ -96,6 +96,8 @@ async def test_what_is_wrong_with_a_ticket_is_named(calls: Calls, wrong: dict[st
 async def test_what_is_no_picture_no_json_or_too_much_is_refused(junmen: Block, calls: Calls) -> None:
     async with calls("report") as app:
         assert (await app.post("/photos", content=b"<svg onload=alert(1)>")).status_code == 415
+        bomb = await app.post("/photos", content=png_of(50_000, 50_000))
+        assert (bomb.status_code, bomb.json()["errors"]) == (415, [{"field": "body", "detail": "too-many-pixels"}])
         assert (await app.post("/photos", content=JPEG + b"\0" * (8 * 2**20))).status_code == 413
         answer = await app.post("/tickets", content=b"{", headers={"content-type": "application/json"})
         assert (answer.status_code, answer.json()["detail"]) == (400, "the body is no JSON")
