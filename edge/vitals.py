@@ -17,11 +17,13 @@ PATIENCE = 3
 class DeviceVitals:
     """One device as its source sees it."""
 
+    asked: bool = False
+    """Whether its source asks it without end, and so says by itself when it is away."""
     answers: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     """Failures by what was wrong: "no answer", "bad CRC" …"""
     latency_s: float | None = None
-    """From the end of the last question to its answer; None for a device that speaks by itself."""
+    """From the end of the last question to its answer; None where that isn't measured."""
     heard_at_ms: int | None = None
     """When it last said something good."""
     failures: int = 0
@@ -31,6 +33,7 @@ class DeviceVitals:
     def heard(self, at_ms: int, latency_s: float | None = None) -> bool:
         """A good answer or message; whether the device was away."""
         was_away, self.away, self.failures = self.away, False, 0
+        self.asked = self.asked or latency_s is not None
         self.answers += 1
         self.heard_at_ms = at_ms
         self.latency_s = latency_s

@@ -16,6 +16,10 @@ from messages.reading import Reading, Value
 from messages.status import OutboxFigures
 
 MISSED, MISSED_BY_GUARD = 2.5, 2.0
+COUNTS = ("error_rate", "errors", "faults")
+"""Channels that a bad line changes at every look: they are said more rarely."""
+MOST_FAULTS = 5
+"""Of the kinds of fault, the most frequent ones are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def is_silent(vitals: DeviceVitals, expected: Expected, started_at_ms: int, now_
     """Whether a device is silent. One that was never heard has its time since the start."""
     if vitals.away:
         return True
-    if vitals.latency_s is not None:
+    if vitals.asked and vitals.heard_at_ms is not None:
         return False
     since_ms = now_ms - (vitals.heard_at_ms or started_at_ms)
     return since_ms > 1000 * expected.every_s * (MISSED_BY_GUARD if expected.guards_lives else MISSED)
@@ -71,6 +75,8 @@ def of_link(
         "answering": (not silent, None),
         "latency": (None if vitals.latency_s is None else round(vitals.latency_s, 3), "s"),
         "error_rate": (Counted.of(vitals).error_percent(before), "%"),
+        "errors": (vitals.faults.total(), "count"),
+        "faults": (_faults(vitals), None),
         "heard": (None if vitals.heard_at_ms is None else max(now_ms - vitals.heard_at_ms, 0) // 1000, "s"),
     }
     yield from _readings(own.link_id(device), said, now_ms)
@@ -89,6 +95,7 @@ def of_line(
         "answering": (len(alive) if line.open else 0, "count"),
         "silent": (len(silent & line.devices.keys()) if line.open else len(line.devices), "count"),
         "error_rate": (_sum(now).error_percent(_sum(then)), "%"),
+        "errors": (sum(vitals.faults.total() for vitals in line.devices.values()), "count"),
         "strays": (line.strays, "count"),
     }
     yield from _readings(own.line_id(edge, line.name), said, now_ms)
@@ -126,6 +133,10 @@ def of_agent(
             "dropped": (outbox.dropped, "count"),
         }
     yield from _readings(DeviceId(edge), said, now_ms)
+
+
+def _faults(vitals: DeviceVitals) -> str:
+    return ", ".join(f"{why} {count}" for why, count in vitals.faults.most_common(MOST_FAULTS))
 
 
 def _sum(counted: list[Counted]) -> Counted:

@@ -17,7 +17,7 @@ from messages.reading import Reading
 
 EVERY_S = 10.0
 RATES_EVERY = 30
-"""Looks between two error rates: a rate over a few questions says nothing."""
+"""Looks between two error rates: a rate over a few questions says nothing. Counts are said with them."""
 TURN_MS = 1000
 """A clock that comes so far from the steady one between two looks was put right."""
 
@@ -102,7 +102,7 @@ class HealthWatch:
                 )
             readings += figures.of_line(self._watched.edge, line, self._before, silent, now_ms)
         if not rates:
-            return [reading for reading in readings if reading.channel != "error_rate"]
+            return [reading for reading in readings if reading.channel not in figures.COUNTS]
         for line in self._watched.lines:
             self._before |= {device: Counted.of(vitals) for device, vitals in line.devices.items()}
         return readings

@@ -109,7 +109,7 @@ class ModbusLine:
         schedule = Schedule(
             [poll for slave in self._slaves.values() for poll in polls(slave.id, slave.unit, slave.model)], loop.time()
         )
-        free_s = loop.time() + opened.gap_s
+        free_s, before = loop.time() + opened.gap_s, self.vitals.strays
         while True:
             poll, due_s = schedule.next(loop.time())
             await self._wait(max(due_s, free_s), free_s)
@@ -117,7 +117,7 @@ class ModbusLine:
                 await self._write(opened, self._orders.popleft())
             else:
                 await self._read(opened, schedule, poll)
-            self.vitals.strays = opened.strays
+            self.vitals.strays = before + opened.strays
             free_s = loop.time() + opened.gap_s
 
     async def _wait(self, until_s: float, free_s: float) -> None:

@@ -25,6 +25,8 @@ from messages.ids import DeviceId
 from messages.reading import Reading, Value
 
 STEP_S = 0.01
+HEARD_EVERY_S = 1.0
+"""libosdp asks each reader many times a second, and says only whether it answers: that is noted so often."""
 CONFIRM_LIMIT_S = 5.0
 TENTH_S = 0.1
 """The unit of an output's timer (SIA OSDP v2.2 section 6.11)."""
@@ -55,6 +57,8 @@ class OsdpLine:
         self._deliver = deliver
         self._clock_ms = clock_ms
         self.vitals = Vitals.of(settings.name, [reader.id for reader in readers])
+        for vitals in self.vitals.devices.values():
+            vitals.asked = True
         self._events: deque[tuple[int, Mapping[str, Any]]] = deque()
         self._told: dict[int, deque[asyncio.Future[int]]] = {place: deque() for place in range(len(self._readers))}
         self._panel: Any = None
@@ -108,7 +112,7 @@ class OsdpLine:
         self._panel = panel = osdp_panel.panel(self._readers, port)
         panel.set_event_callback(self._happened)
         panel.set_command_completion_callback(self._completed)
-        online, recall, loop = 0, osdp_panel.Recall(), asyncio.get_running_loop()
+        online, recall, loop, heard_s = 0, osdp_panel.Recall(), asyncio.get_running_loop(), 0.0
         while True:
             panel.refresh()
             port.check()
@@ -116,6 +120,9 @@ class OsdpLine:
                 self._say(online, now)
                 self._query(panel, now & ~online)
                 online = now
+            if loop.time() - heard_s >= HEARD_EVERY_S:
+                heard_s = loop.time()
+                self._note_heard(online)
             recall.look(panel, len(self._readers), online, loop.time())
             while self._events:
                 place, event = self._events.popleft()
@@ -145,7 +152,7 @@ class OsdpLine:
 
     async def _hear(self, place: int, event: Mapping[str, Any]) -> None:
         reader, at_ms = self._readers[place], self._clock_ms()
-        self.vitals.devices[reader.id].heard(at_ms, STEP_S)
+        self.vitals.devices[reader.id].heard(at_ms)
         said = list(osdp.values(event, reader.model, self._card_key))
         if event.get("event") == osdp.KEY_PRESS:
             for keyed in self._keypads[place].press(bytes(event.get("data") or b""), at_ms):
@@ -155,12 +162,17 @@ class OsdpLine:
                 [Reading(device=reader.id, channel=name, at_ms=at_ms, value=value) for name, value in said]
             )
 
+    def _note_heard(self, online: int) -> None:
+        for place, reader in enumerate(self._readers):
+            if online >> place & 1:
+                self.vitals.devices[reader.id].heard(self._clock_ms())
+
     def _say(self, before: int, now: int) -> None:
         for place, reader in enumerate(self._readers):
             was, is_ = before >> place & 1, now >> place & 1
             vitals = self.vitals.devices[reader.id]
             if is_ and not was:
-                vitals.heard(self._clock_ms(), STEP_S)
+                vitals.heard(self._clock_ms())
                 log.info("reader is there", device=reader.id, secure=bool(reader.key))
             elif was and not is_:
                 vitals.failed("no answer")

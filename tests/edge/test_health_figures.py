@@ -38,7 +38,26 @@ def test_a_dead_device_is_silent_and_no_sign_of_bad_wiring() -> None:
         vitals.devices[GAS].heard(NOW_MS, 0.02)
     vitals.devices[GAS].failed("bad CRC")
     found = said(list(figures.of_line(EdgeId("pi-1"), vitals, {}, {BIN}, NOW_MS)))
-    assert found == {"open": True, "why": "", "answering": 1, "silent": 1, "error_rate": 1.0, "strays": 0}
+    assert found == {"open": True, "why": "", "answering": 1, "silent": 1, "error_rate": 1.0, "errors": 4, "strays": 0}
+
+
+def test_errors_are_counted_and_named_by_what_was_wrong() -> None:
+    vitals = line()
+    for why in ("bad CRC", "no answer", "no answer", "wrong unit", "no answer", "a", "b", "c"):
+        vitals.devices[GAS].failed(why)
+    found = said(
+        list(figures.of_link(GAS, vitals.devices[GAS], vitals, EVERY_MINUTE, Counted(), silent=False, now_ms=NOW_MS))
+    )
+    assert (found["errors"], found["faults"]) == (8, "no answer 3, bad CRC 1, wrong unit 1, a 1, b 1")
+
+
+def test_a_reader_that_is_asked_and_never_speaks_by_itself_is_not_silent() -> None:
+    vitals = DeviceVitals(asked=True)
+    assert figures.is_silent(vitals, EVERY_MINUTE, NOW_MS, NOW_MS + 3_600_000), "it has never answered"
+    vitals.heard(NOW_MS)
+    assert not figures.is_silent(vitals, EVERY_MINUTE, NOW_MS, NOW_MS + 3_600_000)
+    vitals.away = True
+    assert figures.is_silent(vitals, EVERY_MINUTE, NOW_MS, NOW_MS + 1)
 
 
 def test_a_line_that_is_away_is_not_the_devices_silence() -> None:

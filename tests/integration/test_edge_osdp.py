@@ -259,6 +259,17 @@ async def test_every_card_arrives_in_its_order_and_as_a_hash(port: Path, key: by
     assert [entry["event"] for entry in said] == ["port is there", "reader is there"]
 
 
+async def test_a_reader_that_nobody_uses_is_heard_all_the_same(port: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.sources.osdp_line.HEARD_EVERY_S", 0.05)
+    with running(Reader(port)):
+        async with doors(port, door()) as heard:
+            await heard.online()
+            vitals = heard.line.vitals.devices[DOOR]
+            while vitals.answers < 5:
+                await asyncio.sleep(0.01)
+    assert (vitals.latency_s, vitals.asked, vitals.away) == (None, True, False)
+
+
 async def test_contacts_arrive_and_the_door_is_released(port: Path) -> None:
     with running(Reader(port, key=READERS_KEY, inputs=2)) as reader:
         async with doors(port, door(READERS_KEY)) as heard:
