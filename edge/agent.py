@@ -60,8 +60,9 @@ def build(
     clock: Clock,
     *,
     software: str,
+    refused: Callable[[], str] = lambda: "",
 ) -> "Agent":
-    """The agent's parts, joined; nothing is opened."""
+    """The agent's parts, joined; nothing is opened. `refused`: why a newer configuration than `config` is not run by."""
     clock_ms = clock.now_ms
 
     def take_order(message: Incoming) -> None:
@@ -110,8 +111,10 @@ def build(
         lines=lines,
         expected={device.id: expected(device) for device in config.devices},
     )
-    health = HealthWatch(watched, disk, deliver, clock_ms=clock_ms, clock_trusted=lambda: clock.trusted)
-    tap = Tap(config.folder, lambda: taken(clock_ms(), lines, latest))
+    health = HealthWatch(
+        watched, disk, deliver, clock_ms=clock_ms, clock_trusted=lambda: clock.trusted, refused=refused
+    )
+    tap = Tap(config.folder, lambda: taken(clock_ms(), lines, latest, refused()))
     withdrawal = Withdrawal([device.id for device in all_devices], book, disk, uplink.withdraw)
     tasks = [withdrawal.run, intake.run, uplink.run, orders.run, reflexes.run, health.run, tap.run]
     tasks += [partial(lasting, source) for source in its_sources]

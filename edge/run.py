@@ -18,7 +18,7 @@ from edge.configuration.check import parse
 from edge.configuration.config import Config
 from edge.keeping.disk import Disk
 from edge.systemd import ServiceManager
-from messages.settings import ConfigError
+from messages.settings import ConfigError, line_of
 
 log = structlog.get_logger("agent")
 
@@ -44,36 +44,55 @@ async def run(path: Path, clock: Clock, *, software: str, manager: ServiceManage
         tasks.create_task(timepiece.watch(clock, disk))
         tasks.create_task(_stay_alive(manager))
         try:
+            files = _Files(path, config)
             while True:
-                built = agent.build(config, disk, book, clock, software=software)
+                config = files.good
+                built = agent.build(config, disk, book, clock, software=software, refused=lambda: files.refused)
                 running = tasks.create_task(built.run())
                 manager.ready(f"{len(config.devices)} devices")
-                config = await _next(path, config, wanted, clock, manager)
+                await files.turn(wanted, clock, manager)
                 running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
-                disk.limit_to(config.outbox_limit_bytes)
+                disk.limit_to(files.good.outbox_limit_bytes)
         finally:
             manager.stopping()
 
 
-async def _next(path: Path, old: Config, wanted: asyncio.Event, clock: Clock, manager: ServiceManager) -> Config:
-    """The configuration to turn to, once one is wanted and is good."""
-    while True:
-        await wanted.wait()
-        wanted.clear()
-        manager.reloading(clock.steady_ms() * 1000)
-        try:
-            new = await asyncio.to_thread(parse, path)
-        except ConfigError as error:
-            log.error("the new configuration is refused, the last good one runs on", why=str(error))
-        else:
-            if (fixed := (old.site, old.edge, old.folder)) == (new.site, new.edge, new.folder):
+class _Files:
+    """The configuration that is run by, and what is wrong with the one that lies on disk."""
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self._path = path
+        self.good = config
+        self.refused = ""
+
+    async def turn(self, wanted: asyncio.Event, clock: Clock, manager: ServiceManager) -> None:
+        """Until a new configuration is `wanted` and good."""
+        while True:
+            await wanted.wait()
+            wanted.clear()
+            manager.reloading(clock.steady_ms() * 1000)
+            try:
+                new = await asyncio.to_thread(parse, self._path)
+                for_a_restart(self._path, self.good, new)
+            except ConfigError as error:
+                self.refused = str(error)
+                log.error("the new configuration is refused, the last good one runs on", why=self.refused)
+            else:
+                self.good, self.refused = new, ""
                 log.info("turned to the new configuration", devices=len(new.devices))
-                return new
-            now = (new.site, new.edge, new.folder)
-            log.error("site, edge and folder are for a restart; the last good one runs on", old=fixed, new=now)
-        manager.ready(f"{len(old.devices)} devices; the last new configuration was refused")
+                return
+            manager.ready(f"{len(self.good.devices)} devices; the new configuration is refused: {self.refused}")
+
+
+def for_a_restart(path: Path, old: Config, new: Config) -> None:
+    """Raises ConfigError for what can't change while the agent runs: the outbox bears these names."""
+    for field in ("site", "edge", "folder"):
+        was, wanted = getattr(old, field), getattr(new, field)
+        if was != wanted:
+            line = line_of(path.read_text(encoding="utf-8-sig"), (field,))
+            raise ConfigError(f"{path}:{line}: {field}: from {was} to {wanted} by a restart only")
 
 
 async def _stay_alive(manager: ServiceManager) -> None:

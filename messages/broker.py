@@ -8,6 +8,14 @@ from pydantic import AfterValidator, Field, model_validator
 from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s
 
 
+class FileError(ConfigError):
+    """A file that the table names can't be used; `field` is where it is named."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 def _no_url(host: str) -> str:
     if "/" in host:
         raise ValueError("a name or an IP address is wanted, without `mqtt://`; the port has a line of its own")
@@ -43,34 +51,41 @@ class Broker(Settings):
         return self
 
     def secret(self) -> str | None:
-        """The password. Raises ConfigError if its file can't be read."""
+        """The password. Raises FileError if its file can't be read."""
         if self.password_file is None:
             return self.password
         try:
             password = self.password_file.read_text(encoding="utf-8").partition("\n")[0].strip()
         except OSError as error:
-            raise ConfigError(f"{self.password_file}: no password can be read: {error.strerror or error}") from error
+            raise self._unfit("password_file", f"no password can be read: {error.strerror or error}") from error
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{self.password_file}: no password can be read: not UTF-8 text") from error
+            raise self._unfit("password_file", "no password can be read: not UTF-8 text") from error
         if not password:
-            raise ConfigError(f"{self.password_file}: no password in its first line")
+            raise self._unfit("password_file", "no password in its first line")
         return password
 
     def tls(self) -> ssl.SSLContext | None:
-        """Whom we trust and what we show; None without TLS. Raises ConfigError if a file can't be read."""
+        """Whom we trust and what we show; None without TLS. Raises FileError if a file can't be read."""
         if self.ca_file is None:
             return None
-        blamed = self.ca_file
+        blamed = "ca_file"
         try:
+            for blamed in ("ca_file", "cert_file", "key_file"):
+                if file := getattr(self, blamed):
+                    file.open("rb").close()  # ssl doesn't say which of two files it can't read
+            blamed = "ca_file"
             context = ssl.create_default_context(cafile=str(self.ca_file))
             if self.cert_file and self.key_file:
-                blamed = self.cert_file
+                blamed = "cert_file"
                 context.load_cert_chain(self.cert_file, self.key_file)
         except ssl.SSLError as error:
-            raise ConfigError(f"{blamed}: not a certificate (and its key): {error.reason or error}") from error
+            raise self._unfit(blamed, f"not a certificate (and its key): {error.reason or error}") from error
         except OSError as error:
-            raise ConfigError(f"{blamed}: a certificate or key can't be read: {error.strerror or error}") from error
+            raise self._unfit(blamed, f"a certificate or key can't be read: {error.strerror or error}") from error
         return context
+
+    def _unfit(self, field: str, why: str) -> FileError:
+        return FileError(field, f"{getattr(self, field)}: {why}")
 
     def check(self) -> None:
         """Raises ConfigError unless all files can be used."""

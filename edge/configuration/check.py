@@ -23,7 +23,7 @@ from edge.models.osdp import OsdpModel
 from edge.models.product import SHIPPED as MODELS
 from edge.models.product import Model, load_models
 from messages.announcement import Announcement, Place
-from messages.broker import Broker
+from messages.broker import Broker, FileError
 from messages.ids import DeviceId, EdgeId, SiteId, is_identifier
 from messages.kind import SHIPPED as KINDS
 from messages.kind import Kinds, load_kinds
@@ -57,8 +57,8 @@ def parse(path: Path) -> Config:
         edge=EdgeId(file.edge),
         folder=here / file.folder,
         outbox_limit_bytes=file.outbox_limit_mb * MEGABYTE,
-        uplink=_beside(file.uplink, here),
-        local=_beside(file.local, here) if file.local else None,
+        uplink=check.beside("uplink", file.uplink),
+        local=check.beside("local", file.local) if file.local else None,
         lorawan=file.lorawan,
         card_key=check.card_key(devices),
         lines={line.name: line for line in file.lines},
@@ -297,6 +297,17 @@ class _Check:
                 self._wrong(("edge",), f"`{device.id}`, what the edge would call a part of itself, is too long")
         return own
 
+    def beside(self, table: str, broker: Broker) -> Broker:
+        """`broker` with its files looked for beside the configuration."""
+        names = ("password_file", "ca_file", "cert_file", "key_file")
+        files = {name: self._path.parent / file for name in names if (file := getattr(broker, name)) is not None}
+        found = broker.model_copy(update=files)
+        try:
+            found.check()
+        except FileError as error:
+            self._wrong((table, error.field), str(error))
+        return found
+
     def _once(self, what: tuple[str, ...], owner: str, where: tuple[Any, ...]) -> None:
         if what in self._taken:
             self._wrong(where, f"{' '.join(what)} is taken by {self._taken[what]}")
@@ -305,13 +316,3 @@ class _Check:
     def _wrong(self, where: tuple[Any, ...], complaint: str) -> NoReturn:
         line = line_of(self._path.read_text(encoding="utf-8-sig"), where)
         raise ConfigError(f"{self._path}:{line}: {'.'.join(map(str, where))}: {complaint}")
-
-
-def _beside(broker: Broker, here: Path) -> Broker:
-    """`broker` with its files looked for beside the configuration. Raises ConfigError if one can't be read."""
-    names = ("password_file", "ca_file", "cert_file", "key_file")
-    files = {name: here / file for name in names if (file := getattr(broker, name)) is not None}
-    found = broker.model_copy(update=files)
-    found.secret()
-    found.tls()
-    return found

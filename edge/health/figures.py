@@ -109,10 +109,11 @@ def of_agent(
     *,
     clock_trusted: bool,
     disk_refuses: bool,
+    refused: str,
     running_s: float,
     now_ms: int,
 ) -> Iterator[Reading]:
-    """The agent and its machine."""
+    """The agent and its machine. `refused`: why it does not run by its file as it is now."""
     said: dict[str, tuple[Value | None, str | None]] = {
         "temperature": (host.temperature_cel, "Cel"),
         "throttled": (host.throttled, None),
@@ -123,6 +124,8 @@ def of_agent(
         "running": (round(running_s), "s"),
         "clock_trusted": (clock_trusted, None),
         "disk_refuses": (disk_refuses, None),
+        "configuration_refused": (bool(refused), None),
+        "why": (refused[:200], None),
     }
     if outbox:
         said |= {

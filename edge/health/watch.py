@@ -46,12 +46,14 @@ class HealthWatch:
         *,
         clock_ms: Callable[[], int],
         clock_trusted: Callable[[], bool],
+        refused: Callable[[], str],
     ) -> None:
         self._watched = watched
         self._disk = disk
         self._deliver = deliver
         self._clock_ms = clock_ms
         self._clock_trusted = clock_trusted
+        self._refused = refused
         self._before: dict[DeviceId, Counted] = {}
         self._looks = 0
 
@@ -79,6 +81,7 @@ class HealthWatch:
                     self._watched.outbox_limit_bytes,
                     clock_trusted=self._clock_trusted(),
                     disk_refuses=refuses,
+                    refused=self._refused(),
                     running_s=loop.time() - started_s,
                     now_ms=now_ms,
                 )

@@ -61,9 +61,11 @@ class Snapshot:
     at_ms: int
     lines: tuple[LineNow, ...]
     devices: tuple[DeviceNow, ...]
+    refused: str = ""
+    """Why the agent does not run by its file as it is now."""
 
 
-def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest) -> Snapshot:
+def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest, refused: str = "") -> Snapshot:
     """Of what is known now."""
     lines = list(lines)
     channels: dict[DeviceId, dict[str, ChannelNow]] = {}
@@ -77,6 +79,7 @@ def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest) -> Snapshot:
             for line in lines
             for device, vitals in line.devices.items()
         ),
+        refused,
     )
 
 
@@ -112,6 +115,7 @@ def load(line: bytes) -> Snapshot:
             content["at_ms"],
             tuple(LineNow(**line) for line in content["lines"]),
             tuple(_loaded(device) for device in content["devices"]),
+            content["refused"],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a snapshot: {error}") from error

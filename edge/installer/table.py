@@ -122,10 +122,15 @@ def pages(shown: Sequence[Row], room: int) -> list[Sequence[Row]]:
 
 
 def lines(now: Snapshot, language: Language) -> list[str]:
-    """How the lines are, one text each."""
+    """How the lines are, one text each; and what the agent says of its own file."""
     there, away = ("正常", "断开") if language == "zh" else ("there", "away")
     strays = "无主数据" if language == "zh" else "strays"
-    return [
+    refused = (
+        "新配置被拒绝，仍按原配置运行"
+        if language == "zh"
+        else "the new configuration is refused, the last good one runs on"
+    )
+    return [f"! {refused}: {now.refused}"] * bool(now.refused) + [
         f"{line.name}: {there if line.open else f'{away} ({line.why})'}"
         + (f", {strays} {line.strays}" * (line.strays > 0))
         for line in now.lines

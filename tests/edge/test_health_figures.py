@@ -120,7 +120,7 @@ def test_everything_that_is_said_fits_its_kind() -> None:
     )
     readings = [
         *figures.of_agent(
-            edge, full, outbox, 100, clock_trusted=True, disk_refuses=False, running_s=3.2, now_ms=NOW_MS
+            edge, full, outbox, 100, clock_trusted=True, disk_refuses=False, refused="", running_s=3.2, now_ms=NOW_MS
         ),
         *figures.of_line(edge, vitals, {}, set(), NOW_MS),
         *figures.of_link(GAS, vitals.devices[GAS], vitals, EVERY_MINUTE, Counted(), silent=False, now_ms=NOW_MS),

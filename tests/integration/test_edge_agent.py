@@ -169,7 +169,7 @@ async def test_a_new_configuration_is_turned_to_and_a_wrong_one_refused(
             libmodbus.set("holding", 0, 300)
             assert (await until(heard, "gas_concentration", 30.0)).device == "gas-1"
             turn(process, config, ("unti = 11", "unit = 11"), ('site = "junmen"', 'site = "elsewhere"'))
-            await logged(config, "are for a restart")
+            await logged(config, "by a restart only")
             gone = topics.announcement(SITE, EDGE, DeviceId("gas-1"))
             async with Bus(mosquitto.settings("rules"), "watch", subscribe=[gone]) as watch:
                 announced = watch.messages()

@@ -119,6 +119,7 @@ SCENES = [
         "edge_agent", "disk_full", "about the limit", 5 * DAY, 1, disk_free=total(steady(5), swaying(0, 1, 6 * HOUR)),
     ),
     *_broken("edge_agent", "clock", "clock_trusted", 3600, "no time server is reached"),
+    *_broken("edge_agent", "configuration_refused", "configuration_refused", 300, "an installer reloads a wrong file", good=False),
     *_broken("reflex", "failed", "failed", 0, "a valve that doesn't shut", good=False),
     *_broken("reflex", "acting", "raised", 0, "a reflex acts", good=False, most=12),
     *_broken("collector", "locked_out", "locked_out", 0, "a password that has run out", good=False),
