@@ -80,7 +80,7 @@ CASES = [
     Case("edge_agent", "hot", "throttled", False, True, 600, False, 600, {"temperature": 50.0}),
     Case("edge_agent", "disk_full", "disk_free", 5.0, 4.9, 600, 10.0, 600),
     Case("edge_agent", "clock", "clock_trusted", True, False, 3600, True, 60),
-    Case("edge_agent", "configuration_refused", "configuration_refused", False, True, 300, False, 0, {"why": "edge.toml:3"}),
+    Case("edge_agent", "configuration_refused", "configuration_refused", False, True, 300, False, 60),
     Case("reflex", "failed", "failed", False, True, 0, False, 0),
     Case("reflex", "acting", "raised", False, True, 0, False, 0),
     Case("site", "edges_away", "edges_away", 2.0, 3.0, 120, 1.0, 120),
