@@ -55,3 +55,12 @@ def test_every_kind_of_the_first_four_has_products_of_two_protocols_from_public_
     for kind in ("manhole_cover", "gas_alarm", "door_access", "sewer_level", "waste_bin"):
         public = [model for model in MODELS.values() if model.kind == kind and "reference map" not in model.name]
         assert len({model.protocol for model in public}) >= 2, kind
+
+
+def test_every_shipped_product_of_a_maker_or_a_standard_has_golden_bytes() -> None:
+    """Not Gridcall's own maps, which the simulator serves; nor what libraries turn into events: contacts and OSDP."""
+    golden = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.rglob("*.toml"))
+    for name, model in MODELS.items():
+        assert len(model.source) > 20, name
+        own = "reference m" in model.name or model.protocol in ("gpio", "osdp")
+        assert own or f'model = "{name}"' in golden, name
