@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from messages.alarm import Level
-from rules.records import TAKEN, WAITING, Alarm, AlarmState, Case, CaseState
+from rules.records import TAKEN, WAITING, Alarm, AlarmState, Calling, Case, CaseState
 
 Step = Literal["accept", "arrive", "finish", "verify"]
 
@@ -77,11 +77,11 @@ def marks(alarm: Alarm) -> list[str]:
     return [name for name in names if getattr(over, name)]
 
 
-def calling(alarms: Iterable[Alarm]) -> dict[str, int]:
+def calling(alarms: Iterable[Alarm | Calling]) -> dict[str, int]:
     """The alarms that call, each with `called_at_ms`."""
-    return {alarm.id: called_at_ms(alarm) for alarm in alarms if calls_out(alarm)}
+    return {alarm.id: called_at_ms(alarm) for alarm in alarms if isinstance(alarm, Calling) or calls_out(alarm)}
 
 
-def called_at_ms(alarm: Alarm) -> int:
+def called_at_ms(alarm: Alarm | Calling) -> int:
     """Since when it has been active, 0 once it is back to normal: when it comes again, it calls again."""
     return 0 if alarm.state in RETURNED else alarm.changed_at_ms

@@ -23,7 +23,7 @@ from console.rights import CaseAct, right_for
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
 from rules.alarms import desk as alarms
 from rules.cases.acts import OUTCOMES
-from rules.records import REFUSALS, ActionRefused, Alarm, Case, Position
+from rules.records import REFUSALS, ActionRefused, Alarm, Calling, Case, Position
 
 router = APIRouter(dependencies=[Depends(logged_in)])
 
@@ -61,6 +61,12 @@ def seen_alarms(visit: Visit) -> list[Alarm]:
     return visit.parts.desk.alarms(limit=MOST_ROWS, sites=scope.sites, grids=scope.grids)
 
 
+def calling_alarms(visit: Visit) -> list[Calling]:
+    """Those that every page rings for, as far as the account may see them."""
+    scope = visit.user.scope
+    return visit.parts.desk.calling(limit=MOST_ROWS, sites=scope.sites, grids=scope.grids)
+
+
 @router.get("/feed")
 async def feed(
     visit: LoggedIn,
@@ -95,7 +101,7 @@ def alarm(visit: LoggedIn, alarm_id: str, refused: str = "", missing: bool = Fal
         "alarm.html",
         seq=position,
         alarm=found,
-        alarms=seen_alarms(visit),
+        alarms=calling_alarms(visit),
         entries=[(entry, said(entry, visit.words, names, visit.now_ms)) for entry in entries],
         charts=detail.charts(found, entries, visit.parts, visit.words, visit.now_ms),
         outcomes=OUTCOMES,

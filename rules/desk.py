@@ -4,15 +4,18 @@ Acts on cases are in `rules.cases.casework`. The engine sees them in the log and
 thread.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, func, literal, or_, select
 from sqlalchemy import case as ranked
 
 from messages.alarm import Level
 from messages.announcement import OWN_MODEL
 from messages.ids import COLLECTOR, DeviceId, SiteId
+from rules.alarms.condition import ACTIVE
 from rules.alarms.desk import AlarmDesk
+from rules.alarms.overlays.oversight import STALE_MS
 from rules.assets.labelling import Labelling
 from rules.cases.casework import Casework
 from rules.cases.finding import Finding
@@ -22,7 +25,7 @@ from rules.duty.roster import Changes
 from rules.notices.doorstep import Doorstep
 from rules.notices.telling import Telling
 from rules.outside.gate import Gate
-from rules.records import OVER, WAITING, Alarm, Case, EdgeState, LogEntry, Position, Pulse
+from rules.records import OVER, WAITING, Alarm, AlarmState, Calling, Case, EdgeState, LogEntry, Position, Pulse
 from rules.store import rows
 from rules.store import tables as db
 
@@ -35,10 +38,16 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
     """Alarms, cases, the log and the state of the plant. Every method may raise `DatabaseAway`."""
 
     def alarms(
-        self, *, open_only: bool = True, limit: int = 200, sites: Collection[str] = (), grids: Collection[str] = ()
+        self,
+        *,
+        open_only: bool = True,
+        limit: int = 200,
+        sites: Collection[str] = (),
+        grids: Collection[str] = (),
+        device: tuple[SiteId, DeviceId] | None = None,
     ) -> list[Alarm]:
         """Open alarms, red first, then those that nobody has accepted, then oldest first; after them, if wanted,
-        those that are over, latest first. Of some sites and grids ("grid" or "site/grid"), or of all."""
+        those that are over, latest first. Of some sites and grids ("grid" or "site/grid"), of a device, or of all."""
         query = rows.alarms_with_cases().order_by(
             db.alarms.c.open.desc(),
             ranked((db.alarms.c.open, _LEVEL_ORDER), else_=0),
@@ -47,6 +56,8 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
             db.alarms.c.id,
         )
         query = query.where(*rows.within(db.alarms, sites, grids))
+        if device is not None:
+            query = query.where(db.alarms.c.site == device[0], db.alarms.c.device == device[1])
         if open_only:
             query = query.where(db.alarms.c.open)
         with self._database.reading() as connection:
@@ -58,6 +69,39 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
         query = select(db.alarms.c.level, func.count().label("open")).where(*its).group_by(db.alarms.c.level)
         with self._database.reading() as connection:
             return {row.level: row.open for row in connection.execute(query)}
+
+    def calling(self, *, limit: int, sites: Collection[str] = (), grids: Collection[str] = ()) -> list[Calling]:
+        """Red alarms that nobody has accepted and nothing keeps quiet, the oldest first."""
+        a, its = db.alarms.c, rows.within(db.alarms, sites, grids)
+        query = select(a.id, a.state, a.changed_at_ms).join(db.cases, db.cases.c.id == a.case)
+        query = query.where(a.open, a.level == "red", a.annunciated, db.cases.c.state.in_(WAITING), *its)
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(a.raised_at_ms, a.id).limit(limit))
+            return [Calling(row.id, AlarmState(row.state), row.changed_at_ms) for row in found]
+
+    def standings(
+        self, now_ms: int, *, sites: Collection[str] = (), grids: Collection[str] = ()
+    ) -> dict[str, Counter[str]]:
+        """By site: how many alarms are open, by level, and how many of them "shelved" and "stale"; and how many cases are "waiting" for
+        somebody to accept them. What there is none of is left out."""
+        a, its = db.alarms.c, rows.within(db.alarms, sites, grids)
+        shelved = and_(~a.annunciated, a.overlays["shelved"].as_string().is_not(None))
+        old = and_(a.state.in_(ACTIVE), a.since_ms <= now_ms - STALE_MS)
+        waiting = (db.cases.c.state.not_in(OVER), db.cases.c.accepted_by.is_(None))
+        asked = (
+            select(db.cases.c.site, literal("waiting"), func.count())
+            .where(*waiting, *rows.within(db.cases, sites, grids))
+            .group_by(db.cases.c.site),
+            select(a.site, a.level, func.count()).where(a.open, *its).group_by(a.site, a.level),
+            select(a.site, literal("shelved"), func.count()).where(a.open, shelved, *its).group_by(a.site),
+            select(a.site, literal("stale"), func.count()).where(a.open, old, *its).group_by(a.site),
+        )
+        found: dict[str, Counter[str]] = {}
+        with self._database.reading() as connection:
+            for query in asked:
+                for site, name, count in connection.execute(query):
+                    found.setdefault(site, Counter())[name] = count
+        return found
 
     def alarm(self, alarm_id: str) -> Alarm | None:
         with self._database.reading() as connection:

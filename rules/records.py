@@ -250,6 +250,15 @@ class Flood:
     """How many others are open, by kind, rule and level."""
 
 
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """An alarm that calls, as far as every page has to know."""
+
+    id: str
+    state: AlarmState
+    changed_at_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """One line of the append-only log. `seq` grows by one; whoever has seen n asks for what came after n."""

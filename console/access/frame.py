@@ -3,7 +3,7 @@
 from fastapi.responses import HTMLResponse
 
 from console.rights import Right
-from console.routes import seen_alarms
+from console.routes import calling_alarms
 from console.visit import Visit
 
 WAYS: tuple[tuple[str, str, Right], ...] = (
@@ -23,7 +23,7 @@ def show(
         f"access/{template}",
         status,
         seq=position,
-        alarms=seen_alarms(visit),
+        alarms=calling_alarms(visit),
         complaint=complaint,
         ways=[(name, path) for name, path, right in WAYS if visit.user.may(right)],
         here=here,

@@ -16,7 +16,7 @@ from messages.settings import Text
 from rules import plant
 from rules.assets.label import shown
 from rules.assets.register import REASONS, LabelRefused
-from rules.plant import PlantDevice
+from rules.plant import Glimpse
 
 ON_A_PAGE = 100
 LOOKS = Markup(
@@ -30,7 +30,7 @@ router = APIRouter(dependencies=[needs("plant")])
 def labels(
     visit: LoggedIn, site: str = "", grid: str = "", kind: str = "", q: str = "", page: int = 1, refused: str = ""
 ) -> Response:
-    every = _devices(visit)
+    every = _glimpses(visit)
     asked = {"site": site, "grid": grid, "kind": kind, "q": q}
     chosen = _chosen(every, **asked)
     held = visit.parts.desk.labels()
@@ -39,7 +39,7 @@ def labels(
         visit,
         "labels.html",
         complaint=visit.words(f"labels.{refused}") if refused in REASONS else "",
-        devices=on_page,
+        devices=plant.devices(visit.parts.desk.database, visit.now_ms, only=[one.key for one in on_page]),
         labels=held,
         shown=shown,
         count=len(chosen),
@@ -49,7 +49,7 @@ def labels(
         page=page,
         asked=asked,
         sites=sorted({one.site for one in every}),
-        grids=sorted({one.place.grid for one in every}),
+        grids=sorted({one.grid for one in every}),
         kinds=sorted({one.kind for one in every}),
         name_of_kind=lambda name: visit.words.of(kind_of(visit, name)),
     )
@@ -64,7 +64,7 @@ def make(
     q: Annotated[str, Form()] = "",
 ) -> Response:
     asked = {"site": site, "grid": grid, "kind": kind, "q": q}
-    chosen = _chosen(_devices(visit), **asked)
+    chosen = _chosen(_glimpses(visit), **asked)
     visit.parts.desk.make_labels([(one.site, one.device) for one in chosen], actor=visit.user.name, at_ms=visit.now_ms)
     return elsewhere(f"/labels?{urlencode(asked)}")
 
@@ -72,15 +72,20 @@ def make(
 @router.get("/labels/sheet")
 def sheet(visit: LoggedIn, request: Request, site: str = "", grid: str = "", kind: str = "", q: str = "") -> Response:
     """To be printed on A4."""
-    chosen = _chosen(_devices(visit), site=site, grid=grid, kind=kind, q=q)
+    labels = visit.parts.desk.labels()
+    wanted = _chosen(_glimpses(visit), site=site, grid=grid, kind=kind, q=q)
+    labelled = [one for one in wanted if (one.site, one.device) in labels]
+    labelled.sort(key=lambda one: (one.site, one.grid, one.building or "", one.text))
+    keys = [one.key for one in labelled[:MOST]]
+    chosen = plant.devices(visit.parts.desk.database, visit.now_ms, only=keys)
     kinds = {one.kind: kind_of(visit, one.kind) for one in chosen}
-    labels = printed(chosen, visit.parts.desk.labels(), address_of_pages(visit, request), kinds)
-    return visit.page("labels/sheet.html", labels=labels, looks=LOOKS, on_paper=False)
+    sheet = printed(chosen, labels, address_of_pages(visit, request), kinds)
+    return visit.page("labels/sheet.html", labels=sheet, looks=LOOKS, on_paper=False)
 
 
 @router.post("/labels/{site}/{device}/replace", dependencies=[OurForm])
 def replace(visit: LoggedIn, site: str, device: str, why: Annotated[str, Form()] = "") -> Response:
-    found = next((one for one in _devices(visit) if (one.site, one.device) == (site, device)), None)
+    found = next((one for one in _glimpses(visit) if (one.site, one.device) == (site, device)), None)
     if found is None:
         raise HTTPException(404)
     refused = {}
@@ -109,20 +114,23 @@ def kind_of(visit: Visit, name: str) -> Text:
     return kind.name if kind else Text(zh=name, en=name)
 
 
-def _devices(visit: Visit) -> list[PlantDevice]:
+def _glimpses(visit: Visit) -> list[Glimpse]:
     """Where the account keeps the plant; a device that two edges announce once."""
-    found = plant.devices(visit.parts.desk.database, visit.now_ms)
-    mine = {(one.site, one.device): one for one in found if visit.user.may_at("plant", one.site, one.place.grid)}
-    return sorted(mine.values(), key=lambda one: (one.site, one.place.grid, one.place.text))
+    if not visit.user.may("plant"):
+        return []
+    scope = visit.user.scope
+    found = plant.glimpses(visit.parts.desk.database, visit.now_ms, sites=scope.sites, grids=scope.grids)
+    mine = {(one.site, one.device): one for one in found}
+    return sorted(mine.values(), key=lambda one: (one.site, one.grid, one.text))
 
 
-def _chosen(devices: list[PlantDevice], **asked: Any) -> list[PlantDevice]:
+def _chosen(devices: list[Glimpse], **asked: Any) -> list[Glimpse]:
     text = asked["q"].strip().casefold()
     return [
         one
         for one in devices
         if asked["site"] in ("", one.site)
-        and asked["grid"] in ("", one.place.grid)
+        and asked["grid"] in ("", one.grid)
         and asked["kind"] in ("", one.kind)
-        and (not text or any(text in word.casefold() for word in (one.device, one.place.text)))
+        and (not text or any(text in word.casefold() for word in (one.device, one.text)))
     ]

@@ -28,12 +28,12 @@ def sheet(
         found = listed[site].grids.get(grid) if site in listed else None
         return visit.words.of(found.name) if found else grid
 
-    open_now = desk.alarms(limit=MOST_ROWS, sites=scope.sites, grids=scope.grids)
+    calls = desk.calling(limit=MOST_ROWS, sites=scope.sites, grids=scope.grids)
     return visit.page(
         template,
         status,
         seq=position,
-        alarms=open_now,
+        alarms=calls,
         grid_name=grid_name,
         complaint=complaint(visit, refused, who) if refused else "",
         **values,

@@ -1,5 +1,7 @@
 """交接班: the note from shift to shift, written, read and signed; and the page of the keys."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -11,7 +13,7 @@ from console.visit import LoggedIn, OurForm, Visit, needs
 from messages.ids import SiteId
 from rules.alarms.overlays.hold import What
 from rules.duty.handover import MOST_WORDS
-from rules.records import ActionRefused
+from rules.records import ActionRefused, EdgeState
 
 router = APIRouter()
 
@@ -24,16 +26,15 @@ def handover_page(visit: LoggedIn, refused: str = "") -> Response:
     scope = visit.user.scope
     listed = sites_of(visit)
     notes = [note for note in visit.parts.desk.handovers(scope.sites) if scope.covers(note.site)]
-    sites = sorted(
-        {*listed, *(str(edge.site) for edge in visit.parts.desk.edges(visit.now_ms) if scope.covers(edge.site))}
-    )
+    edges = visit.parts.desk.edges(visit.now_ms)
+    sites = sorted({*listed, *(str(edge.site) for edge in edges if scope.covers(edge.site))})
     return sheet(
         visit,
         "operator/handover.html",
         refused=refused,
         notes=notes,
         sites=[(name, visit.words.of(listed[name].name) if name in listed else name) for name in sites],
-        now_facts={name: facts(visit, name) for name in sites},
+        now_facts=facts(visit, sites, edges),
         fact_names=FACTS,
         may_dispatch=visit.user.may("dispatch"),
         most_words=MOST_WORDS,
@@ -51,7 +52,13 @@ def write_note(
         if not site:
             raise ActionRefused("no-place", None)
         desk = visit.parts.desk
-        desk.hand_over(SiteId(site), words=words, facts=facts(visit, site), actor=visit.user.name, at_ms=visit.now_ms)
+        desk.hand_over(
+            SiteId(site),
+            words=words,
+            facts=facts(visit, [site], desk.edges(visit.now_ms))[site],
+            actor=visit.user.name,
+            at_ms=visit.now_ms,
+        )
 
     return done(visit, request, "/handover", write)
 
@@ -74,17 +81,13 @@ def keys_page(visit: LoggedIn) -> Response:
     return sheet(visit, "operator/keys.html")
 
 
-def facts(visit: Visit, site: str) -> dict[str, int]:
-    """What stands open at a site now, by FACTS; of the account's grids, where it has some."""
-    desk, grids = visit.parts.desk, visit.user.scope.grids
-    levels = desk.counts(sites=(site,), grids=grids)
-    cases = desk.work((site,))
-    quiet = desk.quiet(limit=1000, sites=(site,), grids=grids)
+def facts(visit: Visit, sites: Sequence[str], edges: Sequence[EdgeState]) -> dict[str, dict[str, int]]:
+    """What stands open at each site now, by FACTS; of the account's grids, where it has some."""
+    desk = visit.parts.desk
+    found = desk.standings(visit.now_ms, sites=sites, grids=visit.user.scope.grids)
+    holds = Counter(str(hold.site) for hold in desk.holds() if hold.what is not What.SHELF)
+    away = Counter(str(edge.site) for edge in edges if not edge.online)
     return {
-        **{str(level): levels.get(level, 0) for level in ("red", "orange", "yellow", "blue")},
-        "waiting": sum(case.accepted_by is None and visit.user.scope.covers(site, case.place.grid) for case in cases),
-        "shelved": sum(alarm.overlays.shelved is not None for alarm in quiet),
-        "holds": sum(hold.what is not What.SHELF for hold in desk.holds(SiteId(site))),
-        "stale": len(desk.stale(visit.now_ms, limit=1000, sites=(site,), grids=grids)),
-        "away": sum(not edge.online for edge in desk.edges(visit.now_ms) if edge.site == site),
+        site: {name: found.get(site, Counter())[name] for name in FACTS} | {"holds": holds[site], "away": away[site]}
+        for site in sites
     }

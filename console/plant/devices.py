@@ -1,20 +1,20 @@
 """Edges with their ledgers, and devices with what they said last."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from console.plant.collectors import Account, CollectorAway, Present
+from console.plant.collectors import Account, CollectorAway, Present, Seen
 from console.plant.frame import share, show
 from console.visit import LoggedIn, Visit, needs
-from messages.ids import DeviceId, SiteId
+from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Channel, Kind
 from messages.reading import Reading
 from rules import plant
-from rules.plant import PlantDevice
+from rules.plant import Glimpse, PlantDevice
 from rules.records import EdgeState
 
 MOST = 100
@@ -55,6 +55,8 @@ class Gathered:
     present: Mapping[EdgeKey, Present]
     accounts: Mapping[EdgeKey, Account]
     away: tuple[str, ...]
+    seen: Mapping[tuple[str, str, str], Seen]
+    """Each device, by site, edge and name."""
 
 
 def gathered(visit: Visit) -> Gathered:
@@ -73,34 +75,36 @@ def gathered(visit: Visit) -> Gathered:
                     accounts[one.site, one.edge] = one
         except CollectorAway as error:
             away.append(str(error))
-    return Gathered(present, accounts, tuple(away))
+    seen = {(site, edge, one.device): one for (site, edge), its in present.items() for one in its.devices}
+    return Gathered(present, accounts, tuple(away), seen)
 
 
 @router.get("/devices")
 def devices(
     visit: LoggedIn, site: str = "", grid: str = "", kind: str = "", state: str = "", q: str = "", page: int = 1
 ) -> Response:
-    heard = gathered(visit)
-    every = [
-        part for part in _parts(visit, heard) if visit.user.may_at("report", part.device.site, part.device.place.grid)
-    ]
-    chosen = [part for part in every if _fits(part, site, grid, kind, state, q.strip().casefold())]
-    chosen.sort(key=lambda part: (part.device.level is None, STATES.index(part.state) in (0, 4)))
+    heard, scope = gathered(visit), visit.user.scope
+    every = plant.glimpses(visit.parts.desk.database, visit.now_ms, sites=scope.sites, grids=scope.grids)
+    states = _states(visit, heard)
+    said = [(one, states(one)) for one in every]
+    asked = {"site": site, "grid": grid, "kind": kind, "state": state, "q": q}
+    chosen = [pair for pair in said if _fits(*pair, asked)]
+    chosen.sort(key=lambda pair: (pair[0].level is None, STATES.index(pair[1]) in (0, 4)))
     shown, pages = share(chosen, page, MOST)
     return show(
         visit,
         "devices.html",
         edges=_edges(visit, heard),
-        devices=shown,
+        devices=_parts(visit, heard, [one.key for one, _ in shown]),
         count=len(chosen),
         every=len(every),
         pages=pages,
         page=page,
         away=heard.away,
-        asked={"site": site, "grid": grid, "kind": kind, "state": state, "q": q},
-        sites=sorted({part.device.site for part in every}),
-        grids=sorted({part.device.place.grid for part in every}),
-        kinds=sorted({part.device.kind for part in every}),
+        asked=asked,
+        sites=sorted({one.site for one in every}),
+        grids=sorted({one.grid for one in every}),
+        kinds=sorted({one.kind for one in every}),
         states=STATES,
         kind_name=lambda name: _kind_name(visit, name),
     )
@@ -122,14 +126,8 @@ class ChannelPart:
 @router.get("/devices/{site}/{edge}/{device}")
 def device(visit: LoggedIn, site: str, edge: str, device: str) -> Response:
     heard = gathered(visit)
-    part = next(
-        (
-            one
-            for one in _parts(visit, heard)
-            if (one.device.site, one.device.edge, one.device.device) == (site, edge, device)
-        ),
-        None,
-    )
+    key = (SiteId(site), EdgeId(edge), DeviceId(device))
+    part = next(iter(_parts(visit, heard, [key])), None)
     if part is None or not visit.user.may_at("report", site, part.device.place.grid):
         raise HTTPException(404)
     latest = visit.parts.history.latest(SiteId(site), DeviceId(device))
@@ -140,7 +138,7 @@ def device(visit: LoggedIn, site: str, edge: str, device: str) -> Response:
         kind_name=lambda name: _kind_name(visit, name),
         channels=_channels(visit, part, latest or []),
         history_away=latest is None,
-        own=[alarm for alarm in visit.parts.desk.alarms() if (alarm.site, alarm.device) == (site, device)],
+        own=visit.parts.desk.alarms(device=(key[0], key[2])),
         edge=next((one for one in _edges(visit, heard) if (one.state.site, one.state.edge) == (site, edge)), None),
         away=heard.away,
     )
@@ -178,19 +176,26 @@ def _said(visit: Visit, kind: Kind | None, name: str, reading: Reading | None, c
     return visit.words.value(reading.value, channel)
 
 
-def _parts(visit: Visit, heard: Gathered) -> list[DevicePart]:
-    """Every device, by the collectors' ears where they can be asked, else by the engine's."""
-    seen = {(site, edge, one.device): one for (site, edge), present in heard.present.items() for one in present.devices}
+def _parts(visit: Visit, heard: Gathered, keys: list[plant.Key]) -> list[DevicePart]:
+    """These devices, as far as they are there."""
+    states = _states(visit, heard)
+    return [
+        DevicePart(device=one, state=states(one), heard_ms=seen.newest_reading_ms if seen else None)
+        for one in plant.devices(visit.parts.desk.database, visit.now_ms, only=keys)
+        for seen in (heard.seen.get((one.site, one.edge, one.device)),)
+    ]
+
+
+def _states(visit: Visit, heard: Gathered) -> Callable[[PlantDevice | Glimpse], str]:
+    """How each device does: by the collectors' ears where they can be asked, else by the engine's."""
     offline = {(state.site, state.edge) for state in visit.parts.desk.edges(visit.now_ms) if not state.online}
-    found = []
-    for one in plant.devices(visit.parts.desk.database, visit.now_ms):
-        known = seen.get((one.site, one.edge, one.device))
-        if known is not None:
-            state: str = known.state
-        else:
-            state = "offline" if (one.site, one.edge) in offline else "silent" if one.silent else "unknown"
-        found.append(DevicePart(device=one, state=state, heard_ms=known.newest_reading_ms if known else None))
-    return found
+
+    def state(one: PlantDevice | Glimpse) -> str:
+        if (known := heard.seen.get((one.site, one.edge, one.device))) is not None:
+            return known.state
+        return "offline" if (one.site, one.edge) in offline else "silent" if one.silent else "unknown"
+
+    return state
 
 
 def _edges(visit: Visit, heard: Gathered) -> list[EdgePart]:
@@ -206,14 +211,14 @@ def _edges(visit: Visit, heard: Gathered) -> list[EdgePart]:
     ]
 
 
-def _fits(part: DevicePart, site: str, grid: str, kind: str, state: str, text: str) -> bool:
-    one = part.device
+def _fits(one: Glimpse, state: str, asked: Mapping[str, str]) -> bool:
+    text = asked["q"].strip().casefold()
     return (
-        site in ("", one.site)
-        and grid in ("", one.place.grid)
-        and kind in ("", one.kind)
-        and state in ("", part.state)
-        and (not text or any(text in word.casefold() for word in (one.device, one.model, one.place.text, one.edge)))
+        asked["site"] in ("", one.site)
+        and asked["grid"] in ("", one.grid)
+        and asked["kind"] in ("", one.kind)
+        and asked["state"] in ("", state)
+        and (not text or any(text in word.casefold() for word in (one.device, one.model, one.text, one.edge)))
     )
 
 

@@ -107,7 +107,8 @@ def scene(visit: LoggedIn, drill_id: str, scene: Annotated[str, Form()] = "") ->
         raise HTTPException(400)
     kind, most = SCENES[scene]
     ruled = _gravest(visit, kind)
-    there = [one.device for one in plant.devices(visit.parts.desk.database, visit.now_ms) if _is(one, drill, kind)]
+    found = plant.devices(visit.parts.desk.database, visit.now_ms, site=drill.site, kind=kind)
+    there = [one.device for one in found]
     if ruled is None or not there:
         return _page(visit, 409, complaint=visit.words("drill.no_device"))
     return _raise(visit, drill, [(device, ruled.rule) for device in there[:most]])
@@ -156,12 +157,12 @@ def _page(visit: Visit, status: int = 200, *, complaint: str = "") -> Response:
         running = [one for one in drills.running(connection, visit.now_ms) if one.site in sites]
         before = [one for one in drills.latest(connection) if one.site in sites and one.ended_at_ms is not None]
     its = {one.site for one in running}
-    known = plant.devices(database, visit.now_ms) if running else []
+    known = [one for site in sorted(its) for one in plant.glimpses(database, visit.now_ms, sites=[site])]
     of_kind: dict[str, list[Version]] = {}
     for one in rulebook.versions(database) if running else ():
         if one.in_force:
             of_kind.setdefault(one.kind, []).append(one)
-    offered = [(device, rule) for device in known if device.site in its for rule in of_kind.get(device.kind, ())]
+    offered = [(device, rule) for device in known for rule in of_kind.get(device.kind, ())]
     return show(
         visit,
         "drills.html",
@@ -181,10 +182,6 @@ def _page(visit: Visit, status: int = 200, *, complaint: str = "") -> Response:
 def _gravest(visit: Visit, kind: str) -> Version | None:
     rules = [one for one in rulebook.versions(visit.parts.desk.database, kind) if one.in_force]
     return min(rules, key=lambda one: plant.GRAVEST[one.level], default=None)
-
-
-def _is(device: plant.PlantDevice, drill: Drill, kind: str) -> bool:
-    return (device.site, device.kind) == (drill.site, kind)
 
 
 def _sites(visit: Visit) -> list[str]:

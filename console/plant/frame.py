@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 from fastapi.responses import HTMLResponse
 
 from console.rights import Right
-from console.routes import seen_alarms
+from console.routes import calling_alarms
 from console.visit import Visit
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def show(visit: Visit, template: str, status: int = 200, *, complaint: str = "",
         f"plant/{template}",
         status,
         seq=position,
-        alarms=seen_alarms(visit),
+        alarms=calling_alarms(visit),
         complaint=complaint,
         ways=[page for page in PAGES if visit.user.may(page.right)],
         here=next((page.name for page in PAGES if visit.path.startswith(page.path)), ""),

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from console.plant.frame import show
 from console.plant.moments import day_ms, month_before, month_of, next_month
 from console.visit import LoggedIn, Visit, needs
+from messages.ids import SiteId
 from rules.language.calendar import Calendar
 from rules.quality import gathering
 from rules.quality.figures import FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality
@@ -36,8 +37,9 @@ class Month:
 
 @router.get("/quality")
 def quality(visit: LoggedIn, month: str = "", site: str = "") -> Response:
-    span = _month(visit, month)
-    found = _found(visit, span, site)
+    span, sites = _month(visit, month), _sites(visit, site)
+    shown = site or next(iter(sites), "")
+    found = _found(visit, span, SiteId(shown)) if shown else []
     database = visit.parts.desk.database
     return show(
         visit,
@@ -46,9 +48,10 @@ def quality(visit: LoggedIn, month: str = "", site: str = "") -> Response:
         before=f"{month_before(span.first):%Y-%m}",
         after=f"{next_month(span.first):%Y-%m}",
         is_last=day_ms(next_month(span.first), _clock(visit)) > visit.now_ms,
-        site=site,
+        site=shown,
+        sites=sites,
         found=found,
-        people={one.site: doings(database, one.site, span.from_ms, span.to_ms) for one in found},  # type: ignore[arg-type]
+        people={one.site: doings(database, SiteId(one.site), span.from_ms, span.to_ms) for one in found},
         guide={"per_day": PER_DAY, "per_slot": PER_SLOT, "flooded": FLOODED_SLOTS, "standing": STANDING},
         priorities=PRIORITIES,
         seconds=lambda seconds: "—" if seconds is None else visit.words.span(round(seconds * 1000)),
@@ -61,16 +64,22 @@ def quality(visit: LoggedIn, month: str = "", site: str = "") -> Response:
 @router.get("/quality.csv")
 def export(visit: LoggedIn, month: str = "", site: str = "") -> Response:
     span = _month(visit, month)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(("site", "part", "name", "figure", "value", "guidance"))
-    for one in _found(visit, span, site):
-        writer.writerows(
-            (one.site, *(f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in row))
-            for row in _rows(one)
-        )
+    sites = [name for name in _sites(visit, site) if site in ("", name)]
     headers = {"content-disposition": f'attachment; filename="quality-{span.text}.csv"'}
-    return Response("\ufeff" + out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(_sheet(visit, span, sites), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _sheet(visit: Visit, month: Month, sites: list[SiteId]) -> Iterator[str]:
+    """A site at a time."""
+    yield "\ufeffsite,part,name,figure,value,guidance\r\n"
+    for site in sites:
+        out = io.StringIO()
+        for one in _found(visit, month, site):
+            csv.writer(out, lineterminator="\r\n").writerows(
+                (one.site, *(f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in row))
+                for row in _rows(one)
+            )
+        yield out.getvalue()
 
 
 def _rows(one: Quality) -> Iterator[tuple[str, str, str, str, str]]:
@@ -95,13 +104,18 @@ def _rows(one: Quality) -> Iterator[tuple[str, str, str, str, str]]:
         yield "time", name, "p95 s", "" if some.p95_s is None else f"{some.p95_s:.1f}", ""
 
 
-def _found(visit: Visit, month: Month, site: str) -> list[Quality]:
-    operators = visit.parts.plant.operators
-    every = gathering.qualities(visit.parts.desk.database, month.from_ms, month.to_ms, operators=operators)
-    mine = [one for one in every if visit.user.may_at("report", one.site)]
-    if site and site not in {one.site for one in mine}:
+def _sites(visit: Visit, asked: str) -> list[SiteId]:
+    """Those that the account may see, the one that is asked for among them."""
+    sites = [one for one in gathering.sites(visit.parts.desk.database) if visit.user.may_at("report", one)]
+    if asked and asked not in sites:
         raise HTTPException(404)
-    return [one for one in mine if site in ("", one.site)]
+    return sites
+
+
+def _found(visit: Visit, month: Month, site: SiteId) -> list[Quality]:
+    """One site, or nothing if there is nothing to say. It takes as long as the site's month has alarms."""
+    database, operators = visit.parts.desk.database, visit.parts.plant.operators
+    return gathering.qualities(database, month.from_ms, month.to_ms, operators=operators, only=[site])
 
 
 def _month(visit: Visit, text: str) -> Month:

@@ -5,7 +5,8 @@ A shift belongs to the day on which it begins, by the site's own clock, so a nig
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 
 from rules.duty.site import WEEKDAYS, Post, Shift, Site, minute_of
 from rules.language.calendar import Calendar
@@ -84,8 +85,13 @@ def on_shift(shift: Shift, calendar: Calendar, at_ms: int) -> list[str]:
 def _moment_ms(calendar: Calendar, day: date, minute: int) -> int:
     """When the wall clock shows so many minutes after the midnight with which a day begins. A time that it leaves out in spring comes an
     hour later, one that it shows twice in autumn is the first of the two: so where one shift ends another can begin."""
+    return _wall_ms(calendar.zone, day, minute)
+
+
+@lru_cache(maxsize=16_384)
+def _wall_ms(zone: tzinfo, day: date, minute: int) -> int:
     local = datetime.combine(day + timedelta(days=minute // DAY_MIN), time(minute % DAY_MIN // 60, minute % 60))
-    return round(local.replace(tzinfo=calendar.zone).timestamp() * 1000)
+    return round(local.replace(tzinfo=zone).timestamp() * 1000)
 
 
 def _is_day(shift: Shift, calendar: Calendar, day: date) -> bool:

@@ -123,12 +123,7 @@ def _at_posts(
     site: Site, role: str, department: str | None, place: Place, at_ms: int, changes: Changes
 ) -> Iterator[Called]:
     """Those on duty in this role, who is nearest in charge first."""
-    fitting = [
-        (-near, name, post)
-        for name, post in site.posts.items()
-        if post.role == role and post.department == department and (near := site.covers(post, place))
-    ]
-    for _, name, post in sorted(fitting, key=lambda one: one[0]):
-        for person in holders(site, name, changes, at_ms):
+    for post in site.in_charge(role, department, place):
+        for person in holders(site, post, changes, at_ms):
             if person in site.people:
-                yield Called(person, site.people[person], post.role)
+                yield Called(person, site.people[person], site.posts[post].role)

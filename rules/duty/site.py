@@ -6,6 +6,7 @@ in the file but in the database (rules.duty.roster). Every mistake ends as Confi
 
 from collections.abc import Iterable
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -37,6 +38,10 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _Id = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 _Line = Annotated[str, StringConstraints(pattern=ONE_LINE, min_length=1, max_length=80)]
 _Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9 -]{3,24}$")]
+
+
+MOST_PLACES_KEPT = 4_096
+"""Of a site: who is in charge of each of so many is kept in mind."""
 
 
 def _metres(points: list[list[float]]) -> list[list[float]]:
@@ -238,6 +243,10 @@ class Site(Settings):
     households: dict[_Id, Household] = Field(default_factory=dict)
 
     def clock(self) -> Calendar:
+        return self._clock
+
+    @cached_property
+    def _clock(self) -> Calendar:
         return self.calendar.calendar()
 
     def owner_of(self, device: str, announced: str) -> str:
@@ -247,6 +256,29 @@ class Site(Settings):
     def household_of(self, device: str) -> tuple[str, Household] | None:
         """At whose place it hangs, if that is somebody who is looked after."""
         return next(((name, one) for name, one in self.households.items() if device in one.devices), None)
+
+    def in_charge(self, role: str, department: str | None, place: Place) -> tuple[str, ...]:
+        """The posts of a role that are in charge of a place, the nearest first."""
+        key = (role, department, place.grid, place.building)
+        if (found := self._in_charge.get(key)) is None:
+            if len(self._in_charge) >= MOST_PLACES_KEPT:
+                self._in_charge.clear()
+            its = {name: one for name, one in self.posts.items() if (one.role, one.department) == (role, department)}
+            near = {name: self.covers(post, place) for name, post in its.items()}
+            found = tuple(sorted((name for name in its if near[name]), key=lambda name: -near[name]))
+            self._in_charge[key] = found
+        return found
+
+    @cached_property
+    def _in_charge(self) -> dict[tuple[str, str | None, str, str], tuple[str, ...]]:
+        return {}
+
+    def __copy__(self) -> Self:
+        """Without what is kept in mind of it: a copy is made to change it."""
+        copied = super().__copy__()
+        for kept in ("_clock", "_in_charge"):
+            copied.__dict__.pop(kept, None)
+        return copied
 
     def covers(self, post: Post, place: Place) -> int:
         """How closely a post is in charge of a place: 3 its building, 2 its grid, 1 the whole site, 0 not at all."""

@@ -5,7 +5,7 @@ else counts alarms or cases. The budgets are guidance: the norm of 2016 dropped 
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -156,7 +156,9 @@ def quality(
     known = {one.id: one for one in subjects if one.site == site}
     told = _told(lines, known, site, from_ms, to_ms)
     rings = [(at_ms, known[alarm]) for alarm, at_ms in told.rings]
-    grids = sorted({one.grid for _, one in rings})
+    by_grid: dict[str, list[int]] = defaultdict(list)
+    for at_ms, one in rings:
+        by_grid[one.grid].append(at_ms)
     raised = [known[alarm] for alarm in told.raised]
     stale = sorted((one for one in known.values() if _is_standing(one, to_ms)), key=lambda one: (one.since_ms, one.id))
     return Quality(
@@ -167,7 +169,7 @@ def quality(
         alarms=len(raised),
         quiet=len(told.quiet),
         rate=rate([at_ms for at_ms, _ in rings], from_ms, to_ms, operators),
-        grids={grid: rate([at for at, one in rings if one.grid == grid], from_ms, to_ms, 1) for grid in grids},
+        grids={grid: rate(its_ms, from_ms, to_ms, 1) for grid, its_ms in sorted(by_grid.items())},
         priorities=_priorities(raised),
         repeaters=_repeaters(raised, told.chattered, known),
         standing=[

@@ -1,8 +1,9 @@
 """What the figures and the audit ask of the rules' database."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from messages.ids import SiteId
 from rules.alarms.rebuild import Rebuilt
@@ -37,11 +38,24 @@ def qualities(
 ) -> list[Quality]:
     """The figures of each site, or of some, by name. Raises DatabaseAway."""
     with database.reading() as connection:
-        known = {
-            site for table in (db.alarms, db.devices) for site in connection.scalars(select(table.c.site).distinct())
-        }
-        sites = [site for site in sorted(known) if not only or site in only]
-        return [_quality(connection, site, from_ms, to_ms, operators.get(site, 1)) for site in sites]
+        some = [site for site in _sites(connection) if not only or site in only]
+        return [_quality(connection, site, from_ms, to_ms, operators.get(site, 1)) for site in some]
+
+
+def sites(database: Database) -> list[SiteId]:
+    """Those of which there is anything to say, by name. Raises DatabaseAway."""
+    with database.reading() as connection:
+        return _sites(connection)
+
+
+def _sites(connection: Connection) -> list[SiteId]:
+    found = set[SiteId]()
+    for table in (db.alarms, db.devices):  # from one name to the next by the index: a city has many rows of each
+        last = connection.scalar(select(func.min(table.c.site)))
+        while last is not None:
+            found.add(SiteId(last))
+            last = connection.scalar(select(func.min(table.c.site)).where(table.c.site > last))
+    return sorted(found)
 
 
 def _quality(connection: Connection, site: SiteId, from_ms: int, to_ms: int, operators: int) -> Quality:
@@ -52,14 +66,15 @@ def _quality(connection: Connection, site: SiteId, from_ms: int, to_ms: int, ope
         row.device: row.model
         for row in connection.execute(select(db.devices.c.device, db.devices.c.model).where(db.devices.c.site == site))
     }
-    wanted = ("id", "site", "place", "device", "kind", "rule", "level", "state", "late", "since_ms", "occurrences")
+    wanted = ("id", "site", "device", "kind", "rule", "level", "state", "late", "since_ms", "occurrences")
     columns = [db.alarms.c[name] for name in wanted]
-    found = list(connection.execute(select(*columns).where(concerned)))
+    grid = db.alarms.c.place["grid"].as_string().label("grid")
+    found = list(connection.execute(select(*columns, grid).where(concerned)))
     subjects = [
         Subject(
             id=row.id,
             site=row.site,
-            grid=row.place["grid"],
+            grid=row.grid,
             device=row.device,
             kind=row.kind,
             model=models.get(row.device, ""),
@@ -72,18 +87,33 @@ def _quality(connection: Connection, site: SiteId, from_ms: int, to_ms: int, ope
         )
         for row in found
     ]
-    ids = select(db.alarms.c.id).where(concerned)
-    its = or_(db.log.c.alarm.in_(ids), db.log.c.event.in_(("alarm.flood_started", "alarm.flood_ended")))
-    lines = connection.execute(select(db.log).where(its, db.log.c.at_ms < to_ms).order_by(db.log.c.seq))
     return quality(
         site,
         subjects,
-        (LogEntry(**row._mapping) for row in lines),
+        _lines(connection, select(db.alarms.c.id).where(concerned), from_ms, to_ms),
         _works(connection, site, from_ms, to_ms, models),
         from_ms,
         to_ms,
         operators=operators,
     )
+
+
+def _lines(connection: Connection, ids: Select[Any], from_ms: int, to_ms: int) -> list[LogEntry]:
+    """What the log says of some alarms since they began, and that a flood began in the span, in order."""
+    columns = [db.log.c[name] for name in ("seq", "at_ms", "event", "alarm", "case", "actor", "detail")]
+    own = select(*columns).where(db.log.c.alarm.in_(ids), db.log.c.event.startswith("alarm."), db.log.c.at_ms < to_ms)
+    floods = select(*columns).where(
+        db.log.c.event == "alarm.flood_started",
+        db.log.c.alarm.is_(None),
+        db.log.c.at_ms >= from_ms,
+        db.log.c.at_ms < to_ms,
+    )
+    found = [
+        LogEntry(seq=seq, at_ms=at_ms, event=event, alarm=alarm, case=case, actor=actor, detail=detail)
+        for query in (own, floods)
+        for seq, at_ms, event, alarm, case, actor, detail in connection.execute(query)
+    ]
+    return sorted(found, key=lambda line: line.seq)
 
 
 def _works(connection: Connection, site: SiteId, from_ms: int, to_ms: int, models: Mapping[str, str]) -> list[Work]:
@@ -94,6 +124,8 @@ def _works(connection: Connection, site: SiteId, from_ms: int, to_ms: int, model
     devices: dict[str, list[str]] = {}
     for row in connection.execute(held):
         devices.setdefault(row.case, []).append(row.device)
+    wanted = ("id", "kind", "opened_at_ms", "accepted_at_ms", "closed_at_ms", "outcome")
+    columns = [db.cases.c[name] for name in wanted]
     return [
         Work(
             opened_at_ms=row.opened_at_ms,
@@ -102,5 +134,5 @@ def _works(connection: Connection, site: SiteId, from_ms: int, to_ms: int, model
             outcome=row.outcome,
             models=tuple(models.get(device) or row.kind for device in devices.get(row.id, ())),
         )
-        for row in connection.execute(select(db.cases).where(opened))
+        for row in connection.execute(select(*columns).where(opened))
     ]

@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from rules.store.words import Prose, Words
@@ -146,6 +147,7 @@ alarms = Table(
     Column("case", String(40), ForeignKey("cases.id"), index=True),  # null: of the past, it rang nowhere
     Index("alarms_by_rule", "site", "device", "rule", "raised_at_ms"),
     Index("alarms_by_news", "known_at_ms"),
+    Index("alarms_by_raise", "raised_at_ms", "kind", "rule", "late", "site"),
 )
 Index(  # the parents of others: asked for with each raise
     "gathering_alarms",
@@ -159,7 +161,7 @@ Index(
     alarms.c.device,
     alarms.c.rule,
     unique=True,
-    sqlite_where=alarms.c.open,
+    sqlite_where=text("open = 1"),  # in the words of our queries: SQLite looks into it for no others
     postgresql_where=alarms.c.open,
 )
 
@@ -480,6 +482,8 @@ log = Table(  # append-only
     Column("device_at_ms", BigInteger),
     Column("key", String(80), unique=True),  # of an act: the same one twice is once
     Index("log_of_case", "case", "number", unique=True),
+    Index("log_by_time", "at_ms", "alarm"),
+    Index("log_by_event", "event", "at_ms"),
 )
 
 pulse = Table(

@@ -37,6 +37,17 @@ def quarantine(tmp_path: Path) -> Quarantine:
     return made
 
 
+async def test_a_device_shows_its_alarm_however_many_graver_ones_are_open(
+    junmen: Block, browser: httpx.AsyncClient
+) -> None:
+    junmen.announce("bin-1")
+    for number in range(201):
+        junmen.raise_alarm(f"gas-{number}")
+    alarm = junmen.raise_alarm("bin-1", level="blue", kind="waste_bin", rule="full")
+    await log_in(browser)
+    assert f"/alarms/{alarm.id}" in (await browser.get("/devices/junmen/pi-1/bin-1")).text
+
+
 @pytest.fixture
 def collector(quarantine: Quarantine) -> Iterator[str]:
     """A collector's own pages, served for real; its presence and ledger are those of one edge."""

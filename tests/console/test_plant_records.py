@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from console.rights import Scope
+from messages.ids import SiteId
 from rules import chronicle
 from rules.chronicle import Search
 from rules.duty.sheets import sheet
@@ -124,6 +125,22 @@ async def test_quality_stands_beside_its_guidance_and_as_a_sheet(junmen: Block, 
     assert "junmen,site,,alarms,0," in (await browser.get("/quality.csv?month=2026-10")).text
     assert (await browser.get("/quality?month=never")).status_code == 200
     assert (await browser.get("/quality?site=nowhere")).status_code == 404
+
+
+async def test_quality_shows_one_site_at_a_time_and_the_sheet_has_all(
+    junmen: Block, browser: httpx.AsyncClient
+) -> None:
+    junmen.raise_alarm("gas-1", ago_ms=HOUR_MS)
+    junmen.raise_alarm("gas-2", ago_ms=HOUR_MS, site=SiteId("zhongshan"))
+    await log_in(browser)
+    first, second = (await browser.get("/quality")).text, (await browser.get("/quality?site=zhongshan")).text
+    assert first.count('<section class="card"') == second.count('<section class="card"') == 1
+    for page, here, there in ((first, "junmen", "zhongshan"), (second, "zhongshan", "junmen")):
+        assert f'<h2 id="s-1">{here} ' in page
+        assert f'site={there}">{there}</a>' in page
+    rows = (await browser.get("/quality.csv?month=2026-11")).text
+    assert "junmen,site,,alarms,1," in rows
+    assert "zhongshan,site,,alarms,1," in rows
 
 
 async def test_the_log_is_found_by_actor_event_time_and_case(junmen: Block, wang: httpx.AsyncClient) -> None:

@@ -330,3 +330,14 @@ def test_a_file_that_is_wrong_costs_no_other_site_its_people_not_even_at_start(t
     assert folder.look()
     assert sorted(folder.sites) == ["here", "there"]
     assert "here.toml" in folder.complaint
+
+
+def test_a_copy_of_a_site_calls_by_its_own_posts_and_not_by_those_that_were_asked_for_before() -> None:
+    place = Place(grid="grid-1", text="here")
+    before = JUNMEN.in_charge("grid_worker", None, place)
+    assert before
+    changed = JUNMEN.model_copy(
+        update={"posts": {name: one for name, one in JUNMEN.posts.items() if name != before[0]}}
+    )
+    assert changed.in_charge("grid_worker", None, place) == before[1:]
+    assert JUNMEN.in_charge("grid_worker", None, place) == before

@@ -453,9 +453,16 @@ def _labels() -> None:
 
 
 def _many_rows() -> None:
-    """What is asked for each second, or with each raise and call, is found without reading all that there is."""
+    """What is asked for each second, with each raise and call, or by a page, is found without reading all that there is."""
     gathers = sa.text("gathers IS NOT NULL")
     op.create_index("alarms_by_news", "alarms", ["known_at_ms"])
+    if op.get_bind().dialect.name == "sqlite":
+        op.drop_index("one_open_alarm", "alarms")
+        columns, is_open = ["site", "device", "rule"], sa.text("open = 1")
+        op.create_index("one_open_alarm", "alarms", columns, unique=True, sqlite_where=is_open)
+    op.create_index("alarms_by_raise", "alarms", ["raised_at_ms", "kind", "rule", "late", "site"])
+    op.create_index("log_by_time", "log", ["at_ms", "alarm"])
+    op.create_index("log_by_event", "log", ["event", "at_ms"])
     op.create_index("gathering_alarms", "alarms", ["site"], sqlite_where=gathers, postgresql_where=gathers)
     op.create_index("cases_by_situation", "cases", ["site", "kind", "origin", "situation", "opened_at_ms"])
     op.create_index("sendings_to_person", "sendings", ["person", "begun_at_ms"])
