@@ -10,7 +10,16 @@ from messages.kind import Kinds
 from messages.settings import ConfigError
 from rules.checking.faults import Fault, faults
 from rules.language.calendar import Calendar
-from rules.language.library import COMMON, SHIPPED, mistake_at, read_common, read_file, rule_files, vocabulary
+from rules.language.library import (
+    COMMON,
+    SHIPPED,
+    mistake_at,
+    read_common,
+    read_file,
+    rule_files,
+    shared_names,
+    vocabulary,
+)
 from rules.language.rule import Rule
 
 _PLACE = re.compile(r"(.+?):(\d+):(\d+): ", re.DOTALL)
@@ -64,6 +73,7 @@ def examine(own: Iterable[Path], kinds: Kinds, *, calendar: Calendar, retention_
         mistakes += dict.fromkeys(_with_line(str(one)) for one in wrong)
         for found in common[file].values():
             remarks += _remarks(file, faults(found, retention_s=retention_s, calendar=calendar, year=year))
+    mistakes += [_with_line(str(one)) for one in shared_names(common, {file.stem: rules[file] for file in rules})]
     return Report(rules, common, mistakes, list(dict.fromkeys(remarks)))
 
 

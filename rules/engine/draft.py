@@ -11,6 +11,7 @@ from typing import Any
 
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading
+from rules.engine import contested
 from rules.engine.found import Abandoned, Found
 from rules.engine.memory import Device, DeviceKey, Ear, Edge, EdgeKey, Facts, StreamKey, TellerKey, Voice, Watch
 from rules.engine.neighbourhood import Counted, QuestionKey
@@ -62,6 +63,8 @@ class Draft:
     """Edges of which it has turned out that their clock is further behind ours: what looked old may be fresh."""
     pending: list[tuple[SiteId, EdgeId, Reading]] = field(default_factory=list)
     """Readings that were collected, and not heard."""
+    apart: set[DeviceKey] = field(default_factory=set)
+    """Devices of which it was said now that they are of another kind than somebody else says."""
     asked: dict[QuestionKey, None] = field(default_factory=dict)
     """The questions whose answers have changed, and nobody was told."""
     together: dict[DeviceKey, tuple[Voice, Ear, State]] = field(default_factory=dict)
@@ -111,7 +114,24 @@ class Draft:
         return [device for edge in sorted(edges) if (device := self.device((site, edge, device_id)))]
 
     def rules_of(self, device: Device) -> tuple[Rule, ...]:
+        if self.is_contested(device):
+            return contested.rules_of(self, device)
         return self.facts.rules_of(device, self.watches)
+
+    def voice_of(self, device: Device) -> Voice:
+        if self.is_contested(device):
+            return self.facts.voice(device, contested.rules_of(self, device))
+        return self.facts.voice_of(device, self.watches)
+
+    def is_contested(self, device: Device) -> bool:
+        """Whether another edge says, or has said, that it is of another kind."""
+        key = (device.site, device.id)
+        return key in self.facts.apart or key in self.apart
+
+    def look_for_rivals(self, device: Device) -> None:
+        """An edge says anew what a device is."""
+        if any(one.kind != device.kind for one in self.told(device.site, device.id)):
+            self.apart.add((device.site, device.id))
 
     def device(self, key: TellerKey) -> Device | None:
         return self.devices[key] if key in self.devices else self.facts.devices.get(key)

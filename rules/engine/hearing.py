@@ -34,7 +34,7 @@ def hear(draft: Draft, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_m
             if (device := draft.device((site, edge, device_id))) is None:
                 strand(draft, (site, edge, device_id), reading)
                 continue
-            voice = draft.facts.voice_of(device, draft.watches)
+            voice = draft.voice_of(device)
         if (ear := voice.ears.get(channel)) is None:
             draft.refused += 1
             continue

@@ -2,7 +2,7 @@
 
 from messages.ids import DeviceId, SiteId
 from messages.reading import Reading
-from rules.engine import count
+from rules.engine import contested, count
 from rules.engine.draft import Draft, watch_of
 from rules.engine.found import Abandoned, Again, Found
 from rules.engine.memory import Device, Watch
@@ -74,8 +74,9 @@ def abandon(draft: Draft, before: Device, why: str) -> None:
     if all(device.kind != before.kind for device in draft.told(before.site, before.id)):
         current = (rule.id for rule in draft.facts.rules.get(before.kind, ()))
         for name in dict.fromkeys((*current, *draft.facts.bygone.get((before.site, before.id), ()))):
-            if draft.watch((before.site, before.id, name)).state != NEW:
-                give_up(draft, before.site, before.id, name, why)
+            for one in (name, contested.aside(name, before.kind)):
+                if draft.watch((before.site, before.id, one)).state != NEW and contested.belongs(draft, before, one):
+                    give_up(draft, before.site, before.id, one, why)
 
 
 def give_up(draft: Draft, site: SiteId, device: DeviceId, rule: str, why: str) -> None:

@@ -71,6 +71,10 @@ class Edge:
         return self.skew.ahead_ms if self.skew and self.skew.ahead_ms > NOTABLE_MS else 0
 
 
+MARK = "@"
+"""In the name of a rule's state that is kept apart from another kind's (rules.engine.contested)."""
+
+
 class Watch(NamedTuple):
     """The state of one rule of one device, and when it wants a Timer."""
 
@@ -186,6 +190,8 @@ class Facts:
     """Who has announced a device."""
     counted: dict[QuestionKey, Counted] = field(default_factory=dict)
     """Who counts for a question about the neighbourhood."""
+    apart: set[DeviceKey] = field(default_factory=set)
+    """Devices of which two kinds are told, or were since the start (rules.engine.contested)."""
     bygone: dict[DeviceKey, dict[str, str]] = field(default_factory=dict)
     """Which rules of a device still run in an earlier version, by their ids."""
     _timers: Timers = field(default_factory=Timers)
@@ -196,6 +202,8 @@ class Facts:
     _voices: dict[EdgeKey, dict[DeviceId, Voice]] = field(default_factory=dict)
     _audiences: dict[str, dict[tuple[Rule, ...], Audience]] = field(default_factory=dict)
     """By the kind and the rules: devices of one kind share theirs, unless their settings differ."""
+    _named: dict[tuple[Rule, str], Rule] = field(default_factory=dict)
+    """Rules under other names than their own."""
     _patience_ms: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -204,6 +212,8 @@ class Facts:
         for site, edge, device in self.devices:
             self.devices_of[site, edge] += 1
             self.tellers.setdefault((site, device), set()).add(edge)
+        self.apart = {key for key, edges in self.tellers.items() if len(edges) > 1 and self._of_two_kinds(key)}
+        self.apart |= {(site, device) for site, device, rule in self.watches if MARK in rule}
         self._note_bygone()
         self._set_timers()
         for one in self.devices.values():
@@ -220,6 +230,23 @@ class Facts:
         for key, watch in self.watches.items():
             if watch.wake_at_ms is not None:
                 self._timers.add(key, watch.wake_at_ms, self._danger.get(watch.version or "", MOST_DANGEROUS))
+
+    def _of_two_kinds(self, key: DeviceKey) -> bool:
+        return len({self.devices[key[0], edge, key[1]].kind for edge in self.tellers[key]}) > 1
+
+    def has_rule(self, kind: str, name: str) -> bool:
+        """Whether a rule of that name is in force for a kind."""
+        return any(rule.id == name for rule in self.rules.get(kind, ()))
+
+    def named(self, rule: Rule, name: str) -> Rule:
+        """The rule under another name."""
+        if rule.id == name:
+            return rule
+        if (known := self._named.get((rule, name))) is None:
+            if len(self._named) >= MOST_AUDIENCES:
+                self._named.clear()
+            known = self._named[rule, name] = rule.named(name)
+        return known
 
     def _answers(self, kind: str) -> bool:
         return any(rule.answers for rule in self.rules.get(kind, ()))
@@ -243,6 +270,7 @@ class Facts:
         self.rules = rules
         self._audiences.clear()
         self._suited.clear()
+        self._named.clear()
         self._voices.clear()
         self._note_bygone()
         self._set_timers()
@@ -271,7 +299,7 @@ class Facts:
             key = (device.site, device.id, name)
             rule = self.earlier[version]
             if rule.kind == device.kind and (fresh.get(key) or self.watches[key]).version == version:
-                earlier[name] = rule.for_device(device.settings)
+                earlier[name] = self.named(rule.for_device(device.settings), name)
         return (*(earlier.pop(rule.id, rule) for rule in current), *earlier.values())
 
     def current_rules_of(self, device: Device) -> tuple[Rule, ...]:
@@ -292,13 +320,14 @@ class Facts:
         """A device, and who listens to it now. `fresh` as in `rules_of`."""
         key = (device.site, device.edge, device.id)
         if self.devices.get(key) is not device or key[::2] in self.bygone:
-            return self._voice(device, self.rules_of(device, fresh))
+            return self.voice(device, self.rules_of(device, fresh))
         of_edge = self._voices.setdefault(key[:2], {})
         if (voice := of_edge.get(device.id)) is None:
-            voice = of_edge[device.id] = self._voice(device, self.current_rules_of(device))
+            voice = of_edge[device.id] = self.voice(device, self.current_rules_of(device))
         return voice
 
-    def _voice(self, device: Device, rules: tuple[Rule, ...]) -> Voice:
+    def voice(self, device: Device, rules: tuple[Rule, ...]) -> Voice:
+        """A device that is judged by these rules, not remembered."""
         known = self._audiences.setdefault(device.kind, {})
         if (audience := known.get(rules)) is None:
             if len(known) >= MOST_AUDIENCES:
@@ -356,6 +385,7 @@ class Facts:
                 voice.noted_until_ms = from_ms - self.spoken_before_ms(voice.device.kind)
         _overlay(self.edges, work.edges)
         self.counted |= work.counted
+        self._keep_apart(work.apart)
         _overlay(self.streams, work.streams)
         self._adopt_watches(work.watches)
         for teller in work.awaited:
@@ -363,6 +393,12 @@ class Facts:
         for teller, readings in work.stranded.items():
             self.waiting.setdefault(teller, []).extend(readings)
         self.waiting_of = work.waiting_of
+
+    def _keep_apart(self, devices: Collection[DeviceKey]) -> None:
+        self.apart |= set(devices)
+        for site, device in devices:
+            for edge in self.tellers.get((site, device), ()):
+                self._voices.get((site, edge), {}).pop(device, None)
 
     def _adopt_watches(self, watches: Mapping[StateKey, Watch]) -> None:
         forgotten = [key for key, watch in watches.items() if watch[2] is None and watch == FORGOTTEN]
@@ -399,6 +435,7 @@ class Facts:
         self.devices_of += other.devices_of
         self.tellers |= other.tellers
         self.counted |= other.counted
+        self.apart |= other.apart
         self.earlier = {**self.earlier, **other.earlier}
         self._note_bygone()
         self._set_timers()
@@ -422,6 +459,7 @@ class Facts:
         for part in parts:
             for key in [key for key in part if key[0] in sites]:
                 del part[key]
+        self.apart = {key for key in self.apart if key[0] not in sites}
         self._set_timers()
 
     def _adopt_device(self, teller: TellerKey, device: Device | None) -> None:

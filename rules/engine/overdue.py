@@ -65,6 +65,8 @@ def _asked_at_once(draft: Draft, key: StateKey, watch: Watch) -> tuple[Device, R
     if draft.devices or draft.facts.bygone or watch.edge is None:
         return None
     site, device_id, rule_id = key
+    if (site, device_id) in draft.facts.apart:
+        return None
     if (voice := draft.facts.voices_at_once(site, watch.edge).get(device_id)) is None:
         if (device := draft.facts.devices.get((site, watch.edge, device_id))) is None:
             return None

@@ -22,6 +22,7 @@ def speak(draft: Draft, site: SiteId, device_id: DeviceId, said: Announcement, r
     teller = (site, own.ENGINE, device_id)
     if draft.device(teller) != device:
         draft.devices[teller] = device
+        draft.look_for_rivals(device)
     for reading in readings:
         for rule in draft.rules_of(device):
             judge_by(draft, device, rule, reading, reading.at_ms)

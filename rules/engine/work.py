@@ -74,6 +74,7 @@ class Work(Draft):
         if before != device:
             self.devices[teller] = device
         if before is None or before.kind != device.kind:
+            self.look_for_rivals(device)
             self.silent_from[teller] = now_ms + self.facts.patience_ms(device.kind)
         if before is not None and before.kind != device.kind:
             abandon(self, before, f"it is a {device.kind} now")

@@ -35,10 +35,35 @@ def load_rules(kinds: Kinds, *folders: Path, calendar: Calendar = CHINA) -> dict
         common |= {path.stem: path for path in sorted((folder / COMMON).glob("*.toml"))}
     known = vocabulary(kinds, paths.values())
     rules = {name: load_file(path, kinds, known, calendar=calendar) for name, path in paths.items()}
-    for path in common.values():
-        for name, more in load_common(path, kinds, calendar=calendar).items():
+    about = {path: load_common(path, kinds, calendar=calendar) for path in common.values()}
+    if mistakes := shared_names(about, rules):
+        raise mistakes[0]
+    for some in about.values():
+        for name, more in some.items():
             rules[name] = beside(rules.get(name, ()), more)
     return rules
+
+
+def shared_names(
+    about: Mapping[Path, Mapping[str, Iterable[Rule]]], own: Mapping[str, Iterable[Rule]]
+) -> list[ConfigError]:
+    """Rules of two files about channels by which one kind would have two of a name: only one of them could judge, so neither does. A kind's `own`
+    rule of the name takes the place of both."""
+    mistakes = []
+    first = {
+        (kind, rule.id): path
+        for path, some in reversed(list(about.items()))
+        for kind, rules in some.items()
+        for rule in rules
+    }
+    for path, some in about.items():
+        for kind, rules in some.items():
+            names = {rule.id for rule in own.get(kind, ())}
+            for rule in rules:
+                if rule.id not in names and (other := first[kind, rule.id]) != path:
+                    why = f"{kind} has a rule of this name by {other} too; give one of them another one"
+                    mistakes.append(mistake_at(path, ("rules", rule.id), why))
+    return mistakes
 
 
 def beside(own: tuple[Rule, ...], common: Iterable[Rule]) -> tuple[Rule, ...]:

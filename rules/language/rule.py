@@ -90,6 +90,12 @@ class Rule:
         object.__setattr__(other, "lateness_ms", self.lateness_ms + by_ms)
         return other
 
+    def named(self, name: str) -> "Rule":
+        """The same rule under another name."""
+        other = copy(self)
+        object.__setattr__(other, "id", name)
+        return other
+
     @cached_property
     def raise_delay_ms(self) -> int:
         return _delay_ms(self.delays[0], self.settings)

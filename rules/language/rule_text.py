@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from messages.alarm import Level
 from messages.ids import IDENTIFIER
@@ -18,6 +18,22 @@ LATENESS_S = duration_s("10min")
 GATHERED = r"^[a-z0-9_]+\.([a-z0-9_]+|\*)$"
 
 _Name = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+
+PRACTICE, CHATTERING = "drill-", "chattering"
+"""What is named so is practice for ever, and calls nobody (rules.drills); and an alarm that the engine raises by itself beside a rule's."""
+
+
+def _unreserved(name: str) -> str:
+    if name.startswith(PRACTICE):
+        raise ValueError(f"names that begin with `{PRACTICE}` are those of drills, and call nobody; choose another one")
+    if name == CHATTERING:
+        raise ValueError(
+            f"`{CHATTERING}` is the alarm of a device whose other alarms come and go too fast; choose another name"
+        )
+    return name
+
+
+_RuleName = Annotated[_Name, AfterValidator(_unreserved)]
 
 
 def _delay(value: object) -> float | str:
@@ -55,7 +71,7 @@ class RuleText(Settings):
     reflex: bool = False
     shadow: bool = False
     gathers: list[Annotated[str, StringConstraints(pattern=GATHERED)]] = Field(default_factory=list)
-    situation: _Name | None = None
+    situation: _RuleName | None = None
 
     @model_validator(mode="after")
     def _grave_enough(self) -> Self:
@@ -69,7 +85,7 @@ class RuleText(Settings):
 
 class RuleFile(Settings):
     settings: dict[_Name, SettingText] = Field(default_factory=dict)
-    rules: dict[_Name, RuleText] = Field(min_length=1)
+    rules: dict[_RuleName, RuleText] = Field(min_length=1)
 
 
 def settings_of(content: RuleFile) -> dict[str, Setting]:
