@@ -14,6 +14,7 @@ from messages import topics
 from messages.bus import Bus
 from messages.ids import DeviceId
 from messages.reading import Reading, Value
+from tests import services
 from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
 from tests.integration.test_edge_listener import TOPIC, device
 from tests.integration.test_edge_uplink import EDGE, SITE, Collector, collector
@@ -184,4 +185,24 @@ async def test_a_new_configuration_is_turned_to_and_a_wrong_one_refused(
             assert process.poll() is None
     streams = {status.stream for status in heard.statuses if status.stream}
     assert len(streams) == 1, "the outbox stays open"
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+async def test_another_broker_is_turned_to_without_a_restart_and_gets_what_the_first_never_receipted(
+    mosquitto: MqttBroker, libmodbus: Libmodbus, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, mosquitto, libmodbus.port)
+    libmodbus.set("holding", 0, 253)
+    with services.mosquitto(tmp_path / "second") as second, agent(config) as process:
+        async with collector(mosquitto) as first:
+            while ("gas_concentration", 25.3) not in {
+                (reading.channel, reading.value) for reading in (await first.pack()).readings
+            }:
+                pass
+        turn(process, config, (f"[uplink]\nport = {mosquitto.port}", f"[uplink]\nport = {second.port}"))
+        async with collector(second) as heard:
+            await until(heard, "gas_concentration", 25.3)
+            libmodbus.set("holding", 0, 300)
+            await until(heard, "gas_concentration", 30.0)
+        assert process.poll() is None
     assert "Traceback" not in (tmp_path / "log").read_text()
