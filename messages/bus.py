@@ -19,7 +19,7 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
@@ -35,9 +35,11 @@ from messages.mqtt.link import (
     ack_all,
 )
 from messages.mqtt.v5 import V5Link
-from messages.mqtt.v311 import V311Link
 from messages.mqtt.welcome import Welcome
 from messages.settings import ConfigError
+
+if TYPE_CHECKING:
+    from messages.mqtt.v311 import V311Link
 
 __all__ = [
     "SESSION_EXPIRY_S",
@@ -188,8 +190,7 @@ class Bus:
         who = {"broker": self._broker.address, "client": self._client_id}
         failures, said = 0, ""
         while True:
-            engine = V5Link if self._broker.protocol == "5" else V311Link
-            self._link = link = engine(self._broker, self._receive, self._full)
+            self._link = link = self._engine()(self._broker, self._receive, self._full)
             since = loop.time()
             try:
                 await link.open(self._client_id, self._subscribe, self._will)
@@ -209,6 +210,13 @@ class Bus:
             # A link that does not last is a failure too: two programs of one name would throw each other out for ever.
             failures = failures + 1 if loop.time() - since < MOST_BACKOFF_S else 0
             await asyncio.sleep(backoff_s(failures - 1) * random.uniform(0.7, 1.3))
+
+    def _engine(self) -> type[V5Link] | type["V311Link"]:
+        if self._broker.protocol == "5":
+            return V5Link
+        from messages.mqtt.v311 import V311Link  # 3 MB, with what its client brings: a Pi that speaks MQTT 5 keeps them
+
+        return V311Link
 
     async def _hold(self, link: Link) -> None:
         try:

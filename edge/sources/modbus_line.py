@@ -141,7 +141,7 @@ class ModbusLine:
         if _is_silence(verdict):
             schedule.silent(poll, now_s, now_s - asked_s)
         else:
-            schedule.answered(poll, now_s)
+            schedule.answered(poll, now_s, now_s - asked_s)
         self._judge(poll.device, verdict, now_s - asked_s)
         if isinstance(verdict, Values):
             kind, at_ms = self._slaves[poll.device].kind, self._clock_ms()

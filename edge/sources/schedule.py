@@ -10,6 +10,9 @@ A question that nobody answered costs its time-out. So:
   gives it away, and is never taken for the answer to the next question of the same shape;
 * a unit that is silent PATIENCE times in a row is asked less and less often, by one of its polls, and all such probes
   together take at most a twentieth of the line's time; one answer, of whatever sort, and it is asked as before.
+
+A unit that takes long to answer holds the line meanwhile, and nobody can ask another. So, on a line on which others wait, it
+has its turns as seldom as makes its share of the line's time no more than twice that of each other unit.
 """
 
 from collections.abc import Iterable
@@ -25,6 +28,9 @@ PROBES_SHARE = 0.05
 """Of the line's time, for units that don't answer."""
 SHORTEST_PROBE_S = 0.03
 """More than the delay of a USB adapter; short enough that a fast line's round with a probe in it is hardly longer."""
+FAIR = 0.5
+"""Of the time in which every other unit could take as long as a unit just did, so much must pass before it comes before another
+that waits. Less than all of it: units that are all alike take turns in their order."""
 PATIENT_PROBES = 10
 """Every so many-th question to a unit that is silent waits the full time-out: it may have become slow."""
 
@@ -69,18 +75,22 @@ class Schedule:
         for poll in self._due_s:
             self._of_unit.setdefault(poll.request.unit, []).append(poll)
         self._silent: dict[int, int] = {}
+        self._fair_from_s: dict[int, float] = {}
+        """By unit: until then it has had its share."""
         self._probes_from_s = now_s
 
     def next(self, now_s: float) -> tuple[Poll, float]:
         """The poll that comes next, and when: `now_s` or later."""
 
-        def rank(poll: Poll) -> tuple[bool, float, float]:
-            """Those that may be asked now come first, the latest first; then those that come soonest."""
+        def rank(poll: Poll) -> tuple[bool, bool, float, float]:
+            """Those that may be asked now come first, of them those without their share, of them the latest; then
+            those that come soonest."""
             due_s = self._due_s[poll]
             from_s = self._from_s(poll)
             if from_s <= now_s:
-                return False, (due_s - now_s) / poll.every_s, 0.0
-            return True, from_s, due_s
+                had_share = self._fair_from_s.get(poll.request.unit, now_s) > now_s
+                return False, had_share, (due_s - now_s) / poll.every_s, 0.0
+            return True, False, from_s, due_s
 
         best = min(self._due_s, key=rank)
         return best, max(self._from_s(best), now_s)
@@ -93,11 +103,13 @@ class Schedule:
         """Whether `unit` has been silent for so long that a question is but a try."""
         return self._silent.get(unit, 0) >= PATIENCE
 
-    def answered(self, poll: Poll, now_s: float) -> None:
-        """Something came back. The beat is kept, without making up for beats that were missed."""
-        if self._silent.pop(poll.request.unit, 0) >= PATIENCE:
-            for other in self._of_unit[poll.request.unit]:
+    def answered(self, poll: Poll, now_s: float, took_s: float = 0.0) -> None:
+        """Something came back after `took_s`. The beat is kept, without making up for beats that were missed."""
+        unit = poll.request.unit
+        if self._silent.pop(unit, 0) >= PATIENCE:
+            for other in self._of_unit[unit]:
                 self._due_s[other] = now_s
+        self._fair_from_s[unit] = now_s + FAIR * took_s * (len(self._of_unit) - 1)
         self._due_s[poll] = max(self._due_s[poll] + poll.every_s, now_s)
 
     def silent(self, poll: Poll, now_s: float, waited_s: float) -> None:

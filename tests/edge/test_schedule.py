@@ -79,9 +79,14 @@ def poll(unit: int, every_s: float = 1.0) -> Poll:
 
 
 def run(
-    schedule: Schedule, until_s: float, dead: set[int], takes_s: float = 0.3, answers_s: float = 0.0
+    schedule: Schedule,
+    until_s: float,
+    dead: set[int],
+    takes_s: float = 0.3,
+    answers_s: float = 0.0,
+    slow_s: Mapping[int, float] | None = None,
 ) -> list[tuple[float, int]]:
-    """Who is asked when, if those in `dead` never answer and a time-out takes `takes_s`."""
+    """Who is asked when, if those in `dead` never answer and a time-out takes `takes_s`. `slow_s`: who takes longer to answer."""
     now_s = 0.0
     asked: list[tuple[float, int]] = []
     while True:
@@ -94,8 +99,9 @@ def run(
             now_s += takes_s
             schedule.silent(next_, now_s, takes_s)
         else:
-            now_s += answers_s
-            schedule.answered(next_, now_s)
+            took_s = (slow_s or {}).get(unit, answers_s)
+            now_s += took_s
+            schedule.answered(next_, now_s, took_s)
 
 
 def test_the_beat_is_kept() -> None:
@@ -159,7 +165,7 @@ def test_dead_slaves_lengthen_hardly_any_interval_of_the_others(baudrate: int, d
             schedule.silent(next_, now_s, waited_s)
         else:
             now_s += latency_s
-            schedule.answered(next_, now_s)
+            schedule.answered(next_, now_s, latency_s)
             if next_ in firsts:
                 intervals_s += [now_s - heard_s[unit]] if unit in heard_s else []
                 heard_s[unit] = now_s
@@ -174,6 +180,22 @@ def test_on_a_line_that_is_asked_for_too_much_nobody_starves() -> None:
     counts = {unit: sum(other == unit for _, other in asked) for unit in range(1, 41)}
     assert min(counts[unit] for unit in range(1, 31)) > 300
     assert min(counts[unit] for unit in range(31, 41)) >= 6
+
+
+def test_a_slow_slave_has_no_more_of_a_busy_line_than_its_share() -> None:
+    """Fifteen answer in 20 ms, one in 280 ms; all are wanted more often than the line can."""
+    asked = run(Schedule([poll(unit, 0.1) for unit in range(1, 17)], 0), 300, set(), answers_s=0.02, slow_s={16: 0.28})
+    by_unit = {unit: [at_s for at_s, other in asked if other == unit] for unit in range(1, 17)}
+    alone_s = 15 * 0.02
+    for unit in range(1, 16):
+        gaps = [later - sooner for sooner, later in pairwise(by_unit[unit])]
+        assert sum(gaps) / len(gaps) < 1.2 * alone_s, "without it, a round would take that much longer: 1.93"
+    assert max(later - sooner for sooner, later in pairwise(by_unit[16])) < 3, "and it is heard all the same"
+
+
+def test_a_slow_slave_is_asked_as_often_as_wanted_while_nobody_waits() -> None:
+    asked = run(Schedule([poll(1, 10.0), poll(2, 1.0)], 0), 100, set(), answers_s=0.02, slow_s={2: 0.28})
+    assert sum(unit == 2 for _, unit in asked) == 100
 
 
 def test_a_slave_that_answers_again_is_asked_as_before_at_once() -> None:
