@@ -169,8 +169,11 @@ class Listener:
             self._heard_from_ms = self._clock_ms() if self._bus.connected else None
         elif self._settling.lasts(self._clock_ms()) and self._history.settled:
             begun = [base_ms for message in messages if (base_ms := begun_ms(message)) is not None]
-            if begun and min(begun) >= self._heard_from_ms:
-                self._settling.over(self._clock_ms())
+            now_ms = self._clock_ms()
+            if (
+                begun and self._heard_from_ms <= min(begun) and max(begun) <= now_ms
+            ):  # a clock that is ahead proves nothing
+                self._settling.over(now_ms)
 
     def _complain(self, topic: str, why: str | None) -> None:
         if why is None or self._complaints.get(topic) == why:

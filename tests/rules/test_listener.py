@@ -190,3 +190,40 @@ async def test_after_a_start_timers_wait_until_the_mail_is_read(tmp_path: Path) 
     plant.announce("other")
     await plant.run(lambda: plant.say("other", False), lambda: bool(plant.alarms()) or plant.passed(20))
     assert T0 + SETTLE_MS <= plant.heard[-1][0] <= T0 + SETTLE_MS + 2 * BATCH_MS
+
+
+async def test_an_edge_whose_clock_is_ahead_does_not_show_that_the_mail_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its packs look as if they had been said after the connect, whenever they were; what ends another device's delay is still on its way."""
+    monkeypatch.setattr(listener, "MESSAGES_AT_ONCE", 1)
+    monkeypatch.setattr(Stream, "connected", True)
+    plant = Plant(tmp_path)
+    plant.room.announce("door", "door_access")
+    plant.room.hear(Reading(device=DeviceId("door"), channel="door_open", at_ms=T0 - 60_000, value=True))
+    plant.announce("other", OTHER)
+    turns = 0
+
+    def stream() -> None:
+        nonlocal turns
+        turns += 1
+        plant.say("other", False, OTHER, at_ms=plant.now_ms + 3_600_000)
+        if turns == 8:
+            plant.say("door", False, at_ms=T0 - 55_000)
+
+    await plant.run(stream, lambda: plant.passed(1.2))
+    assert turns > 8
+    assert plant.alarms() == []
+
+
+async def test_what_was_said_after_the_connect_shows_that_the_mail_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stream, "connected", True)
+    plant = Plant(tmp_path)
+    plant.room.announce("door", "door_access")
+    plant.room.hear(Reading(device=DeviceId("door"), channel="door_open", at_ms=T0 - 60_000, value=True))
+    plant.announce("other")
+    plant.now_ms = T0 + 1_000
+    await plant.run(lambda: plant.say("other", False), lambda: bool(plant.alarms()) or plant.passed(20))
+    assert plant.heard[-1][0] < T0 + SETTLE_MS
