@@ -13,6 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
+if "rich" not in sys.modules:  # structlog would load it for tracebacks that no log wants: 3 MB of a Pi's memory
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    import structlog
+
+    del sys.modules["rich"]
+
 import structlog
 import typer
 from structlog.typing import EventDict
