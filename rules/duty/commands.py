@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,13 @@ import typer
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
+from messages.kind import load_kinds
 from messages.settings import ConfigError, suggest
 from rules.duty import last_good
 from rules.duty.folder import SiteFolder, load_sites, put_sheet
-from rules.duty.gaps import Gap, gaps
+from rules.duty.gaps import ANY_KIND, Gap, gaps
 from rules.duty.roster import UNCHANGED, Changes
-from rules.duty.routing import Situation, shipped_routes, steps
+from rules.duty.routing import Situation, Step, shipped_routes, steps
 from rules.duty.sheets import SheetError, sheet
 from rules.duty.site import Site
 from rules.store.database import Database, DatabaseAway
@@ -60,7 +61,9 @@ def check(
 def who(
     folder: Folder,
     site: Annotated[str, typer.Argument(metavar="SITE")],
-    kind: Annotated[str, typer.Option(help="The kind of device.")] = "any",
+    kind: Annotated[
+        str, typer.Option(help="The kind of device, e.g. gas_alarm; without it, what holds for kinds without a route.")
+    ] = "",
     level: Annotated[str, typer.Option(help="red, orange, yellow or blue.")] = "red",
     grid: Annotated[str, typer.Option(help="Where it is.")] = "",
     building: Annotated[str, typer.Option(help="Where it is.")] = "",
@@ -74,8 +77,14 @@ def who(
     if grid and grid not in here.grids:
         raise ConfigError(f"--grid: no grid `{grid}`{suggest(grid, here.grids)}")
     place = Place(grid=grid or next(iter(here.grids)), building=building, text=building or grid)
-    situation = Situation(kind=kind, level=known_level, place=place, owner=owner or None)
-    for step in steps(here, shipped_routes(), situation, at_ms):
+    situation = Situation(kind=kind or ANY_KIND, level=known_level, place=place, owner=owner or None)
+    own = sorted({kind for route in (*here.routes, *shipped_routes()) for kind in route.kinds})
+    if not kind:
+        print(f"For a kind without a route of its own; --kind for one of: {', '.join(own)}")
+    elif kind not in {*own, *load_kinds()}:
+        print(f"note: no shipped kind and no route is called `{kind}`{suggest(kind, own)}", file=sys.stderr)
+    found = steps(here, shipped_routes(), situation, at_ms)
+    for step in found:
         print(f"{step.number} {STEPS[step.number]}")
         for called in step.people:
             reach = ", ".join(called.person.reach) or "no channel"
@@ -83,7 +92,20 @@ def who(
                 f"    {called.person.name} ({called.id}), {called.role or 'by name'}, {called.person.phone or '-'}, {reach}"
             )
         if not step.people:
-            print(f"    NOBODY on duty: {', '.join(step.wanted)}")
+            print(f"    NOBODY on duty 无人值班 ({', '.join(step.wanted)}): {_instead(step, found)}")
+            print(f"    -> a post in {folder / site}.toml with {' or '.join(map(_post, step.wanted))}")
+
+
+def _instead(step: Step, found: Sequence[Step]) -> str:
+    """Where a call goes that finds a step empty."""
+    up = next((later.number for later in found if later.number > step.number and later.people), None)
+    return f"the call goes on to step {up} at once 直接上报" if up else "the call goes to the desk 转值班台"
+
+
+def _post(wanted: str) -> str:
+    """What a post says that holds the word of a route."""
+    role, _, department = wanted.partition(":")
+    return f'role = "{role}"' + (f', department = "{department}"' if department else "")
 
 
 @app.command("export")

@@ -341,3 +341,27 @@ def test_a_copy_of_a_site_calls_by_its_own_posts_and_not_by_those_that_were_aske
     )
     assert changed.in_charge("grid_worker", None, place) == before[1:]
     assert JUNMEN.in_charge("grid_worker", None, place) == before
+
+
+def test_who_says_for_which_kinds_it_speaks_and_where_a_call_goes_that_finds_nobody() -> None:
+    def said(*words: str) -> str:
+        shown = CliRunner().invoke(app, ["roster", "who", str(DEPLOYED), "junmen", "--at", "2026-10-14T10:00", *words])
+        assert shown.exit_code == 0, shown.output
+        return shown.output
+
+    general, gas = said(), said("--kind", "gas_alarm")
+    assert "For a kind without a route of its own; --kind for one of: barrier" in general
+    assert "NOBODY on duty 无人值班 (department:facilities): the call goes to the desk 转值班台" in general
+    assert f'a post in {DEPLOYED}/junmen.toml with role = "department", department = "facilities"' in general
+    assert ("燃气公司抢修" in gas, "NOBODY" in gas, "For a kind" in gas) == (True, False, False)
+    assert "no shipped kind and no route is called `gas_alrm`; did you mean `gas_alarm`?" in said("--kind", "gas_alrm")
+
+
+def test_a_call_that_finds_the_street_empty_goes_on_to_the_department(tmp_path: Path) -> None:
+    text = (DEPLOYED / "junmen.toml").read_text(encoding="utf-8")
+    for post in ("community", "street"):
+        text = text.replace(f'role = "{post}"', 'role = "helper"')
+    (tmp_path / "junmen.toml").write_text(text, encoding="utf-8")
+    shown = CliRunner().invoke(app, ["roster", "who", str(tmp_path), "junmen", "--kind", "gas_alarm"]).output
+    assert "NOBODY on duty 无人值班 (community, street): the call goes on to step 3 at once" in shown
+    assert 'with role = "community" or role = "street"' in shown
