@@ -12,10 +12,10 @@ from collector.config import CollectorFile
 from collector.config import load as load_collector
 from console.config import Config as ConsoleFile
 from console.config import load as load_console
-from edge.commands import warnings
 from edge.configuration.check import parse as load_edge
 from edge.configuration.tables import DeviceSettings, LineSettings
 from edge.configuration.tables import File as EdgeFile
+from edge.installer.checking import warnings
 from messages.announcement import Place
 from messages.broker import Broker
 from rules.config import RulesFile

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from edge.commands import app, load, summary, warnings
+from edge.commands import app
 from edge.configuration.check import parse
 from edge.configuration.config import Config, of
+from edge.installer.bridging import bridging, words
+from edge.installer.checking import load, summary, warnings
 from edge.models.modbus import ModbusModel
 from edge.models.product import SHIPPED
 from messages.settings import ConfigError
@@ -203,6 +205,25 @@ def test_what_cannot_work_is_warned_of(tmp_path: Path) -> None:
     assert list(warnings(absent)) == [f"line rs485-1: {tmp_path}/ttyUSB9 is not there"]
     (other,) = warnings(parsed(tmp_path, ("junmen/pi-1", "pi-1")))
     assert '"junmen/pi-1" alone' in other
+
+
+def test_an_outbox_that_the_disk_has_no_room_for_is_warned_of_and_bridges_no_more_than_the_disk(tmp_path: Path) -> None:
+    config = parsed(tmp_path, ('folder = "state"', 'folder = "state"\noutbox_limit_mb = 1000000000'))
+    (said,) = warnings(config)
+    assert "has room for" in said
+    assert "less than outbox_limit_mb = 1000000000" in said
+    whole = words(bridging(config, config.outbox_limit_bytes), "en")
+    assert whole not in "\n".join(summary(config))
+
+
+def test_an_installer_reads_what_is_checked_in_his_language(tmp_path: Path) -> None:
+    said = "\n".join(summary(parsed(tmp_path), "zh"))
+    assert "网关 junmen/pi-1：3 台设备" in said
+    assert "断网可坚持" in said
+    assert "每 1 秒 holding 0x0000起共 2 个: gas_concentration" in said
+    assert list(warnings(parsed(tmp_path, ('"/dev/null"', f'"{tmp_path}/ttyUSB9"')), "zh")) == [
+        f"线路 rs485-1: {tmp_path}/ttyUSB9 不存在"
+    ]
 
 
 def test_a_line_that_is_asked_for_too_much_is_warned_of(tmp_path: Path) -> None:

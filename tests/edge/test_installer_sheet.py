@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.configuration.check import parse
+from edge.configuration.config import of
 from edge.installer import snapshot as snapshots
 from edge.installer import table, words
 from edge.installer.accepting import sheet as sheets
 from edge.installer.accepting.acceptance import Entry, SeenDevice, Verdict, look, missing
 from edge.installer.accepting.sheet import Sheet
-from edge.installer.bridging import BYTES_PER_READING, Bridging, bridging
+from edge.installer.bridging import DAY_S, Bridging, bridging
 from edge.installer.bridging import words as bridged
 from edge.installer.snapshot import Latest, Snapshot, taken
+from edge.models.modbus import ModbusModel
 from edge.vitals import PATIENCE, Vitals
 from messages.ids import DeviceId
 from messages.kind import Channel
@@ -158,10 +160,38 @@ def test_the_sheet_says_what_was_seen_and_a_changed_figure_shows(plant: Plant) -
     assert sheets.digest(body.replace("25.3", "25.4")) != digest.strip()
 
 
-def test_an_outage_is_bridged_by_what_the_outbox_holds(plant: Plant) -> None:
-    found = bridging([plant.gas], round(1e6 * BYTES_PER_READING))
-    per_second = len(plant.gas.model.channels) / plant.gas.model.poll_every_s  # type: ignore[union-attr]
-    assert found.busy_s == pytest.approx(1e6 / per_second)
-    assert found.quiet_s > found.busy_s
-    assert bridged(found).startswith("bridges an outage of 3d20h if every channel moves")
-    assert bridged(Bridging(90_000, 90_000)).startswith("bridges an outage of 1d1h; after that")
+def test_a_small_site_pays_more_for_a_reading_than_a_large_one(tmp_path: Path) -> None:
+    """Three readings in a pack of their own cost many times what a hundred in one do: docs/decisions/0014 has 13 bytes for those."""
+
+    def bytes_a_reading(devices: int) -> float:
+        extra = "".join(
+            f'[[devices]]\nid = "gas-x-{number}"\nmodel = "modbus-gas-detector"\nline = "rs485-1"\nunit = {number}\n'
+            'place = { grid = "g", text = "" }\n'
+            for number in range(20, 20 + devices)
+        )
+        (tmp_path / "edge.toml").write_text(GOOD + extra, encoding="utf-8")
+        config = parse(tmp_path / "edge.toml")
+        moving = sum(
+            1 / device.model.poll_every_s
+            for device in of(ModbusModel, config.devices)
+            for name in device.model.channels
+            if device.kind.channels[name].type == "number"
+        )
+        return 1e9 / bridging(config, 10**9).busy_s / moving
+
+    small, large = bytes_a_reading(1), bytes_a_reading(200)
+    assert small > 100
+    assert 12 < large < 30
+
+
+def test_how_long_an_outage_is_bridged_is_said_as_people_say_it() -> None:
+    found = Bridging(quiet_s=80 * DAY_S, busy_s=9 * DAY_S + 4 * 3600 + 59)
+    assert bridged(found, "en") == (
+        "bridges an outage of 9 days 4 h if every value moves at every reading, 80 days if none does, until the first loss; "
+        "the oldest periodic readings go before alarms"
+    )
+    assert bridged(found, "zh").startswith("断网可坚持 9 天 4 小时（每次读数都变化时），80 天（都不变化时）")
+    short = Bridging(quiet_s=20 * 365 * DAY_S, busy_s=95 * 60)
+    assert "1 h 35 min if every value" in bridged(short, "en")
+    assert "more than ten years" in bridged(short, "en")
+    assert "不到 1 分钟" in bridged(Bridging(30, 30), "zh")

@@ -1,0 +1,68 @@
+"""How long an outage is bridged, as `edge check` says it, held against what a real agent without a broker puts on its disk."""
+
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.configuration.check import parse
+from edge.installer.bridging import bridging
+from edge.keeping.outbox import ROW_BYTES
+from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
+from tests.integration.test_edge_agent import agent
+from tests.services import free_port
+
+pytestmark = pytest.mark.needs("mbpoll")
+
+WATCHED_S = 25
+DEVICES = 4
+"""On one slave, whose registers they share: each is read once a second."""
+
+
+@pytest.fixture
+def libmodbus(tmp_path: Path) -> Iterator[Libmodbus]:
+    with foreign_slave(tmp_path / "libmodbus.log") as running:
+        yield running
+
+
+def written(outbox: Path) -> int:
+    """What counts against the outbox's limit."""
+    database = sqlite3.connect(f"file:{outbox}?mode=ro", uri=True)
+    try:
+        sizes = "SELECT coalesce(sum(length(payload) + ?), 0) FROM packs"
+        return int(database.execute(sizes, (ROW_BYTES,)).fetchone()[0])
+    finally:
+        database.close()
+
+
+def test_what_check_says_of_an_outage_is_what_the_outbox_needs(libmodbus: Libmodbus, tmp_path: Path) -> None:
+    config, outbox, dice = tmp_path / "edge.toml", tmp_path / "state" / "outbox.sqlite", random.Random(1)
+    devices = "".join(
+        f'[[devices]]\nid = "gas-3-2-10{number}"\nmodel = "modbus-gas-detector"\nline = "rs485-1"\nunit = 11\n'
+        f'at = {4 * number}\nplace = {{ grid = "grid-1", text = "厨房" }}\n'
+        for number in range(DEVICES)
+    )
+    config.write_text(
+        f'site = "junmen"\nedge = "pi-1"\nfolder = "state"\n[uplink]\nport = {free_port()}\n'
+        f'[[lines]]\nname = "rs485-1"\nport = "{libmodbus.port}"\nbaudrate = 9600\n{devices}',
+        encoding="utf-8",
+    )
+
+    def moves(until_s: float) -> None:
+        while time.monotonic() < until_s:
+            for number in range(DEVICES):
+                libmodbus.set("holding", 4 * number, dice.randrange(1000))
+            time.sleep(0.1)
+
+    with agent(config):
+        # what is said at the start is no measure, nor are the first sixty alarms, which wait for no company
+        moves(time.monotonic() + 30)
+        before, began_s = written(outbox), time.monotonic()
+        moves(began_s + WATCHED_S)
+        a_second = (written(outbox) - before) / (time.monotonic() - began_s)
+    limit_bytes = 512 * 1024 * 1024
+    said_s, needed_s = bridging(parse(config), limit_bytes).busy_s, limit_bytes / a_second
+    assert 0.7 < said_s / needed_s < 1.4, (said_s, needed_s)
