@@ -124,7 +124,7 @@ class Service:
         self._sender = Sender(
             bus, database, config.ways, self._roll.find, practice, clock_ms, address_of_pages=config.pages
         )
-        self._escalation = Escalation(database, practice, clock_ms, news)
+        self._escalation = Escalation(database, practice, clock_ms, news, lambda: tenure.others)
         self._courier = Courier(database, config.hooks, self._site_of, clock_ms, lambda: tenure.leads)
 
     async def run(self) -> None:

@@ -35,6 +35,8 @@ class Tenure:
     """What we know all of, and may write."""
     leased: frozenset[SiteId] = frozenset()
     """What anybody owns."""
+    others: frozenset[int] = frozenset()
+    """The tokens of the other workers that live."""
     _known: set[SiteId] = field(default_factory=set)
     """All that we ever learnt of: one that is given up has no row until somebody takes it."""
     _heard_of: set[SiteId] = field(default_factory=set)
@@ -60,9 +62,11 @@ class Tenure:
             owned = leases.leases(connection)
             ours = {site for site, lease in owned.items() if lease.token == self.holder.token}
             self._known |= owned.keys() | self._heard_of
-            todo = plan(self.holder.worker, self._tower.alive(now_s), owned, self._known, ours)
+            alive = self._tower.alive(now_s)
+            todo = plan(self.holder.worker, alive, owned, self._known, ours)
             leases.take(connection, self.holder, todo.take)
         self.holder.beat, self._beat_at_s = beat, now_s
+        self.others = frozenset(one.token for one in alive if one.name != self.holder.name)
         self.leased = frozenset({*owned, *todo.take})
         self._heard_of -= self.leased
         found = ours - self.mine - set(todo.give_up)  # taken by a look whose answer got lost

@@ -1,11 +1,12 @@
 """Fires the timers of cases, all the time, beside everything else the engine does.
 
 Due steps are rows, so a restart loses none: what became due meanwhile fires at the first look, in order. Several engines on one database
-may all look: a step is carried out by whoever has its row first, and the number of the next one is written in the same transaction.
+may all look: each leaves to the others what is theirs by the leases as they are in that very transaction, and the number of the next step is
+written in it, so that a site which changes hands in between loses no step and doubles none. What nobody owns who lives is done by whoever comes first.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 import structlog
@@ -31,8 +32,15 @@ class Escalation:
     """One per engine. `run` once; `fired` is called when something was."""
 
     def __init__(
-        self, database: Database, practice: Practice, clock_ms: Callable[[], int], fired: Callable[[], None]
+        self,
+        database: Database,
+        practice: Practice,
+        clock_ms: Callable[[], int],
+        fired: Callable[[], None],
+        others: Callable[[], Collection[int]] = lambda: (),
     ) -> None:
+        """`others`: the tokens of workers that live beside this one."""
+        self._others = others
         self._database = database
         self._practice = practice
         self._clock_ms = clock_ms
@@ -58,26 +66,26 @@ class Escalation:
     def _look(self) -> int:
         now_ms = self._clock_ms()
         with self._database.reading() as connection:
-            due_ms = timers.next_due_ms(connection)
+            due_ms = timers.next_due_ms(connection, self._others())
         if due_ms is None or due_ms > now_ms:
             return 0
         try:
             with self._database.writing() as connection:
-                return timers.fire_due(connection, self._practice, now_ms)
+                return timers.fire_due(connection, self._practice, now_ms, others=self._others())
         except Exception as error:
             if not self._database.refuses(error):
                 raise
             log.error("the database refuses a step: the cases are gone through one by one", why=str(error)[:500])
-            return fire_apart(self._database, self._practice, now_ms)
+            return fire_apart(self._database, self._practice, now_ms, self._others())
 
 
-def fire_apart(database: Database, practice: Practice, now_ms: int) -> int:
+def fire_apart(database: Database, practice: Practice, now_ms: int, others: Collection[int] = ()) -> int:
     """What is due, case by case: one whose step the database refuses is kept for people to look at, tried again a minute later, and holds up
     no other. How many steps were done."""
     done = 0
     with database.writing() as connection:
         apart = Apart(database, connection, now_ms)
-        for case_id, site in timers.due_cases(connection, now_ms):
+        for case_id, site in timers.due_cases(connection, now_ms, others):
             fire = partial(timers.fire_due, connection, practice, now_ms, only=case_id)
             fired = apart.done(site, "step", case_id, fire)
             if fired is None:

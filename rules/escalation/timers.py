@@ -13,7 +13,7 @@ import heapq
 from collections.abc import Collection
 from dataclasses import asdict
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from messages.ids import SiteId
 from rules.cases.acts import RULES
@@ -51,6 +51,12 @@ _DUE = (
 )
 _DUE_OF_CASE = _DUE.where(_ITS_CASE)
 _NEXT = select(db.timers.c.due_at_ms).order_by(db.timers.c.due_at_ms).limit(1)
+_ELSEWHERE = exists().where(
+    db.cases.c.id == db.timers.c.case,
+    db.leases.c.site == db.cases.c.site,
+    db.leases.c.token.in_(bindparam("others", expanding=True)),
+)
+_DUE_HERE, _NEXT_HERE = _DUE.where(~_ELSEWHERE), _NEXT.where(~_ELSEWHERE)
 _ANNUNCIATED = select(db.alarms.c.annunciated).where(db.alarms.c.case == bindparam("its_case"), db.alarms.c.open)
 _QUEUED = select(db.notices.c.key).where(db.notices.c.key == bindparam("its_key"))
 _QUEUE = insert(db.notices)
@@ -78,14 +84,22 @@ def withdraw(connection: Connection, case_id: str, leg: str) -> None:
     connection.execute(update(db.notices).where(*its).values(state=SUPERSEDED))
 
 
-def next_due_ms(connection: Connection) -> int | None:
-    return connection.scalar(_NEXT)
+def next_due_ms(connection: Connection, others: Collection[int] = ()) -> int | None:
+    """`others`: the tokens of workers that live beside this one: what they own is left to them."""
+    return connection.scalar(_NEXT_HERE, {"others": list(others)}) if others else connection.scalar(_NEXT)
 
 
-def fire_due(connection: Connection, practice: Practice, now_ms: int, *, only: str | None = None) -> int:
-    """Everything that is due, the longest overdue first, of all cases or of one; how many steps were done."""
-    its = {"now_ms": now_ms} if only is None else {"now_ms": now_ms, "its_case": only}
-    found = connection.execute(_DUE if only is None else _DUE_OF_CASE, its)
+def fire_due(
+    connection: Connection, practice: Practice, now_ms: int, *, only: str | None = None, others: Collection[int] = ()
+) -> int:
+    """Everything that is due, the longest overdue first, of all cases or of one; how many steps were done. `others` as in `next_due_ms`: who owns
+    a site knows who is on duty there, and what nobody owns is anybody's."""
+    if only is not None:
+        found = connection.execute(_DUE_OF_CASE, {"now_ms": now_ms, "its_case": only})
+    elif others:
+        found = connection.execute(_DUE_HERE, {"now_ms": now_ms, "others": list(others)})
+    else:
+        found = connection.execute(_DUE, {"now_ms": now_ms})
     waiting = [(row.due_at_ms, row.case, row.leg) for row in found]
     horizon_ms = waiting[-1][0] if len(waiting) == STEPS_AT_ONCE else now_ms
     done = 0
@@ -98,9 +112,12 @@ def fire_due(connection: Connection, practice: Practice, now_ms: int, *, only: s
     return done
 
 
-def due_cases(connection: Connection, now_ms: int) -> list[tuple[str, SiteId]]:
-    """The cases of which something is due, the longest overdue first, and their sites; of very many the first ones."""
+def due_cases(connection: Connection, now_ms: int, others: Collection[int] = ()) -> list[tuple[str, SiteId]]:
+    """The cases of which something is due, the longest overdue first, and their sites; of very many the first ones. `others` as above."""
     query = select(db.timers.c.case, db.cases.c.site).join(db.cases, db.cases.c.id == db.timers.c.case)
+    if others:
+        elsewhere = exists().where(db.leases.c.site == db.cases.c.site, db.leases.c.token.in_(list(others)))
+        query = query.where(~elsewhere)
     order = (db.timers.c.due_at_ms, db.timers.c.case)
     found = connection.execute(query.where(db.timers.c.due_at_ms <= now_ms).order_by(*order).limit(STEPS_AT_ONCE))
     return list({row.case: SiteId(row.site) for row in found}.items())
