@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from console.phone.holder import LinkOver, NoSuchCase
 from console.plant import pages as plant_pages
 from console.plant.drill_pages import DrillWatch
 from console.plant.parts import plant_of
+from console.rosters import Rosters, wrong_files
 from console.tokens import Tokens
 from console.visit import (
     PASSWORD_PAGE,
@@ -57,7 +59,6 @@ from console.words import load_words
 from messages.kind import Kinds
 from rules.cases.photos import MOST_BYTES
 from rules.desk import Desk
-from rules.duty.folder import SiteFolder
 from rules.store.database import DatabaseAway
 
 BY_LINK = "/c/"
@@ -91,12 +92,12 @@ def build(
     desk: Desk,
     store: Store,
     accounts: Accounts,
-    sites: SiteFolder,
     clock_ms: Callable[[], int],
 ) -> FastAPI:
     """The web application. `app.state.parts.feed.run()` must run beside it (see `console.server`)."""
     fragments = Fragments(load_words(config.zone), kinds, config.site_name)
     fragments.drills = DrillWatch(desk, clock_ms).now
+    sites = Rosters(config.site_files, database=desk.database, clock_ms=clock_ms)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = Parts(
         config=config,
@@ -114,7 +115,9 @@ def build(
     for router in (*operator_pages.ROUTERS, *plant_pages.ROUTERS, own.router, keeping.router, people.router):
         app.include_router(router)
     sites.look()
-    fragments.offer(household=masking(sites), look_reasons=REASONS, called=Called(sites))
+    fragments.offer(
+        household=masking(sites), look_reasons=REASONS, called=Called(sites), wrong_files=partial(wrong_files, sites)
+    )
     works = Works(
         desk=desk, tokens=Tokens(config.accounts), accounts=accounts, kinds=kinds, sites=sites, clock_ms=clock_ms
     )

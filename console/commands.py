@@ -26,7 +26,6 @@ from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN
 from rules.config import practice_in
 from rules.desk import Desk
-from rules.duty.folder import SiteFolder
 from rules.store.database import Database, DatabaseAway
 
 FIRST_WAIT_S, MOST_WAIT_S = 0.5, 30.0
@@ -55,16 +54,13 @@ def run(config: ConfigFile) -> None:
     kinds = load_kinds(*settings.kinds)
     store = open_store(settings.store, base=config.resolve().parent)
     accounts = Accounts(settings.accounts)
-    sites = SiteFolder(settings.site_files)
-    if sites.look() and sites.complaint:
-        log.error("the sites' files are refused", why=sites.complaint)
     practice = practice_in(settings.rules) if settings.rules else PLAIN
     listening = bound(settings.listen)
 
     async def work() -> None:
         photos = PhotoFolder(settings.photos) if settings.photos else None
         desk = Desk(await _opened(settings), practice, photos)
-        web = build(settings, kinds=kinds, desk=desk, store=store, accounts=accounts, sites=sites, clock_ms=_now_ms)
+        web = build(settings, kinds=kinds, desk=desk, store=store, accounts=accounts, clock_ms=_now_ms)
         if not accounts.users():
             log.warning("nobody may log in yet: gridcall console user add", accounts=str(settings.accounts))
         await serve(web, listening)

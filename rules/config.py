@@ -175,11 +175,11 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
 
 
 def practice_in(path: Path) -> Practice:
-    """How cases are dealt with by the settings at `path`, for a program beside the engine, which has no wish to call anybody. Raises
+    """How cases and alarms are dealt with by the settings at `path`, for a program beside the engine, which has no wish to call anybody. Raises
     ConfigError with file, line and field."""
     written = read(path, RulesFile)
     policies = path.resolve().parent / written.policies if written.policies else None
-    return Practice(load_policies(policies), calendar=written.calendar.calendar())
+    return Practice(load_policies(policies), calendar=written.calendar.calendar(), figures=written.alarms)
 
 
 def _unreachable(site_files: SiteFolder, written: RulesFile) -> list[str]:

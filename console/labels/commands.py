@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from console.config import Config, load
 from console.fragments import Fragments
-from console.labels.sheet import printed
+from console.labels.sheet import labelled, printed
 from console.words import LANGUAGES, Language, load_words
 from messages.ids import DeviceId, SiteId
 from messages.kind import load_kinds
@@ -59,7 +59,8 @@ def sheet(
         if make:
             desk.make_labels([(one.site, one.device) for one in devices], actor=_actor(), at_ms=_now_ms())
         names = {name: found.name for name in {one.kind for one in devices} if (found := kinds.get(name))}
-        labels = printed(devices, desk.labels(), address.rstrip("/"), names)
+        held = desk.labels()
+        labels = printed(labelled(devices, held), held, address.rstrip("/"), names)
     fragments = Fragments(load_words(settings.zone), kinds, Text(zh="", en=""))
     css = files("console").joinpath("static/labels.css").read_text(encoding="utf-8")
     looks = Markup(f"<style>{css}</style>")  # noqa: S704 - ours

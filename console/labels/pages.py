@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
-from console.labels.sheet import MOST, printed
+from console.labels.sheet import MOST, labelled, printed
 from console.plant.frame import share, show
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, needs
 from messages.ids import DeviceId, SiteId
@@ -70,17 +70,29 @@ def make(
 
 
 @router.get("/labels/sheet")
-def sheet(visit: LoggedIn, request: Request, site: str = "", grid: str = "", kind: str = "", q: str = "") -> Response:
-    """To be printed on A4."""
+def sheet(
+    visit: LoggedIn, request: Request, site: str = "", grid: str = "", kind: str = "", q: str = "", page: int = 1
+) -> Response:
+    """To be printed on A4, so many at a time as a browser can draw."""
+    asked = {"site": site, "grid": grid, "kind": kind, "q": q}
     labels = visit.parts.desk.labels()
-    wanted = _chosen(_glimpses(visit), site=site, grid=grid, kind=kind, q=q)
-    labelled = [one for one in wanted if (one.site, one.device) in labels]
-    labelled.sort(key=lambda one: (one.site, one.grid, one.building or "", one.text))
-    keys = [one.key for one in labelled[:MOST]]
-    chosen = plant.devices(visit.parts.desk.database, visit.now_ms, only=keys)
-    kinds = {one.kind: kind_of(visit, one.kind) for one in chosen}
-    sheet = printed(chosen, labels, address_of_pages(visit, request), kinds)
-    return visit.page("labels/sheet.html", labels=sheet, looks=LOOKS, on_paper=False)
+    walk = [one for one in _chosen(_glimpses(visit), **asked) if (one.site, one.device) in labels]
+    walk.sort(key=lambda one: (one.site, one.grid, one.building or "", one.text))
+    part, pages = share(walk, page, MOST)
+    on_page = plant.devices(visit.parts.desk.database, visit.now_ms, only=[one.key for one in part])
+    kinds = {one.kind: kind_of(visit, one.kind) for one in on_page}
+    page = min(max(page, 1), pages)
+    return visit.page(
+        "labels/sheet.html",
+        labels=printed(labelled(on_page, labels), labels, address_of_pages(visit, request), kinds),
+        looks=LOOKS,
+        on_paper=False,
+        count=len(walk),
+        first=(page - 1) * MOST + 1,
+        asked=asked,
+        page=page,
+        pages=pages,
+    )
 
 
 @router.post("/labels/{site}/{device}/replace", dependencies=[OurForm])

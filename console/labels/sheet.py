@@ -12,7 +12,7 @@ from rules.assets.label import PATH, Label, shown
 from rules.plant import PlantDevice
 
 MOST = 400
-"""Labels on a sheet: fifty pages of paper."""
+"""Labels on one page of a browser: fifty pages of paper. Further pages hold the rest."""
 QUIET = 4
 """Empty cells around a code (ISO/IEC 18004, 7.3.7)."""
 
@@ -29,15 +29,19 @@ class Printed:
     """The QR code, as SVG of no size of its own."""
 
 
+def labelled(devices: Iterable[PlantDevice], labels: Mapping[tuple[SiteId, DeviceId], Label]) -> list[PlantDevice]:
+    """Those of the devices that have a label, in the order in which somebody would walk."""
+    found = {(one.site, one.device): one for one in devices if (one.site, one.device) in labels}
+    return sorted(found.values(), key=lambda one: (one.site, one.place.grid, one.place.building, one.place.text))
+
+
 def printed(
-    devices: Iterable[PlantDevice],
+    walk: Iterable[PlantDevice],
     labels: Mapping[tuple[SiteId, DeviceId], Label],
     address: str,
     kinds: Mapping[str, Text],
 ) -> list[Printed]:
-    """Those of the devices that have a label, in the order in which somebody would walk. `address`: of the console, without a stroke."""
-    found = {(one.site, one.device): one for one in devices if (one.site, one.device) in labels}
-    walk = sorted(found.values(), key=lambda one: (one.site, one.place.grid, one.place.building, one.place.text))
+    """A label for each, of those that have one. `address`: of the console, without a stroke."""
     return [
         Printed(
             place=one.place.text,
@@ -46,7 +50,7 @@ def printed(
             letters=shown(labels[one.site, one.device].code),
             picture=picture(link(address, labels[one.site, one.device].code)),
         )
-        for one in walk[:MOST]
+        for one in walk
     ]
 
 

@@ -18,6 +18,7 @@ from rules.alarms.overlays import holds, upkeep
 from rules.alarms.overlays.hold import Hold, What, asked
 from rules.alarms.overlays.oversight import STALE_MS, SWEEP_MS
 from rules.alarms.standing import Move, PutBack, Shelve, TakeOut, Unshelve, paused
+from rules.cases.practice import PLAIN, Practice
 from rules.records import ActionRefused, Alarm, AlarmState, Flood
 from rules.store import rows
 from rules.store import tables as db
@@ -42,14 +43,15 @@ REASONS = (
 class AlarmDesk:
     """Acts on alarms, and the lists that an operator looks through. Every method may raise `DatabaseAway`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, practice: Practice = PLAIN) -> None:
         self._database = database
+        self._practice = practice
 
     def acknowledge(self, alarm_id: str, *, actor: str, at_ms: int) -> Alarm:
         """`actor` has seen it: the sound stops, the escalation does not. Raises ActionRefused."""
         with self._database.writing() as connection:
             row = _open(connection, alarm_id)
-            lines = carry(connection, row, [Move(AlarmEvent.ACKNOWLEDGED, actor)], at_ms)
+            lines = carry(connection, row, [Move(AlarmEvent.ACKNOWLEDGED, actor)], at_ms, self._practice)
             if not lines:
                 raise ActionRefused("acknowledged-already", None)
             return _done(connection, alarm_id, lines, at_ms)
@@ -81,7 +83,9 @@ class AlarmDesk:
             )
             holds.end_shelf(connection, row, at_ms, actor)
             holds.lay(connection, hold)
-            return _done(connection, alarm_id, carry(connection, row, [Shelve(hold.pause)], at_ms), at_ms)
+            return _done(
+                connection, alarm_id, carry(connection, row, [Shelve(hold.pause)], at_ms, self._practice), at_ms
+            )
 
     def unshelve(self, alarm_id: str, *, actor: str, at_ms: int) -> Alarm:
         """It may call people again, and does at once if it is still active. Raises ActionRefused."""
@@ -90,7 +94,9 @@ class AlarmDesk:
             if rows.standing_of(row).overlays.shelved is None:
                 raise ActionRefused("not-shelved", None)
             holds.end_shelf(connection, row, at_ms, actor)
-            return _done(connection, alarm_id, carry(connection, row, [Unshelve("by hand", actor)], at_ms), at_ms)
+            return _done(
+                connection, alarm_id, carry(connection, row, [Unshelve("by hand", actor)], at_ms, self._practice), at_ms
+            )
 
     def out_of_service(
         self,
@@ -124,7 +130,7 @@ class AlarmDesk:
             words = f"{upkeep.scope(hold)}: {paused(hold.pause)}"
             lines = [Line("device.out_of_service", None, None, actor, words)]
             for row in _under(connection, hold):
-                lines += carry(connection, row, [TakeOut(hold.pause)], at_ms)
+                lines += carry(connection, row, [TakeOut(hold.pause)], at_ms, self._practice)
             rows.append(connection, lines, at_ms)
             return hold
 
@@ -137,7 +143,7 @@ class AlarmDesk:
             others = holds.lasting(connection, db.holds.c.what == What.SERVICE, holds.over(hold.site, str(hold.device)))
             for row in _under(connection, hold):
                 if not any(other.covers(row.site, row.device, row.rule, _place(row)) for other in others):
-                    lines += carry(connection, row, [PutBack("by hand", actor)], at_ms)
+                    lines += carry(connection, row, [PutBack("by hand", actor)], at_ms, self._practice)
             rows.append(connection, [line for line in lines if line], at_ms)
 
     def open_permit(
@@ -182,7 +188,9 @@ class AlarmDesk:
             holds.lay(connection, hold)
             words = f"{hold.id} {upkeep.scope(hold)}: {hold.holder}, {paused(hold.pause)}"
             rows.append(
-                connection, [Line("permit.opened", None, None, actor, words), *upkeep.look(connection, at_ms)], at_ms
+                connection,
+                [Line("permit.opened", None, None, actor, words), *upkeep.settled(connection, at_ms, self._practice)],
+                at_ms,
             )
             return hold
 
@@ -197,10 +205,16 @@ class AlarmDesk:
             for row in _under(connection, hold) if checked else ():
                 standing = rows.standing_of(row)
                 if standing.state in LATCHED and not standing.called and hold.cause in standing.overlays.suppressed:
-                    lines += carry(connection, row, [Move(AlarmEvent.RESET, actor, "checked by the permit")], at_ms)
+                    lines += carry(
+                        connection, row, [Move(AlarmEvent.RESET, actor, "checked by the permit")], at_ms, self._practice
+                    )
             holds.end(connection, hold_id, actor, at_ms)
             lines.append(upkeep.ended(connection, hold, actor, "checked" if checked else "by hand"))
-            rows.append(connection, [*(line for line in lines if line), *upkeep.look(connection, at_ms)], at_ms)
+            rows.append(
+                connection,
+                [*(line for line in lines if line), *upkeep.settled(connection, at_ms, self._practice)],
+                at_ms,
+            )
 
     def sweep(self, site: SiteId, *, actor: str, at_ms: int) -> list[str]:
         """Acknowledge what returned by itself a day ago or longer and nobody has looked at. The ids of these alarms."""
@@ -209,7 +223,7 @@ class AlarmDesk:
             query = rows.alarms_with_cases().where(db.alarms.c.site == site, db.alarms.c.open, *old)
             lines, swept = list[Line](), list[str]()
             for row in connection.execute(query.order_by(db.alarms.c.raised_at_ms, db.alarms.c.id)).all():
-                lines += carry(connection, row, [Move(AlarmEvent.ACKNOWLEDGED, actor, "sweep")], at_ms)
+                lines += carry(connection, row, [Move(AlarmEvent.ACKNOWLEDGED, actor, "sweep")], at_ms, self._practice)
                 swept.append(row.id)
             rows.append(connection, lines, at_ms)
             return swept

@@ -29,7 +29,6 @@ from rules.cases.case import Situation, opened
 from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN, Practice
 from rules.desk import Desk
-from rules.duty.folder import SiteFolder
 from rules.records import Alarm, AlarmState, EdgeState, Pulse
 from rules.store import rows
 from rules.store import tables as db
@@ -91,7 +90,6 @@ class Block:
             desk=self.desk,
             store=SqliteStore(self.folder / "history.db"),
             accounts=self.accounts,
-            sites=SiteFolder(self.config.site_files),
             clock_ms=lambda: self.now_ms,
         )
 

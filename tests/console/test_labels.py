@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from console.commands import app
+from console.labels import pages
 from console.rights import Scope
 from messages.ids import DeviceId
 from rules.assets.label import LENGTH, SIGNS, read, shown
@@ -174,3 +175,26 @@ def test_a_sheet_is_made_and_a_label_replaced_from_the_command_line(tmp_path: Pa
     assert shown(new) in result.output
     made.store.close()
     made.database.close()
+
+
+async def test_what_one_sheet_does_not_hold_is_said_and_led_to(
+    browser: httpx.AsyncClient, plant: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST", 2)
+    await log_in(browser, "wei")
+    await make(browser)
+    listed = (await browser.get("/labels")).text
+    assert "打印 3 张标签" in listed
+    assert "每次最多打印 2 张：共 2 次" in listed
+    letters, address = set[str](), "/labels/sheet?kind="
+    for number, words in ((1, "第 1–2 张，共 3 张"), (2, "第 3–3 张，共 3 张")):
+        sheet = (await browser.get(address)).text
+        assert words in sheet
+        letters |= set(re.findall(r'class="letters">([^<]+)<', sheet))
+        further = re.search(r'<a class="button" rel="next" href="([^"]*)"', sheet)
+        assert (further is not None) == (number == 1)
+        address = unescape(further[1]) if further else ""
+    assert letters == {shown(one.code) for one in plant.desk.labels().values()}
+    beyond = (await browser.get("/labels/sheet?page=99")).text
+    assert "第 3–3 张" in beyond
+    assert "另外的页" not in (await browser.get("/labels/sheet?grid=grid-2")).text

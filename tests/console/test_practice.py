@@ -17,7 +17,7 @@ from messages.settings import ConfigError
 from rules.cases.case import Situation
 from rules.cases.practice import PLAIN, Practice
 from rules.config import practice_in
-from rules.records import CaseState
+from rules.records import AlarmState, CaseState
 from tests.console.block import GAS, NOON_MS, SITE, Block, settings
 from tests.console.browsing import log_in
 from tests.console.test_case_page import case_of, do, logged_in_as
@@ -29,6 +29,9 @@ name = "rules-1"
 database = "sqlite:///rules.db"
 store = "sqlite:history.db"
 policies = "policies.toml"
+[alarms]
+realarm = { red = "10min" }
+flood = { begins_above = 2, ends_below = 1 }
 [calendar]
 days_off = [2026-11-23, 2026-11-24]
 [broker]
@@ -69,6 +72,7 @@ def test_the_console_promises_what_the_engine_does(
     own.write_text(f'rules = "{engine.name}"\n{own.read_text(encoding="utf-8")}', encoding="utf-8")
     commands.run(own)
     assert [one.policies.of("red", "gas_alarm").accept for one in found] == ["60s", "7min"]
+    assert [one.figures.realarm.red for one in found] == [1800.0, 600.0]
     assert [one.calendar.is_holiday(NOON_MS + 2 * 86_400_000) for one in found] == [False, True]
 
 
@@ -81,6 +85,26 @@ def test_a_policy_that_can_not_be_read_is_named(engine: Path) -> None:
 @pytest.mark.parametrize(("level", "verifier"), [("red", "other"), ("orange", "other"), ("yellow", "sensor")])
 def test_no_file_lets_a_sensor_check_what_is_red_or_orange(engine: Path, level: Level, verifier: str) -> None:
     assert practice_in(engine).policies.of(level, "gas_alarm").verifier == verifier
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_permit_is_looked_at_with_the_engines_figures(junmen: Block, engine: Path, ends: bool) -> None:
+    """An alarm rings again when the engine's settings say so, and whether there is a flood is left to the engine, who knows how many
+    operators there are."""
+    junmen.practice = practice_in(engine)
+    alarm = junmen.raise_alarm(ago_ms=11 * 60_000)
+    for number in range(3):
+        junmen.raise_alarm(f"bin-{number}", kind="waste_bin", level="blue")
+    junmen.desk.acknowledge(alarm.id, actor="li", at_ms=junmen.now_ms - 11 * 60_000)
+    when: Any = {"actor": "li", "at_ms": junmen.now_ms - 10_000 if ends else junmen.now_ms}
+    permit = junmen.desk.open_permit(
+        SITE, grid="grid-2", holder="He", reason="r", until_ms=junmen.now_ms + 60_000, **when
+    )
+    if ends:
+        junmen.desk.close_permit(permit.id, actor="li", at_ms=junmen.now_ms)
+    known = junmen.desk.alarm(alarm.id)
+    assert known
+    assert (known.state, junmen.desk.floods()) == (AlarmState.UNACK, {})
 
 
 async def test_what_somebody_reports_and_what_is_to_be_checked_is_promised_by_the_engines_settings(

@@ -9,6 +9,8 @@ from messages.ids import DeviceId, EdgeId
 from rules.alarms.overlays import upkeep
 from rules.alarms.overlays.hold import MOST_SHELF_MS
 from rules.alarms.published import published
+from rules.cases.practice import Practice
+from rules.desk import Desk
 from rules.engine.work import Work
 from rules.records import ActionRefused, Alarm, AlarmState, CaseState, Overlays
 from tests.rules.course import ALL_RULES, at, reading
@@ -227,6 +229,20 @@ def test_who_worked_there_has_checked_what_the_work_set_off(room: Room) -> None:
     assert "alarm.reset wang" in said(room, of(room, "cover-1"))
     assert of(room, "door-1").case  # it still stands open
     assert room.events().count("permit.closed") == 1
+
+
+def test_what_a_permit_held_is_dealt_with_as_the_desk_that_ends_it_was_told(room: Room) -> None:
+    """The console's desk has the practice of the engine's settings, and of the sites' files."""
+    desk = Desk(room.database, Practice(owner=lambda site, device, announced: "drainage"))
+    permit = desk.open_permit(SITE, grid="g1", holder="co.", reason="r", until_ms=at(HOUR), actor="li", at_ms=at(0))
+    hold_door(room, 20)
+    assert of(room, "door-1").case is None
+    desk.close_permit(permit.id, actor="wang", at_ms=at(800))
+    case = of(room, "door-1").case
+    assert case
+    known = desk.case(case.id)
+    assert known
+    assert known.owner == "drainage"
 
 
 def test_a_permit_is_for_somebody_and_somewhere_and_for_its_own_time(room: Room) -> None:

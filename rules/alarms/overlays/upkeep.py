@@ -76,8 +76,14 @@ def look(
     practice: Practice = PLAIN,
     each: Each | None = None,
 ) -> list[Line]:
-    """Everything that is due, and the lines that tell it. `operators`: how many share a site's alarms, if not one. `each`: how to do what
-    happens to an alarm, if one must not hold up the others."""
+    """Everything that is due, and the lines that tell it. `operators`: how many share a site's alarms, if not one. `each`: as of `settled`."""
+    lines = settled(connection, now_ms, practice, each)
+    return lines + _floods(connection, now_ms, operators or {}, practice.figures.flood)
+
+
+def settled(connection: Connection, now_ms: int, practice: Practice = PLAIN, each: Each | None = None) -> list[Line]:
+    """What is due of holds and of alarms; whether there is a flood is the engine's to say, who knows how many operators there are.
+    `each`: how to do what happens to an alarm, if one must not hold up the others."""
     lines = _end_holds(connection, now_ms)
     around = surroundings.of_open(connection, now_ms)
     opened = _opened(connection, now_ms)
@@ -97,7 +103,7 @@ def look(
         for alarm_id, events in found.items():
             happen = partial(carried, connection, by_id[alarm_id], events, now_ms, practice)
             lines += each(by_id[alarm_id], happen) if each else happen()
-    return lines + _floods(connection, now_ms, operators or {}, practice.figures.flood)
+    return lines
 
 
 def _opened(connection: Connection, now_ms: int) -> list[Row[Any]]:
