@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import JSONResponse, Response
 
 from console.phone import whereabouts
-from console.phone.holder import Held, Holder
+from console.phone.holder import Held, Holder, LinkOver
 from console.visit import OurForm, elsewhere, wants_json
 from rules.alarms import desk as alarms
 from rules.cases.acts import OUTCOMES
@@ -139,6 +139,8 @@ def complaint(held: Holder, reason: str, case: Case | None = None) -> str:
 
 
 def _done(held: Holder, request: Request, do: Callable[..., Case], **how: Any) -> Response:
+    if held.ended and not held.ended.takes(how.get("key"), how.get("device_at_ms")):
+        raise LinkOver
     try:
         do(held.case.id, actor=held.actor, at_ms=held.visit.now_ms, **how)
     except ActionRefused as refusal:

@@ -1,7 +1,7 @@
 """Who holds the phone: somebody who is logged in, or whom the link of a message has brought. Either acts on one case, under the name that
 the roster knows him by.
 
-A link opens its case and nothing else. Who is logged in may see the cases of his places, and those that were given to him.
+A link opens its case and nothing else; one that has ended shows nothing, and takes for a while what was done before its end (decision 63). Who is logged in may see the cases of his places, and those that were given to him.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from urllib.parse import quote
 from fastapi import Depends, Request
 
 from console.visit import AnyVisit, NotAllowed, Visit, logged_in
+from rules.notices.links import Ended
 from rules.records import Case
 
 
@@ -31,12 +32,14 @@ class Holder:
     actor: str
     base: str
     by_link: bool
+    ended: Ended | None = None
+    """The link has ended: only what it `takes` may still be done."""
 
 
 def holder(visit: AnyVisit, request: Request) -> Holder:
     """Of a route below `/w/cases/{case_id}` or `/c/{link}`. Raises NotLoggedIn, NoSuchCase, LinkOver, NotAllowed."""
     if (link := request.path_params.get("link")) is not None:
-        return _by_link(visit, link)
+        return _by_link(visit, request, link)
     case_id = str(request.path_params["case_id"])
     case = logged_in(visit).parts.desk.case(case_id)
     if case is None or not sees(visit, case):
@@ -61,9 +64,14 @@ def is_his(case: Case, person: str) -> bool:
     return person in (case.accepted_by, case.dispatched_to, case.on_site_by)
 
 
-def _by_link(visit: Visit, link: str) -> Holder:
-    found = visit.parts.desk.holder(link, visit.now_ms)
-    case = visit.parts.desk.case(found[0]) if found else None
+def _by_link(visit: Visit, request: Request, link: str) -> Holder:
+    desk = visit.parts.desk
+    found, ended = desk.holder(link, visit.now_ms), None
+    if found is None and (request.method == "POST" or request.url.path.endswith("/session")):
+        ended = desk.ended_link(link, visit.now_ms)
+        found = (ended.case, ended.person) if ended else None
+    case = desk.case(found[0]) if found else None
     if found is None or case is None:
         raise LinkOver
-    return Holder(visit=visit, case=case, actor=found[1], base=f"/c/{quote(link, safe='')}", by_link=True)
+    base = f"/c/{quote(link, safe='')}"
+    return Holder(visit=visit, case=case, actor=found[1], base=base, by_link=True, ended=ended)

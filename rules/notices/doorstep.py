@@ -15,6 +15,11 @@ class Doorstep:
         with self._database.reading() as connection:
             return links.holder(connection, token, at_ms)
 
+    def ended_link(self, token: str, at_ms: int) -> links.Ended | None:
+        """A link that holds no more, and still takes what was done while it held."""
+        with self._database.reading() as connection:
+            return links.ended(connection, token, at_ms)
+
     def open_link(self, token: str, at_ms: int) -> tuple[str, str] | None:
         """The same; the person has read what he was told."""
         if self.holder(token, at_ms) is None:  # whoever guesses takes no lock

@@ -1,5 +1,7 @@
 """The link of a message: it opens one case for its person and nothing else, and ends."""
 
+from typing import Any
+
 import httpx
 import pytest
 from sqlalchemy import update
@@ -82,3 +84,61 @@ async def test_who_has_opened_or_acted_has_been_told(stranger: httpx.AsyncClient
     assert notices(lin) == [("lin", "read")]
     await press(stranger, link, "accept")
     assert notices(lin) == [("lin", "acted")]
+
+
+KEY = "0198c0de-0000-7000-8000-000000000001"
+
+
+async def late(stranger: httpx.AsyncClient, link: str, step: str = "accept", **fields: object) -> httpx.Response:
+    """As the queue of a phone sends it."""
+    known = await stranger.get(f"{link}/session", headers=JSON)
+    token = known.json().get("token", "")
+    return await stranger.post(f"{link}/{step}", data={"token": token, **fields}, headers=JSON)
+
+
+async def test_what_was_done_while_a_link_held_is_taken_after_its_end_with_the_time_at_which_it_was_done(
+    stranger: httpx.AsyncClient, lin: Block
+) -> None:
+    case = case_of(lin)
+    link = link_to(lin, case)
+    await stranger.get(link)
+    done_at_ms = lin.now_ms + links.LINK_MS - 1
+    lin.now_ms += links.LINK_MS + links.LATE_MS - 1
+    answers = [await late(stranger, link, key=KEY, device_at_ms=done_at_ms) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    lines = [line for line in lin.desk.log_of_case(case.id) if line.event == "case.accepted"]
+    assert [(line.actor, line.device_at_ms, line.at_ms) for line in lines] == [("lin", done_at_ms, lin.now_ms)]
+    assert (await stranger.get(link)).status_code == 410
+    assert (await stranger.get(f"{link}/photo")).status_code == 410
+
+
+@pytest.mark.parametrize(
+    ("past_ms", "done_ms", "key", "how"),
+    [
+        (links.LATE_MS, -1, KEY, "opened"),  # too late, whatever the phone says
+        (10 * links.LATE_MS, -1, KEY, "opened"),
+        (1, 0, KEY, "opened"),  # done after its end
+        (1, 86_400_000, KEY, "opened"),  # a clock that runs ahead
+        (1, -links.LINK_MS - 1, KEY, "opened"),  # done before anybody had it
+        (1, None, KEY, "opened"),
+        (1, -1, None, "opened"),  # a plain form, which waits nowhere
+        (1, -1, KEY, "never opened"),
+        (1, -1, KEY, "revoked"),
+        (1, -1, KEY, "revoked after its end"),
+    ],
+)
+async def test_no_time_that_a_phone_may_say_makes_a_link_hold_for_longer(
+    stranger: httpx.AsyncClient, lin: Block, past_ms: int, done_ms: int | None, key: str | None, how: str
+) -> None:
+    case = case_of(lin)
+    link, ends_ms = link_to(lin, case), lin.now_ms + links.LINK_MS
+    if how != "never opened":
+        await stranger.get(link)
+    lin.now_ms = ends_ms + past_ms - (past_ms if how == "revoked" else 0)
+    if how.startswith("revoked"):
+        with lin.database.writing() as connection:
+            assert links.revoke(connection, lin.now_ms, case=case.id) == 1
+    fields: dict[str, Any] = {"key": key, "device_at_ms": None if done_ms is None else ends_ms + done_ms}
+    answer = await late(stranger, link, **{name: value for name, value in fields.items() if value is not None})
+    assert answer.status_code in (403, 410)
+    assert now(lin, case).state is CaseState.REGISTERED

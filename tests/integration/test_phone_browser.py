@@ -13,10 +13,12 @@ import httpx
 import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from sqlalchemy import update
 
 from console.rights import Scope
 from rules.notices import links
 from rules.records import Case, CaseState
+from rules.store import tables
 from tests.console.block import PASSWORD
 from tests.integration.console_filling import Console, console
 from tests.integration.judging import violations
@@ -174,6 +176,42 @@ def test_what_is_done_without_a_network_is_done_once_even_if_the_page_is_killed(
     assert done
     assert done.photo
     assert running.block.desk.photo(done.photo)
+    context.close()
+
+
+@pytest.mark.parametrize("ended", ["after the act", "before the act"])
+def test_an_act_under_a_link_that_ends_meanwhile_is_not_lost(chromium: Browser, running: Console, ended: str) -> None:
+    """Done while the link held, it counts when there is a network again; done after its end, it waits for the login of its person."""
+    case, context = case_of(running), phone(chromium, running, None)
+    with running.block.database.writing() as connection:
+        link = f"/c/{links.make(connection, case.id, 'lin', running.block.now_ms)}"
+    page = opened(context, running.address + link)
+    context.set_offline(True)
+    page.reload()
+    over_at_ms = running.block.now_ms
+    press(page, "接单")
+    expect(page.locator("#pending")).to_have_text("待上传 1")
+    page.close()
+    over_at_ms = over_at_ms if ended == "before the act" else running.block.now_ms
+    with running.block.database.writing() as connection:
+        connection.execute(update(tables.links).where(tables.links.c.case == case.id).values(expires_at_ms=over_at_ms))
+    context.set_offline(False)
+    page = context.new_page()
+    page.goto(running.address + link)
+    expect(page.locator("main")).to_contain_text("这个链接已失效")
+    if ended == "before the act":
+        expect(page.locator("#kept")).to_contain_text("本机还有 1 项操作没有传到，不会丢失")
+        assert acts(running, case) == []
+        page.get_by_role("link", name="登录").click()
+        page.get_by_label("姓名").fill("lin")
+        page.get_by_label("密码").fill(PASSWORD)
+        page.get_by_role("button", name="登录").click()
+        expect(page.get_by_role("heading", name="我的工单")).to_be_visible()
+    for _ in range(100):
+        if acts(running, case):
+            break
+        page.wait_for_timeout(100)
+    assert acts(running, case) == [("case.accepted", "lin")]
     context.close()
 
 

@@ -49,6 +49,7 @@ async function act(form, button) {
     key: newKey(),
     who: say.who,
     base: say.base,
+    of: say.of,
     title: say.title,
     step: form.dataset.step,
     label: (button ?? form.querySelector("button")).firstChild.textContent.trim(),

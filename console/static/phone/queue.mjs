@@ -27,7 +27,7 @@ async function within(mode, work) {
   });
 }
 
-// An act: { key, who, base, step, title, fields, photo, device_at_ms }. On disk when this returns.
+// An act: { key, who, base, of (its case), step, title, fields, photo, device_at_ms }. On disk when this returns.
 export const put = (act) => within("readwrite", (store) => store.put(act));
 export const remove = (id) => within("readwrite", (store) => store.delete(id));
 export const all = () => within("readonly", (store) => store.getAll());

@@ -1,5 +1,5 @@
 // Sends the queue to the server, in order. An act keeps its key for ever, so that sending it twice is doing it once. It goes out in the
-// name of whoever did it, or not at all.
+// name of whoever did it, or not at all. By the link of a message it goes as long as the link takes it; then it waits for its person's login.
 
 import { all, put, remove } from "./queue.mjs";
 
@@ -17,13 +17,13 @@ async function sendAll() {
   const stuck = new Set();
   let login = false;
   for (const act of await all()) {
-    if (act.refused || stuck.has(act.base)) continue;
+    if (act.refused || stuck.has(act.of ?? act.base)) continue;
     const end = await send(act);
     if (end === "away") break;
     if (end === "login") login = true;
     if (end === "done") await remove(act.id);
     else if (end === "refused") await put(act);
-    else stuck.add(act.base);
+    else stuck.add(act.of ?? act.base);
   }
   return { login };
 }
@@ -32,6 +32,7 @@ async function sendAll() {
 async function send(act) {
   try {
     const known = await fetch(`${act.base}/session`, options());
+    if (known.status === 410) return await byLogin(act, known);
     if (known.status === 401) return "login";
     if (!known.ok) return judged(act, known);
     const { who, token } = await known.json();
@@ -53,10 +54,20 @@ async function send(act) {
       method: "POST",
       body: new URLSearchParams(fields),
     });
+    if (answer.status === 410) return await byLogin(act, answer);
     return answer.ok ? "done" : judged(act, answer);
   } catch {
     return "away";
   }
+}
+
+// The link has ended: the same act, of the same case, under the login of the same person.
+async function byLogin(act, answer) {
+  const base = `/w/cases/${encodeURIComponent(act.of ?? "")}`;
+  if (!act.of || act.base === base) return judged(act, answer);
+  act.base = base;
+  await put(act);
+  return send(act);
 }
 
 async function judged(act, answer) {
