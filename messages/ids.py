@@ -1,5 +1,6 @@
 """Names of things. A `NewType` each, so that a device is never passed where an edge is meant."""
 
+import hashlib
 import re
 from functools import lru_cache
 from typing import Annotated, NewType
@@ -27,6 +28,21 @@ _IDENTIFIER = re.compile(IDENTIFIER)
 
 
 LONGEST = 63
+
+
+def part_of(edge: EdgeId, word: str) -> DeviceId:
+    """The device by which somebody else speaks of a part of an edge, e.g. `pi-1-link`. A very long name is cut and marked, so that no two edges
+    share one."""
+    end = f"-{word}"
+    if len(edge) + len(end) <= LONGEST:
+        return DeviceId(f"{edge}{end}")
+    mark = hashlib.blake2b(edge.encode(), digest_size=4).hexdigest()
+    return DeviceId(f"{edge[: LONGEST - len(mark) - len(end)]}{mark}{end}")
+
+
+def ledger_of(edge: EdgeId) -> DeviceId:
+    """By which the collector speaks of the ledger that it keeps of an edge."""
+    return part_of(edge, "ledger")
 
 
 def is_identifier(text: str) -> bool:

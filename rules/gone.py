@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, exists, insert, or_, select
 
-from messages.ids import EdgeId, SiteId
+from messages.ids import COLLECTOR, EdgeId, SiteId, ledger_of
 from rules.alarms.condition import AlarmEvent
 from rules.alarms.standing import Move
 from rules.cases import acting, acts
@@ -79,12 +79,13 @@ def come_back(connection: Connection, edge: EdgeKey, now_ms: int) -> None:
 def _end_alarms(
     connection: Connection, site: SiteId, edge: EdgeId, actor: str, reason: str, now_ms: int, practice: Practice
 ) -> tuple[int, list[str]]:
-    """Those of its link, and of devices of which no other edge speaks. How many they were, and their cases."""
+    """Those of its link and its ledger, and of devices of which no other edge speaks. How many they were, and their cases."""
     other = db.devices.alias()
     mine = and_(db.devices.c.site == site, db.devices.c.edge == edge, db.devices.c.device == db.alarms.c.device)
     others = and_(other.c.site == site, other.c.edge != edge, other.c.device == db.alarms.c.device)
     link = and_(db.alarms.c.edge == own.ENGINE, db.alarms.c.device == own.link_of(edge))
-    its = or_(link, and_(or_(db.alarms.c.edge == edge, exists().where(mine)), ~exists().where(others)))
+    ledger = and_(db.alarms.c.edge == COLLECTOR, db.alarms.c.device == ledger_of(edge))
+    its = or_(link, ledger, and_(or_(db.alarms.c.edge == edge, exists().where(mine)), ~exists().where(others)))
     query = rows.alarms_with_cases().where(db.alarms.c.open, db.alarms.c.site == site, its)
     found = connection.execute(query.order_by(db.alarms.c.known_at_ms, db.alarms.c.id)).all()
     for row in found:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from collector.watch.ledger import Balance, EdgeKey
 from messages import announcement, pack, topics
 from messages.announcement import OWN_MODEL, Announcement, Place
-from messages.ids import COLLECTOR, DeviceId, SiteId
+from messages.ids import COLLECTOR, DeviceId, SiteId, ledger_of
 from messages.reading import Reading
 
 LEDGER_KIND, OWN_KIND = "edge_ledger", "collector"
@@ -21,17 +21,13 @@ Message = tuple[str, bytes, bool]
 """Topic, payload, retained."""
 
 
-def device_of(edge: EdgeKey) -> DeviceId:
-    return DeviceId(f"{edge[1]}-ledger"[:63])
-
-
 def announced(edge: EdgeKey, place: Place) -> Message:
     said = Announcement(kind=LEDGER_KIND, model=OWN_MODEL, place=place)
-    return topics.announcement(edge[0], COLLECTOR, device_of(edge)), announcement.encode(said), True
+    return topics.announcement(edge[0], COLLECTOR, ledger_of(edge[1])), announcement.encode(said), True
 
 
 def said(edge: EdgeKey, balance: Balance, at_ms: int) -> Message:
-    device = device_of(edge)
+    device = ledger_of(edge[1])
     readings = [
         Reading(device=device, channel="balanced", at_ms=at_ms, value=balance.breach is None),
         Reading(device=device, channel="missing_packs", at_ms=at_ms, value=float(balance.missing_packs), unit="count"),

@@ -4,24 +4,17 @@ The link to each edge: whether the edge is there, and when it last spoke. One de
 edge may be called as the engine is.
 """
 
-import hashlib
-
 from messages.announcement import OWN_MODEL, Announcement, Place
-from messages.ids import LONGEST, DeviceId, EdgeId, SiteId
+from messages.ids import DeviceId, EdgeId, SiteId, part_of
 from messages.reading import Reading
 
 ENGINE = EdgeId("rules")
 LINK, SITE = "edge_link", "site"
 """Kinds."""
-_LINK = "-link"
 
 
 def link_of(edge: EdgeId) -> DeviceId:
-    """A very long name is cut and marked, so that no two edges share a link, and none has that of a device."""
-    if len(edge) + len(_LINK) <= LONGEST:
-        return DeviceId(f"{edge}{_LINK}")
-    mark = hashlib.blake2b(edge.encode(), digest_size=4).hexdigest()
-    return DeviceId(f"{edge[: LONGEST - len(mark) - len(_LINK)]}{mark}{_LINK}")
+    return part_of(edge, "link")
 
 
 def site_device(site: SiteId) -> DeviceId:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 
 from messages.announcement import Announcement
-from messages.ids import DeviceId, EdgeId, SiteId
+from messages.ids import COLLECTOR, DeviceId, EdgeId, SiteId, ledger_of
 from messages.reading import Reading
 from rules.engine import count, overdue, own, reports
 from rules.engine import stream as streams
@@ -154,7 +154,7 @@ class Work(Draft):
         """An edge is gone for good, and all that was known of it with it; what other edges say of its devices stays."""
         self.settle(now_ms)
         its = [key for key in {**self.facts.devices, **self.devices} if key[:2] == (site, edge)]
-        for teller in (*its, (site, own.ENGINE, own.link_of(edge))):
+        for teller in (*its, (site, own.ENGINE, own.link_of(edge)), (site, COLLECTOR, ledger_of(edge))):
             if (before := self.device(teller)) is not None:
                 self.devices[teller] = self.silent_from[teller] = None
                 abandon(self, before, f"{edge} is gone")

@@ -1,5 +1,5 @@
 """Edges that people have declared gone (rules.gone), while the engine runs: their devices are forgotten, and what a broker still keeps of them is
-not heard. One that speaks all the same is back."""
+not heard, nor what the collector goes on saying of its ledger. One that speaks all the same is back."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import structlog
 
 from messages import announcement, pack, status, topics
 from messages.bus import Incoming
+from messages.ids import COLLECTOR, ledger_of
 from messages.topics import Origin
 from rules import gone
 from rules.engine.memory import EdgeKey
@@ -60,6 +61,8 @@ class Absent:
 
     async def _is_heard(self, message: Incoming) -> bool:
         origin = topics.origin(message.topic)
+        if origin is not None and origin.edge == COLLECTOR:
+            return not self._is_of_a_ledger(origin, message.payload)
         if origin is None or (since_ms := self._gone.get((origin.site, origin.edge))) is None:
             return True
         if message.retain or not _speaks(origin, message.payload, since_ms):
@@ -69,6 +72,19 @@ class Absent:
             log.warning("an edge that was said to be gone is back", site=origin.site, edge=origin.edge)
             await self._clerk.insist(partial(self._come_back, (origin.site, origin.edge)))
         return True
+
+    def _is_of_a_ledger(self, origin: Origin, payload: bytes) -> bool:
+        """Of one that is kept of an edge that is gone, and of nothing else."""
+        ledgers = {ledger_of(edge) for site, edge in self._gone if site == origin.site}
+        if origin.leaf == "devices":
+            return origin.device in ledgers
+        if origin.leaf != "readings":
+            return False
+        try:
+            devices = {reading.device for reading in pack.decode(payload).readings}
+        except ValueError:
+            return False
+        return bool(devices) and devices <= ledgers
 
     def _come_back(self, edge: EdgeKey) -> None:
         now_ms = self._clock_ms()

@@ -18,11 +18,10 @@ from collector.quarantine.kept import Quarantine
 from collector.service import SUBSCRIBE, Service
 from collector.stores.base import Batch, StoreLocked
 from collector.stores.sqlite import SqliteStore
-from collector.watch import own_device
 from collector.watch.round import Watch
 from messages import pack, status, topics
 from messages.bus import Bus
-from messages.ids import COLLECTOR
+from messages.ids import COLLECTOR, ledger_of
 from messages.status import EdgeStatus, OutboxFigures
 from tests import services
 from tests.collector.block import BIN, EDGE, GAS, KINDS, SITE, STREAM, announcement, reading
@@ -168,7 +167,7 @@ async def test_a_ledger_that_does_not_balance_is_said_on_the_wire_and_stored_and
         assert heard[0]["missing_packs"] == 1.0
         assert "nowhere" in heard[0]["why"]
         history = SqliteStore(tmp_path / "history.db")
-        await until(lambda: len(history.latest(SITE, own_device.device_of((SITE, EDGE)))) == 3)
+        await until(lambda: len(history.latest(SITE, ledger_of(EDGE))) == 3)
         history.close()
         await edge.send(2, reading(at_ms=NOW_MS + 2))
         await edge.receipted(2)

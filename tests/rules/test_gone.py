@@ -1,16 +1,24 @@
 """An edge that burnt down withdraws nothing: a person says that it is gone."""
 
+import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from messages.ids import EdgeId
+from messages import pack, topics
+from messages.announcement import OWN_MODEL, Announcement, Place, encode
+from messages.bus import Incoming
+from messages.ids import COLLECTOR, DeviceId, EdgeId, ledger_of
 from rules import gone
 from rules.engine import own
 from rules.engine.work import Work
 from rules.records import CaseState
+from rules.shell.absent import Absent
 from rules.store import tables as db
 from tests.rules.course import at, reading
 from tests.rules.room import EDGE, SITE, Room
@@ -131,3 +139,57 @@ def test_a_device_that_was_withdrawn_leaves_nothing_in_memory(room: Room) -> Non
         room.write(work, 2_000.5 + at_s)
         room.pass_time(2_000.9 + at_s)
     assert "gas-9" not in {device for _, device, _ in room.facts.watches}
+
+
+def keep_ledger(room: Room, edge: EdgeId, at_s: float) -> None:
+    """As the collector does of each edge."""
+    said = Announcement(kind="edge_ledger", model=OWN_MODEL, place=Place(grid="g1", text="x"))
+    work = Work(room.facts)
+    work.announce(SITE, COLLECTOR, ledger_of(edge), said, at(at_s))
+    work.hear(SITE, COLLECTOR, [reading(at_s, "balanced", False, device=ledger_of(edge))], at(at_s))
+    room.write(work, at_s)
+
+
+def test_its_ledger_goes_with_it_and_what_stands_for_that(room: Room) -> None:
+    for edge in (EDGE, OTHER):
+        keep_ledger(room, edge, 1_000)
+    room.pass_time(1_100)
+    assert {ledger_of(EDGE), ledger_of(OTHER)} <= standing(room)
+    forget(room)
+    assert standing(room) == {"shared", ledger_of(OTHER)}
+    follow(room)
+    for _ in range(2):
+        assert {device for _, edge, device in room.facts.devices if edge == COLLECTOR} == {ledger_of(OTHER)}
+        assert ledger_of(EDGE) not in {device for _, device, _ in room.facts.watches}
+        room.start()
+
+
+async def test_what_the_collector_goes_on_saying_of_its_ledger_is_not_heard_until_it_is_back(room: Room) -> None:
+    forget(room)
+    follow(room)
+
+    async def insist(act: Any) -> Any:
+        return act()
+
+    writer: Any = SimpleNamespace(turn=asyncio.Lock(), facts=room.facts)
+    tenure: Any = SimpleNamespace(database=room.database, mine={SITE})
+    clerk: Any = SimpleNamespace(insist=insist)
+    absent = Absent(writer, tenure, clerk, lambda: at(3_000))
+    await absent.learn()
+    message = partial(Incoming, retain=False, ack=lambda: None)
+
+    def readings(*edges: EdgeId) -> Incoming:
+        some = [reading(2_999, "balanced", True, device=ledger_of(edge)) for edge in edges]
+        return message(topic=topics.readings(SITE, COLLECTOR), payload=pack.encode_unnumbered(some))
+
+    def announced(device: DeviceId) -> Incoming:
+        said = Announcement(kind="edge_ledger", model=OWN_MODEL, place=Place(grid="g1", text="x"))
+        return message(topic=topics.announcement(SITE, COLLECTOR, device), payload=encode(said))
+
+    broken = message(topic=topics.readings(SITE, COLLECTOR), payload=b"[")
+    of_others = [announced(ledger_of(OTHER)), announced(DeviceId("collector")), readings(OTHER), broken]
+    of_it = [announced(ledger_of(EDGE)), readings(EDGE)]
+    mixed = [readings(EDGE, OTHER)]
+    assert await absent.hears([*of_it, *of_others, *mixed]) == [*of_others, *mixed]
+    back = message(topic=topics.announcement(SITE, EDGE, DeviceId("gas-1")), payload=announced(DeviceId("x")).payload)
+    assert await absent.hears([back, *of_it]) == [back, *of_it]

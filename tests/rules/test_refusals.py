@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import String, delete, select, update
+from typer.testing import CliRunner
 
 from messages.ids import DeviceId
+from messages.settings import ConfigError
 from rules.cases.practice import PLAIN
+from rules.commands import app
 from rules.engine.found import Audited
 from rules.engine.work import Work
 from rules.escalation import auditor, timers
@@ -242,3 +245,47 @@ def test_a_text_that_fits_is_kept_as_it_is() -> None:
         assert words.written(text, 80) == text
     assert words.written("x" * 81, 80) == "x" * 79 + "…"
     assert isinstance(words.Words(80).impl_instance, String)
+
+
+RULES = """
+name = "r"
+database = "{url}"
+store = "sqlite:history.db"
+[broker]
+username = "rules"
+password = "x"
+"""
+
+
+def test_a_command_lists_what_was_refused_and_ends_its_alarm_by_the_name_of_who_has_looked(
+    room: Room, database_url: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "rules.toml"
+    config.write_text(RULES.format(url=database_url), encoding="utf-8")
+
+    def said(*words: str) -> str:
+        found = CliRunner().invoke(app, ["refusals", str(config), *words])
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    assert said() == "nothing was refused\n"
+    refuse(room.database, "alarms", "{device} = 'gas-2'")
+    leaks(room)
+    listed = said()
+    assert f"  {SITE}  finding  gas-2/leak: Raised(" in listed
+    assert "  plain finding  gas-2/leak" in listed
+    assert "efused" in listed.splitlines()[1], "and why"
+    assert said() == listed, "to list is not to see"
+    nameless = CliRunner().invoke(app, ["refusals", str(config), "--seen"])
+    assert isinstance(nameless.exception, ConfigError)
+    assert "--actor" in str(nameless.exception)
+    assert said("--seen", "--actor", "li").endswith("2 seen\n")
+    assert said() == "nothing was refused\n"
+    assert [entry.actor for entry in room.desk.log_after(0) if entry.event == "refusal.seen"] == ["li", "li"]
+
+
+def test_the_command_says_that_a_database_is_away(tmp_path: Path) -> None:
+    config = tmp_path / "rules.toml"
+    config.write_text(RULES.format(url=f"sqlite:///{tmp_path}/no-such-folder/rules.db"), encoding="utf-8")
+    found = CliRunner().invoke(app, ["refusals", str(config)])
+    assert isinstance(found.exception, ConfigError)
