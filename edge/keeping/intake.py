@@ -20,8 +20,8 @@ from edge.keeping.disk import Disk
 from edge.report import Reported, Urgency
 from messages.reading import Reading
 
-COMPANY_S = 0.9
-"""How long a periodic reading may wait for others: with the commit, a power cut costs a second of them."""
+COMPANY_S = 0.75
+"""How long a periodic reading may wait for others: with a commit on a slow card, a power cut costs a second of them."""
 ENOUGH = 500
 """Readings that are worth a commit of their own."""
 MOST_WAITING = 5000
