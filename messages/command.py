@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from messages.complaint import complaint
 from messages.ids import IDENTIFIER, ONE_LINE, Identifier
-from messages.reading import Value
+from messages.reading import LATEST_MS, Value
 
 LIMIT_BYTES = 4096
+
+Moment = Annotated[int, Field(ge=0, le=LATEST_MS)]
 
 
 class Command(BaseModel):
@@ -28,8 +30,8 @@ class Command(BaseModel):
     command: Identifier
     """One of the kind's commands."""
     value: Value | None = None
-    issued_at_ms: int = Field(ge=0)
-    expires_at_ms: int = Field(ge=0)
+    issued_at_ms: Moment
+    expires_at_ms: Moment
 
 
 class Outcome(StrEnum):
@@ -56,7 +58,7 @@ class Result(BaseModel):
 
     id: Annotated[str, StringConstraints(pattern=IDENTIFIER)]
     outcome: Outcome
-    at_ms: int = Field(ge=0)
+    at_ms: Moment
     detail: str = Field(default="", max_length=300)
 
 

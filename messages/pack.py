@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from messages.complaint import complaint
 from messages.ids import DeviceId, EdgeId, StreamId, is_identifier
-from messages.reading import Quality, Reading
+from messages.reading import LATEST_MS, Quality, Reading
 
 LIMIT_BYTES = 256 * 1024
 """Larger payloads are refused unread. An edge's packs stay below a tenth of it."""
@@ -51,8 +51,6 @@ _UNSUPPORTED = frozenset({"bv", "bs", "s", "vd"})
 
 _RELATIVE_BELOW_S = 2.0**28
 """RFC 8428 section 4.5.3: a time below 2**28 s is relative to now, which a stored pack can't have."""
-
-_LATEST_MS = 253_402_300_799_999  # 9999-12-31: past it no store can follow
 
 
 class Fault(StrEnum):
@@ -291,7 +289,7 @@ def _reading(record: _Record, name: str, base_s: float, base_unit: str | None) -
     at_s = base_s + record.get("t", 0.0)
     if at_s < _RELATIVE_BELOW_S:
         return f"time {at_s:g} s is relative to now, and now is over"
-    if at_s > _LATEST_MS / 1000:
+    if at_s > LATEST_MS / 1000:
         return f"time {at_s:g} s is not a date"
     device, channel = parts
     return Reading(

@@ -7,6 +7,9 @@ from messages.ids import DeviceId
 
 Value = float | bool | str
 
+LATEST_MS = 253_402_300_799_999
+"""9999-12-31: past it no store can follow, and it is no time that anybody means."""
+
 
 class Quality(StrEnum):
     """How far a reading may be trusted."""

@@ -6,9 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from messages.complaint import complaint
 from messages.ids import IDENTIFIER, StreamId
+from messages.reading import LATEST_MS
 
 Reason = Annotated[str, StringConstraints(max_length=60)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class OutboxFigures(BaseModel):
@@ -16,11 +17,11 @@ class OutboxFigures(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    produced: int = Field(ge=0)
-    receipted: int = Field(ge=0)
-    pending: int = Field(ge=0)
-    dropped: int = Field(ge=0)
-    bytes: int = Field(ge=0)
+    produced: Count
+    receipted: Count
+    pending: Count
+    dropped: Count
+    bytes: Count
     dropped_for: dict[Reason, Count] = {}
     """What was dropped, by reason."""
     rejected_for: dict[Reason, Count] = {}
@@ -36,7 +37,7 @@ class EdgeStatus(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     online: bool
-    at_ms: int | None = None
+    at_ms: int | None = Field(default=None, ge=0, le=LATEST_MS)
     software: str | None = None
     stream: Annotated[StreamId, StringConstraints(pattern=IDENTIFIER)] | None = None
     packs: int | None = Field(default=None, ge=0)

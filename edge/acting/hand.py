@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
+import structlog
+
 from edge.configuration.config import Device
 from edge.models.base import Product
 from edge.sources.source import CannotAct, Source
@@ -11,6 +13,8 @@ from messages.reading import Value
 
 LIMIT_S = 20.0
 """How long a device may take to confirm, its source's repetitions included."""
+
+log = structlog.get_logger("acting")
 
 
 class Hand:
@@ -35,5 +39,10 @@ class Hand:
                 if why := refusal():
                     raise CannotAct(why)
                 await source.act(device, command, value)
+        except CannotAct:
+            raise
         except TimeoutError as error:
             raise CannotAct(f"no confirmation in {LIMIT_S:g} s; it may have been done") from error
+        except Exception as error:  # it costs this one command, and no reflex and no alarm behind it
+            log.exception("a command fails by a mistake of ours", device=device, command=command)
+            raise CannotAct(f"the edge itself fails: {type(error).__name__}; it may have been done") from error

@@ -69,9 +69,16 @@ class Orders:
             tasks.create_task(self._send())
             while True:
                 message = await self._waiting.get()
-                if accepted := await self._accept(message):
+                if accepted := await self._safely_accept(message):
                     tasks.create_task(self._carry_out(*accepted))
                 message.ack()
+
+    async def _safely_accept(self, message: Incoming) -> tuple[DeviceId, Command] | None:
+        try:
+            return await self._accept(message)
+        except Exception:  # left with the broker, it would come again at every start, and end that too
+            log.exception("a command fails by a mistake of ours, and is not carried out", topic=message.topic)
+            return None
 
     async def _accept(self, message: Incoming) -> tuple[DeviceId, Command] | None:
         """The command, if its device is to be told now."""

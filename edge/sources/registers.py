@@ -105,24 +105,21 @@ def encoded(write: ModbusWrite, value: Value | None) -> tuple[int, ...]:
         raise ValueError("there is nothing that can be written")
     if write.table == "coil":
         return (int(bool(said)),)
-    count = float(said) / write.scale
-    if write.type == "float32":
-        raw = int.from_bytes(struct.pack(">f", count), "big")
-    else:
-        low, high = _LIMITS[write.type]
-        if not low <= round(count) <= high:
-            raise ValueError(f"{said:g} does not fit into an {write.type}")
-        raw = round(count) % (1 << 16 * write.words)
+    try:
+        count = float(said) / write.scale
+        if not math.isfinite(count):
+            raise OverflowError
+        packed = struct.pack(">f", count) if write.type == "float32" else _whole(count, write)
+    except OverflowError:
+        raise ValueError(f"{said} does not fit into a register of type {write.type}") from None
+    raw = int.from_bytes(packed, "big")
     words = tuple(raw >> 16 * place & 0xFFFF for place in reversed(range(write.words)))
     return words if write.word_order == "big" else words[::-1]
 
 
-_LIMITS = {
-    "int16": (-(2**15), 2**15 - 1),
-    "uint16": (0, 2**16 - 1),
-    "int32": (-(2**31), 2**31 - 1),
-    "uint32": (0, 2**32 - 1),
-}
+def _whole(count: float, write: ModbusWrite) -> bytes:
+    """Raises OverflowError."""
+    return round(count).to_bytes(2 * write.words, "big", signed=write.type in SIGNED)
 
 
 def _quality(channel: ModbusChannel, value: Value) -> Quality:

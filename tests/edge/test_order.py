@@ -1,5 +1,7 @@
 """Which commands may be carried out."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from edge.models.base import Product
 from messages import command as commands
 from messages.command import Command, CommandError
 from messages.kind import Kind
-from messages.reading import Value
+from messages.reading import LATEST_MS, Value
 
 NOW_MS = 1_763_700_000_000
 KIND = Kind.model_validate(
@@ -96,3 +98,12 @@ def test_whatever_comes_is_a_command_or_no_command(payload: bytes) -> None:
 def test_a_command_without_an_actor_is_none() -> None:
     with pytest.raises(CommandError, match="actor"):
         commands.decode(b'{"id": "c1", "command": "close", "issued_at_ms": 1, "expires_at_ms": 2}')
+
+
+@pytest.mark.parametrize("at_ms", [LATEST_MS + 1, 1 << 63, 10**400, -1])
+@pytest.mark.parametrize("field", ["issued_at_ms", "expires_at_ms"])
+def test_a_command_of_a_time_that_nobody_means_is_none(field: str, at_ms: int) -> None:
+    """No database takes such a number; it would have to be written down before it is refused."""
+    said = {"id": "c1", "actor": "lin", "command": "close", "issued_at_ms": 1, "expires_at_ms": 2, field: at_ms}
+    with pytest.raises(CommandError, match=field):
+        commands.decode(json.dumps(said).encode())

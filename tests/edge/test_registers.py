@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edge.models.modbus import WORDS, ModbusChannel
+from edge.models.modbus import WORDS, ModbusChannel, ModbusWrite
 from edge.sources import registers
 from messages.ids import DeviceId
 from messages.kind import Channel, Kind
@@ -158,3 +158,32 @@ def test_a_float32_becomes_a_decimal_that_is_still_that_float32(number: float) -
     found = value(list(struct.unpack(">HH", packed)), type="float32")
     assert isinstance(found, float)
     assert struct.pack(">f", found) == packed or math.isclose(found, number, rel_tol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("write", "said", "words"),
+    [
+        ({"type": "int16"}, -1, (0xFFFF,)),
+        ({"type": "int16", "scale": 0.1}, 12.5, (125,)),
+        ({"type": "uint32"}, 0x10002, (1, 2)),
+        ({"type": "uint32", "word_order": "little"}, 0x10002, (2, 1)),
+        ({"type": "int32"}, -2, (0xFFFF, 0xFFFE)),
+        ({"type": "float32"}, 1.3, (0x3FA6, 0x6666)),
+    ],
+)
+def test_what_is_written_stands_in_the_registers(write: dict[str, object], said: float, words: tuple[int, ...]) -> None:
+    assert registers.encoded(ModbusWrite.model_validate({"holding": 0} | write), said) == words
+
+
+@pytest.mark.parametrize("type_", ["int16", "uint16", "int32", "uint32", "float32"])
+@pytest.mark.parametrize("said", [1e39, -1e39, 1.7e308])
+def test_a_value_that_no_register_holds_is_refused_with_a_word(type_: str, said: float) -> None:
+    write = ModbusWrite.model_validate({"holding": 0, "type": type_, "scale": 0.01})
+    with pytest.raises(ValueError, match="does not fit into a register of type"):
+        registers.encoded(write, said)
+
+
+def test_a_whole_number_outside_its_type_is_refused() -> None:
+    for type_, said in (("uint16", -1), ("uint16", 65536), ("int16", 32768), ("uint32", 1 << 32)):
+        with pytest.raises(ValueError, match="does not fit"):
+            registers.encoded(ModbusWrite.model_validate({"holding": 0, "type": type_}), said)

@@ -5,6 +5,7 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -385,6 +386,44 @@ async def test_a_command_that_a_reload_interrupted_is_said_to_have_failed(tmp_pa
             found = await heard(said, 2)
     assert found[1][:2] == ("c1", Outcome.FAILED)
     assert "it may have been done" in found[1][2]
+
+
+async def test_a_command_over_which_we_stumble_has_failed_and_the_next_one_is_carried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valve, said = Valve(), list[Result]()
+    act = valve.act
+
+    async def stumbles(device: DeviceId, command: str, value: Value | None) -> None:
+        monkeypatch.setattr(valve, "act", act)
+        raise OverflowError("float too large to pack with f format")
+
+    monkeypatch.setattr(valve, "act", stumbles)
+    async with Book(tmp_path, lambda: NOW_MS) as book, orders_of(book, valve, said, now_ms=[NOW_MS]) as orders:
+        orders.take(arrived(close("c1")))
+        await heard(said, 2)
+        orders.take(arrived(close("c2")))
+        found = await heard(said, 4)
+    assert found[1] == ("c1", Outcome.FAILED, "the edge itself fails: OverflowError; it may have been done")
+    assert found[3][:2] == ("c2", Outcome.DONE)
+
+
+async def test_a_command_that_we_can_not_even_judge_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valve, said, acked = Valve(), list[Result](), list[str]()
+
+    def stumbles(*_: object) -> str:
+        monkeypatch.undo()
+        raise OverflowError("integer division result too large for a float")
+
+    monkeypatch.setattr("edge.acting.order.refusal", stumbles)
+    async with Book(tmp_path, lambda: NOW_MS) as book, orders_of(book, valve, said, now_ms=[NOW_MS]) as orders:
+        for name in ("c1", "c2"):
+            orders.take(arrived(close(name))._replace(ack=partial(acked.append, name)))
+        found = await heard(said, 2)
+    assert [(name, outcome) for name, outcome, _ in found] == [("c2", Outcome.ACCEPTED), ("c2", Outcome.DONE)]
+    assert acked == ["c1", "c2"], "left with the broker it would end every start"
 
 
 async def test_a_mistake_of_ours_costs_a_line_some_seconds_and_not_the_agent_its_life(

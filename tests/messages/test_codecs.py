@@ -14,6 +14,7 @@ from messages.announcement import Announcement, AnnouncementError, Place
 from messages.complaint import LIMIT
 from messages.ids import IDENTIFIER, DeviceId, SiteId, StreamId
 from messages.pack import NUMBER_LIMIT
+from messages.reading import LATEST_MS
 from messages.receipt import Receipt, ReceiptError, Rejected
 from messages.settings import Text
 from messages.status import EdgeStatus, OutboxFigures, StatusError
@@ -51,7 +52,7 @@ def test_a_receipt_comes_out_as_it_went_in(
     st.builds(
         EdgeStatus,
         online=st.booleans(),
-        at_ms=st.none() | counts,
+        at_ms=st.none() | st.integers(0, LATEST_MS),
         software=st.none() | lines,
         stream=st.none() | identifiers,
         packs=st.none() | counts,
