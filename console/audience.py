@@ -12,6 +12,9 @@ from console.rights import Scope
 from console.words import Language
 from rules.records import Position
 
+MOST_UNREAD_BYTES = 256 * 1024
+"""What a page may leave unread beyond the kernel's own buffers before it is cut off."""
+
 
 class Message:
     """One message in every language that somebody reads."""
@@ -27,29 +30,52 @@ class Message:
 
 
 class Reader:
-    """One open page. What waits for it is written at once; who lets too much wait is ended."""
+    """One open page. What waits for it is written at once; who lets too much wait is ended.
 
-    def __init__(self, language: Language, owner: str, room: int) -> None:
+    With a `wire`, the connection below an answer that goes out in chunks (RFC 9112, 7.1), messages are written there as soon as
+    what came before them has gone through the web server, so that a thousand pages cost a thousand writes and nothing else.
+    """
+
+    def __init__(self, language: Language, owner: str, room: int, wire: asyncio.Transport | None = None) -> None:
         """`room`: messages that it may lag behind."""
         self.language = language
         self.owner = owner
         self._room = room
+        self._wire = wire
+        self._direct = False
         self._waiting: list[bytes] = []
         self._news = asyncio.Event()
         self._over = False
 
-    def give(self, message: bytes) -> bool:
-        """False when it lags too far behind."""
-        if self._over or len(self._waiting) >= self._room:
+    def give(self, message: bytes, chunk: bytes) -> bool:
+        """False when it lags too far behind. `chunk`: the same as it stands in the answer. Nothing more is for one that is over: it comes again."""
+        if self._over:
+            return True
+        if self._direct and self._wire is not None:
+            return self._write(self._wire, chunk)
+        if len(self._waiting) >= self._room:
             return False
         self._waiting.append(message)
         self._news.set()
         return True
 
+    def _write(self, wire: asyncio.Transport, chunk: bytes) -> bool:
+        if wire.get_write_buffer_size() > MOST_UNREAD_BYTES:
+            return False
+        if not wire.is_closing():  # who has gone is taken from his audience by the end of his request
+            wire.write(chunk)
+        return True
+
+    def cut(self) -> None:
+        """It does not keep up: there is no use in telling it so."""
+        self.end()
+        if self._wire is not None:
+            self._wire.abort()
+
     def end(self, words: bytes = b"") -> None:
         """It hears nothing but these words any more."""
         self._waiting = [words] if words else []
-        self._over = True
+        self._over, self._direct = True, False
         self._news.set()
 
     def finish(self, words: bytes) -> None:
@@ -57,12 +83,18 @@ class Reader:
         self.end(b"".join((*self._waiting, words)))
 
     async def some(self) -> bytes:
-        """All that waits, as soon as there is something; nothing: it is over."""
+        """All that waits, as soon as there is something; nothing: it is over. Whoever asks has written what he got before."""
+        self._direct = self._wire is not None and not self._waiting and not self._over
         await self._news.wait()
         found, self._waiting = b"".join(self._waiting), []
         if not self._over:
             self._news.clear()
         return found
+
+
+def chunk_of(message: bytes) -> bytes:
+    """As it stands in an answer of which nobody knows how long it will be."""
+    return b"%x\r\n%b\r\n" % (len(message), message)
 
 
 class Audience:

@@ -21,7 +21,7 @@ from functools import partial
 
 import structlog
 
-from console.audience import Audience, Message, Reader, reaches
+from console.audience import Audience, Message, Reader, chunk_of, reaches
 from console.board import Area, Board, Difference, Whole, advanced, board, difference, tallies, whole
 from console.fragments import Fragments
 from console.freshness import Vitals
@@ -94,19 +94,24 @@ class Feed:
         return self._readers
 
     async def stream(
-        self, language: Language, owner: str, after: Position | None, scope: Scope = EVERYWHERE
+        self,
+        language: Language,
+        owner: str,
+        after: Position | None,
+        scope: Scope = EVERYWHERE,
+        wire: asyncio.Transport | None = None,
     ) -> AsyncIterator[bytes]:
-        """What a page hears that has seen the log up to `after`; None: one that knows nothing. Raises Full."""
+        """What a page hears that has seen the log up to `after`; None: one that knows nothing. `wire`: as `Reader` has it. Raises Full."""
         if self._closed or self._readers >= MOST_READERS:
             raise Full
         if self._whole is None or (after and not reaches(self._whole.position, after)):
             await self._look()  # the page was rendered after our last look
-        reader = Reader(language, owner, QUEUE)
+        reader = Reader(language, owner, QUEUE, wire)
         audience = self._audience(scope)
         for message in audience.missed(after) if self._whole else ():
-            reader.give(message.of(language))  # without a board nothing is known, and the first one is told to all
+            _give(reader, message.of(language))  # without a board nothing is known, and the first one is told to all
         if (beat := self._beats.get(scope)) and self._heard_of(BEAT_EVERY_S + LOOK_EVERY_S):  # an older one looks fresh
-            reader.give(beat.of(language))
+            _give(reader, beat.of(language))
         audience.readers.add(reader)
         audience.left_at_s = None
         self._readers += 1
@@ -270,13 +275,15 @@ class Feed:
     def _tell(self, audience: Audience, message: Message, at: Position | None = None) -> None:
         """`at`: where the reader is after it, if the message doesn't say so."""
         head = f"id: {at}\n".encode() if at else b""
-        said: dict[Language, bytes] = {}
+        said: dict[Language, tuple[bytes, bytes]] = {}
         for reader in list(audience.readers):
             if reader.language not in said:
-                said[reader.language] = head + message.of(reader.language)
-            if not reader.give(said[reader.language]):
+                words = head + message.of(reader.language)
+                said[reader.language] = words, chunk_of(words)
+            if not reader.give(*said[reader.language]):
                 log.warning("a page does not keep up and is cut off", language=reader.language)
-                self._end(audience, reader)
+                self._leave(audience, reader)
+                reader.cut()
 
     def _leave(self, audience: Audience, reader: Reader) -> None:
         if reader in audience.readers:
@@ -286,6 +293,10 @@ class Feed:
     def _end(self, audience: Audience, reader: Reader) -> None:
         self._leave(audience, reader)
         reader.end()
+
+
+def _give(reader: Reader, message: bytes) -> None:
+    reader.give(message, chunk_of(message))
 
 
 def _encoded(event: str, content: str, position: Position | None = None) -> bytes:

@@ -21,6 +21,7 @@ from console.operator.names import names_at
 from console.operator.offers import may_do
 from console.rights import CaseAct, right_for
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, logged_in, wants_json
+from console.wire import wire_of
 from rules.alarms import desk as alarms
 from rules.cases.acts import OUTCOMES
 from rules.records import REFUSALS, ActionRefused, Alarm, Calling, Case, Position
@@ -70,14 +71,16 @@ def calling_alarms(visit: Visit) -> list[Calling]:
 @router.get("/feed")
 async def feed(
     visit: LoggedIn,
+    request: Request,
     after: str = "",
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Server-sent events; a browser that comes back says how far it got."""
     assert visit.session
     seen = Position.parse(last_event_id or after)
+    wire = wire_of(request)
     try:
-        stream = await visit.parts.feed.stream(visit.language, visit.session.id, seen, visit.user.scope)
+        stream = await visit.parts.feed.stream(visit.language, visit.session.id, seen, visit.user.scope, wire)
     except Full:
         return Response(status_code=503, headers={"Retry-After": "5"})
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from console.access.forgetting import forgetting as forget_daily
 from console.config import Listen
+from console.wire import Protocol
 from messages.settings import ConfigError
 
 STOP_WITHIN_S = 2
@@ -44,6 +45,7 @@ async def serve(app: FastAPI, listening: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
             app,
+            http=Protocol,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -184,7 +184,12 @@ def visit_as(request: Request, session: Session | None, now_ms: int) -> Visit:
 AnyVisit = Annotated[Visit, Depends(visit)]
 
 
-def logged_in(any_visit: AnyVisit) -> Visit:
+async def logged_in(any_visit: AnyVisit) -> Visit:
+    """`let_in` as a dependency of routes. No plain function: one that asks nobody needs no thread, whose turn it would have to wait for."""
+    return let_in(any_visit)
+
+
+def let_in(any_visit: Visit) -> Visit:
     """The request of somebody who is logged in. Raises NotLoggedIn, PasswordTooOld."""
     if any_visit.session is None:
         raise NotLoggedIn
@@ -218,7 +223,7 @@ OurForm = Depends(our_form)
 def needs(right: Right) -> Any:
     """A dependency of routes: only who has the right comes in. Where the thing lies is asked with `Visit.need`."""
 
-    def check(visit: LoggedIn) -> None:
+    async def check(visit: LoggedIn) -> None:
         visit.need(right)
 
     return Depends(check)

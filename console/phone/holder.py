@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, Request
 
-from console.visit import AnyVisit, NotAllowed, Visit, logged_in
+from console.visit import AnyVisit, NotAllowed, Visit, let_in
 from rules.notices.links import Ended
 from rules.records import Case
 
@@ -41,7 +41,7 @@ def holder(visit: AnyVisit, request: Request) -> Holder:
     if (link := request.path_params.get("link")) is not None:
         return _by_link(visit, request, link)
     case_id = str(request.path_params["case_id"])
-    case = logged_in(visit).parts.desk.case(case_id)
+    case = let_in(visit).parts.desk.case(case_id)
     if case is None or not sees(visit, case):
         raise NoSuchCase(case is not None)
     if request.method != "GET" and not visit.user.may("work"):

@@ -18,6 +18,8 @@ AWAY_S = (0.05, 2.0)
 """How long a page that breaks off is away."""
 LIMIT_S = 60.0
 LANGUAGES = ("zh", "en")
+OPEN, BROKE, ASKS = -1, -2, -3
+"""What a page's course holds beside the numbers of messages: its stream is open; it broke off by itself; it asks for a stream."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,12 @@ class Page:
 
     language: str
     heard: "array[int]" = field(default_factory=lambda: array("i"))
-    """Messages by their number in `Heard.said`; -1: it came back after a break."""
+    """Messages by their number in `Heard.said`; OPEN, BROKE, ASKS."""
     at_s: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def note(self, what: int, at_s: float) -> None:
+        self.heard.append(what)
+        self.at_s.append(at_s)
 
 
 @dataclass
@@ -121,7 +127,10 @@ class Stream(asyncio.Protocol):
                 return
             self._in_body, self._raw = True, rest
             if not self.opened.done():
-                self.opened.set_result(head.startswith(b"HTTP/1.1 200"))
+                its_open = head.startswith(b"HTTP/1.1 200")
+                if its_open:
+                    self.page.note(OPEN, time.monotonic())
+                self.opened.set_result(its_open)
         while True:
             size, end, rest = self._raw.partition(b"\r\n")
             if not end or len(rest) < (length := int(size, 16)) + 2:
@@ -134,8 +143,7 @@ class Stream(asyncio.Protocol):
             if message.startswith(b"retry"):
                 continue
             number = self.readers.number(message)
-            self.page.heard.append(number)
-            self.page.at_s.append(at_s)
+            self.page.note(number, at_s)
             self.after = self.readers.said[number].position or self.after
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -149,14 +157,13 @@ async def _read(readers: Readers, page: Page, break_every_s: float, opened: asyn
     """As a browser does: it comes back whenever the stream ends, and says how far it got."""
     loop, dice, after = asyncio.get_running_loop(), random.Random(), ""
     while True:
+        page.note(ASKS, time.monotonic())
         stream = Stream(readers, page, after)
         await loop.create_connection(lambda stream=stream: stream, "127.0.0.1", readers.port)  # type: ignore[misc]
         if not await stream.opened:
             readers.refused += 1
             await asyncio.sleep(1.0)
             continue
-        page.heard.append(-1)
-        page.at_s.append(time.monotonic())
         opened.set()
         readers.open += 1
         await asyncio.wait([stream.closed], timeout=dice.expovariate(1 / break_every_s) if break_every_s else None)
@@ -168,6 +175,7 @@ async def _read(readers: Readers, page: Page, break_every_s: float, opened: asyn
             away_s = 0.02
         else:
             readers.breaks += 1
+            page.note(BROKE, time.monotonic())
             stream.transport.abort()
             away_s = dice.uniform(*AWAY_S)
         after = stream.after

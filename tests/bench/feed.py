@@ -1,8 +1,11 @@
-"""1,000 open feeds, 50 events/s: from an event's commit to the last page that is open, gaps and repeats, and the console's share of a core.
+"""1,000 open feeds, 50 events/s: from an event's commit to the last page that was open then, what a break costs, gaps and repeats, and the console's share of a core.
 
 The console is a process, the pages are another (`_feed_readers`). An event is a raise, a return to normal or the end of a case, each a transaction
 of this process; so about 200 alarms are open. Each page breaks off now and then, comes back within two seconds and says how far it got. What every
 page heard is held against what was done: each event once, in order. Beats come from the console each second.
+
+Lateness is that of pages whose stream was open when the event was committed; that the server ends each stream now and then is its own affair and counts as
+lateness too. A page that broke off by itself is another question: how long after it asked again it has all that had happened until then.
 
 FEED_S, FEED_READERS and FEED_EVENTS change the seconds, the pages and the events/s.
 """
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +28,7 @@ import httpx
 import psutil
 
 from rules.records import Alarm
-from tests.bench._feed_readers import Heard, Page, Said
+from tests.bench._feed_readers import ASKS, BROKE, OPEN, Heard, Page, Said
 from tests.bench.figure import Figure, percentile
 from tests.console.block import PASSWORD
 from tests.console.browsing import hidden
@@ -166,28 +170,54 @@ def _figures(done: Done, heard: Heard) -> Iterator[Figure]:
     lists = sum(page.heard.count(number) for page in heard.pages for number in whole) - len(heard.pages)
     yield Figure("whole_lists_after_a_break", lists, "lists")
     yield from lateness(done, heard)
+    behind_s = _catching_up(done, heard, told)
+    yield Figure("breaks_in_which_something_was_missed", len(behind_s), "breaks")
+    yield from _spread("after_a_break", behind_s)
     yield Figure("longest_between_beats", max(_between_beats(page, heard.said) for page in heard.pages), "s")
 
 
 def lateness(done: Done, heard: Heard) -> Iterator[Figure]:
-    """Of events that a step has told: until one page after the other had them, and until the last page that was open."""
+    """Of events that a step has told: until one page after the other had them, and until the last page that was open when it was committed."""
     found = {(sort, alarm): number for number, (sort, alarm, _) in enumerate(done.events)}
     steps = [[] if one.whole else _events(found, one) for one in heard.said]
     every, last_s = list[float](), defaultdict[int, float](float)
     for page in heard.pages:
         open_from_s = math.inf
         for number, at_s in zip(page.heard, page.at_s, strict=True):
-            if number < 0:
+            if number == BROKE:
+                open_from_s = math.inf
+            elif number == OPEN and open_from_s == math.inf:
                 open_from_s = at_s
-                continue
-            for event in steps[number]:
+            for event in steps[number] if number >= 0 else ():
                 committed_s = done.events[event][2]
                 if committed_s >= open_from_s:
                     every.append(at_s - committed_s)
                     last_s[event] = max(last_s[event], at_s - committed_s)
-    for case, some in (("to_a_page", every), ("to_the_last_page", list(last_s.values()))):
-        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)):
+    yield from _spread("to_a_page", every)
+    yield from _spread("to_the_last_page", list(last_s.values()))
+
+
+def _spread(case: str, some: list[float]) -> Iterator[Figure]:
+    for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)):
+        if some:
             yield Figure(f"{case}_{name}", percentile(some, share) * 1000, "ms")
+
+
+def _catching_up(done: Done, heard: Heard, told: list[tuple[int, int]]) -> list[float]:
+    """Seconds, for each break in which a page missed something: from asking until it had all that was committed before it asked."""
+    committed_s, found = [at_s for _, _, at_s in done.events], list[float]()
+    for page in heard.pages:
+        reached, wanted, asked_s, broken = 0, 0, 0.0, False
+        for number, at_s in zip(page.heard, page.at_s, strict=True):
+            if number == BROKE:
+                broken = True
+            elif number == ASKS and broken:
+                wanted, asked_s, broken = bisect_right(committed_s, at_s), at_s, False
+            elif number >= 0:
+                behind, reached = reached < wanted, max(reached, told[number][1])
+                if behind and reached >= wanted:
+                    found.append(at_s - asked_s)
+    return found
 
 
 def _events(found: dict[tuple[int, str], int], said: Said) -> list[int]:
@@ -248,9 +278,12 @@ def _between_beats(page: Page, said: list[Said]) -> float:
     """The longest that a page waited for a beat while it was open."""
     before_s, longest_s = math.inf, 0.0
     for number, at_s in zip(page.heard, page.at_s, strict=True):
-        if number < 0 or said[number].event == "beat":
-            longest_s = max(longest_s, at_s - before_s) if number >= 0 else longest_s
+        if number in (BROKE, ASKS):
+            before_s = math.inf
+        elif number == OPEN:
             before_s = at_s
+        elif said[number].event == "beat":
+            longest_s, before_s = max(longest_s, at_s - before_s), at_s
     return longest_s
 
 

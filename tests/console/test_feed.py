@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from console import audience
 from console import feed as feeding
 from console.feed import Feed, Full
 from console.fragments import Fragments
@@ -210,6 +212,63 @@ async def test_a_page_that_does_not_read_is_cut_off_and_costs_no_more_memory(fee
     assert number <= 2 * feeding.QUEUE  # two alarms may be one message when they come in one look
     left = [message async for message in stream]
     assert left == [b"retry: 1000\n\n"]
+
+
+@asynccontextmanager
+async def wired(feed: Feed, after: Position) -> AsyncIterator[tuple[list[bytes], socket.socket, asyncio.Transport]]:
+    """A page with the connection below it: what comes through the web server, and the other end of the connection."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+    stream = await feed.stream("en", "somebody", after, wire=transport)
+    through = list[bytes]()
+
+    async def serve() -> None:
+        async for message in stream:
+            through.append(message)
+
+    serving = asyncio.create_task(serve())
+    yield through, theirs, transport
+    transport.abort()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    theirs.close()
+
+
+async def test_what_comes_after_the_beginning_is_written_to_the_connection_in_chunks(feed: Feed, junmen: Block) -> None:
+    async with wired(feed, junmen.desk.position()) as (through, theirs, _), asyncio.timeout(PATIENCE_S):
+        while not through:
+            await asyncio.sleep(0.01)
+        alarm, raw = junmen.raise_alarm("d-1"), b""
+        while alarm.id.encode() not in raw:
+            raw += await asyncio.get_running_loop().sock_recv(theirs, 65536)
+        assert not any(alarm.id.encode() in one for one in through)
+        messages = list[bytes]()
+        while raw:
+            size, _, raw = raw.partition(b"\r\n")
+            messages.append(raw[: int(size, 16)])
+            assert raw[int(size, 16) :][:2] == b"\r\n"
+            raw = raw[int(size, 16) + 2 :]
+        (step,) = (heard for one in messages if (heard := parsed(one)) and heard.event == "step")
+        assert [one["id"] for one in step.content["now"]] == [alarm.id]
+        feed.drop("somebody")
+        while feed.readers:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_takes_nothing_is_ended_before_much_waits_for_it(
+    feed: Feed, junmen: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience, "MOST_UNREAD_BYTES", 20_000)
+    async with wired(feed, junmen.desk.position()) as (_, _, transport), page(feed, junmen.desk.position()) as hear:
+        number = most = 0
+        while feed.readers > 1:
+            junmen.raise_alarm(f"d-{number}", place="很长的地址" * 30)
+            number += 1
+            await hear("step")
+            most = max(most, transport.get_write_buffer_size())
+        assert transport.is_closing()
+        assert 0 < most < 40_000
 
 
 async def test_the_end_of_a_login_ends_its_streams_and_no_others(feed: Feed) -> None:

@@ -152,6 +152,18 @@ def test_a_reader_that_reads_nothing_holds_up_nobody(running: Console, browser: 
                 assert any(event == "step" and content["now"][-1]["id"] == alarm.id for event, _, content in feed)
 
 
+def test_an_answer_without_chunks_holds_messages_and_nothing_else(running: Console, browser: httpx.Client) -> None:
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    with contextlib.closing(socket.create_connection(("127.0.0.1", running.service.port), PATIENCE_S)) as old:
+        old.sendall(f"GET /feed HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: {cookies}\r\n\r\n".encode())
+        lines = old.makefile("rb")
+        while lines.readline() != b"\r\n":
+            pass
+        for _ in range(3):
+            while (line := lines.readline()) != b"event: beat\n":
+                assert line.partition(b": ")[0] in (b"retry", b"id", b"event", b"data", b"\n"), line
+
+
 def test_a_page_that_reads_nothing_any_more_loses_its_connection(running: Console, browser: httpx.Client) -> None:
     cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     process = running.service.process
