@@ -7,10 +7,12 @@ needs none of it.
 
 import secrets
 import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select, text
+from sqlalchemy import URL, Column, Connection, MetaData, String, Table, insert, inspect, select, text
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from messages.settings import ConfigError
 from rules.store.tables import counters, metadata
@@ -24,6 +26,8 @@ FIRST, HEAD = "0001", "0002"
 FIRST_SCHEMA = 3
 """What the software that knew no revisions wrote of the tables of revision 0001 into the counters."""
 
+_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's own; as it makes it, but for the name of the key."""
 _ALEMBIC = threading.Lock()
 """Alembic's `op` and `context` are of the whole process."""
 
@@ -58,11 +62,20 @@ def upgrade(connection: Connection, target: str = HEAD) -> None:
 
 def _begin(connection: Connection) -> None:
     """The tables as they are now, at once: a test holds them against the row of revisions."""
-    metadata.create_all(connection)
-    version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
-    version.create(connection)
-    connection.execute(insert(version).values(version_num=HEAD))
+    for statement in _statements(f"{connection.dialect.name}+{connection.dialect.driver}"):
+        connection.exec_driver_sql(statement)
+    connection.execute(insert(_VERSION).values(version_num=HEAD))
     _first_counters(connection)
+
+
+@cache
+def _statements(dialect: str) -> tuple[str, ...]:
+    """What makes all tables, e.g. for "sqlite+pysqlite"; to write them takes longer than to carry them out."""
+    way = URL.create(dialect).get_dialect()()
+    made: list[CreateTable | CreateIndex] = []
+    for table in (*metadata.sorted_tables, _VERSION):
+        made += [CreateTable(table), *map(CreateIndex, table.indexes)]
+    return tuple(str(one.compile(dialect=way)) for one in made)
 
 
 def _migrate(connection: Connection, found: str | None, target: str) -> None:
