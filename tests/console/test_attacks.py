@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from html import unescape
@@ -353,12 +354,15 @@ def spoken(address: tuple[str, int], words: bytes) -> bytes:
 
 
 async def test_nothing_is_loaded_from_elsewhere(browser: httpx.AsyncClient, junmen: Block) -> None:
-    """Every page that a link leads to, for who may see most of them; what they load is ours, and is there."""
+    """Every page that a link leads to, for who may see most of them; what they load is ours, and is there. A page that leads
+    to itself with other questions (a calendar does, without end) is asked a few of them."""
     junmen.accounts.add("li", PASSWORD, "engineer")
     junmen.raise_alarm(place="http://evil.example/")
     junmen.raise_alarm("door-301", kind="elderly_door", rule="unopened", level="orange")
-    visited: set[str] = set()
+    there: set[str] = set()
     for name in ("chen", "li"):
+        visited: set[str] = set()
+        asked: Counter[str] = Counter()
         browser.cookies.clear()
         await log_in(browser, name)
         todo = [
@@ -374,9 +378,11 @@ async def test_nothing_is_loaded_from_elsewhere(browser: httpx.AsyncClient, junm
         ]
         while todo and len(visited) < 150:
             path = todo.pop()
-            if path in visited:
+            page = path.partition("?")[0]
+            if path in visited or asked[page] == 4:
                 continue
             visited.add(path)
+            asked[page] += 1
             answer = await browser.get(path)
             assert answer.status_code in (200, 303, 403, 404), path
             if "text/html" not in answer.headers.get("content-type", ""):
@@ -387,14 +393,15 @@ async def test_nothing_is_loaded_from_elsewhere(browser: httpx.AsyncClient, junm
                 target = unescape(address)
                 assert re.match(r"(/(?!/)|\?|#|tel:|geo:|$)", target), (path, attribute, target)
                 if attribute == "src" or ".css" in target:
-                    assert (await browser.get(target)).status_code == 200, target
+                    assert target in there or (await browser.get(target)).status_code == 200, target
+                    there.add(target)
                 elif attribute == "href" and target.startswith("/") and not target.startswith("/static"):
                     todo.append(target.partition("#")[0])
             assert not re.search(
                 r"<script(?![^>]*src=)(?![^>]*application/json)|\son\w+=|<iframe|<object|<embed|style=\"[^\"]*url",
                 answer.text,
             ), path
-    assert len(visited) > 12
+        assert len(asked) > 30, name
 
 
 def test_no_file_of_ours_names_an_address_elsewhere() -> None:
