@@ -7,6 +7,7 @@ what a browser gets that asks for a language we don't have.
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
@@ -118,7 +119,8 @@ def load_words(zone: ZoneInfo) -> dict[Language, Words]:
     return {language: Words(language, texts(language), zone) for language in LANGUAGES}
 
 
-def texts(language: Language) -> dict[str, str]:
+@cache
+def texts(language: Language) -> Mapping[str, str]:
     """All texts of a language by dotted key: of `<language>.toml`, and of each room of pages that has a file of its own,
     `<room>.<language>.toml`."""
     folder, found = files("console").joinpath("texts"), dict[str, str]()

@@ -50,6 +50,7 @@ photos = "photos"
 site_name = {{ zh = "军门社区", en = "Junmen community" }}
 """
 
+KINDS = load_kinds()
 GAS = Text(zh="燃气泄漏", en="Gas leak")
 
 
@@ -86,7 +87,7 @@ class Block:
     def console(self) -> FastAPI:
         return build(
             self.config,
-            kinds=load_kinds(),
+            kinds=KINDS,
             desk=self.desk,
             store=SqliteStore(self.folder / "history.db"),
             accounts=self.accounts,

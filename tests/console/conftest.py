@@ -5,10 +5,25 @@ from pathlib import Path
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
+from console.access import passwords
 from console.rights import Scope
 from tests.console.block import PASSWORD, Block, block
 from tests.console.browsing import log_in
+
+WITH_REAL_PASSWORDS = "test_accounts"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cheap_passwords(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hundreds of accounts are made here, and each hash and each login would take 50 ms: but for one file, they take none."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.stem != WITH_REAL_PASSWORDS:
+            patch.setattr(passwords, "_HASHER", CHEAP)
+            patch.setattr(passwords, "NOBODYS_HASH", CHEAP.hash("nobody's"))
+        yield
 
 
 @pytest.fixture

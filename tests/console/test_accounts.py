@@ -45,6 +45,7 @@ def test_nothing_in_the_file_is_a_password_or_a_session_token(accounts: Accounts
     content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert PASSWORD.encode() not in content
     assert session.token.encode() not in content
+    assert b"$argon2id$v=19$m=19456,t=2,p=1$" in content
     assert stat.S_IMODE((tmp_path / "console.db").stat().st_mode) == 0o600
 
 
