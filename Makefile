@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BENCH ?= --list
 export PYTHON
+unexport PYTHONDONTWRITEBYTECODE # every start of every program would compile all of Gridcall again
 
 .PHONY: demo test check bench lock clean
 
@@ -12,7 +13,7 @@ demo:
 test:
 	@deploy/prepare.sh dev
 	@deploy/test-services.sh
-	.venv/bin/pytest -n 2 --dist loadfile --durations 25 --ignore tests/system
+	.venv/bin/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25 --ignore tests/system
 	.venv/bin/pytest tests/system
 
 check:

@@ -4,6 +4,7 @@ A test that needs a program this machine lacks is left out with the reason; with
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,31 @@ CI = os.environ.get("CI") == "true"
 settings.register_profile("ours", deadline=None, derandomize=CI)
 """How fast something is, is for the benches to say. New examples are for those who develop; what lands is judged by the same ones."""
 settings.load_profile("ours")
+
+INTEGRATION = Path(__file__).parent / "integration"
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 3 << 30
+
+
+def in_memory() -> bool:
+    """Whether the files of tests can lie in memory. A test kills programs, never the machine: to wait for a disk shows nothing."""
+    try:
+        found = os.statvfs(MEMORY)
+    except OSError:
+        return False
+    runs_programs = (
+        not found.f_flag & os.ST_NOEXEC
+    )  # a container may forbid it, and a test installs programs and runs them
+    return runs_programs and os.access(MEMORY, os.W_OK) and found.f_bavail * found.f_frsize >= ROOM_BYTES
+
+
+if "TMPDIR" not in os.environ and in_memory():
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # of this process, and of those that it starts
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait for other programs begin, by file: they take longest, and the short ones then fill what remains."""
+    items.sort(key=lambda item: INTEGRATION not in item.path.parents)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

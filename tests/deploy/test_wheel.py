@@ -1,5 +1,6 @@
 """What a user installs: the wheel, in an environment of its own, run from another folder."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`command` in `cwd`, which does not look where else our packages may be."""
+    words, alone = [str(word) for word in command], {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return subprocess.run(
-        [str(word) for word in command], cwd=cwd, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
+        words, cwd=cwd, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL, env=alone
     )
 
 
