@@ -72,6 +72,28 @@ def test_the_same_episode_has_the_same_id_and_any_other_another() -> None:
     assert len(others) == 5
 
 
+@pytest.mark.parametrize("latch", [False, True])
+def test_from_the_beginning_no_state_is_reached_outside_the_table_and_every_move_is_logged(latch: bool) -> None:
+    """All of it, not a sample: the machine is small. To begin and to fleet away concerns nobody, and is not logged."""
+    reached, ways = set[S](), [S.NORM]
+    while ways:
+        state = ways.pop()
+        if state in reached:
+            continue
+        reached.add(state)
+        for event in AlarmEvent:
+            before = Condition(state, latch, 1)
+            after = apply(before, event, 2)
+            if after is before:
+                continue
+            assert TABLE[state, event][latch] is after.state
+            logged = log_event(before, after, event)
+            assert (logged is None) == (event in (E.BEGAN, E.FLEETED))
+            ways.append(after.state)
+    held, free = {S.LATCH_UNACK, S.LATCH_ACK}, {S.RTN_UNACK}
+    assert reached == set(S) - (free if latch else held)
+
+
 class AlarmLife(RuleBasedStateMachine):
     """Any events in any order, beside a model that knows three facts: is it active, was it seen, is it held."""
 
@@ -88,6 +110,7 @@ class AlarmLife(RuleBasedStateMachine):
         self.condition = apply(before, event, before.changed_at_ms + 1)
         if name := log_event(before, self.condition, event):
             self.log.append(name)
+        assert name or self.condition is before or event in (E.BEGAN, E.FLEETED), "every move is logged"
         match event:
             case AlarmEvent.RAISED if not self.active:
                 self.active, self.held, self.seen = True, False, False

@@ -68,7 +68,15 @@ def told(room: Room, seconds: float) -> list[str]:
     return [one.message.title for one in begun]
 
 
-def reported(room: Room, seconds: float, *, kind: str = "bin", level: str = "red") -> str:
+def reported(
+    room: Room,
+    seconds: float,
+    *,
+    kind: str = "bin",
+    level: str = "red",
+    lat: float | None = None,
+    lon: float | None = None,
+) -> str:
     about = Situation(
         site=SITE,
         place=Place(grid="g1", building="3", unit="2", text="3号楼"),
@@ -77,6 +85,8 @@ def reported(room: Room, seconds: float, *, kind: str = "bin", level: str = "red
         title=Text(zh="真的", en="real"),
         level=level,  # type: ignore[arg-type]
         origin="report",
+        lat=lat,
+        lon=lon,
     )
     desk = room.desk
     case = desk.report(about, actor="chen", at_ms=at(seconds))
@@ -211,3 +221,55 @@ def test_what_can_not_be_practised_is_refused(room: Room) -> None:
     with pytest.raises(DrillRefused, match="not-running"):
         practise(room, drill, 6)
     assert SiteId("junmen") == SITE
+
+
+def test_what_turns_out_to_be_red_in_a_drill_calls_though_its_first_calls_kept_to_the_pages(room: Room) -> None:
+    begun(room)
+    case = reported(room, 1, level="yellow")
+    assert told(room, 2) == []
+    room.desk.register(case, actor="chen", at_ms=at(30), level="red")
+    assert told(room, 31) == ["红色 真的"]
+
+
+def test_a_real_leak_that_joins_what_somebody_has_smelt_calls_in_a_drill(room: Room) -> None:
+    drill = begun(room)
+    room.announce("gas-3", "gas_alarm", lat=26.0, lon=119.0)
+    practise(room, drill, device="gas-3")
+    case = reported(room, 2, kind="gas_alarm", level="yellow", lat=26.0, lon=119.0)
+    assert told(room, 3) == []
+    work = Work(room.facts)
+    work.hear(SITE, EDGE, [reading(30, "gas_concentration", 25.0, device="gas-3")], at(30))
+    facts.commit(room.database, work, at(30), practice=CALLING)
+    (leak,) = [one for one in room.desk.alarms() if one.rule == "leak"]
+    assert leak.case
+    assert leak.case.id == case, "the one that somebody has reported, and not the practised one"
+    assert told(room, 31) == ["红色 燃气泄漏"]
+
+
+def test_red_that_is_real_calls_as_often_in_a_drill_as_without_one(tmp_path: Path) -> None:
+    """To the second, until the department: with practice before it, beside it, and a drill that ends in its midst."""
+
+    def calls(name: str, *, drilled: bool) -> list[tuple[int, str]]:
+        (tmp_path / name).mkdir()
+        room = Room(tmp_path / name)
+        versions.keep(room.database, load_rules(KINDS), at(0))
+        for device in ("gas-1", "gas-2"):
+            room.announce(device, "gas_alarm")
+        if drilled:
+            drill = begun(room)
+            practise(room, drill)
+            practise(room, drill, device="gas-2")
+        work = Work(room.facts)
+        work.hear(SITE, EDGE, [reading(10, "gas_concentration", 25.0, device="gas-1")], at(10))
+        facts.commit(room.database, work, at(10), practice=CALLING)
+        found = []
+        for seconds in range(10, 400, 5):
+            if drilled and seconds == 100:
+                ended(room, drill, 100)
+            found += [(seconds, title) for title in told(room, seconds)]
+        room.database.close()
+        return found
+
+    without = calls("without", drilled=False)
+    assert len(without) >= 5
+    assert calls("drilled", drilled=True) == without
