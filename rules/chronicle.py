@@ -22,12 +22,14 @@ ACTORLESS = ("rules",)
 class Search:
     """What is looked for; empty: anything. `sites` and `grids` confine it, as an account is confined."""
 
-    actor: str = ""
+    actor: tuple[str, ...] = ()
+    """Any of them."""
     event: str = ""
     """An event's name, or the beginning of several: "case."."""
     case: str = ""
     """Of a case or an alarm."""
-    words: str = ""
+    words: tuple[str, ...] = ()
+    """Any of them: one text in several spellings."""
     from_ms: int | None = None
     until_ms: int | None = None
     people_only: bool = False
@@ -69,7 +71,7 @@ def write(database: Database, event: str, actor: str, detail: str, now_ms: int) 
 def _its(search: Search) -> Iterator[ColumnElement[bool]]:
     log = db.log.c
     if search.actor:
-        yield log.actor == search.actor
+        yield log.actor.in_(search.actor)
     if search.people_only:
         yield log.actor.not_in(ACTORLESS)
     if search.event:
@@ -82,7 +84,7 @@ def _its(search: Search) -> Iterator[ColumnElement[bool]]:
         held = select(db.alarms.c.id).where(db.alarms.c.case == search.case)
         yield or_(log.case == search.case, log.alarm == search.case, log.alarm.in_(held))
     if search.words:
-        yield func.lower(log.detail).contains(search.words.lower(), autoescape=True)
+        yield or_(*(func.lower(log.detail).contains(one.lower(), autoescape=True) for one in search.words))
     if search.from_ms is not None:
         yield log.at_ms >= search.from_ms
     if search.until_ms is not None:

@@ -6,6 +6,7 @@
 import asyncio
 import tempfile
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import typer
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from console.config import Listen
+from console.rights import Scope
 from console.server import bound, serve
 from console.words import LANGUAGES
 from tests.console.block import NOON_MS, PASSWORD, Block, block
@@ -51,11 +53,17 @@ PICTURES = (
 )
 
 
+WORKER = "worker-zh.png"
+"""Four screens of a worker's phone beside each other: his cases, one case, without a network, in large type."""
+BESIDE = """<style>body {{ margin: 0; display: flex; gap: 12px; background: #7d8580 }} img {{ width: {width}px }}</style>{images}"""
+
+
 @contextmanager
 def standing_still(folder: Path) -> Iterator[tuple[str, Block, Filled]]:
     """The address of a console whose clock stands at noon, its block, and what is in it."""
     with block(folder) as made:
         made.accounts.add(NAME, PASSWORD, person="chen")
+        made.accounts.add("lin", PASSWORD, "worker", Scope(("junmen",), ("grid-1",)))
         made.beat()
         filled = fill(made)
         port = free_port()
@@ -77,12 +85,17 @@ def _until_cancelled(loop: asyncio.AbstractEventLoop, serving: "asyncio.Task[Non
 
 def logged_in(browser: Browser, address: str) -> Page:
     page = browser.new_context(locale="en-GB", timezone_id="Asia/Shanghai").new_page()
-    page.goto(f"{address}/login")
-    page.get_by_label("Name").fill(NAME)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, address, NAME)
     expect(page.locator("body")).to_have_attribute("data-verdict", "attention")
     return page
+
+
+def log_in(page: Page, address: str, name: str) -> None:
+    page.goto(f"{address}/login")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(lambda url: "/login" not in url)
 
 
 def take(page: Page, address: str, look: Look, file: Path, *, whole: bool) -> None:
@@ -91,6 +104,42 @@ def take(page: Page, address: str, look: Look, file: Path, *, whole: bool) -> No
     if "/login" not in address:
         expect(page.locator("body")).to_have_attribute("data-verdict", "attention")
     page.screenshot(path=file, full_page=whole, animations="disabled", caret="hide")
+
+
+def take_worker(browser: Browser, address: str, filled: Filled, file: Path, look: Look) -> None:
+    """The phone's clock stands as the server's does."""
+    width, height = PHONE
+    with browser.new_context(
+        locale="en-GB",
+        timezone_id="Asia/Shanghai",
+        viewport={"width": width, "height": height},
+        is_mobile=True,
+        has_touch=True,
+    ) as context:
+        page = context.new_page()
+        page.clock.set_fixed_time(NOON_MS / 1000)
+        put_on(page, look)
+        log_in(page, address, "lin")
+        page.goto(f"{address}/look?language={look.language}&back=/w/")
+        screens = [page.screenshot(animations="disabled")]
+        case = filled.paths["case of an SOS"].replace("/cases/", "/w/cases/")
+        page.goto(address + case)
+        expect(page.locator("#fresh")).to_contain_text("12:00")
+        screens.append(page.screenshot(animations="disabled"))
+        page.goto(f"{address}/look?letters=large&back={case}")
+        large = page.screenshot(animations="disabled")
+        page.goto(f"{address}/look?letters=plain&back={case}")
+        context.set_offline(True)
+        page.locator(".bar:visible .first").click()
+        expect(page.locator("#offline")).to_be_visible()
+        expect(page.locator("#pending")).to_be_visible()
+        screens += [page.screenshot(animations="disabled"), large]
+        context.set_offline(False)
+    with browser.new_context(viewport={"width": 4 * width + 36, "height": height}) as context:
+        page = context.new_page()
+        images = "".join(f'<img src="data:image/png;base64,{b64encode(one).decode()}">' for one in screens)
+        page.set_content(BESIDE.format(width=width, images=images))
+        page.screenshot(path=file)
 
 
 def main(
@@ -109,6 +158,7 @@ def main(
             for one in PICTURES:
                 where = address + filled.paths.get(one.page, one.page)
                 take(page, where, one.look, FOLDER / one.file, whole=one.whole)
+            take_worker(browser, address, filled, FOLDER / WORKER, Look("zh", "light", PHONE))
         else:
             every.mkdir(parents=True, exist_ok=True)
             take_all(page, address, made, filled, every)

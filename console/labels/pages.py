@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from console.labels.sheet import MOST, labelled, printed
 from console.plant.frame import share, show
+from console.script import found_in
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, needs
 from messages.ids import DeviceId, SiteId
 from messages.settings import Text
@@ -137,12 +138,11 @@ def _glimpses(visit: Visit) -> list[Glimpse]:
 
 
 def _chosen(devices: list[Glimpse], **asked: Any) -> list[Glimpse]:
-    text = asked["q"].strip().casefold()
     return [
         one
         for one in devices
         if asked["site"] in ("", one.site)
         and asked["grid"] in ("", one.grid)
         and asked["kind"] in ("", one.kind)
-        and (not text or any(text in word.casefold() for word in (one.device, one.text)))
+        and found_in(asked["q"], one.device, one.text)
     ]

@@ -8,8 +8,8 @@ from fastapi.responses import Response
 
 from console.board import order_of_levels
 from console.operator.names import names_at, sites_of
-from console.operator.script import found_in
 from console.operator.sheet import sheet
+from console.script import found_in
 from console.visit import LoggedIn, Visit, needs
 from messages.alarm import Level
 from rules.cases.finding import Search

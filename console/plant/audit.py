@@ -10,6 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from console.plant.frame import show
 from console.plant.moments import moment_ms
+from console.script import spellings
 from console.visit import LoggedIn, Visit, needs
 from rules import chronicle
 from rules.chronicle import Search
@@ -75,10 +76,10 @@ def _search(visit: Visit, asked: dict[str, str], *, people: bool) -> Search:
     if until_ms is not None and len(asked["until"]) == len("2026-11-21"):
         until_ms += 86_400_000  # that whole day
     return Search(
-        actor=asked["actor"].strip(),
+        actor=spellings(actor) if (actor := asked["actor"].strip()) else (),
         event=asked["event"],
         case=asked["case"].strip(),
-        words=asked["words"].strip(),
+        words=spellings(words) if (words := asked["words"].strip()) else (),
         from_ms=moment_ms(asked["since"], clock),
         until_ms=until_ms,
         people_only=people,

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from console.plant.collectors import Account, CollectorAway, Present, Seen
 from console.plant.frame import share, show
+from console.script import found_in
 from console.visit import LoggedIn, Visit, needs
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Channel, Kind
@@ -212,13 +213,12 @@ def _edges(visit: Visit, heard: Gathered) -> list[EdgePart]:
 
 
 def _fits(one: Glimpse, state: str, asked: Mapping[str, str]) -> bool:
-    text = asked["q"].strip().casefold()
     return (
         asked["site"] in ("", one.site)
         and asked["grid"] in ("", one.grid)
         and asked["kind"] in ("", one.kind)
         and asked["state"] in ("", state)
-        and (not text or any(text in word.casefold() for word in (one.device, one.model, one.text, one.edge)))
+        and found_in(asked["q"], one.device, one.model, one.text, one.edge)
     )
 
 

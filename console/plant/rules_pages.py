@@ -11,6 +11,7 @@ from console.plant import dry_runs
 from console.plant.dry_runs import MOST_DAYS, MOST_TEXT, Busy, DryRun, DryRuns
 from console.plant.frame import show
 from console.plant.sentences import spoken, valued
+from console.script import found_in
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, needs
 from rules import chronicle, rulebook
 from rules.rulebook import Version
@@ -23,16 +24,12 @@ router = APIRouter(dependencies=[needs("report")])
 @router.get("/rules")
 def rules(visit: LoggedIn, q: str = "", level: str = "", shadow: bool = False) -> Response:
     every = [one for one in rulebook.versions(visit.parts.desk.database) if one.in_force]
-    text = q.strip().casefold()
     chosen = [
         one
         for one in every
         if level in ("", one.level)
         and (not shadow or one.shadow)
-        and (
-            not text
-            or any(text in word.casefold() for word in (one.kind, one.rule, *map(str, one.text["title"].values())))
-        )
+        and found_in(q, one.kind, one.rule, *map(str, one.text["title"].values()))
     ]
     return show(visit, "rules.html", **_common(visit), rules=chosen, asked={"q": q, "level": level}, shadow=shadow)
 

@@ -6,11 +6,14 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from console.operator.script import folded, found_in
 from console.rights import Scope
+from console.script import folded, found_in
+from messages.kind import load_kinds
 from messages.settings import Text
+from rules.language.library import load_rules
 from rules.store import tables as db
-from tests.console.block import NOON_MS, Block
+from rules.store import versions
+from tests.console.block import NOON_MS, PASSWORD, Block
 from tests.console.browsing import log_in
 from tests.console.test_case_page import case_of, do, logged_in_as
 from tests.console.test_pages import seen
@@ -179,3 +182,29 @@ async def test_a_note_is_written_read_and_signed_by_the_next_shift(desk: httpx.A
 async def test_the_keys_have_a_page_in_both_languages(desk: httpx.AsyncClient) -> None:
     assert "快捷键" in seen(await desk.get("/keys"))
     assert "Silence (which is neither acknowledging nor accepting)" in seen(await desk.get("/keys?language=en"))
+
+
+@pytest.mark.parametrize(
+    ("path", "row"),
+    [
+        ("/devices?q=號樓西側", "3号楼西侧"),
+        ("/labels?q=號樓西側", "3号楼西侧"),
+        ("/cases?q=號樓西側", "3号楼西侧"),
+        ("/rules?q=燃氣洩漏", "燃气泄漏"),
+        ("/audit?words=鑰匙在門衛", "钥匙在门卫"),
+        ("/audit?words=门卫换锁", "門衛換鎖"),
+        ("/audit?actor=陳偉", "陈伟"),
+    ],
+)
+async def test_every_box_finds_what_is_written_in_the_other_characters(
+    browser: httpx.AsyncClient, junmen: Block, path: str, row: str
+) -> None:
+    junmen.accounts.add("wei", PASSWORD, "engineer")
+    await log_in(browser, "wei")
+    junmen.announce("bin-1", place="3号楼西侧")
+    case = case_of(junmen, junmen.raise_alarm("bin-1", place="3号楼西侧", title=COVER))
+    versions.keep(junmen.database, load_rules(load_kinds()), NOON_MS)
+    junmen.desk.note(case.id, actor="陈伟", at_ms=NOON_MS, words="钥匙在门卫")
+    junmen.desk.note(case.id, actor="wei", at_ms=NOON_MS, words="門衛換鎖")
+    assert row in seen(await browser.get(path))
+    assert row not in seen(await browser.get(f"{path}鑫"))

@@ -11,7 +11,7 @@ from console.words import Language, texts
 from messages.settings import Text
 from tests.console.block import PASSWORD
 from tests.integration.console_filling import Console, console
-from tests.integration.judging import LOOKS, PHONE, WALL, complaints, put_on
+from tests.integration.judging import PHONE, WALL, complaints, violations
 from tests.integration.plant_filling import PEOPLE, log_in
 from tests.integration.test_console_browser import chromium
 
@@ -85,22 +85,11 @@ def keeper(chromium: Browser, running: Console) -> Iterator[Page]:
     "path", ["/account", "/account/password", "/accounts", "/accounts/one?name=zhou", "/accounts/journal", "/nowhere"]
 )
 def test_a_page_of_access_breaks_no_rule_and_runs_over_no_edge(keeper: Page, running: Console, path: str) -> None:
-    assert judged(keeper, running.address + path) == []
+    assert violations(keeper, running.address + path) == []
 
 
 def test_the_door_breaks_no_rule(browsers: Browsers, running: Console) -> None:
-    assert judged(browsers.open(None, "/login", "en", PHONE), f"{running.address}/login") == []
-
-
-def judged(page: Page, address: str) -> list[str]:
-    found = []
-    for look in LOOKS:
-        put_on(page, look)
-        page.goto(f"{address}{'&' if '?' in address else '?'}language={look.language}")
-        found += [f"{look}: {line}" for line in complaints(page)]
-        if page.evaluate("document.documentElement.scrollWidth") > look.screen[0]:
-            found.append(f"{look}: wider than the screen")
-    return found
+    assert violations(browsers.open(None, "/login", "en", PHONE), f"{running.address}/login") == []
 
 
 @ON_BOTH

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from console.words import Language, texts
 from messages.ids import DeviceId
 from tests.console.block import SITE
-from tests.integration.judging import LOOKS, PHONE, WALL, complaints, put_on
+from tests.integration.judging import PHONE, WALL, violations
 from tests.integration.plant_filling import Plant, hold_bad_messages, log_in, person, plant
 from tests.integration.test_console_browser import chromium
 
@@ -89,15 +89,7 @@ def log_in_again(page: Page, filled: Plant, name: str, language: Language) -> No
 def test_a_page_of_the_plant_breaks_no_rule_and_runs_over_no_edge(
     logins: dict[str, BrowserContext], filled: Plant, name: str, path: str
 ) -> None:
-    page, found = logins[name].pages[0], list[str]()
-    for look in LOOKS:
-        put_on(page, look)
-        page.goto(f"{filled.address}{path}?language={look.language}")
-        assert page.evaluate("document.documentElement.lang").startswith(look.language)
-        found += [f"{look}: {line}" for line in complaints(page)]
-        if page.evaluate("document.documentElement.scrollWidth") > look.screen[0]:
-            found.append(f"{look}: wider than the screen")
-    assert found == []
+    assert violations(logins[name].pages[0], filled.address + path) == []
 
 
 @ON_BOTH

@@ -37,6 +37,8 @@ _PAIRS = (
 )
 
 _TABLE = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()})
+_BACK = str.maketrans({pair[1]: pair[0] for pair in reversed(_PAIRS.split())})
+"""The first Traditional one that is listed for each."""
 
 
 def folded(text: str) -> str:
@@ -48,3 +50,9 @@ def found_in(sought: str, *texts: str) -> bool:
     """Whether each word that is sought stands in one of the texts."""
     ground = [folded(text) for text in texts]
     return all(any(word in text for text in ground) for word in folded(sought).split())
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """A text as it is, all Simplified and all Traditional, for a database, which folds nothing."""
+    plain = unicodedata.normalize("NFKC", text)
+    return tuple(dict.fromkeys((text, plain, plain.translate(_TABLE), plain.translate(_BACK))))
