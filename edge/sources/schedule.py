@@ -7,7 +7,8 @@ asked for too much, a poll of every second and one of every minute are late in p
 A question that nobody answered costs its time-out. So:
 
 * its unit is left alone for as long again: an answer that comes too late falls into another question's time, where its unit
-  gives it away, and is never taken for the answer to the next question of the same shape;
+  gives it away, and is never taken for the answer to the next question of the same shape. Where a unit has several questions
+  whose answers look alike, it is left alone for longer: there a late answer would be the value of another channel;
 * a unit that is silent PATIENCE times in a row is asked less and less often, by one of its polls, and all such probes
   together take at most a twentieth of the line's time; one answer, of whatever sort, and it is asked as before.
 
@@ -15,7 +16,7 @@ A unit that takes long to answer holds the line meanwhile, and nobody can ask an
 has its turns as seldom as makes its share of the line's time no more than twice that of each other unit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.models.modbus import ModbusChannel, ModbusModel
@@ -28,6 +29,8 @@ PROBES_SHARE = 0.05
 """Of the line's time, for units that don't answer."""
 SHORTEST_PROBE_S = 0.03
 """More than the delay of a USB adapter; short enough that a fast line's round with a probe in it is hardly longer."""
+ALIKE_ALONE_S = 1.0
+"""How long at least a unit is left alone after a silence if its answers look alike: slaves that write their flash are that late."""
 FAIR = 0.5
 """Of the time in which every other unit could take as long as a unit just did, so much must pass before it comes before another
 that waits. Less than all of it: units that are all alike take turns in their order."""
@@ -74,6 +77,7 @@ class Schedule:
         self._of_unit: dict[int, list[Poll]] = {}
         for poll in self._due_s:
             self._of_unit.setdefault(poll.request.unit, []).append(poll)
+        self._alone_s = {unit: ALIKE_ALONE_S * _look_alike(own) for unit, own in self._of_unit.items()}
         self._silent: dict[int, int] = {}
         self._fair_from_s: dict[int, float] = {}
         """By unit: until then it has had its share."""
@@ -118,11 +122,16 @@ class Schedule:
         self._silent[unit] = self._silent.get(unit, 0) + 1
         self._due_s[poll] += poll.every_s
         for other in self._of_unit[unit]:
-            self._due_s[other] = max(self._due_s[other], now_s + waited_s)
+            self._due_s[other] = max(self._due_s[other], now_s + max(waited_s, self._alone_s[unit]))
         if self.is_probe(unit):
             self._probes_from_s = now_s + waited_s * (1 / PROBES_SHARE - 1)
             for other in self._of_unit[unit]:
                 self._due_s[other] = now_s + backoff_s(self._silent[unit], other.every_s) * spread(unit)
+
+
+def _look_alike(polls: Sequence[Poll]) -> bool:
+    """Whether nothing in an answer would tell to which of these questions it belongs."""
+    return len({(poll.request.function, poll.request.reply_pdu_bytes) for poll in polls}) < len(polls)
 
 
 def backoff_s(silent: int, every_s: float) -> float:

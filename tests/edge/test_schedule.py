@@ -8,7 +8,17 @@ from edge.models.modbus import ModbusModel
 from edge.models.product import load_models
 from edge.protocols.modbus import Request
 from edge.protocols.modbus_rtu import Pace
-from edge.sources.schedule import MOST_BACKOFF_S, PROBES_SHARE, Poll, Schedule, backoff_s, polls, probe_s, spread
+from edge.sources.schedule import (
+    ALIKE_ALONE_S,
+    MOST_BACKOFF_S,
+    PROBES_SHARE,
+    Poll,
+    Schedule,
+    backoff_s,
+    polls,
+    probe_s,
+    spread,
+)
 from messages.ids import DeviceId
 from messages.kind import load_kinds
 
@@ -130,10 +140,18 @@ def test_a_dead_slave_is_asked_less_and_less_often_and_the_others_as_before() ->
 
 
 def test_a_slave_that_let_a_question_pass_is_left_alone_for_as_long_again() -> None:
-    one, other = poll(1), poll(1)
+    one, other = poll(1), Poll(DeviceId("d1"), Request(1, "holding", 0, 2), {}, 1.0)
     schedule = Schedule([one, other], 0)
     schedule.silent(one, 0.3, 0.3)
     assert schedule.next(0.3) == (other, 0.6)
+
+
+def test_a_slave_whose_answers_look_alike_is_left_alone_until_a_late_one_must_be_over() -> None:
+    """What it answers to the first question, late, would be taken for the value of the second one's channel."""
+    first, second = (Poll(DeviceId("d1"), Request(1, "holding", at, 5), {}, 1.0) for at in (0, 100))
+    schedule = Schedule([first, second], 0)
+    schedule.silent(first, 0.3, 0.3)
+    assert schedule.next(0.3)[1] == 0.3 + ALIKE_ALONE_S
 
 
 def test_many_dead_slaves_take_a_twentieth_of_the_line_at_most() -> None:
