@@ -38,7 +38,10 @@ def language(wanted: str) -> Language:
         return "zh" if wanted == "zh" else "en"
     if wanted:
         raise ConfigError(f"--language: zh or en is wanted, not {wanted!r}")
-    return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
+    said = (
+        os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG")
+    )  # in the order of POSIX; empty says nothing
+    return "zh" if next(filter(None, said), "").startswith("zh") else "en"
 
 
 def scan(

@@ -20,7 +20,7 @@ from edge.configuration.tables import LineSettings
 from edge.installer import table
 from edge.installer.keyboard import END_OF_INPUT, Keyboard
 from edge.installer.look import looking
-from edge.installer.scanning.prober import Report, compared, probe
+from edge.installer.scanning.prober import IDLE_S, Report, compared, probe, silence_s
 from edge.installer.scanning.scan import Speed
 from edge.installer.snapshot import Snapshot
 from edge.installer.words import Language
@@ -31,9 +31,10 @@ from messages.settings import ConfigError
 
 BUSY, NOT_TAKEN = os.strerror(errno.EAGAIN), os.strerror(errno.EINVAL)
 IN_USE = {
-    "zh": "；串口被别的程序占用，可能是网关程序：请先停止它",
-    "en": "; another program has the port, perhaps the agent: stop it first",
+    "zh": "串口被别的程序占用；如果是网关程序，先停止它：systemctl stop gridcall@edge",
+    "en": "another program has the port; if it is the agent, stop it first: systemctl stop gridcall@edge",
 }
+LONG_S = 60
 BY_ID = Path("/dev/serial/by-id")
 
 
@@ -54,6 +55,10 @@ async def scan(
     """The units that answered. `stub`: say what would stand in the configuration. Raises ConfigError if the port can't be opened."""
     console, zh = Console(stderr=True), spoken == "zh"
     answered: set[int] = set()
+    if (at_most_s := longest_s(wanted, units, timeout_s)) > LONG_S:
+        minutes = f"{at_most_s / 60:.0f}"
+        longest = f"没有设备应答时最长约 {minutes} 分钟" if zh else f"{minutes} min at most, if nobody answers"
+        print(f"{longest}; Ctrl-C", file=sys.stderr)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for speed in wanted:
             task = progress.add_task(str(speed), total=len(units))
@@ -66,7 +71,7 @@ async def scan(
                         progress.advance(task)
             except LinkError as error:
                 if str(error) != NOT_TAKEN:
-                    raise ConfigError(f"{port}: {error}{IN_USE[spoken] if str(error) == BUSY else ''}") from error
+                    raise ConfigError(f"{port}: {IN_USE[spoken] if str(error) == BUSY else error}") from error
                 print(f"{speed}: " + ("这个串口不支持" if zh else "this port can't speak so"))
             progress.remove_task(task)
             if answered and not everything:
@@ -79,6 +84,11 @@ async def scan(
             f" A slow device wants more than --timeout {timeout_s * 1000:.0f}ms."
         )
     return answered
+
+
+def longest_s(wanted: Sequence[Speed], units: Sequence[int], timeout_s: float) -> float:
+    """How long a scan takes on which nobody answers."""
+    return sum(IDLE_S + len(units) * silence_s(speed, timeout_s) for speed in wanted)
 
 
 async def compare(config: Config, line: LineSettings, asked: list[int], answered: set[int], spoken: Language) -> bool:

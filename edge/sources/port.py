@@ -6,6 +6,7 @@ Knows no protocol.
 import asyncio
 import os
 import termios
+from functools import partial
 
 import serial
 import serial.rs485
@@ -111,17 +112,24 @@ class Port(asyncio.Protocol):
 async def open_port(settings: LineSettings) -> Port:
     """The serial port of a line. Raises LinkError."""
     assert settings.port is not None, "a line with a host has none"
+    how = {
+        "baudrate": settings.baudrate,
+        "bytesize": settings.data_bits,
+        "parity": settings.parity,
+        "stopbits": settings.stop_bits,
+        "exclusive": True,
+    }
+    loop = asyncio.get_running_loop()
     try:
-        transport, port = await serial_asyncio_fast.create_serial_connection(
-            asyncio.get_running_loop(),
-            Port,
-            settings.port,
-            baudrate=settings.baudrate,
-            bytesize=settings.data_bits,
-            parity=settings.parity,
-            stopbits=settings.stop_bits,
-            exclusive=True,
-        )
+        if settings.port.startswith("socket://"):
+            transport, port = await serial_asyncio_fast.create_serial_connection(loop, Port, settings.port, **how)
+        else:
+            opened = await loop.run_in_executor(None, partial(serial.serial_for_url, settings.port, **how))
+            try:
+                transport, port = await serial_asyncio_fast.connection_for_serial(loop, Port, opened)
+            except BaseException:
+                opened.close()  # its lock would keep us out the next time, and hide what was wrong
+                raise
     except (OSError, termios.error, ValueError) as error:
         raise LinkError(plain_words(error)) from error
     assert isinstance(port, Port)

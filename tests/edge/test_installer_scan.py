@@ -7,8 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
-from edge.installer.scanning.scan import REPEATS, Heard, Trial, found, judge, of_line, question, speeds
-from edge.installer.terminal import lasting_name
+from edge.installer.commands import language
+from edge.installer.scanning.scan import (
+    COMMON_BAUDRATES,
+    REPEATS,
+    Heard,
+    Trial,
+    found,
+    judge,
+    of_line,
+    question,
+    speeds,
+)
+from edge.installer.terminal import lasting_name, longest_s
 
 
 def framed(*body: int) -> bytes:
@@ -35,6 +46,8 @@ def test_the_question_is_the_one_of_the_standard() -> None:
         (ASKED + VALUE, Heard.ANSWER, "holding register 0 is 253"),
         (VALUE[:-1], Heard.GARBLED, "0b 03 02 00 fd " + f"{VALUE[-2]:02x}"),
         (VALUE + b"\0", Heard.GARBLED, "1 bytes too many"),
+        (VALUE + REFUSAL, Heard.TWICE, ""),
+        (VALUE + OTHERS, Heard.GARBLED, "7 bytes too many"),
         (b"\xff\xfe", Heard.GARBLED, "ff fe"),
     ],
 )
@@ -62,6 +75,7 @@ def trials(**counts: int) -> list[Trial]:
         (trials(answer=19, nothing=1), None),
         (trials(answer=17, nothing=1, garbled=2), "termination"),
         (trials(answer=8, garbled=12), "two devices with this address"),
+        (trials(answer=19, twice=1), "two devices with this address"),
         (trials(answer=19, other=1), "slower than the time-out"),
         ([*trials(answer=10), *[Trial(11, Heard.ANSWER, "exception 2", refused=True)] * 10], "two devices"),
     ],
@@ -111,3 +125,28 @@ def test_a_port_is_written_down_by_a_name_that_lasts(tmp_path: Path) -> None:
     assert lasting_name("/dev/zero", tmp_path) == "/dev/zero"
     assert lasting_name("ttyUSB0", tmp_path) == str(Path.cwd() / "ttyUSB0")
     assert lasting_name("socket://gateway:4000", tmp_path) == "socket://gateway:4000"
+
+
+def test_how_long_a_scan_may_take_is_known_before() -> None:
+    assert longest_s(list(speeds([9600], ["N"])), range(1, 248), 0.1) == pytest.approx(30.4, abs=0.5)
+    assert longest_s(list(speeds(COMMON_BAUDRATES, ["N", "E"])), range(1, 248), 0.1) > 6 * 60
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}, "zh"),
+        ({}, "en"),
+    ],
+)
+def test_the_terminal_says_which_language_is_spoken(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    for name in ("LANG", "LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert language("") == said

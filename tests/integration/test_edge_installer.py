@@ -14,6 +14,7 @@ from edge.installer.tap import FILE, snapshots
 from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
 from tests.integration.pty_user import at_a_terminal
 from tests.integration.test_edge_agent import agent, configure
+from tests.integration.wired_line import Slave, wire
 from tests.services import ROOT, MqttBroker
 
 pytestmark = pytest.mark.needs("mosquitto", "mbpoll")
@@ -117,6 +118,35 @@ place = {{ grid = "grid-1", text = "厨房" }}
     ended = typed("scan", "/dev/ttyNONE", "--config", str(file))
     assert ended.returncode != 0
     assert "no line has the port /dev/ttyNONE" in ended.stderr
+
+
+def scanned(*slaves: Slave, words: tuple[str, ...] = ("--baudrates", "9600", "--parities", "N")) -> str:
+    with wire(*slaves) as port:
+        ended = typed("scan", port, "--units", "1-4", *words)
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("thinks_s", [0.005, 0.009, 0.014, 0.06, 0.09])
+def test_two_devices_with_one_address_are_suspected_whichever_of_them_is_slower(thinks_s: float) -> None:
+    said = scanned(Slave(2, 5), Slave(3, 1000), Slave(3, 1007, thinks_s=thinks_s))
+    alone, both = said.split("unit 3: ")
+    assert ("unit 2: holding register 0 is 5" in alone, "!" in alone) == (True, False), said
+    assert "two devices with this address" in both
+
+
+def test_a_device_whose_answers_are_disturbed_is_told_from_those_that_are_not() -> None:
+    said = scanned(Slave(2, 5), Slave(3, 10, loses=0.25))
+    alone, _ = said.split("unit 3: ")
+    assert ("unit 2: holding register 0 is 5" in alone, "!" in alone) == (True, False), said
+    assert "answers lost: termination (120 ohm at both ends), bias, or a loose screw?" in said
+    assert "two devices" not in said
+
+
+def test_a_scan_finds_the_speed_and_goes_past_what_the_port_cannot_do() -> None:
+    said = scanned(Slave(2, 5, baudrate=19200), words=("--parities", "N,O"))
+    assert "9600 Bd 8O1: this port can't speak so\n19200 Bd 8N1: 1 device" in said
+    assert "baudrate = 19200\n" in said
 
 
 def test_a_scan_of_an_empty_line_says_what_to_look_at() -> None:

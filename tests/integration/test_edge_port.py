@@ -42,6 +42,18 @@ async def test_a_driver_without_rs485_is_said_with_what_mends_it() -> None:
         await open_port(line(port))
 
 
+async def test_what_a_port_cannot_do_is_said_each_time_and_keeps_nobody_out_of_it() -> None:
+    """A pseudo-terminal knows no parity, as some adapters don't."""
+    with a_port() as path:
+        await (await open_port(LineSettings(name="rs485-1", port=path, baudrate=9600))).close()
+        for _ in range(3):
+            with pytest.raises(LinkError) as caught:
+                await open_port(LineSettings(name="rs485-1", port=path, baudrate=9600, parity="O"))
+            assert str(caught.value) == os.strerror(errno.EINVAL)
+        opened = await open_port(LineSettings(name="rs485-1", port=path, baudrate=9600))
+        await opened.close()
+
+
 async def test_a_port_that_is_pulled_out_is_said_in_few_words() -> None:
     with a_port() as path:
         opened = await open_port(LineSettings(name="rs485-1", port=path, baudrate=9600))

@@ -49,7 +49,10 @@ async def probe(
                 yield trial
             for unit, made in trials.items():
                 if made[0].heard not in (Heard.NOTHING, Heard.ECHO):
-                    made += [await _ask(opened, unit, speed, timeout_s, language) for _ in range(scan.REPEATS - 1)]
+                    made += [
+                        await _ask(opened, unit, speed, timeout_s, language, patient=number < scan.PATIENT)
+                        for number in range(scan.REPEATS - 1)
+                    ]
             found = tuple(one for made in trials.values() if (one := scan.found(made, language)))
             first = [made[0] for made in trials.values()]
             yield Report(speed, found, tuple(scan.of_line(first, idle, language)))
@@ -98,14 +101,23 @@ async def _read(port: Port, request: Request, line: LineSettings) -> Verdict | N
     return (judge.feed(came) or judge.time_is_over()) if came else None
 
 
-async def _ask(port: Port, unit: int, speed: Speed, timeout_s: float, language: Language) -> Trial:
+async def _ask(
+    port: Port, unit: int, speed: Speed, timeout_s: float, language: Language, *, patient: bool = False
+) -> Trial:
+    """`patient`: hear what else comes until the time-out, from who is slower."""
     asked = scan.question(unit)
     port.discard()
     port.write(asked)
     on_the_wire_s = QUESTION_AND_ANSWER * BITS_PER_CHARACTER / speed.baudrate
-    came = await _hear(port, timeout_s + on_the_wire_s, quiet_s=max(0.02, 40 / speed.baudrate))
+    quiet_s = None if patient else max(0.02, 40 / speed.baudrate)
+    came = await _hear(port, timeout_s + 2 * on_the_wire_s, quiet_s=quiet_s)
     await asyncio.sleep(4 * BITS_PER_CHARACTER / speed.baudrate)
     return scan.judge(unit, asked, came, language)
+
+
+def silence_s(speed: Speed, timeout_s: float) -> float:
+    """How long a unit takes that isn't there."""
+    return timeout_s + (QUESTION_AND_ANSWER + 4) * BITS_PER_CHARACTER / speed.baudrate
 
 
 async def _hear(port: Port, limit_s: float, quiet_s: float | None = None) -> bytes:

@@ -23,6 +23,8 @@ UNITS = range(1, 248)
 """Section 2.2 of the serial line guide."""
 REPEATS = 20
 """Questions to a device that was found, to learn how good its line is."""
+PATIENT = 2
+"""So many of them are listened after until the time-out: a second device with the same address may be slower."""
 MANY_ERRORS = 0.05
 READ_HOLDING = 3
 _EXCEPTIONS: dict[Language, dict[int, str]] = {
@@ -51,6 +53,7 @@ class Heard(StrEnum):
     NOTHING = "nothing"
     ANSWER = "answer"
     """A whole frame of the unit that was asked: values or an exception."""
+    TWICE = "two answers of the unit that was asked"
     OTHER = "another unit's answer"
     ECHO = "our own question"
     GARBLED = "garbled"
@@ -101,6 +104,8 @@ def judge(unit: int, asked: bytes, came: bytes, language: Language = "en") -> Tr
         return Trial(unit, Heard.GARBLED, came[:16].hex(" "))
     if came[0] != unit:
         return Trial(unit, Heard.OTHER, f"unit {came[0]}")
+    if _is_whole_answer(unit, came[length:]):
+        return Trial(unit, Heard.TWICE)
     if length < len(came):
         return Trial(unit, Heard.GARBLED, f"{len(came) - length} bytes too many")
     zh = language == "zh"
@@ -111,6 +116,11 @@ def judge(unit: int, asked: bytes, came: bytes, language: Language = "en") -> Tr
     return Trial(
         unit, Heard.ANSWER, f"{'保持寄存器 0 为' if zh else 'holding register 0 is'} {int.from_bytes(came[3:5], 'big')}"
     )
+
+
+def _is_whole_answer(unit: int, came: bytes) -> bool:
+    length = _frame_bytes(came)
+    return length is not None and came[0] == unit and _is_whole(came[:length])
 
 
 def _frame_bytes(came: bytes) -> int | None:
@@ -130,7 +140,7 @@ def found(trials: Iterable[Trial], language: Language = "en") -> Found | None:
     """What all trials of one unit say of it; None if nobody is there."""
     trials = list(trials)
     heard = Counter(trial.heard for trial in trials)
-    if not heard[Heard.ANSWER] and not heard[Heard.GARBLED]:
+    if not heard[Heard.ANSWER] and not heard[Heard.TWICE] and not heard[Heard.GARBLED]:
         return None  # an answer of another unit, that came too late, makes no device of this one
     answers = [trial for trial in trials if trial.heard is Heard.ANSWER]
     detail = Counter(trial.detail for trial in answers).most_common(1)[0][0] if answers else ""
@@ -142,7 +152,13 @@ def found(trials: Iterable[Trial], language: Language = "en") -> Found | None:
 def _suspicions(trials: Sequence[Trial], heard: Counter[Heard], language: Language) -> Iterator[str]:
     zh = language == "zh"
     answered, garbled = heard[Heard.ANSWER], heard[Heard.GARBLED]
-    if garbled >= len(trials) / 2:
+    if heard[Heard.TWICE]:
+        yield (
+            "一次询问收到两次应答：两台设备用同一个地址"
+            if zh
+            else "answers twice to one question: two devices with this address"
+        )
+    elif garbled >= len(trials) / 2:
         yield (
             "两台设备用同一个地址？应答互相重叠"
             if zh
