@@ -1,6 +1,7 @@
 """What an installer types, against a slave that we did not write, with and without a running agent."""
 
 import asyncio
+import fcntl
 import os
 import subprocess
 import sys
@@ -167,13 +168,24 @@ def test_a_scan_of_an_empty_line_says_what_to_look_at() -> None:
         (("--units", "a"), "--units: numbers such as 1-4,9 are wanted, not 'a'"),
         (("--parities", "X"), "--parities: N, E or O is wanted, not 'X'"),
         (("--timeout", "1"), "--timeout: a duration such as"),
-        (("--units", "1", "--parities", "N"), "/nowhere: No such file or directory"),
+        (
+            ("--units", "1", "--parities", "N"),
+            "/nowhere: there is no such port; which there are: ls /dev/serial/by-id/",
+        ),
     ],
 )
 def test_a_wrong_word_ends_with_one_line(words: tuple[str, ...], said: str) -> None:
     ended = typed("scan", "/nowhere", *words)
     assert ended.returncode == 2
-    assert ended.stderr.strip().startswith(f"gridcall: {said}")
+    assert ended.stderr.strip().splitlines()[-1].startswith(f"gridcall: {said}")
+
+
+def test_a_port_that_the_agent_has_is_said_with_the_way_out() -> None:
+    with wire(Slave(2)) as port, Path(port).open("rb+", buffering=0) as taken:
+        fcntl.flock(taken, fcntl.LOCK_EX)
+        ended = typed("scan", port, "--units", "1-4", "--language", "zh")
+    assert (ended.returncode, "systemctl stop gridcall@edge" in ended.stderr) == (2, True)
+    assert "Resource temporarily" not in ended.stderr
 
 
 def test_without_an_agent_the_devices_are_read_and_nothing_is_stored(
