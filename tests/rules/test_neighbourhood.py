@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from messages.announcement import Announcement, Place
+from messages.ids import DeviceId
 from rules.engine.neighbourhood import around, largest
+from rules.engine.work import Work
 from rules.language.answering import with_answers
 from rules.language.library import load_rules
 from rules.language.neighbours import Whereabouts, distance_m, near
-from tests.rules.course import KINDS, reading, write_rules
-from tests.rules.room import Room
+from tests.rules.course import KINDS, at, reading, write_rules
+from tests.rules.room import EDGE, SITE, Room
 
 HOME = (26.0850, 119.3000)
 METRE = 1 / 111_195
@@ -159,3 +162,37 @@ clear = 'count_devices("sewer_level", "float_switch", within="circuit", window="
     for index in range(3):
         room.hear(reading(index, "float_switch", True, device=f"s-{index}"))
     assert [(alarm.device, alarm.rule) for alarm in room.desk.alarms() if alarm.rule == "dark"] == [("bin-1", "dark")]
+
+
+@pytest.mark.parametrize(
+    ("within", "asking"),
+    [
+        ("building", {"bin-0"}),
+        ("grid", {"bin-0", "bin-1"}),
+        ("site", {"bin-0", "bin-1", "bin-2"}),
+        ("500m", set[str]()),
+    ],
+)
+def test_whoever_asks_counts_its_own_building_grid_or_site(tmp_path: Path, within: str, asking: set[str]) -> None:
+    question = f'count_devices("sewer_level", "float_switch", within="{within}", window="1min")'
+    text = f"""[rules.wet]
+level = "yellow"
+title = {{ zh = "水", en = "Wet" }}
+raise = '{question} >= 2'
+clear = '{question} < 2'
+"""
+    write_rules(tmp_path, "waste_bin", text)
+    room = Room(tmp_path, known=with_answers(load_rules(KINDS, tmp_path), KINDS))
+
+    def stands(device: str, kind: str, grid: str, building: str) -> None:
+        work = Work(room.facts)
+        place = Place(grid=grid, building=building, text=device)
+        work.announce(SITE, EDGE, DeviceId(device), Announcement(kind=kind, model="m", place=place), at(0))
+        room.write(work, 0)
+
+    for index, (grid, building) in enumerate((("g1", "3"), ("g1", "7"), ("g2", "3"))):
+        stands(f"bin-{index}", "waste_bin", grid, building)
+    for index in range(2):
+        stands(f"s-{index}", "sewer_level", "g1", "3")
+        room.hear(reading(index, "float_switch", True, device=f"s-{index}"))
+    assert {str(one.device) for one in room.desk.alarms() if one.rule == "wet"} == asking
