@@ -20,6 +20,7 @@ from typing import Annotated
 
 import typer
 
+from edge.installer.access import may_use, user_meant
 from messages.settings import ConfigError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -140,8 +141,7 @@ def _install(part: Role) -> str:
 def _serial(role: Role | None, folder: Path) -> Iterator[Finding]:
     if role not in (None, Role.EDGE):
         return
-    by_id = Path("/dev/serial/by-id")
-    ports = sorted(by_id.iterdir()) if by_id.is_dir() else sorted(Path("/dev").glob("tty[UA][SMC][BA0]*"))
+    ports, user = serial_ports(Path("/dev")), user_meant(os.geteuid())
     if not ports:
         yield Finding(
             Verdict.NOTE,
@@ -149,14 +149,22 @@ def _serial(role: Role | None, folder: Path) -> Iterator[Finding]:
             "plug in the RS-485 adapter; on a Pi's own UART: raspi-config, Interface Options, Serial Port",
         )
     for port in ports:
-        if os.access(port, os.R_OK | os.W_OK):
+        if may_use(port, user):
             yield Finding(Verdict.GOOD, f"serial port {port}")
         else:
             yield Finding(
                 Verdict.WRONG if role else Verdict.NOTE,
-                f"serial port {port}: no permission",
-                "sudo usermod -aG dialout $USER, then log in again",
+                f"serial port {port}: no permission" + (f" for the service's user {user}" if user else ""),
+                f"sudo usermod -aG dialout {user or '$USER'}, then {'restart the service' if user else 'log in again'}",
             )
+
+
+def serial_ports(devices: Path) -> list[Path]:
+    """Adapters, by the names that survive replugging where they have one, and a Pi's own UARTs."""
+    by_id = sorted(devices.glob("serial/by-id/*"))
+    named = {port.resolve() for port in by_id}
+    others = (port for name in ("ttyUSB*", "ttyACM*", "ttyAMA*") for port in sorted(devices.glob(name)))
+    return [*by_id, *(port for port in others if port.resolve() not in named)]
 
 
 def _clock(role: Role | None, folder: Path) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge.configuration.check import MEGABYTE
 from edge.configuration.config import Config, Device, of
 from edge.configuration.tables import LineSettings
+from edge.installer.access import may_use, user_meant
 from edge.installer.bridging import bridging, words
 from edge.installer.words import Language
 from edge.keeping.disk import FILE
@@ -101,9 +102,10 @@ def warnings(parsed: Config, language: Language = "en") -> Iterator[str]:
     zh = language == "zh"
     if parsed.local and not parsed.on_broker():
         yield "local: 没有设备在它上面发布" if zh else "local: no device publishes on it"
-    folder = _there(parsed.folder)
-    if not os.access(folder, os.W_OK):
-        yield f"folder: 本用户不能写 {folder}" if zh else f"folder: {folder} may not be written by this user"
+    folder, user = _there(parsed.folder), user_meant(os.geteuid())
+    if not may_use(folder, user):
+        by = (f"用户 {user} " if zh else f"the user {user}") if user else ("本用户" if zh else "this user")
+        yield f"folder: {by}不能写 {folder}" if zh else f"folder: {folder} may not be written by {by}"
     if (room := room_bytes(parsed.folder)) < parsed.outbox_limit_bytes:
         free, limit = room // MEGABYTE, parsed.outbox_limit_bytes // MEGABYTE
         yield (
@@ -115,14 +117,18 @@ def warnings(parsed: Config, language: Language = "en") -> Iterator[str]:
 
 def _of_line(parsed: Config, line: LineSettings, language: Language) -> Iterator[str]:
     zh, name = language == "zh", f"{'线路' if language == 'zh' else 'line'} {line.name}"
+    user = user_meant(os.geteuid())
     for path, group in ((line.port, "dialout"), (line.chip, "gpio")):
-        if path and "://" not in path and not os.access(path, os.R_OK | os.W_OK):
+        if path and "://" not in path and not may_use(Path(path), user):
             if not Path(path).exists():
                 yield f"{name}: {path} {'不存在' if zh else 'is not there'}"
             elif zh:
-                yield f"{name}: 本用户不能使用 {path}（需要 {group} 组？）"
+                yield f"{name}: 用户 {user or '$USER'} 不能使用 {path}：sudo usermod -aG {group} {user or '$USER'}，然后重启服务或重新登录"
             else:
-                yield f"{name}: {path} may not be used by this user (group {group}?)"
+                yield (
+                    f"{name}: {path} may not be used by {user or 'this user'}: "
+                    f"sudo usermod -aG {group} {user or '$USER'}, then restart the service or log in again"
+                )
     for reader in of(OsdpModel, parsed.on_line(line.name)):
         if not reader.key:
             yield (

@@ -1,7 +1,13 @@
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from deploy.doctor import serial_ports
+from edge.installer.access import may_use, user_meant
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -39,3 +45,28 @@ def test_a_server_without_a_broker_is_told_what_to_install(tmp_path: Path) -> No
     said = doctor("--as", "server", PYTHONPATH=str(tmp_path))
     assert said.returncode == 1
     assert "sudo apt install mosquitto" in said.stdout
+
+
+def test_every_kind_of_serial_port_is_found_by_its_lasting_name(tmp_path: Path) -> None:
+    for name in ("ttyUSB0", "ttyACM0", "ttyAMA0", "ttyS0", "tty1"):
+        (tmp_path / name).touch()
+    (tmp_path / "serial/by-id").mkdir(parents=True)
+    (tmp_path / "serial/by-id/usb-1a86").symlink_to("../../ttyUSB0")
+    found = [str(port.relative_to(tmp_path)) for port in serial_ports(tmp_path)]
+    assert found == ["serial/by-id/usb-1a86", "ttyACM0", "ttyAMA0"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away, which root alone can")
+def test_root_is_told_what_the_services_user_may(tmp_path: Path) -> None:
+    nobody, port = pwd.getpwnam("nobody"), tmp_path / "ttyUSB0"
+    port.touch()
+    port.chmod(0o660)
+    assert may_use(port, "")
+    assert not may_use(port, "nobody")
+    os.chown(port, 0, nobody.pw_gid)
+    assert may_use(port, "nobody"), "its group, as `dialout` is"
+    os.chown(port, nobody.pw_uid, 0)
+    port.chmod(0o060)
+    assert not may_use(port, "nobody"), "an owner's rights are his own"
+    assert not may_use(tmp_path / "ttyUSB1", "nobody")
+    assert (user_meant(0, "nobody"), user_meant(0, "no-such-user"), user_meant(1000, "nobody")) == ("nobody", "", "")
