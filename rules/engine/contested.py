@@ -39,7 +39,7 @@ def rules_of(draft: "Draft", device: Device) -> tuple[Rule, ...]:
 
 def belongs(draft: "Draft", device: Device, rule: str) -> bool:
     """Whether the state under a name of what a device was is its own, and not another kind's."""
-    return not draft.is_anothers(device, draft.watch((device.site, device.id, rule)))
+    return not draft.is_anothers(device, draft.watch((device.site, device.id, rule)).edge)
 
 
 def _name(draft: "Draft", device: Device, rule: str) -> str:

@@ -7,13 +7,25 @@ What is to be written lies here (`rules.store.facts`, `Facts.adopt`); what chang
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading
 from rules.engine import contested
 from rules.engine.found import Abandoned, Found
-from rules.engine.memory import Device, DeviceKey, Ear, Edge, EdgeKey, Facts, StreamKey, TellerKey, Voice, Watch
+from rules.engine.memory import (
+    FORGOTTEN,
+    Device,
+    DeviceKey,
+    Ear,
+    Edge,
+    EdgeKey,
+    Facts,
+    StreamKey,
+    TellerKey,
+    Voice,
+    Watch,
+    Watched,
+)
 from rules.engine.neighbourhood import Counted, QuestionKey
 from rules.engine.stream import Stream
 from rules.engine.timers import StateKey
@@ -22,9 +34,6 @@ from rules.language.state import State
 
 DEVICES_PER_EDGE = 10_000
 """As the collector: an edge that announces more is broken; it must not fill our memory."""
-
-watch_of: Any = tuple.__new__
-"""A Watch from its parts, twice as fast as by their names."""
 
 
 @dataclass(slots=True)
@@ -39,7 +48,7 @@ class Draft:
     """None: a person has said that it is gone."""
     streams: dict[StreamKey, Stream | None] = field(default_factory=dict)
     """None: forgotten."""
-    watches: dict[StateKey, Watch] = field(default_factory=dict)
+    watches: dict[StateKey, Watched] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
     abandoned: list[Abandoned] = field(default_factory=list)
     shared: list[tuple[Device, Device]] = field(default_factory=list)
@@ -143,7 +152,10 @@ class Draft:
         return self.streams[key] if key in self.streams else self.facts.streams.get(key)
 
     def watch(self, key: StateKey) -> Watch:
-        return self.watches.get(key) or self.facts.watches.get(key) or Watch()
+        return Watch(*self.watched(key))
+
+    def watched(self, key: StateKey) -> Watched:
+        return self.watches.get(key) or self.facts.watches.get(key) or FORGOTTEN
 
     def counts_for(self, key: QuestionKey) -> Counted:
         return self.counted[key] if key in self.counted else self.facts.counted.get(key, {})
@@ -153,11 +165,12 @@ class Draft:
         fresh = sum(key[:2] == edge and key not in self.facts.devices for key, device in self.devices.items() if device)
         return self.facts.devices_of[edge] + fresh < DEVICES_PER_EDGE
 
-    def is_anothers(self, device: Device, watch: Watch) -> bool:
-        """What was raised by what another edge says the device is: a rule of the same name, of another kind, neither ends nor changes it."""
-        if watch.edge is None or watch.edge == device.edge:
+    def is_anothers(self, device: Device, teller: EdgeId | None) -> bool:
+        """What was raised by what another edge, `teller`, says the device is: a rule of the same name, of another kind, neither ends nor
+        changes it."""
+        if teller is None or teller == device.edge:
             return False
-        other = self.device((device.site, watch.edge, device.id))
+        other = self.device((device.site, teller, device.id))
         return other is not None and other.kind != device.kind
 
     def behind_ms(self, teller: TellerKey | EdgeKey) -> int:

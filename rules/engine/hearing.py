@@ -20,6 +20,7 @@ def hear(draft: Draft, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_m
     """Apply readings in this order."""
     newest, newest_broken = dict[EdgeKey, int](), dict[EdgeKey, int]()
     spoke = dict[TellerKey, int]()
+    heard = 0
     of_site: SiteId | None = None
     of_edge: EdgeId | None = None
     at_once: Mapping[DeviceId, Voice] = {}
@@ -38,7 +39,7 @@ def hear(draft: Draft, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_m
         if (ear := voice.ears.get(channel)) is None:
             draft.refused += 1
             continue
-        known, usual_unit, low, high, listeners, _, _ = ear
+        known, usual_unit, low, high, listeners, _, _, _ = ear
         if at_ms > now_ms:
             at_ms = now_ms
         if quality is _BAD:  # a broken sensor is not one that watches
@@ -53,9 +54,10 @@ def hear(draft: Draft, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_m
             if at_ms + behind_ms >= voice.noted_until_ms:
                 teller = (site, edge, device_id)
                 spoke[teller] = max(at_ms, spoke.get(teller, at_ms))
-        draft.readings += 1
+        heard += 1
         if listeners:
-            judge(draft, voice, ear, reading, now_ms)
+            judge(draft, voice, ear, reading, site, edge, now_ms)
+    draft.readings += heard
     write_down(draft, *draft.together)
     _keep_newest(newest, of_site, of_edge, last_ms)
     _note_edges(draft, newest, now_ms)

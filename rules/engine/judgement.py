@@ -3,7 +3,7 @@
 from messages.ids import DeviceId, SiteId
 from messages.reading import Reading
 from rules.engine import contested, count
-from rules.engine.draft import Draft, watch_of
+from rules.engine.draft import Draft
 from rules.engine.found import Abandoned, Again, Found
 from rules.engine.memory import Device, Watch
 from rules.language.evaluation import NOBODY, Timer, renewed, step
@@ -15,20 +15,19 @@ from rules.language.state import NEW, State, at_present, is_raised, is_running, 
 def judge_by(draft: Draft, device: Device, rule: Rule, event: Reading | Timer, now_ms: int) -> None:
     """One rule hears of one thing; what it finds out, and what that changes for others, goes into the draft."""
     key = (device.site, device.id, rule.id)
-    watch = draft.watch(key)
-    before = watch.state
-    if is_running(before) and draft.is_anothers(device, watch):
+    before, known_wake_ms, teller, _ = draft.watched(key)
+    if is_running(before) and draft.is_anothers(device, teller):
         return
     if behind_ms := draft.behind_ms((device.site, device.edge)):
         rule = rule.lenient(behind_ms)
     answers = count.answers(draft, device, rule) if rule.questions else NOBODY
     state, changes, wake_at_ms = step(rule, before, event, now_ms, answers)
-    if state is not watch.state or wake_at_ms != watch.wake_at_ms:
-        draft.watches[key] = watch = watch_of(Watch, (state, wake_at_ms, device.edge, rule.version))
+    if state is not before or wake_at_ms != known_wake_ms:
+        draft.watches[key] = watched = (state, wake_at_ms, device.edge, rule.version)
         if rule.version in draft.facts.earlier and not is_running(state):  # its time is over
             current = (one for one in draft.facts.current_rules_of(device) if one.id == rule.id)
             successor = next(current, None)
-            draft.watches[key] = renewed_watch(successor, watch, now_ms) if successor else Watch()
+            draft.watches[key] = renewed_watch(successor, Watch(*watched), now_ms) if successor else Watch()
     if rule.answers is not None:
         count.note(draft, device, rule.answers, counts=is_raised(state))
     else:

@@ -76,7 +76,7 @@ MARK = "@"
 
 
 class Watch(NamedTuple):
-    """The state of one rule of one device, and when it wants a Timer."""
+    """The state of one rule of one device, and when it wants a Timer. Kept without its names (`Watched`): `Watch(*one)` names it."""
 
     state: State = NEW
     wake_at_ms: int | None = None
@@ -86,7 +86,10 @@ class Watch(NamedTuple):
     """Of the rule that this is the state of."""
 
 
-FORGOTTEN = Watch()
+Watched = tuple[State, int | None, EdgeId | None, str | None]
+"""A `Watch` without its names: there is a new one with each reading, and a plain tuple is made in a fifth of the time."""
+
+FORGOTTEN: Watched = (NEW, None, None, None)
 """What is known of nothing."""
 
 
@@ -98,13 +101,18 @@ class Ear(NamedTuple):
     low: float
     high: float
     """Within them a number in its unit is believed at once; of a channel that is none, nothing is."""
-    listeners: tuple[tuple[Rule, str, str], ...]
-    """A rule, its id, and the version of a state for which it is asked together with others: none that there is, if more than the last
+    listeners: tuple[tuple[int, Rule, str, str], ...]
+    """By their positions: a rule, its id, and the version of a state for which it is asked together with others: none that there is, if more than the last
     values decide."""
     events: frozenset[str]
     """The channel, if each reading of it counts."""
     raising: Compute | None
-    """Which of the rules would raise, by their positions, if the last values decide for all of them."""
+    """Which of the rules for which the last values decide would raise, by their positions."""
+    many: bool
+    """So many listen that it pays to write down later what their common state is."""
+
+
+MANY = 8
 
 
 class Audience(NamedTuple):
@@ -135,9 +143,9 @@ def _ear(name: str, channel: Channel, rules: list[Rule]) -> Ear:
     low, high = _ANY_NUMBER if channel.type == "number" else _NO_SPAN
     if channel.type == "number" and channel.range:
         low, high = channel.range
-    listeners = tuple((rule, rule.id, rule.version if rule.plain and not rule.life_safety else "") for rule in rules)
+    listeners = tuple((at, rule, rule.id, rule.version if rule.plain else "") for at, rule in enumerate(rules))
     events = frozenset({name}) if channel.event else frozenset[str]()
-    return Ear(channel, channel.unit, low, high, listeners, events, _together(rules))
+    return Ear(channel, channel.unit, low, high, listeners, events, _together(rules), len(rules) >= MANY)
 
 
 def _audience(kind: Kind | None, rules: tuple[Rule, ...]) -> Audience:
@@ -150,15 +158,17 @@ def _audience(kind: Kind | None, rules: tuple[Rule, ...]) -> Audience:
 
 def _together(rules: list[Rule]) -> Compute | None:
     settings: dict[str, Value] = {}
-    for rule in rules:
+    plain = {position: rule for position, rule in enumerate(rules) if rule.plain}
+    for rule in plain.values():
         used = {name: rule.settings[name] for name in rule.raise_when.settings if name in rule.settings}
-        if not rule.plain or any(settings.get(name, value) != value for name, value in used.items()):
+        if any(settings.get(name, value) != value for name, value in used.items()):
             return None
         settings |= used
-    return those_holding(tuple(rule.raise_when.write for rule in rules))(settings) if rules else None
+    sentences = tuple((position, rule.raise_when.write) for position, rule in plain.items())
+    return those_holding(sentences)(settings) if sentences else None
 
 
-NO_WATCHES: Mapping[StateKey, Watch] = {}
+NO_WATCHES: Mapping[StateKey, Watched] = {}
 NO_VOICES: Mapping[DeviceId, Voice] = {}
 
 NOTE_EVERY_MS = 60_000
@@ -179,7 +189,7 @@ class Facts:
     devices: dict[TellerKey, Device] = field(default_factory=dict)
     edges: dict[EdgeKey, Edge] = field(default_factory=dict)
     streams: dict[StreamKey, Stream] = field(default_factory=dict)
-    watches: dict[StateKey, Watch] = field(default_factory=dict)
+    watches: dict[StateKey, Watched] = field(default_factory=dict)
     waiting: dict[TellerKey, list[Reading]] = field(default_factory=dict)
     silent_from: dict[TellerKey, int] = field(default_factory=dict)
     """When a device counts as silent, if it says nothing until then."""
@@ -219,7 +229,7 @@ class Facts:
         for one in self.devices.values():
             for rule in self.rules_of(one) if self._answers(one.kind) else ():
                 watch = self.watches.get((one.site, one.id, rule.id))
-                if rule.answers and watch and is_raised(watch.state):
+                if rule.answers and watch and is_raised(watch[0]):
                     known = self.counted.get((one.site, rule.answers), {})
                     self.counted[one.site, rule.answers] = {**known, one.id: where(one)}
 
@@ -227,9 +237,9 @@ class Facts:
         of_kinds = (rule for rules in self.rules.values() for rule in rules)
         self._danger = {rule.version: danger(rule) for rule in (*self.earlier.values(), *of_kinds)}
         self._timers = Timers()
-        for key, watch in self.watches.items():
-            if watch.wake_at_ms is not None:
-                self._timers.add(key, watch.wake_at_ms, self._danger.get(watch.version or "", MOST_DANGEROUS))
+        for key, (_, wake_at_ms, _, version) in self.watches.items():
+            if wake_at_ms is not None:
+                self._timers.add(key, wake_at_ms, self._danger.get(version or "", MOST_DANGEROUS))
 
     def _of_two_kinds(self, key: DeviceKey) -> bool:
         return len({self.devices[key[0], edge, key[1]].kind for edge in self.tellers[key]}) > 1
@@ -278,17 +288,17 @@ class Facts:
     def _note_bygone(self) -> None:
         current = {rule.version for some in self.rules.values() for rule in some}
         self.bygone = {}
-        for (site, device, rule), watch in self.watches.items():
-            if watch.version is None or watch.version in current or watch.version not in self.earlier:
+        for (site, device, rule), (state, _, _, version) in self.watches.items():
+            if version is None or version in current or version not in self.earlier:
                 continue
-            if is_running(watch.state):
-                self.bygone.setdefault((site, device), {})[rule] = watch.version
+            if is_running(state):
+                self.bygone.setdefault((site, device), {})[rule] = version
         needed = {version for versions in self.bygone.values() for version in versions.values()}
         self.earlier = {version: rule for version, rule in self.earlier.items() if version in needed}
         if any(rule.questions for rule in self.earlier.values()):
             self.rules = with_answers(self.rules, self.kinds, self.earlier.values())
 
-    def rules_of(self, device: Device, fresh: Mapping[StateKey, Watch] = NO_WATCHES) -> tuple[Rule, ...]:
+    def rules_of(self, device: Device, fresh: Mapping[StateKey, Watched] = NO_WATCHES) -> tuple[Rule, ...]:
         """The rules that judge it now, with its own settings: those of its kind, but for what runs in an earlier version.
         `fresh`: what is newer than this memory."""
         current = self.current_rules_of(device)
@@ -298,7 +308,7 @@ class Facts:
         for name, version in versions.items():
             key = (device.site, device.id, name)
             rule = self.earlier[version]
-            if rule.kind == device.kind and (fresh.get(key) or self.watches[key]).version == version:
+            if rule.kind == device.kind and Watch(*(fresh.get(key) or self.watches[key])).version == version:
                 earlier[name] = self.named(rule.for_device(device.settings), name)
         return (*(earlier.pop(rule.id, rule) for rule in current), *earlier.values())
 
@@ -316,7 +326,7 @@ class Facts:
             known[key] = tuple(rule.for_device(device.settings) for rule in rules)
         return known[key]
 
-    def voice_of(self, device: Device, fresh: Mapping[StateKey, Watch] = NO_WATCHES) -> Voice:
+    def voice_of(self, device: Device, fresh: Mapping[StateKey, Watched] = NO_WATCHES) -> Voice:
         """A device, and who listens to it now. `fresh` as in `rules_of`."""
         key = (device.site, device.edge, device.id)
         if self.devices.get(key) is not device or key[::2] in self.bygone:
@@ -364,7 +374,7 @@ class Facts:
 
     def _wakes_at_ms(self, key: StateKey) -> int | None:
         watch = self.watches.get(key)
-        return watch.wake_at_ms if watch is not None else None
+        return watch[1] if watch is not None else None
 
     def knows_of(self, edge: EdgeKey) -> bool:
         """Whether an edge, or anything of it, is remembered."""
@@ -400,27 +410,28 @@ class Facts:
             for edge in self.tellers.get((site, device), ()):
                 self._voices.get((site, edge), {}).pop(device, None)
 
-    def _adopt_watches(self, watches: Mapping[StateKey, Watch]) -> None:
-        forgotten = [key for key, watch in watches.items() if watch[2] is None and watch == FORGOTTEN]
-        for key, watch in [one for one in watches.items() if one[1][1] is not None]:
-            self._set_timer(key, watch)
+    def _adopt_watches(self, watches: Mapping[StateKey, Watched]) -> None:
+        notable = [key for key, (_, wake_at_ms, edge, _) in watches.items() if wake_at_ms is not None or edge is None]
+        forgotten = [key for key in notable if watches[key] == FORGOTTEN]
+        for key in notable:
+            self._set_timer(key, Watch(*watches[key]))
         if self.bygone:
             self._let_go(watches)
         self.watches.update(watches)
         for key in forgotten:  # of a device that is gone nothing is left behind
             del self.watches[key]
 
-    def _let_go(self, watches: Mapping[StateKey, Watch]) -> None:
+    def _let_go(self, watches: Mapping[StateKey, Watched]) -> None:
         """What ran in an earlier version, and does so no longer."""
-        for key, watch in watches.items():
-            if (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != watch.version:
+        for key, (_, _, _, version) in watches.items():
+            if (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != version:
                 versions.pop(key[2], None)
                 if not versions:
                     del self.bygone[key[:2]]
 
     def _set_timer(self, key: StateKey, watch: Watch) -> None:
         before, at_ms = self.watches.get(key), watch.wake_at_ms
-        if at_ms is not None and (before is None or before.wake_at_ms != at_ms):
+        if at_ms is not None and (before is None or before[1] != at_ms):
             self._timers.add(key, at_ms, self._danger.get(watch.version or "", MOST_DANGEROUS))
 
     def take_over(self, other: "Facts") -> None:

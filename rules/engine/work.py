@@ -22,7 +22,7 @@ from rules.engine.enquiry import ask_around
 from rules.engine.found import Audited
 from rules.engine.hearing import hear, in_order
 from rules.engine.judgement import abandon, give_up, look_again, renewed_watch
-from rules.engine.memory import Device, Edge, EdgeKey, StreamKey
+from rules.engine.memory import Device, Edge, EdgeKey, StreamKey, Watch
 from rules.engine.overdue import WAKE_AT_ONCE
 from rules.engine.reports import count_away, speak
 from rules.engine.skew import heard
@@ -96,7 +96,8 @@ class Work(Draft):
     def renew(self, now_ms: int, sites: Collection[SiteId] | None = None) -> None:
         """After a start, or when other rules came into force: what runs goes on as it was, what doesn't is judged by the new
         rules from now on, and what no rule is there for is given up. `sites`: of these alone."""
-        for (site, device, name), watch in self.facts.watches.items():
+        for (site, device, name), watched in self.facts.watches.items():
+            watch = Watch(*watched)
             if watch.state is NEW or watch.state == NEW or (sites is not None and site not in sites):
                 continue
             known = (rule for one in self.told(site, device) for rule in self.rules_of(one) if rule.id == name)
@@ -108,10 +109,9 @@ class Work(Draft):
     def step(self, by_ms: int, sites: Collection[SiteId], now_ms: int) -> None:
         """The server's clock was set by `by_ms`, to `now_ms`: all that waits for a time waits as long as it would have."""
         self.stepped = by_ms, frozenset(sites)
-        for key, watch in self.facts.watches.items():
-            if watch.wake_at_ms is not None:
-                state = stepped(watch.state, by_ms, now_ms)
-                self.watches[key] = watch._replace(state=state, wake_at_ms=watch.wake_at_ms + by_ms)
+        for key, (state, wake_at_ms, teller, version) in self.facts.watches.items():
+            if wake_at_ms is not None:
+                self.watches[key] = (stepped(state, by_ms, now_ms), wake_at_ms + by_ms, teller, version)
         for edge, one in self.facts.edges.items():
             self.edges[edge] = replace(one, skew=after_step(one.skew, by_ms, now_ms))
         self.silent_from |= {teller: from_ms + by_ms for teller, from_ms in self.facts.silent_from.items()}

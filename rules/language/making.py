@@ -99,7 +99,7 @@ def made(
         events=frozenset(channel for channel in channels if kind.channels[channel].event),
         keeps=tuple(keeps.values()),
         questions=tuple(questions.values()),
-        plain=not any(one.timed for one in sentences) and text.raise_samples == text.clear_samples == 1,
+        plain=not any(one.timed for one in sentences),
         written=written(text, settings, kind),
     )
 

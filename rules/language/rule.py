@@ -74,7 +74,7 @@ class Rule:
     questions: tuple[Question, ...]
     """What its sentences ask of the neighbourhood."""
     plain: bool
-    """The last values alone decide, and one reading suffices."""
+    """The last values alone decide, whatever came before and whoever stands around."""
     written: Mapping[str, Any] = field(default_factory=dict)
     """Plain data from which it can be made again (`rewritten`)."""
     situation: str = ""

@@ -106,10 +106,10 @@ def binding(write: Write) -> Bind:
 
 
 @lru_cache(maxsize=1024)
-def those_holding(writes: tuple[Write, ...]) -> Bind:
-    """Which of some sentences are true, by their positions, under any settings: in one function, as what they look at is often the same."""
+def those_holding(sentences: tuple[tuple[int, Write], ...]) -> Bind:
+    """Which of some sentences are true, by their numbers, under any settings: in one function, as what they look at is often the same."""
     draft, found = Draft(), Kept("found")
-    tests = [ast.If(is_(write(draft), True), [found.add(position)], []) for position, write in enumerate(writes)]
+    tests = [ast.If(is_(write(draft), True), [found.add(number)], []) for number, write in sentences]
     return draft.bind([found.begin(), *tests, ast.Return(found.value())])
 
 

@@ -18,7 +18,7 @@ from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
 from rules.drills import exercise
 from rules.engine.found import Found
-from rules.engine.memory import FORGOTTEN, Device, Edge, Facts, TellerKey, Watch
+from rules.engine.memory import FORGOTTEN, Device, Edge, Facts, TellerKey, Watched
 from rules.engine.share import LEAD
 from rules.engine.skew import Skew
 from rules.engine.stream import Stream
@@ -64,7 +64,7 @@ def load(
                 for row in connection.execute(of(db.streams))
             },
             watches={
-                (row.site, row.device, row.rule): Watch(from_json(row.state), row.wake_at_ms, row.edge, row.version)
+                (row.site, row.device, row.rule): (from_json(row.state), row.wake_at_ms, row.edge, row.version)
                 for row in connection.execute(of(db.states))
             },
             waiting=waiting,
@@ -334,15 +334,16 @@ def _stream_row(key: tuple[str, str, str], stream: Stream) -> dict[str, Any]:
     }
 
 
-def _state_row(key: tuple[str, str, str], watch: Watch) -> dict[str, Any]:
+def _state_row(key: tuple[str, str, str], watch: Watched) -> dict[str, Any]:
+    state, wake_at_ms, edge, version = watch
     return {
         "site": key[0],
         "device": key[1],
         "rule": key[2],
-        "state": to_json(watch.state),
-        "wake_at_ms": watch.wake_at_ms,
-        "edge": watch.edge,
-        "version": watch.version,
+        "state": to_json(state),
+        "wake_at_ms": wake_at_ms,
+        "edge": edge,
+        "version": version,
     }
 
 

@@ -277,7 +277,7 @@ def test_kapacitor_devices_that_are_gone_are_forgotten(tmp_path: Path, issue: in
         room.write(work, number)
     assert not room.facts.devices
     assert not any(room.facts.counted.values())
-    assert not any(watch.state != NEW for watch in room.facts.watches.values())
+    assert not any(watch[0] != NEW for watch in room.facts.watches.values())
 
 
 def test_kapacitor_1586_a_state_does_not_grow_with_the_readings(tmp_path: Path) -> None:

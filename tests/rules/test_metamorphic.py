@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -222,10 +223,31 @@ def _judged(rule: Rule, readings: list[Reading], between: Callable[[State], Stat
     return changes
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([rule for rule in EVERY if rule.plain]), st.data())
+def test_the_short_way_of_a_reading_finds_what_the_long_way_finds(rule: Rule, data: st.DataObject) -> None:
+    possible = [(name, values(rule.kind, name, KINDS[rule.kind].channels[name])) for name in rule.channels]
+    long_way, at_s = replace(rule, plain=False), 0.0
+    short = long = NEW
+    for _ in range(data.draw(st.integers(1, 25))):
+        at_s = max(at_s + data.draw(st.sampled_from((*GAPS_S, *GAPS_S, 0.0, -5.0))), 0.0)
+        name, some = data.draw(st.sampled_from(possible))
+        event: Reading | Timer = reading(at_s, name, data.draw(st.sampled_from(some)))
+        if data.draw(st.integers(0, 5)) == 0:
+            event = Timer()
+        now_ms = T0 + round((at_s + data.draw(st.sampled_from((0.0, 1.0, 3.0)))) * 1000)
+        found, expected = step(rule, short, event, now_ms), step(long_way, long, event, now_ms)
+        assert found == expected
+        short, long = found[0], expected[0]
+
+
 IMMEDIATE = [
     rule
     for rule in EVERY
-    if rule.plain and len(rule.raise_when.channels) == len(rule.channels) == 1 and rule.raise_delay_ms == 0
+    if rule.plain
+    and rule.raise_samples == 1
+    and len(rule.raise_when.channels) == len(rule.channels) == 1
+    and rule.raise_delay_ms == 0
 ]
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, EdgeId
-from rules.engine.memory import Facts
-from rules.engine.together import MANY
+from rules.engine.found import Again
+from rules.engine.memory import MANY, Facts
 from rules.engine.work import Work
+from rules.language.change import Raised
 from rules.language.evaluation import step
 from rules.language.library import load_file
 from rules.language.rule import Rule
@@ -77,5 +78,24 @@ def test_rules_that_are_asked_together_find_what_each_finds_alone(
                 expected += [(rule.id, change) for change in changes]
         for rule in known:
             watch = facts.watches.get((SITE, DEVICE, rule.id))
-            assert (watch.state if watch else NEW) == states[rule.id], rule.id
+            assert (watch[0] if watch else NEW) == states[rule.id], rule.id
     assert sorted(found, key=repr) == sorted(expected, key=repr)
+
+
+def test_a_button_that_is_pressed_again_is_heard_again_where_the_last_value_alone_decides(tmp_path: Path) -> None:
+    lines = 'level = "red"\nlife_safety = true\nlatch = true\ntitle = { zh = "呼救", en = "Call" }\nraise = "pressed"\nclear = "not pressed"\n'
+    (rule,) = load_file(write_rules(tmp_path, "sos_button", f"[rules.called]\n{lines}"), KINDS)
+    assert rule.plain
+    facts = Facts(KINDS, {"sos_button": (rule,)})
+    work = Work(facts)
+    work.announce(
+        SITE, EDGE, DEVICE, Announcement(kind="sos_button", model="m", place=Place(grid="g", text="1")), at(0)
+    )
+    found: list[object] = []
+    for second in (1, 20, 40):
+        facts.adopt(work)
+        work = Work(facts)
+        work.collect(SITE, EDGE, [reading(second, "pressed", True)])
+        work.settle(at(second))
+        found += [type(one.change) for one in work.found]
+    assert found == [Raised, Again, Again]
