@@ -40,7 +40,6 @@ class DryRun:
     """The changed rules; None: those in use alone."""
     began_ms: int
     state: State = "running"
-    course: str = ""
     share: float = 0.0
     readings: int = 0
     why: str = ""
@@ -137,7 +136,7 @@ class DryRuns:
             elif "error" in said:
                 run.why = str(said["error"]).replace(f"{folder}/", "")[:1000]
             else:
-                run.course, run.share, run.readings = said["course"], said["share"], said["count"]
+                run.share, run.readings = said["share"], said["count"]
 
 
 def new_id() -> str:

@@ -8,7 +8,6 @@ import argparse
 import os
 import resource
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from collector.stores.base import StoreError
 from messages.ids import SiteId
 from messages.settings import ConfigError
 from rules.backtest import chart, report
-from rules.backtest.commands import courses_of
+from rules.backtest.courses import courses_of
 from rules.backtest.past import Span
-from rules.backtest.replay import Episode, Past
+from rules.backtest.replay import Episode
 from rules.backtest.report import Course, difference
 from rules.config import load
 from rules.store.database import DatabaseAway
@@ -29,7 +28,6 @@ from rules.store.database import DatabaseAway
 MEMORY_BYTES = 2 * 1024 * 1024 * 1024
 """Of address space: some hundred thousand episodes, and the libraries."""
 PROCESSOR_S = 300
-SAY_EVERY = 5_000
 MOST_LISTED = 50
 MOST_DAYS = 92
 
@@ -42,8 +40,8 @@ def main() -> None:
         configuration = load(asked.config)
         try:
             sites = frozenset(SiteId(site) for site in asked.site)
-            courses, judged, unknown = courses_of(configuration, span, asked.rule, sites, _told)
-            result = _result(courses, span, configuration.calendar)
+            judged = courses_of(configuration, span, asked.rule, sites, _told)
+            result = _result(judged.courses, span, configuration.calendar)
         finally:
             configuration.store.close()
     except (ConfigError, DatabaseAway, StoreError) as error:
@@ -51,7 +49,7 @@ def main() -> None:
     except MemoryError:
         _say(error="memory")
     else:
-        _say(result={**result, "readings": judged, "not_judged": unknown})
+        _say(result={**result, "readings": judged.readings, "not_judged": judged.unknown})
 
 
 def _arguments() -> argparse.Namespace:
@@ -72,11 +70,9 @@ def _confine() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _told(readings: Iterator[Past], span: Span, name: str) -> Iterator[Past]:
-    for count, one in enumerate(readings):
-        if count % SAY_EVERY == 0:
-            _say(course=name, share=(one[2].at_ms - span.from_ms) / max(span.until_ms - span.from_ms, 1), count=count)
-        yield one
+def _told(share: float, count: int) -> bool:
+    _say(share=share, count=count)
+    return True
 
 
 def _result(courses: list[Course], span: Span, calendar: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from rules.backtest.report import Course, day_of
+from rules.backtest.words import cells, left
 from rules.language.calendar import Calendar
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -22,12 +23,12 @@ def bars(courses: Sequence[Course], calendar: Calendar, days: Sequence[str]) -> 
     """One line for each day and course."""
     counts = [daily(course, calendar) for course in courses]
     most = max((count for one in counts for count in one.values()), default=0) or 1
-    width = max(len(course.name) for course in courses)
+    width = max(cells(course.name) for course in courses)
     lines = []
     for day in days:
         for index, (course, count) in enumerate(zip(courses, counts, strict=True)):
             label = day if index == 0 else ""
-            lines.append(f"{label:<10}  {course.name:<{width}}  {_bar(count[day] / most)} {count[day]}")
+            lines.append(f"{label:<10}  {left(course.name, width)}  {_bar(count[day] / most)} {count[day]}")
     return lines
 
 
@@ -55,7 +56,7 @@ def svg(courses: Sequence[Course], calendar: Calendar, days: Sequence[str], titl
     for index, course in enumerate(courses):
         parts.append(f'<rect x="{x}" y="24" width="10" height="10" fill="{COLOURS[index % len(COLOURS)]}"/>')
         parts.append(f'<text x="{x + 14}" y="33">{escape(course.name)}</text>')
-        x += 40 + 8 * len(course.name)
+        x += 40 + 8 * cells(course.name)
     for row, day in enumerate(days):
         top = _HEAD + row * step
         parts.append(f'<text x="8" y="{top + 12}" fill="#4a5568">{day}</text>')

@@ -1,8 +1,8 @@
 """The past as it is kept: readings from the history, devices and alarms from the rules' database. Blocks; no clock."""
 
-import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 from sqlalchemy import select
 
@@ -15,8 +15,11 @@ from rules.store import facts
 from rules.store import tables as db
 from rules.store.database import Database
 
-SLICE_MS = 600_000
-"""So much is asked of the history at a time and edge: what a site says in ten minutes fits in memory."""
+FIRST_MS, LONGEST_MS = 60_000, 3_600_000
+"""So much time is asked of the history first, and at the most: what is asked next grows and shrinks with what was found."""
+
+PORTION = 100_000
+"""More readings than this at a time are not wanted in memory: the next portion is half as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,25 @@ def devices(database: Database) -> dict[TellerKey, Device]:
         return {(one.site, one.edge, one.id): one for one in found if one.edge != own.ENGINE or one.kind == own.SITE}
 
 
-def readings(store: Store, known: Mapping[TellerKey, Device], span: Span) -> Iterator[Past]:
-    """All readings of the span, in order of their time over all edges. Raises StoreError."""
+def portions(store: Store, known: Mapping[TellerKey, Device], span: Span) -> Iterator[tuple[int, list[Past]]]:
+    """All readings of the span, in order of their time over all edges, some at a time: up to when, and which. Raises StoreError."""
     edges = sorted({(site, edge) for site, edge, _ in known if edge != own.ENGINE})
-    return heapq.merge(*(_of_edge(store, site, edge, span) for site, edge in edges), key=lambda one: one[2].at_ms)
+    from_ms, length_ms = span.from_ms, FIRST_MS
+    while from_ms < span.until_ms:
+        until_ms = min(from_ms + length_ms, span.until_ms)
+        some = [one for site, edge in edges for one in _of_edge(store, site, edge, from_ms, until_ms)]
+        if len(edges) > 1:
+            some.sort(key=lambda one: one[2].at_ms)
+        yield until_ms, some
+        if len(some) > PORTION:
+            length_ms = max(length_ms // 2, 1_000)
+        elif len(some) < PORTION // 4:
+            length_ms = min(length_ms * 2, LONGEST_MS)
+        from_ms = until_ms
 
 
-def _of_edge(store: Store, site: SiteId, edge: EdgeId, span: Span) -> Iterator[Past]:
-    for from_ms in range(span.from_ms, span.until_ms, SLICE_MS):
-        for reading in store.readings(site, edge, from_ms, min(from_ms + SLICE_MS, span.until_ms) - 1):
-            yield site, edge, reading
+def _of_edge(store: Store, site: SiteId, edge: EdgeId, from_ms: int, until_ms: int) -> Iterator[Past]:
+    return zip(repeat(site), repeat(edge), store.readings(site, edge, from_ms, until_ms - 1), strict=False)
 
 
 def alarms(database: Database, sites: frozenset[SiteId], kinds: frozenset[str], span: Span) -> list[Episode]:

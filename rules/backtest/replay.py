@@ -4,7 +4,8 @@ When a reading came is not stored, only when it was taken: here every reading co
 (whether an edge is there) is not in the history either; rules about it raise nothing here.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from messages.alarm import Level
@@ -39,7 +40,7 @@ class Episode:
 
 @dataclass(slots=True)
 class Replay:
-    """One run over the past. Feed readings in the order of their time, then `finish`."""
+    """One run over the past. `judge` readings in the order of their time, then `finish`."""
 
     facts: Facts
     readings: int = 0
@@ -47,20 +48,21 @@ class Replay:
     """Readings of devices that nobody announces today, or that can't be true for their kind: not judged."""
     _open: dict[tuple[SiteId, DeviceId, str], Episode] = field(default_factory=dict)
 
-    def run(self, past: Iterable[Past], until_ms: int) -> Iterator[Episode]:
-        """The episodes, each when it is over or, where it still stands, at the end."""
+    def judge(self, past: Sequence[Past]) -> Iterator[Episode]:
+        """The episodes that are over by these readings, each when it is. To be read to its end."""
         for some in _slices(past):
-            now_ms = some[-1][2].at_ms
             yield from self._wake_before(some[0][2].at_ms)
             work = Work(self.facts)
-            for site, edge, reading in some:
-                work.collect(site, edge, (reading,))
-            work.settle(now_ms)
+            work.pending = some
+            work.settle(some[-1][2].at_ms)
             self.readings += work.readings
             self.unknown += len(some) - work.readings
             work.stranded.clear()
             work.waiting_of.clear()
             yield from self._adopt(work)
+
+    def finish(self, until_ms: int) -> Iterator[Episode]:
+        """The episodes that end by themselves, and those that still stand."""
         yield from self._wake_before(until_ms)
         yield from self._open.values()
         self._open.clear()
@@ -101,15 +103,10 @@ class Replay:
         return None
 
 
-def _slices(past: Iterable[Past]) -> Iterator[list[Past]]:
-    some: list[Past] = []
-    begun_ms = 0
-    for one in past:
-        if some and one[2].at_ms - begun_ms >= SLICE_MS:
-            yield some
-            some = []
-        if not some:
-            begun_ms = one[2].at_ms
-        some.append(one)
-    if some:
-        yield some
+def _slices(past: Sequence[Past]) -> Iterator[list[Past]]:
+    moments = [one[2].at_ms for one in past]
+    first = 0
+    while first < len(moments):
+        last = bisect_left(moments, moments[first] + SLICE_MS, first)
+        yield list(past[first:last])
+        first = last

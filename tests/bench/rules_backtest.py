@@ -1,10 +1,14 @@
 """`gridcall rules backtest` over a day of 200 shipped devices in SQLite: readings judged a second on one core, and memory.
 
 Fifty each of gas alarms, covers, shafts and bins, each channel every 10 s, with alarms in between. A run that missed a
-reading, or raised another number of alarms than was put in, has no figure.
+reading, or raised another number of alarms than was put in, has no figure. Time is the processor's, start and imports included.
+
+RULES_BACKTEST_S shortens the day.
 """
 
+import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,7 +32,7 @@ from tests import services
 from tests.bench.figure import Figure
 
 SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")
-DEVICES, SPAN_S, EVERY_S = 50, 86_400, 10
+DEVICES, SPAN_S, EVERY_S = 50, int(os.environ.get("RULES_BACKTEST_S", "86400")), 10
 COURSES = {
     "gas_alarm": ("gas_concentration", 1.0, 30.0, "%LEL"),
     "manhole_cover": ("tilt", 0.0, 60.0, "deg"),
@@ -43,22 +47,22 @@ def run() -> Iterator[Figure]:
         folder = Path(name)
         end_ms = time.time_ns() // 1_000_000
         readings = _fill(folder, end_ms - SPAN_S * 1000)
-        began_s = time.perf_counter()
+        began_s = _children_s()
         peer = subprocess.run(
             [sys.executable, "-c", _PROGRAM, str(folder / "rules.toml")],
             cwd=services.ROOT,
             capture_output=True,
             check=True,
         )
-        took_s = time.perf_counter() - began_s
+        took_s = _children_s() - began_s
         content, peak_kib = peer.stdout.splitlines()
         found = orjson.loads(content)
         raised = found["courses"][1]["alarms"]
         if found["readings"] != readings or raised != DEVICES * len(COURSES):
             raise AssertionError(f"{found['readings']} of {readings} readings, {raised} alarms")
-    yield Figure("readings in a day of 200 devices", readings, "readings")
+    yield Figure("readings of 200 devices", readings, "readings")
     yield Figure("judged", readings / took_s, "readings/s")
-    yield Figure("a month of it would take", took_s * 30 / 60, "min")
+    yield Figure("a month of it would take", took_s * 30 / 60 * 86_400 / SPAN_S, "min")
     yield Figure("peak memory", int(peak_kib) / 1024, "MiB")
 
 
@@ -71,6 +75,11 @@ except SystemExit:
     sys.stdout.flush()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _fill(folder: Path, from_ms: int) -> int:

@@ -1,6 +1,7 @@
 """Rules over the past: the same judgement as live, a changed rule beside the old one, and what the command says of it."""
 
 import random
+import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,12 +15,16 @@ from typer.testing import CliRunner
 
 from collector.stores.base import Batch, Point
 from collector.stores.choose import open_store
-from messages.ids import DeviceId
+from messages.ids import DeviceId, EdgeId
 from messages.reading import Reading
 from rules.backtest import chart, past
+from rules.backtest.courses import courses_of
+from rules.backtest.progress import Progress
 from rules.backtest.replay import Episode, Replay
 from rules.backtest.report import Course, days, difference
+from rules.backtest.words import ENGLISH, cells
 from rules.commands import app
+from rules.config import load
 from rules.engine.memory import Facts
 from rules.engine.work import Work
 from rules.language.answering import with_answers
@@ -50,8 +55,9 @@ def room(tmp_path: Path) -> Room:
 
 def replayed(room: Room, readings: Iterable[Reading], until_s: float) -> list[Episode]:
     known = Facts(KINDS, ALL_RULES, devices=dict(room.facts.devices))
-    past = ((SITE, EDGE, reading) for reading in sorted(readings, key=lambda one: one.at_ms))
-    return list(Replay(known).run(past, at(until_s)))
+    past = [(SITE, EDGE, reading) for reading in sorted(readings, key=lambda one: one.at_ms)]
+    replay, middle = Replay(known), len(past) // 2
+    return [*replay.judge(past[:middle]), *replay.judge(past[middle:]), *replay.finish(at(until_s))]
 
 
 def leaks(seed: int, hours: int) -> list[Reading]:
@@ -105,7 +111,7 @@ def test_a_delay_runs_out_though_no_more_readings_come(room: Room) -> None:
 def test_readings_of_devices_that_nobody_announces_are_counted_and_not_judged(room: Room) -> None:
     replay = Replay(Facts(KINDS, ALL_RULES, devices={}))
     past = [(SITE, EDGE, reading) for reading in course("gas_concentration", (0, 99.0), (1, 99.0), device="gone")]
-    assert list(replay.run(past, at(60))) == []
+    assert [*replay.judge(past), *replay.finish(at(60))] == []
     assert (replay.readings, replay.unknown) == (0, 2)
 
 
@@ -198,6 +204,74 @@ def test_the_command_shows_what_was_beside_what_would_be_by_the_changed_rule(pla
     assert "gas_alarm.leak          1          1          2" in result.output
     assert "rules now -> changed: 1 the same, 0 gone, 1 new" in result.output
     assert picture.read_text().startswith("<svg")
+
+
+def test_the_command_speaks_chinese_in_columns_of_their_width(plant: Path, tmp_path: Path) -> None:
+    changed = write_rules(tmp_path / "changed", "gas_alarm", STRICTER)
+    picture = tmp_path / "alarms.svg"
+    arguments = ["--since", "4h", "--rule", str(changed), "--chart", str(picture), "--language", "zh"]
+    result = CLI.invoke(app, ["backtest", str(plant), *arguments])
+    assert result.exit_code == 0, result.output
+    assert "现行规则 -> 修改后：相同 1，减少 0，新增 1" in result.output
+    head, row = (line for line in result.output.splitlines() if line.startswith(("规则", "gas_alarm.leak")))
+    assert cells(head) == cells(row)
+    assert ("每日报警数" in picture.read_text(), "现行规则" in picture.read_text()) == (True, True)
+
+
+def test_who_stops_it_sees_what_was_judged_until_then(plant: Path) -> None:
+    configuration = load(plant)
+    now_ms = time.time_ns() // 1_000_000
+    asked = past.Span(now_ms - 4 * 3_600_000, now_ms)
+    told: list[float] = []
+
+    def until_half(share: float, count: int) -> bool:
+        told.append(share)
+        return count < 200
+
+    whole = courses_of(configuration, asked, [], frozenset())
+    found = courses_of(configuration, asked, [], frozenset(), until_half)
+    configuration.store.close()
+    assert (whole.readings, whole.span, [len(one.episodes) for one in whole.courses]) == (1080, asked, [1, 1])
+    assert told == sorted(told)
+    assert 200 <= found.readings < 1080
+    assert found.span.until_ms == asked.from_ms + round(told[-1] * (asked.until_ms - asked.from_ms))
+    assert all(one.raised_at_ms < found.span.until_ms for course in found.courses for one in course.episodes)
+
+
+def test_ctrl_c_asks_the_run_to_stop_and_pressed_again_breaks_it_off() -> None:
+    progress = Progress(ENGLISH, lambda: 0.0)
+    with progress.shown():
+        assert progress.told(0.1, 1)
+        signal.raise_signal(signal.SIGINT)
+        assert not progress.told(0.2, 2)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_the_past_comes_in_portions_in_the_order_of_time_over_all_edges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "PORTION", 40)
+    room, store = Room(tmp_path), open_store("sqlite:history.db", base=tmp_path)
+    edges = [EdgeId("pi-1"), EdgeId("pi-2")]
+    written = []
+    for edge in edges:
+        room.announce(f"gas-{edge}", "gas_alarm", edge=edge)
+        busy = [(float(s), 1.0) for s in (*range(0, 7200, 600), *range(7200, 7500), *range(7500, 20_000, 500))]
+        readings = course("gas_concentration", *busy, device=f"gas-{edge}")
+        points = [Point(reading=one, kind="gas_alarm", model="m", building="3") for one in readings]
+        store.write([Batch(site=SITE, edge=edge, points=points, packs=())])
+        written += [(SITE, edge, one._replace(unit=None)) for one in readings]
+    found = list(past.portions(store, room.facts.devices, past.Span(at(0), at(20_000))))
+    store.close()
+    heard = [one for _, some in found for one in some]
+    assert sorted(heard, key=lambda one: (one[2].at_ms, one[1])) == heard
+    assert sorted(heard) == sorted(written)
+    assert (found[-1][0], [until_ms for until_ms, _ in found]) == (
+        at(20_000),
+        sorted({until_ms for until_ms, _ in found}),
+    )
+    assert max(len(some) for _, some in found[10:]) <= 400
 
 
 def test_the_command_speaks_json_too(plant: Path) -> None:

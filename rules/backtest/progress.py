@@ -1,0 +1,48 @@
+"""How far a dry run has come, on a terminal; and Ctrl-C, which ends it early and keeps what was judged."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rules.backtest.words import Words
+
+SAY_EVERY_S = 2.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """One per run, in the main thread."""
+
+    words: Words
+    clock_s: Callable[[], float]
+    stopped: bool = False
+    """Somebody has pressed Ctrl-C. Pressed again, it is as without us."""
+    _said_s: float = 0.0
+
+    def told(self, share: float, count: int) -> bool:
+        """Say how far it is; whether to go on."""
+        if self.clock_s() - self._said_s > SAY_EVERY_S:
+            self._said_s = self.clock_s()
+            self._write(f"\r{self.words.say('progress', share=share, count=count)}")
+        return not self.stopped
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        before = signal.signal(signal.SIGINT, self._stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+            self._write("\r\033[K")
+
+    def _stop(self, *_: object) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.stopped = True
+
+    def _write(self, text: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(text)
+            sys.stderr.flush()
