@@ -4,6 +4,8 @@ import base64
 import contextlib
 import hashlib
 import re
+import socket
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -475,6 +477,59 @@ def test_in_the_largest_type_nothing_is_cut_and_every_act_is_in_the_thumbs_reach
             assert box["y"] + box["height"] <= PHONE["height"]
             assert min(box["height"], box["width"]) >= 60
     context.close()
+
+
+@contextlib.contextmanager
+def line_to(port: int) -> Iterator[tuple[int, list[int]]]:
+    """A line to a server: its own port, and how many bytes have come back over it."""
+    came, ends = list[int](), list[socket.socket]()
+
+    def carry(source: socket.socket, target: socket.socket, count: bool) -> None:
+        with contextlib.suppress(OSError):
+            while content := source.recv(65_536):
+                came.extend([len(content)] if count else [])
+                target.sendall(content)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def taken() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                caller, _ = listening.accept()
+                server = socket.create_connection(("127.0.0.1", port))
+                ends.extend((caller, server))
+                for way in ((caller, server, False), (server, caller, True)):
+                    threading.Thread(target=carry, args=way, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=taken, daemon=True).start()
+        yield listening.getsockname()[1], came
+        listening.shutdown(socket.SHUT_RDWR)
+        for end in ends:
+            end.close()
+
+
+def test_the_first_load_is_under_a_hundred_kilobytes_on_the_line_and_the_page_can_be_installed(
+    chromium: Browser, running: Console
+) -> None:
+    """All bytes that a phone which has nothing yet receives: heads, page, modules, icons, and the set that its browser puts away for later."""
+    case_of(running)
+    context = phone(chromium, running)
+    with line_to(running.service.port) as (port, came):
+        page = opened(context, f"http://127.0.0.1:{port}/w/")
+        loaded = sum(came)
+        assert 20_000 < loaded < 100_000
+        session = context.new_cdp_session(page)
+        manifest = session.send("Page.getAppManifest")
+        assert manifest["errors"] == []
+        assert manifest["url"].endswith("/w/manifest.webmanifest")
+        # a window of a test is a private one, into which nothing can be installed; that is all that Chromium has to say
+        found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+        assert {one["errorId"] for one in found} <= {"in-incognito"}
+        page.goto(f"{running.address}/account")
+        found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+        assert "no-manifest" in {one["errorId"] for one in found}, "it does say what is missing"
+        context.close()
 
 
 @pytest.mark.parametrize("where", ["list", "case", "gone", "asset"])
