@@ -122,7 +122,14 @@ class Service:
         )
         self._timekeeper = Timekeeper(clock_ms, self._writer, tenure)
         self._sender = Sender(
-            bus, database, config.ways, self._roll.find, practice, clock_ms, address_of_pages=config.pages
+            bus,
+            database,
+            config.ways,
+            self._roll.find,
+            practice,
+            clock_ms,
+            address_of_pages=config.pages,
+            others=lambda: tenure.others,
         )
         self._escalation = Escalation(database, practice, clock_ms, news, lambda: tenure.others)
         self._courier = Courier(database, config.hooks, self._site_of, clock_ms, lambda: tenure.leads)

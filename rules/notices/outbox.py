@@ -4,7 +4,7 @@ A call is written by escalation in the transaction of its case (rules.escalation
 limits count what was sent, and a person can see what was tried.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -94,11 +94,13 @@ def take(
     room: int = AT_ONCE,
     red_room: MutableMapping[str, int] | None = None,
     apart: Apart | None = None,
+    others: Collection[int] = (),
 ) -> list[Begun]:
     """Decide about all that is due, write it down, and hand out what is to be sent: as much as there is room for. The rest stays as it is.
 
     `red_room`: for red calls, by channel (None: for all of them); what is left of it then. `apart`: each call by itself; what the database
-    refuses of one is tried again later, and holds up no other.
+    refuses of one is tried again later, and holds up no other. `others`: the tokens of workers that live beside this one: where we know no way to
+    somebody of their sites, they may.
     """
     _lost(connection, now_ms)
     red_room = {} if red_room is None else red_room
@@ -120,6 +122,9 @@ def take(
     for row in [row for row in found.values() if row.case in inside]:
         _to_pages(connection, found.pop(row.key), now_ms)
     due = [_due(row, cases[row.case], find) for row in found.values()]
+    if others:
+        theirs = set(connection.scalars(select(db.leases.c.site).where(db.leases.c.token.in_(list(others)))))
+        due = [one for one in due if one.addresses or one.site not in theirs]
     begun: list[Begun] = []
     for decision in plan(due, _sent(connection, due, ways, habits, now_ms), ways, practice.calendar, now_ms, habits):
         if isinstance(decision, Move):

@@ -9,7 +9,7 @@ answer that nobody waits for any more may have been a yes.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -59,7 +59,10 @@ class Sender:
         *,
         address_of_pages: str = "",
         habits: Habits = Habits(),  # noqa: B008 frozen
+        others: Callable[[], Collection[int]] = lambda: (),
     ) -> None:
+        """`others`: the tokens of workers that live beside this one."""
+        self._others = others
         self._bus = bus
         self._database = database
         self._clerk = Clerk("rules-notices")
@@ -146,6 +149,7 @@ class Sender:
                 THREADS - self._under_way,
                 red_room,
                 Apart(self._database, connection, now_ms) if apart else None,
+                self._others(),
             )
 
     def _forget(self) -> None:

@@ -15,6 +15,8 @@ from rules.cases.practice import PLAIN, Practice
 from rules.duty.ladder import Address, Ladder, Person
 from rules.escalation import timers
 from rules.escalation.loop import fire_apart
+from rules.notices import outbox
+from rules.notices.plan import Habits
 from rules.records import Case
 from rules.store import leases
 from rules.store import tables as db
@@ -23,6 +25,7 @@ from rules.tenure import Tenure
 from tests.rules.course import at
 from tests.rules.room import Room
 from tests.rules.situation import about
+from tests.rules.test_notices import way
 
 OURS, THEIRS, NOBODYS = SiteId("ours"), SiteId("theirs"), SiteId("nobodys")
 
@@ -126,3 +129,23 @@ def test_a_worker_knows_the_others_that_live(room: Room) -> None:
     now_s = 60.0
     tenures[0].look()
     assert tenures[0].others == frozenset()
+
+
+def test_a_call_by_name_is_left_to_the_worker_that_knows_a_way_to_the_person(room: Room) -> None:
+    first, second = worker(room, "first", OURS), worker(room, "second", THEIRS)
+    case = reported(room, THEIRS)
+    room.desk.dispatch(case.id, actor="zhao", at_ms=at(1), to="lin")
+
+    def takes(find: outbox.Find, others: list[Holder], now_s: float) -> list[str]:
+        tokens = [one.token for one in others]
+        with room.database.writing() as connection:
+            begun = outbox.take(connection, {"sms": way("sms")}, find, PLAIN, Habits(), "", at(now_s), others=tokens)
+        return [one.to for one in begun]
+
+    assert takes(lambda *_: (), [second], 2) == []
+    assert takes(lambda *_: (Address("sms", "138"),), [first], 3) == ["138"]
+    room.desk.dispatch(case.id, actor="zhao", at_ms=at(10), to="chen")
+    assert takes(lambda *_: (), [], 11) == [], "nobody else lives: it is said that there is no way"
+    with room.database.reading() as connection:
+        states = dict(connection.execute(select(db.notices.c.person, db.notices.c.state)).all())
+    assert states["chen"] not in ("queued", "sending")
