@@ -18,7 +18,7 @@ from edge.configuration.config import Config, Device, of
 from edge.installer.accepting import sheet as sheets
 from edge.installer.accepting.acceptance import Verdict
 from edge.installer.scanning.scan import COMMON_BAUDRATES, UNITS, Parity, Speed, speeds
-from edge.installer.words import Language, said
+from edge.installer.words import Language, no_port, said
 from edge.models.osdp import OsdpModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
@@ -202,7 +202,8 @@ def provision(
     try:
         outcome = asyncio.run(give(config.lines[readers[0].line], readers[0]))
     except LinkError as error:
-        raise ConfigError(f"line {readers[0].line}: {error}; is the agent stopped?") from error
+        where = f"{'线路' if spoken == 'zh' else 'line'} {readers[0].line}"
+        raise ConfigError(f"{where}: {no_port(str(error), spoken)}") from error
     print(f"{device}: {CHINESE[outcome] if spoken == 'zh' else outcome}")
     if outcome not in (Outcome.GIVEN, Outcome.HAS_IT):
         raise typer.Exit(1)

@@ -13,8 +13,8 @@ from codecs import getincrementaldecoder
 from types import TracebackType
 from typing import Self
 
-_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[^\[]?")
-"""Arrows and their like, which a line of text has no use for (ECMA-48 section 5.4)."""
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1bO[ -~]?|\x1b")
+"""Arrows and their like, which a line of text has no use for (ECMA-48 section 5.4; \x1bO begins what some send for F1 to F4)."""
 END_OF_INPUT = "\x04"
 
 

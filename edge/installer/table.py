@@ -4,7 +4,7 @@ What needs attention is red, has a mark before it, and stands where it always st
 one line; what a narrow screen has no room for is cut or left out, and what a low one has none for is on its next page.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -27,8 +27,8 @@ _HEADINGS = {
     "en": ("Device", "Place", "Channel", "Value", "Age", "Answers", "Errors", "Latency"),
 }
 _NEVER = {"zh": "从未", "en": "never"}
-NARROW = 100
-"""Columns of a screen with fewer than these shows no counts of answers and no latency."""
+NARROW, NARROWEST = 100, 66
+"""A screen with fewer columns shows no counts of answers and no latency; with still fewer, no place: its channels stay readable."""
 _PLACE, _CHANNEL, _ANSWERS, _LATENCY = 1, 2, 5, 7
 
 
@@ -64,11 +64,15 @@ class Row:
 def rows(devices: Sequence[Device[Model]], now: Snapshot, language: Language) -> list[Row]:
     """In the order of the configuration."""
     known = {device.id: device for device in now.devices}
-    return [row for device in devices for row in _of_device(device, known.get(device.id), now.at_ms, language)]
+    closed = {line.name for line in now.lines if not line.open}
+    return [row for device in devices for row in _of_device(device, known.get(device.id), closed, now.at_ms, language)]
 
 
-def _of_device(device: Device[Model], now: DeviceNow | None, now_ms: int, language: Language) -> Iterator[Row]:
+def _of_device(
+    device: Device[Model], now: DeviceNow | None, closed: Collection[str], now_ms: int, language: Language
+) -> Iterator[Row]:
     now = now or DeviceNow(DeviceId(device.id), device.line, True, 0, {}, None, None, {})
+    unseen = now.away or now.line in closed
     first = True
     for name in device.model.channels:
         channel, found = device.kind.channels[name], now.channels.get(name)
@@ -81,7 +85,7 @@ def _of_device(device: Device[Model], now: DeviceNow | None, now_ms: int, langua
             answers=str(now.answers) if first else "",
             errors=words.percent(now.errors, now.answers + now.errors) if first else "",
             latency=f"{now.latency_s * 1000:.0f} ms" if first and now.latency_s is not None else "",
-            bad=now.away or found is None or _doubtful(found, channel, now_ms),
+            bad=unseen or found is None or _doubtful(found, channel, now_ms),
         )
         first = False
 
@@ -92,7 +96,9 @@ def _doubtful(found: ChannelNow, channel: Channel, now_ms: int) -> bool:
 
 def table(shown: Sequence[Row], now: Snapshot, language: Language, width: int) -> Table:
     """For a terminal of `width` columns."""
-    cells = [at for at in range(len(_HEADINGS[language])) if width >= NARROW or at not in (_ANSWERS, _LATENCY)]
+    left_out = {_ANSWERS, _LATENCY} if width < NARROW else set()
+    left_out |= {_PLACE} if width < NARROWEST else set()
+    cells = [at for at in range(len(_HEADINGS[language])) if at not in left_out]
     found = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
     found.add_column("", no_wrap=True)
     for at in cells:

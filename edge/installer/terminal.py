@@ -23,28 +23,13 @@ from edge.installer.look import looking
 from edge.installer.scanning.prober import IDLE_S, Report, compared, probe, silence_s
 from edge.installer.scanning.scan import Speed
 from edge.installer.snapshot import Snapshot
-from edge.installer.words import Language, said
+from edge.installer.words import Language, no_port
 from edge.models.modbus import ModbusModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
-from messages.settings import ConfigError, Text
+from messages.settings import ConfigError
 
 NOT_TAKEN = os.strerror(errno.EINVAL)
-WAYS_OUT = {
-    os.strerror(errno.EAGAIN): Text(
-        zh="串口被别的程序占用；如果是网关程序，先停止它：systemctl stop gridcall@edge",
-        en="another program has the port; if it is the agent, stop it first: systemctl stop gridcall@edge",
-    ),
-    os.strerror(errno.ENOENT): Text(
-        zh="没有这个串口；有哪些：ls /dev/serial/by-id/ /dev/ttyUSB* /dev/ttyAMA*",
-        en="there is no such port; which there are: ls /dev/serial/by-id/ /dev/ttyUSB* /dev/ttyAMA*",
-    ),
-    os.strerror(errno.EACCES): Text(
-        zh="没有权限：sudo usermod -aG dialout $USER，然后重新登录",
-        en="no permission: sudo usermod -aG dialout $USER, then log in again",
-    ),
-}
-"""Why a port can't be opened, and what an installer does then."""
 LONG_S = 60
 BY_ID = Path("/dev/serial/by-id")
 
@@ -82,8 +67,7 @@ async def scan(
                         progress.advance(task)
             except LinkError as error:
                 if str(error) != NOT_TAKEN:
-                    way_out = WAYS_OUT.get(str(error))
-                    raise ConfigError(f"{port}: {said(way_out, spoken) if way_out else error}") from error
+                    raise ConfigError(f"{port}: {no_port(str(error), spoken)}") from error
                 print(f"{speed}: " + ("这个串口不支持" if zh else "this port can't speak so"))
             progress.remove_task(task)
             if answered and not everything:
@@ -108,7 +92,7 @@ async def compare(config: Config, line: LineSettings, asked: list[int], answered
     try:
         against = await compared(line, of(ModbusModel, config.on_line(line.name)), asked, answered, spoken)
     except LinkError as error:
-        raise ConfigError(f"{line.where}: {error}") from error
+        raise ConfigError(f"{line.where}: {no_port(str(error), spoken)}") from error
     zh = spoken == "zh"
     print(f"\n与线路 {line.name} 的配置对照：" if zh else f"\nAgainst the configuration of line {line.name}:")
     for why in against:

@@ -1,5 +1,7 @@
 """Figures as an installer reads them, in Chinese or English. Pure."""
 
+import errno
+import os
 from typing import Literal
 
 from messages.kind import Channel
@@ -10,6 +12,22 @@ Language = Literal["zh", "en"]
 
 _SIGNS = {"Cel": "°C", "deg": "°", "%EL": "%", "%RH": "%", "m3": "m³", "/": "", "count": ""}
 """How a meter's own display writes a unit."""
+
+_WAYS_OUT = {
+    os.strerror(errno.EAGAIN): Text(
+        zh="串口被别的程序占用；如果是网关程序，先停止它：systemctl stop gridcall@edge",
+        en="another program has the port; if it is the agent, stop it first: systemctl stop gridcall@edge",
+    ),
+    os.strerror(errno.ENOENT): Text(
+        zh="没有这个串口；有哪些：ls /dev/serial/by-id/ /dev/ttyUSB* /dev/ttyAMA*",
+        en="there is no such port; which there are: ls /dev/serial/by-id/ /dev/ttyUSB* /dev/ttyAMA*",
+    ),
+    os.strerror(errno.EACCES): Text(
+        zh="没有权限：sudo usermod -aG dialout $USER，然后重新登录",
+        en="no permission: sudo usermod -aG dialout $USER, then log in again",
+    ),
+}
+"""Why a port can't be opened, and what an installer does then."""
 
 
 def said(text: Text, language: Language) -> str:
@@ -45,3 +63,8 @@ def unit(channel: Channel) -> str:
 def percent(part: int, whole: int) -> str:
     """ "2.5 %"; a dash where nothing was asked."""
     return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def no_port(why: str, language: Language) -> str:
+    """Why a port can't be opened, in an installer's words and with the way out; the kernel's own where there are none."""
+    return said(_WAYS_OUT[why], language) if why in _WAYS_OUT else why

@@ -1,11 +1,14 @@
 """What is shown to an installer, and what stands on the sheet."""
 
 import contextlib
+import io
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
 from edge.configuration.check import parse
 from edge.configuration.config import of
@@ -79,6 +82,8 @@ def test_what_nobody_sees_any_more_grows_old(plant: Plant) -> None:
     assert (later.at_ms, [(line.open, line.why) for line in later.lines]) == (NOW_MS + 2000, [(False, "away")])
     (row, *_) = table.rows([plant.gas], later, "en")
     assert (row.value, row.age) == ("1.5 %LEL", "2 s")
+    assert row.bad, "a line that nobody sees shows nothing that is true now"
+    assert not table.rows([plant.gas], now, "en")[0].bad
     assert table.lines(later, "zh") == ["rs485-1: 断开 (away)"]
 
 
@@ -106,6 +111,34 @@ def test_the_table_shows_value_age_and_errors_in_both_languages(plant: Plant) ->
     assert (chinese["燃气浓度"].value, chinese["燃气浓度"].age) == ("25.3 %LEL", "4秒")
     assert (english["Alarm contact"].value, english["Gas concentration"].latency) == ("alarm", "21 ms")
     assert not any(row.bad for row in english.values())
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_row_is_one_line_on_a_narrow_screen_and_says_its_channel_and_value(
+    plant: Plant, language: words.Language
+) -> None:
+    now = plant.hear(NOW_MS, gas_concentration=25.3, alarm_contact=True, sensor_fault=False)
+    rows = table.rows(plant.devices, now, language)
+    for width in (45, 60, 80, 120):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(table.table(rows, now, language, width))
+        shown = console.export_text().splitlines()
+        assert len(shown) == 1 + len(rows) + 1, "heading, rows, the one line"
+        assert all(cell_len(line) <= width for line in shown)
+        gas = next(line for line in shown if "gas-1" in line)
+        assert ("燃气浓" if language == "zh" else "Gas co") in gas
+        assert "25.3 %LEL" in gas
+        assert shown[-2].startswith("!"), "never heard: marked without colour too"
+
+
+def test_a_high_table_is_cut_between_devices(plant: Plant) -> None:
+    rows = table.rows(plant.devices, plant.hear(NOW_MS, gas_concentration=25.3), "en")
+    whole, cut = table.pages(rows, 100), table.pages(rows, 4)
+    assert whole == [rows]
+    assert [row for page in cut for row in page] == rows
+    assert all(page[0].device and len(page) <= 4 for page in cut)
+    assert [len(page) for page in table.pages(rows[:3], 2)] == [2, 1], "a device that is higher than the screen"
+    assert table.pages([], 4) == [[]]
 
 
 def test_what_needs_a_look_is_marked(plant: Plant) -> None:
