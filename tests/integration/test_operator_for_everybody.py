@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import delete
 
+from rules.store import tables as db
 from tests.console.block import PASSWORD
 from tests.integration.console_filling import NAME, Console, console
-from tests.integration.full_block import Filled, fill
+from tests.integration.full_block import Filled, fill, flood
 from tests.integration.judging import PHONE, complaints, violations
 from tests.integration.test_console_browser import Window, chromium
 
@@ -80,6 +82,25 @@ PAGES = (
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_on_a_page_of_the_operators(desk: Desk, name: str) -> None:
     assert violations(desk.page, desk.address(name)) == []
+
+
+def test_axe_finds_nothing_in_a_flood_while_a_sites_file_is_wrong(desk: Desk) -> None:
+    block = desk.running.block
+    assert block.config.site_files
+    file = block.config.site_files / "junmen.toml"
+    good = file.read_bytes()
+    file.write_bytes(good.replace(b"[plan]", b"[plan", 1))
+    flood(block)
+    try:
+        for path in ("/", "/lists/flood", "/map"):
+            assert violations(desk.page, desk.address(path)) == []
+            assert desk.page.locator(".wrong-file").is_visible()
+        assert desk.page.goto(desk.address("/lists/flood"))
+        expect(desk.page.locator("main")).to_contain_text(re.compile("泛滥|flood"))
+    finally:
+        file.write_bytes(good)
+        with block.database.writing() as connection:
+            connection.execute(delete(db.floods))
 
 
 def test_axe_finds_nothing_at_the_door(chromium: Browser, desk: Desk) -> None:
