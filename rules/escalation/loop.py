@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from messages.ids import SiteId
 from rules.cases.practice import Practice
 from rules.escalation import timers
 from rules.records import CaseState
@@ -86,7 +87,7 @@ def fire_apart(database: Database, practice: Practice, now_ms: int, others: Coll
     with database.writing() as connection:
         apart = Apart(database, connection, now_ms)
         for case_id, site in timers.due_cases(connection, now_ms, others):
-            fire = partial(timers.fire_due, connection, practice, now_ms, only=case_id)
+            fire = partial(timers.fire_cases, connection, practice, now_ms, [case_id])
             fired = apart.done(site, "step", case_id, fire)
             if fired is None:
                 timers.postpone(connection, case_id, now_ms)
@@ -100,7 +101,12 @@ def wind_all(database: Database, practice: Practice, now_ms: int) -> int:
     with database.writing() as connection:
         apart = Apart(database, connection, now_ms)
         cases = rows.cases_where(connection, db.cases.c.state.not_in(_OVER_FOR_GOOD))
-        wound = (
-            apart.done(case.site, "case", case.id, partial(timers.wind, connection, case, practice)) for case in cases
+        together = apart.done(
+            SiteId(""), "case", "all", partial(timers.wind_some, connection, cases, practice), keeps=False
         )
+        if together is not None:
+            return together
+        wound = [
+            apart.done(case.site, "case", case.id, partial(timers.wind, connection, case, practice)) for case in cases
+        ]
         return sum(one or False for one in wound)

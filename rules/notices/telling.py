@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Row, select
 
 from messages.alarm import Level
-from rules.escalation.timers import FAR_MS
+from rules.escalation.clocks import FAR_MS
 from rules.notices.notice import NoticeState
 from rules.store import tables as db
 from rules.store.database import Database

@@ -23,8 +23,12 @@ from rules.store.tables import counters
 TURN_S = 5.0
 """How long a thread waits for another one of this process: as long as for another process."""
 
-_COUNT_ON = update(counters).where(counters.c.name == "log").values(value=counters.c.value + bindparam("more"))
-_COUNTED = select(counters.c.value).where(counters.c.name == "log")
+_COUNT_ON = (
+    update(counters)
+    .where(counters.c.name == "log")
+    .values(value=counters.c.value + bindparam("more"))
+    .returning(counters.c.value)
+)
 
 
 class Overtaken(Exception):
@@ -163,9 +167,7 @@ def located(url: str, folder: Path) -> str:
 
 def next_seqs(connection: Connection, count: int) -> range:
     """The next `count` numbers of the log. Holding the counter's row keeps their order that of the commits."""
-    connection.execute(_COUNT_ON, {"more": count})
-    last = connection.scalar(_COUNTED)
-    assert last is not None
+    last = connection.execute(_COUNT_ON, {"more": count}).scalar_one()
     return range(last - count + 1, last + 1)
 
 

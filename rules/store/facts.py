@@ -120,8 +120,7 @@ def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) 
     for abandoned in work.abandoned:
         lines += findings.abandon(connection, abandoned, now_ms, practice)
     rows.append(connection, lines, now_ms)
-    for case_id in dict.fromkeys(line.case for line in lines if line.case):
-        timers.fire_due(connection, practice, now_ms, only=case_id)
+    timers.fire_cases(connection, practice, now_ms, (line.case for line in lines if line.case))
     _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
 
@@ -171,7 +170,7 @@ def _fire(
 ) -> None:
     """The first calls of a case; what is refused is tried again, and kept, by rules.escalation.loop."""
     for case_id in dict.fromkeys(line.case for line in lines or () if line.case):
-        fire = partial(timers.fire_due, connection, practice, now_ms, only=case_id)
+        fire = partial(timers.fire_cases, connection, practice, now_ms, [case_id])
         apart.done(SiteId(""), "step", case_id, fire, keeps=False)
 
 

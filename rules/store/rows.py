@@ -1,9 +1,11 @@
 """Rows of the rules' database as records, and back: alarms with their cases, and lines of the log."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import lru_cache
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Table, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement, Select
@@ -13,10 +15,15 @@ from messages.reading import Value
 from messages.settings import Text
 from rules.alarms.condition import Condition
 from rules.alarms.standing import Standing
-from rules.cases.policy import policy_from
+from rules.cases.policy import Policy, policy_from
 from rules.records import OVER, Alarm, AlarmState, Case, CaseState, Overlays, Pause, Photo
 from rules.store import database
 from rules.store import tables as db
+
+T = TypeVar("T")
+
+MOST_NAMED = 500
+"""Of what is asked for by name in one statement: databases bound how many values one may have."""
 
 _CASE_COLUMNS = [column.label(f"case_{column.name}") for column in db.cases.c]
 
@@ -45,6 +52,7 @@ _OPEN_ALARM = _ALARMS.where(
 _INSERT_ALARM, _INSERT_CASE, _INSERT_LINES = insert(db.alarms), insert(db.cases), insert(db.log)
 CASES = select(*_CASE_COLUMNS)
 _CASE = CASES.where(db.cases.c.id == bindparam("id"))
+_SOME_CASES = CASES.where(db.cases.c.id.in_(bindparam("ids", expanding=True)))
 _UPDATE_CASE = update(db.cases).where(db.cases.c.id == bindparam("its_id"))
 _LAST_NUMBERS = (
     select(db.log.c.case, func.max(db.log.c.number))
@@ -69,7 +77,20 @@ def open_alarm_row(connection: Connection, site: str, device: str, rule: str) ->
 
 
 def insert_alarm(connection: Connection, values: Mapping[str, Any]) -> None:
-    connection.execute(_INSERT_ALARM, dict(values))
+    insert_alarms(connection, [dict(values)])
+
+
+def insert_alarms(connection: Connection, some: Sequence[dict[str, Any]]) -> None:
+    """They all name the same columns."""
+    if some:
+        connection.execute(_INSERT_ALARM, some)
+
+
+def parts(named: Iterable[T], most: int = MOST_NAMED) -> Iterator[list[T]]:
+    """So many at a time as a statement may name."""
+    rest = iter(named)
+    while some := list(islice(rest, most)):
+        yield some
 
 
 def alarm_of(row: Row[Any]) -> Alarm:
@@ -143,8 +164,14 @@ def write_standing(
     **more: Any,
 ) -> None:
     """`was_open` False: it has ended with an earlier closing of its case, and only its own condition opens it again."""
+    changed = standing_values(standing, case, was_open=was_open)
+    connection.execute(_UPDATE_ALARM, {"its_id": alarm_id} | changed | more)
+
+
+def standing_values(standing: Standing, case: Case | None, *, was_open: bool = True) -> dict[str, Any]:
+    """What an alarm's row says of how it stands."""
     work = was_open and case is not None and case.state not in OVER
-    changed = {
+    return {
         "state": standing.state,
         "changed_at_ms": standing.condition.changed_at_ms,
         "overlays": asdict(standing.overlays),
@@ -153,7 +180,6 @@ def write_standing(
         "open": standing.state is not AlarmState.NORM or work,
         "case": case.id if case else None,
     }
-    connection.execute(_UPDATE_ALARM, {"its_id": alarm_id} | changed | more)
 
 
 def alarms_of(connection: Connection, case_id: str) -> list[Row[Any]]:
@@ -165,6 +191,11 @@ def alarms_of(connection: Connection, case_id: str) -> list[Row[Any]]:
 def case(connection: Connection, case_id: str) -> Case | None:
     row = connection.execute(_CASE, {"id": case_id}).one_or_none()
     return _case_of(row._mapping) if row else None
+
+
+def cases_of(connection: Connection, ids: Collection[str]) -> list[Case]:
+    """Those of some ids."""
+    return [case for some in parts(ids) for case in cases_by(connection, _SOME_CASES, {"ids": some})]
 
 
 def cases_by(connection: Connection, query: Select[Any], its: Mapping[str, Any]) -> list[Case]:
@@ -193,25 +224,36 @@ def within(table: Table, sites: Collection[str], grids: Collection[str]) -> list
 
 
 def insert_case(connection: Connection, new: Case) -> None:
-    connection.execute(_INSERT_CASE, _case_values(new))
+    insert_cases(connection, [new])
+
+
+def insert_cases(connection: Connection, some: Iterable[Case]) -> None:
+    if values := [_case_values(new) for new in some]:
+        connection.execute(_INSERT_CASE, values)
 
 
 def write_case(connection: Connection, changed: Case) -> None:
-    connection.execute(_UPDATE_CASE, {"its_id": changed.id, **_case_values(changed)})
+    write_cases(connection, [changed])
+
+
+def write_cases(connection: Connection, some: Iterable[Case]) -> None:
+    if values := [{"its_id": changed.id, **_case_values(changed)} for changed in some]:
+        connection.execute(_UPDATE_CASE, values)
 
 
 def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
     """Write `lines` at the end of the log, those of a case with its next numbers."""
     if not lines:
         return
-    named = list({line.case for line in lines if line.case})
-    last = connection.execute(_LAST_NUMBERS, {"cases": named}) if named else ()
-    counts = Counter({row[0]: row[1] or 0 for row in last})
+    counts = Counter[str]()
+    for named in parts({line.case for line in lines if line.case}):
+        counts.update({row[0]: row[1] or 0 for row in connection.execute(_LAST_NUMBERS, {"cases": named})})
     written = []
     for seq, line in zip(database.next_seqs(connection, len(lines)), lines, strict=True):
         if line.case:
             counts[line.case] += 1
-        written.append({"seq": seq, "at_ms": at_ms, "number": counts[line.case] if line.case else None, **asdict(line)})
+        values = {name: getattr(line, name) for name in Line.__dataclass_fields__}
+        written.append({"seq": seq, "at_ms": at_ms, "number": counts[line.case] if line.case else None, **values})
     connection.execute(_INSERT_LINES, written)
 
 
@@ -220,9 +262,15 @@ def _case_values(one: Case) -> dict[str, Any]:
     return plain | {
         "place": one.place.model_dump(),
         "title": one.title.model_dump(),
-        "policy": asdict(one.policy),
+        "policy": _policy_content(one.policy),
         "photo": asdict(one.photo) if one.photo else None,
     }
+
+
+@lru_cache(maxsize=64)
+def _policy_content(policy: Policy) -> dict[str, Any]:
+    """Cases of a level and a kind have the same one. Not to be changed."""
+    return asdict(policy)
 
 
 def _case_of(columns: Mapping[Any, Any]) -> Case | None:
