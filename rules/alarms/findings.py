@@ -85,7 +85,7 @@ def _raise(connection: Connection, found: Found, change: Raised, now_ms: int, pr
         if change.late:
             return [_line("alarm.raised", row, f"late, again at {change.at_ms}")]
         return _again(connection, row, change.at_ms, now_ms, practice)
-    alarm_id = _id(found, change.at_ms)
+    alarm_id = id_of(found, change.at_ms)
     row = rows.alarm_row(connection, alarm_id)
     if row is None:
         return _new_alarm(connection, found, change, now_ms, practice)
@@ -150,39 +150,41 @@ def _begin(connection: Connection, alarm_id: str, now_ms: int, practice: Practic
 def _new_alarm(
     connection: Connection, found: Found, change: Raised | Happened, now_ms: int, practice: Practice
 ) -> list[rows.Line]:
-    alarm_id, device, rule = _id(found, change.at_ms), found.device, found.rule
+    values = alarm_values(found, change, now_ms)
+    rows.insert_alarm(connection, values)
+    if change.late:
+        return [rows.Line("alarm.raised", values["id"], None, ACTOR, "late")]
+    return _begin(connection, values["id"], now_ms, practice)
+
+
+def alarm_values(found: Found, change: Raised | Happened, now_ms: int) -> dict[str, Any]:
+    """The row of an alarm that a rule has found, before anything has happened to it."""
+    device, rule = found.device, found.rule
     title, advice = rule.told(change.evidence, device.place, device.id)
     here = where(device)
-    rows.insert_alarm(
-        connection,
-        fresh(alarm_id, change.at_ms, now_ms)
-        | {
-            "site": device.site,
-            "edge": device.edge,
-            "device": device.id,
-            "kind": device.kind,
-            "rule": rule.id,
-            "level": change.level or rule.level,
-            "latch": rule.latch,
-            "title": title.model_dump(),
-            "advice": advice.model_dump() if advice else None,
-            "place": device.place.model_dump(),
-            "evidence": dict(change.evidence),
-            "channels": list(rule.channels),
-            "limits": rule.limits(),
-            "guards": rule.guards,
-            "version": rule.version,
-            "thresholds": dict(rule.settings),
-            "gathers": list(rule.gathers) or None,
-            "situation": rule.situation,
-            "owner": str(device.settings.get("owner", ""))[:63],
-            "lat": here.lat,
-            "lon": here.lon,
-        },
-    )
-    if change.late:
-        return [rows.Line("alarm.raised", alarm_id, None, ACTOR, "late")]
-    return _begin(connection, alarm_id, now_ms, practice)
+    return fresh(id_of(found, change.at_ms), change.at_ms, now_ms) | {
+        "site": device.site,
+        "edge": device.edge,
+        "device": device.id,
+        "kind": device.kind,
+        "rule": rule.id,
+        "level": change.level or rule.level,
+        "latch": rule.latch,
+        "title": title.model_dump(),
+        "advice": advice.model_dump() if advice else None,
+        "place": device.place.model_dump(),
+        "evidence": dict(change.evidence),
+        "channels": list(rule.channels),
+        "limits": rule.limits(),
+        "guards": rule.guards,
+        "version": rule.version,
+        "thresholds": dict(rule.settings),
+        "gathers": list(rule.gathers) or None,
+        "situation": rule.situation,
+        "owner": str(device.settings.get("owner", ""))[:63],
+        "lat": here.lat,
+        "lon": here.lon,
+    }
 
 
 def fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
@@ -214,7 +216,7 @@ def fresh(alarm_id: str, at_ms: int, now_ms: int) -> dict[str, Any]:
 def _worsen(connection: Connection, found: Found, change: Graver, now_ms: int, practice: Practice) -> list[rows.Line]:
     """It became graver: it counts as not looked at, and what was promised of its case is tightened."""
     if (row := _open_alarm(connection, found)) is None:
-        row = rows.alarm_row(connection, _id(found, change.raised_at_ms))
+        row = rows.alarm_row(connection, id_of(found, change.raised_at_ms))
         if row is not None:  # of the past: only its level is written down
             connection.execute(update(db.alarms).where(db.alarms.c.id == row.id).values(level=change.level))
         return []
@@ -237,7 +239,7 @@ def _clear(connection: Connection, found: Found, change: Cleared, now_ms: int, p
 
 def _end(connection: Connection, found: Found, change: Cleared | Ended) -> list[rows.Line]:
     """Write down how long an episode of the past lasted."""
-    row = rows.alarm_row(connection, _id(found, change.raised_at_ms))
+    row = rows.alarm_row(connection, id_of(found, change.raised_at_ms))
     if row is None or row.returned_at_ms is not None:
         return []
     connection.execute(update(db.alarms).where(db.alarms.c.id == row.id).values(returned_at_ms=change.at_ms))
@@ -281,7 +283,8 @@ def _same_rule(found: Found) -> tuple[Any, ...]:
     return (columns.site == found.device.site, columns.device == found.device.id, columns.rule == found.rule.id)
 
 
-def _id(found: Found, at_ms: int) -> str:
+def id_of(found: Found, at_ms: int) -> str:
+    """Of the alarm that it raises at that time."""
     return alarms.alarm_id(found.device.site, found.device.id, found.rule.id, at_ms)
 
 

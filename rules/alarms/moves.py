@@ -3,11 +3,12 @@
 Inside the caller's transaction, under the write lock. `rules.alarms.standing` and `rules.alarms.overlays.oversight` decide.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from messages.alarm import Level
 from messages.announcement import Place
 from messages.settings import Text
 from rules.alarms.overlays import holds, surroundings
@@ -78,17 +79,22 @@ def _called(
     connection: Connection, row: Row[Any], now_ms: int, practice: Practice, **more: Any
 ) -> tuple[Case, list[Line]]:
     """The case of an alarm for which somebody must go there: perhaps one that is known."""
-    about = Situation(
-        site=row.site,
-        place=Place(**row.place),
-        lat=row.lat,
-        lon=row.lon,
-        kind=row.kind,
-        subject=row.device,
-        owner=practice.owner(row.site, row.device, row.owner),
-        situation=row.situation,
-        title=Text(**row.title),
-        level=more.get("level", row.level),
+    about = situation_of(row._mapping, practice, more.get("level", row.level))
+    return docket.for_alarm(connection, f"c-{row.id}", about, row.rule, now_ms, practice)
+
+
+def situation_of(alarm: Mapping[Any, Any], practice: Practice, level: Level) -> Situation:
+    """What the case of an alarm is about, given its row."""
+    return Situation(
+        site=alarm["site"],
+        place=Place(**alarm["place"]),
+        lat=alarm["lat"],
+        lon=alarm["lon"],
+        kind=alarm["kind"],
+        subject=alarm["device"],
+        owner=practice.owner(alarm["site"], alarm["device"], alarm["owner"]),
+        situation=alarm["situation"],
+        title=Text(**alarm["title"]),
+        level=level,
         origin="alarm",
     )
-    return docket.for_alarm(connection, f"c-{row.id}", about, row.rule, now_ms, practice)

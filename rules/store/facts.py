@@ -12,7 +12,7 @@ from messages.announcement import Place
 from messages.ids import SiteId
 from messages.kind import Kinds
 from messages.reading import Quality, Reading
-from rules.alarms import findings
+from rules.alarms import findings, newcomers
 from rules.alarms.overlays import upkeep
 from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
@@ -24,6 +24,7 @@ from rules.engine.skew import Skew
 from rules.engine.stream import Stream
 from rules.engine.work import Work
 from rules.escalation import timers
+from rules.escalation.clocks import Clocks
 from rules.language.calendar import CHINA, Calendar
 from rules.language.rule import Rules
 from rules.language.state import from_json, to_json
@@ -115,12 +116,15 @@ def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) 
     if work.stepped is not None:
         timers.step_clock(connection, *work.stepped, now_ms)
     lines: list[rows.Line] = []
-    for found in findings.ordered(work.found):
-        lines += findings.carry_out(connection, found, now_ms, practice)
+    found, clocks = findings.ordered(work.found), Clocks(connection, practice, now_ms)
+    new = newcomers.among(connection, found, now_ms, practice)
+    newcomers.write(connection, new.values(), clocks)
+    for at, one in enumerate(found):
+        lines += new[at].lines if at in new else findings.carry_out(connection, one, now_ms, practice)
     for abandoned in work.abandoned:
         lines += findings.abandon(connection, abandoned, now_ms, practice)
     rows.append(connection, lines, now_ms)
-    timers.fire_cases(connection, practice, now_ms, (line.case for line in lines if line.case))
+    timers.fire_cases(connection, practice, now_ms, (line.case for line in lines if line.case), clocks)
     _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
 

@@ -10,7 +10,7 @@ ALARM_COST_ALARMS, ALARM_COST_DATABASES ("sqlite postgresql") change it.
 import os
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -69,8 +69,8 @@ class Meter:
     """What each step takes."""
 
     server: psutil.Process | None
-    ours_s: Counter[str] = field(default_factory=Counter)
-    theirs_s: Counter[str] = field(default_factory=Counter)
+    ours_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    theirs_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     statements: Counter[str] = field(default_factory=Counter)
     step: str = ""
 
@@ -87,8 +87,9 @@ class Meter:
         self.statements[self.step] += 1
 
     def forget(self) -> None:
-        for counter in (self.ours_s, self.theirs_s, self.statements):
-            counter.clear()
+        self.ours_s.clear()
+        self.theirs_s.clear()
+        self.statements.clear()
 
     def _server_s(self) -> float:
         if self.server is None:
@@ -98,7 +99,7 @@ class Meter:
 
 
 def _measured(case: str, folder: Path, url: str, server: psutil.Process | None) -> Iterator[Figure]:
-    plant, meter = Plant(folder, url, Meter(server)), Meter(None)
+    plant = Plant(folder, url, Meter(server))
     meter = plant.meter
     for number in range(1 + ALARMS // AT_ONCE):
         if number == 1:  # what is done for the first time is done once in an engine's life

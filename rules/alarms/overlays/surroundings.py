@@ -1,6 +1,6 @@
 """What is around open alarms (rules.alarms.overlays.oversight), read from the database."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, or_, select
@@ -54,6 +54,7 @@ _TOLD = select(db.devices.c.site, db.devices.c.edge, db.devices.c.device, db.sil
     db.silences, _SILENCES
 )
 _TOLD_HERE = _TOLD.where(db.devices.c.site == bindparam("site"), db.devices.c.device == bindparam("device"))
+_TOLD_OF = _TOLD.where(db.devices.c.device.in_(bindparam("devices", expanding=True)))
 _TOLD_ALARMED = _TOLD.where(db.devices.c.device.in_(select(db.alarms.c.device).where(db.alarms.c.open)))
 
 
@@ -64,6 +65,20 @@ def of_one(connection: Connection, alarm: Watched, now_ms: int) -> Around:
         holds=connection.execute(_LASTING_HERE, here),
         edges=connection.execute(_EDGES),
         told=connection.execute(_TOLD_HERE, here),
+        parents=connection.execute(_PARENTS),
+    )
+
+
+def of_some(connection: Connection, devices: Collection[DeviceId], now_ms: int) -> Around:
+    """Around the alarms of some devices, wherever they are."""
+    told = list[Row[Any]]()
+    for some in rows.parts(devices):
+        told += connection.execute(_TOLD_OF, {"devices": some})
+    return _around(
+        now_ms,
+        holds=connection.execute(_LASTING),
+        edges=connection.execute(_EDGES),
+        told=told,
         parents=connection.execute(_PARENTS),
     )
 
