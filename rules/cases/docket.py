@@ -174,12 +174,10 @@ def write(connection: Connection, case: Case, practice: Practice) -> None:
 
 
 def _open_cases(connection: Connection, about: Situation, now_ms: int) -> list[Case]:
-    """Those that may be one with what happens (`rules.cases.case.is_one`): in a flood they are few among thousands."""
+    """Those that may be one with what happens (`rules.cases.case.is_one`), the oldest first: in a flood they are few among thousands."""
     here = {"site": about.site, "kind": about.kind, "from_ms": now_ms - cases.REPORT_WITHIN_MS}
-    if about.origin != "alarm":
-        return rows.cases_by(connection, _OPEN, here)
-    found = rows.cases_by(connection, _REPORTED, here)
-    if about.situation:
+    found = rows.cases_by(connection, _REPORTED if about.origin == "alarm" else _OPEN, here)
+    if about.origin == "alarm" and about.situation:
         lately = {"from_ms": now_ms - cases.SITUATION_MS, "situation": about.situation}
         found += rows.cases_by(connection, _OF_SITUATION, here | lately)
     return sorted(found, key=lambda case: (case.opened_at_ms, case.id))

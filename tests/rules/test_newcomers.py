@@ -74,7 +74,7 @@ def act(room: Room, dice: random.Random, now_s: float) -> None:
     """Something that people or the plant do, or nothing."""
     desk, opened = room.desk, room.desk.alarms()
     number = dice.randrange(DEVICES)
-    edge, _, kind = device(number)
+    edge, _, _ = device(number)
     try:
         match dice.randrange(7):
             case 0:
@@ -87,19 +87,8 @@ def act(room: Room, dice: random.Random, now_s: float) -> None:
                     SITE, holder="li", reason="test", until_ms=at(now_s + 900), actor="li", at_ms=at(now_s), grid="g1"
                 )
             case 3:
-                place = Place(grid=f"g{number % 3}", building=str(number % 4), text="report")
-                about = Situation(
-                    site=SITE,
-                    place=place,
-                    kind=kind,
-                    subject="",
-                    title=Text(zh="见", en="seen"),
-                    level="yellow",
-                    origin="report",
-                    lat=26.0,
-                    lon=119.0,
-                )
-                desk.report(about, actor="wang", at_ms=at(now_s))
+                for one_kind in dice.sample(sorted(KINDS), 3):
+                    desk.report(reported(one_kind), actor="wang", at_ms=at(now_s))
             case 4 | 5 if opened:
                 case = dice.choice(opened).case
                 if case is not None:
@@ -108,6 +97,14 @@ def act(room: Room, dice: random.Random, now_s: float) -> None:
                     mend(desk, case.id, at_ms=at(now_s))
     except ActionRefused:
         pass
+
+
+def reported(kind: str) -> Situation:
+    """By somebody on the spot, where all devices are."""
+    place, title = Place(grid="g1", building="1", text="1号楼"), Text(zh="见到", en="seen")
+    return Situation(
+        site=SITE, place=place, kind=kind, subject="", title=title, level="yellow", origin="report", lat=26.0, lon=119.0
+    )
 
 
 def dump(room: Room) -> dict[str, list[dict[str, Any]]]:
