@@ -6,6 +6,7 @@ while it held takes acts of that time for a while after its end; it shows nothin
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -38,10 +39,20 @@ class Ended:
 
 def make(connection: Connection, case: str, person: str, now_ms: int) -> str:
     """A new link's secret."""
-    token = secrets.token_urlsafe(18)
-    made = {"token": _hashed(token), "case": case, "person": person}
-    connection.execute(_MAKE, made | {"made_at_ms": now_ms, "expires_at_ms": now_ms + LINK_MS})
-    return token
+    return make_some(connection, [(case, person)], now_ms)[0]
+
+
+def make_some(connection: Connection, wanted: Sequence[tuple[str, str]], now_ms: int) -> list[str]:
+    """The same for some cases and persons."""
+    tokens = [secrets.token_urlsafe(18) for _ in wanted]
+    until = {"made_at_ms": now_ms, "expires_at_ms": now_ms + LINK_MS}
+    made = [
+        {"token": _hashed(token), "case": case, "person": person, **until}
+        for token, (case, person) in zip(tokens, wanted, strict=True)
+    ]
+    if made:
+        connection.execute(_MAKE, made)
+    return tokens
 
 
 def holder(connection: Connection, token: str, now_ms: int) -> tuple[str, str] | None:

@@ -48,14 +48,16 @@ KEPT_MS = 400 * 86_400_000
 
 _GRAVEST_FIRST = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.notices.c.level, else_=3)
 
-_SENDING = select(db.sendings).where(db.sendings.c.id == bindparam("its_id"))
+_SENDINGS = select(db.sendings).where(db.sendings.c.id.in_(bindparam("ids", expanding=True)))
 _END_SENDING = update(db.sendings).where(db.sendings.c.id == bindparam("its_id"))
-_NOTICE = select(db.notices).where(db.notices.c.key == bindparam("its_key"))
+_NOTICES = select(db.notices).where(db.notices.c.key.in_(bindparam("keys", expanding=True)))
 _STORE = update(db.notices).where(db.notices.c.key == bindparam("its_key"))
 _LAST_SENDING = select(func.max(db.sendings.c.id))
 _BEGIN_SENDING = insert(db.sendings)
-_HAPPENED = select(func.min(db.alarms.c.raised_at_ms), func.sum(db.alarms.c.occurrences)).where(
-    db.alarms.c.case == bindparam("its_case")
+_HAPPENED = (
+    select(db.alarms.c.case, func.min(db.alarms.c.raised_at_ms), func.sum(db.alarms.c.occurrences))
+    .where(db.alarms.c.case.in_(bindparam("cases", expanding=True)))
+    .group_by(db.alarms.c.case)
 )
 _HANGING = select(db.notices).where(
     db.notices.c.state == NoticeState.SENDING, db.notices.c.due_at_ms <= bindparam("now_ms")
@@ -125,7 +127,7 @@ def take(
     if others:
         theirs = set(connection.scalars(select(db.leases.c.site).where(db.leases.c.token.in_(list(others)))))
         due = [one for one in due if one.addresses or one.site not in theirs]
-    begun: list[Begun] = []
+    sends: list[Send] = []
     for decision in plan(due, _sent(connection, due, ways, habits, now_ms), ways, practice.calendar, now_ms, habits):
         if isinstance(decision, Move):
             move = partial(_move, connection, found[decision.due.notice.key], decision, practice, now_ms)
@@ -138,10 +140,11 @@ def take(
         else:
             room -= 1
         if left > 0:
-            begin = partial(_begin, connection, decision, found, cases, practice.calendar, address_of_pages, now_ms)
-            if (one := _each(connection, decision.due, begin, apart, now_ms)) is not None:
-                begun.append(one)
-    return begun
+            sends.append(decision)
+    begin = partial(_begin, connection, found, cases, practice.calendar, address_of_pages, now_ms)
+    if apart is None:
+        return begin(sends)
+    return [one for send in sends for one in _each(connection, send.due, partial(begin, [send]), apart, now_ms) or ()]
 
 
 def _each(connection: Connection, due: Due, act: Callable[[], T], apart: Apart | None, now_ms: int) -> T | None:
@@ -155,19 +158,28 @@ def _each(connection: Connection, due: Due, act: Callable[[], T], apart: Apart |
     return done[0]
 
 
-def end(connection: Connection, begun: Begun, outcome: Outcome, now_ms: int) -> None:
-    """What the provider said."""
-    sending = connection.execute(_SENDING, {"its_id": begun.sending}).one()
-    word = "taken" if isinstance(outcome, Taken) else "throttled" if outcome.throttled_s else "failed"
-    answer = outcome.id if isinstance(outcome, Taken) else outcome.why
-    values = {"ended_at_ms": now_ms, "outcome": word, "answer": answer[:200]}
-    connection.execute(_END_SENDING, {"its_id": begun.sending, **values})
-    row = connection.execute(_NOTICE, {"its_key": sending.notice}).one()
-    if row.state != NoticeState.SENDING:
-        return  # acted upon or lost meanwhile
-    further = row.level == "red" and row.address + 1 < len(row.detail.get("addresses", ()))
-    took_ms = now_ms - sending.begun_at_ms
-    _write(connection, row, *_after(_notice(row), outcome, now_ms, took_ms, further=further), now_ms, answer)
+def end(connection: Connection, ended: Sequence[tuple[Begun, Outcome]], now_ms: int) -> None:
+    """What the provider said to some messages, all of it written at once."""
+    sendings, notices = dict[int, Row[Any]](), dict[str, Row[Any]]()
+    for numbers in rows.parts(begun.sending for begun, _ in ended):
+        sendings |= {row.id: row for row in connection.execute(_SENDINGS, {"ids": numbers})}
+    for keys in rows.parts({row.notice for row in sendings.values()}):
+        notices |= {row.key: row for row in connection.execute(_NOTICES, {"keys": keys})}
+    book, over = _Book(), list[dict[str, Any]]()
+    for begun, outcome in ended:
+        sending = sendings[begun.sending]
+        word = "taken" if isinstance(outcome, Taken) else "throttled" if outcome.throttled_s else "failed"
+        answer = outcome.id if isinstance(outcome, Taken) else outcome.why
+        over.append({"its_id": begun.sending, "ended_at_ms": now_ms, "outcome": word, "answer": answer[:200]})
+        row = notices.pop(sending.notice, None)  # the first answer counts, as if each were written by itself
+        if row is None or row.state != NoticeState.SENDING:
+            continue  # acted upon or lost meanwhile
+        further = row.level == "red" and row.address + 1 < len(row.detail.get("addresses", ()))
+        took_ms = now_ms - sending.begun_at_ms
+        book.note(row, *_after(_notice(row), outcome, now_ms, took_ms, further=further), answer)
+    if over:
+        connection.execute(_END_SENDING, over)
+    book.write(connection, now_ms)
 
 
 def acted(connection: Connection, case_id: str, person: str, now_ms: int) -> None:
@@ -276,63 +288,78 @@ def _to_pages(connection: Connection, row: Row[Any], now_ms: int) -> None:
 
 def _begin(
     connection: Connection,
-    send: Send,
     found: Mapping[str, Row[Any]],
     cases: Mapping[str, Case],
     calendar: Calendar,
     address_of_pages: str,
     now_ms: int,
-) -> Begun:
-    row, due = found[send.due.notice.key], send.due
-    address = due.addresses[send.address]
-    notice = machine.apply(due.notice, NoticeEvent.BEGUN, now_ms)
-    attempts = notice.attempts if send.address == due.notice.channel else 1
-    _store(connection, replace(notice, channel=send.address, attempts=attempts), address.channel)
-    for other in send.others:
-        joined = machine.apply(other.notice, NoticeEvent.JOINED, now_ms)
-        _write(connection, found[other.notice.key], joined, None, now_ms, row.key)
-    number = (connection.scalar(_LAST_SENDING) or 0) + 1
+    sends: Sequence[Send],
+) -> list[Begun]:
+    """Write down that these are sent now, all of it at once."""
+    if not sends:
+        return []
+    book, begun = _Book(), list[Begun]()
+    told = [found[due.notice.key] for send in sends for due in (send.due, *send.others)]
+    happened = _happened(connection, {row.case for row in told})
+    asked = [(found[send.due.notice.key].case, send.due.person) for send in sends]
+    made = links.make_some(connection, asked, now_ms) if address_of_pages else [""] * len(sends)
+    first = (connection.scalar(_LAST_SENDING) or 0) + 1
+    for number, (send, token) in enumerate(zip(sends, made, strict=True), first):
+        row, address = found[send.due.notice.key], send.due.addresses[send.address]
+        notice = machine.apply(send.due.notice, NoticeEvent.BEGUN, now_ms)
+        attempts = notice.attempts if send.address == send.due.notice.channel else 1
+        book.note(row, replace(notice, channel=send.address, attempts=attempts), None, channel=address.channel)
+        others = [found[other.notice.key] for other in send.others]
+        for other, its in zip(send.others, others, strict=True):
+            book.note(its, machine.apply(other.notice, NoticeEvent.JOINED, now_ms), None)
+        words = message(
+            _told(row, cases, happened),
+            [_told(other, cases, happened) for other in others],
+            person=row.person,
+            language="en" if row.detail.get("language") == "en" else "zh",
+            link=f"{address_of_pages}/c/{token}" if token else "",
+            calendar=calendar,
+            now_ms=now_ms,
+        )
+        begun.append(Begun(number, address.channel, address.to, words))
     connection.execute(
         _BEGIN_SENDING,
-        dict(  # noqa: C408
-            id=number,
-            notice=row.key,
-            case=row.case,
-            channel=address.channel,
-            receiver=address.to,
-            person=row.person,
-            level=row.level,
-            more=len(send.others),
-            begun_at_ms=now_ms,
-            ended_at_ms=None,
-            outcome="sending",
-            answer="",
-        ),
+        [
+            {
+                "id": one.sending,
+                "notice": row.key,
+                "case": row.case,
+                "channel": one.way,
+                "receiver": one.to,
+                "person": row.person,
+                "level": row.level,
+                "more": len(send.others),
+                "begun_at_ms": now_ms,
+                "ended_at_ms": None,
+                "outcome": "sending",
+                "answer": "",
+            }
+            for one, send in zip(begun, sends, strict=True)
+            for row in (found[send.due.notice.key],)
+        ],
     )
-    token = links.make(connection, row.case, row.person, now_ms) if address_of_pages else ""
-    told = message(
-        _told(connection, row, cases),
-        [_told(connection, found[one.notice.key], cases) for one in send.others],
-        person=row.person,
-        language="en" if row.detail.get("language") == "en" else "zh",
-        link=f"{address_of_pages}/c/{token}" if token else "",
-        calendar=calendar,
-        now_ms=now_ms,
-    )
-    return Begun(number, address.channel, address.to, told)
+    book.write(connection, now_ms)
+    return begun
 
 
-def _told(connection: Connection, row: Row[Any], cases: Mapping[str, Case]) -> Told:
+def _happened(connection: Connection, case_ids: Collection[str]) -> dict[str, tuple[int, int]]:
+    """When what cases hold was first raised, and how often it came in all; a case without an alarm is left out."""
+    found = {}
+    for some in rows.parts(case_ids):
+        for case_id, first_ms, times in connection.execute(_HAPPENED, {"cases": some}):
+            found[case_id] = first_ms, int(times)
+    return found
+
+
+def _told(row: Row[Any], cases: Mapping[str, Case], happened: Mapping[str, tuple[int, int]]) -> Told:
     case = cases[row.case]
-    happened, times = connection.execute(_HAPPENED, {"its_case": case.id}).one()
-    return Told(
-        key=row.key,
-        case=case,
-        leg=row.leg,
-        reason=row.reason,
-        happened_at_ms=case.opened_at_ms if happened is None else happened,
-        times=int(times or 1),
-    )
+    first_ms, times = happened.get(case.id, (case.opened_at_ms, 1))
+    return Told(key=row.key, case=case, leg=row.leg, reason=row.reason, happened_at_ms=first_ms, times=times)
 
 
 def _after(notice: Notice, outcome: Outcome, now_ms: int, took_ms: int, *, further: bool) -> tuple[Notice, str | None]:
@@ -363,23 +390,43 @@ def _lost(connection: Connection, now_ms: int) -> None:
         connection.execute(update(db.sendings).where(*sendings).values(outcome="lost", ended_at_ms=now_ms))
 
 
+class _Book:
+    """How notices stand by now, and the lines that tell it; until they are written."""
+
+    def __init__(self) -> None:
+        self._stored: list[dict[str, Any]] = []
+        self._lines: list[rows.Line] = []
+
+    def note(self, row: Row[Any], after: Notice, event: str | None, detail: str = "", *, channel: str = "") -> None:
+        """`event`: the log's word for it. `channel`: on which it is tried now."""
+        self._stored.append({"its_key": after.key, **_stand(after), "channel": channel or row.channel})
+        if event:
+            words = " ".join(part for part in (row.person, row.channel, detail) if part)
+            self._lines.append(rows.Line(event, None, row.case, RULES, words[:300]))
+
+    def write(self, connection: Connection, now_ms: int) -> None:
+        if self._stored:
+            connection.execute(_STORE, self._stored)
+        rows.append(connection, self._lines, now_ms)
+
+
 def _write(connection: Connection, row: Row[Any], after: Notice, event: str | None, now_ms: int, detail: str) -> None:
-    _store(connection, after)
-    if event:
-        words = " ".join(part for part in (row.person, row.channel, detail) if part)
-        rows.append(connection, [rows.Line(event, None, row.case, RULES, words[:300])], now_ms)
+    book = _Book()
+    book.note(row, after, event, detail)
+    book.write(connection, now_ms)
 
 
-def _store(connection: Connection, notice: Notice, channel: str | None = None) -> None:
-    values: dict[str, Any] = {
+def _store(connection: Connection, notice: Notice) -> None:
+    connection.execute(_STORE, {"its_key": notice.key, **_stand(notice)})
+
+
+def _stand(notice: Notice) -> dict[str, Any]:
+    return {
         "state": notice.state,
         "address": notice.channel,
         "attempts": notice.attempts,
         "due_at_ms": notice.due_at_ms,
     }
-    if channel is not None:
-        values["channel"] = channel
-    connection.execute(_STORE, {"its_key": notice.key, **values})
 
 
 def _notice(row: Row[Any]) -> Notice:

@@ -196,10 +196,18 @@ class Sender:
     def _end(self, ended: Sequence[tuple[Begun, Outcome]]) -> None:
         """What the database refuses of an answer is as no answer: the call goes on after its deadline."""
         now_ms = self._clock_ms()
+        try:
+            with self._database.writing() as connection:
+                outbox.end(connection, ended, now_ms)
+            return
+        except Exception as error:
+            if not self._database.refuses(error):
+                raise
+            log.error("the database refuses an answer: they are gone through one by one", why=str(error)[:500])
         with self._database.writing() as connection:
             apart = Apart(self._database, connection, now_ms)
             for begun, outcome in ended:
-                end = partial(outbox.end, connection, begun, outcome, now_ms)
+                end = partial(outbox.end, connection, [(begun, outcome)], now_ms)
                 apart.done(SiteId(begun.message.site), "answer", begun.message.key, end)
 
     async def _publish(self, message: Message, to: str) -> Outcome:

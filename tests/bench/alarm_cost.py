@@ -201,8 +201,7 @@ class Plant:
 
     def _end(self, begun: list[outbox.Begun]) -> None:
         with self.database.writing() as connection:
-            for one in begun:
-                outbox.end(connection, one, Taken(), self.now_ms)
+            outbox.end(connection, [(one, Taken()) for one in begun], self.now_ms)
 
     def _tell(self) -> int:
         """As `rules.alarms.publisher`."""

@@ -115,7 +115,7 @@ class Street:
             for begun in self.take(now_s):
                 self.told.append((now_s, begun.way, begun.to, begun.message))
                 with self.room.database.writing() as connection:
-                    outbox.end(connection, begun, self.answers(begun.way, begun.message), at(now_s))
+                    outbox.end(connection, [(begun, self.answers(begun.way, begun.message))], at(now_s))
             with self.room.database.reading() as connection:
                 due = [ms for ms in (timers.next_due_ms(connection), outbox.next_due_ms(connection)) if ms is not None]
             now_s = max(now_s + 1, math.ceil((min(due, default=at(until_s) + 1000) - at(0)) / 1000))
