@@ -15,7 +15,7 @@ from rules.backtest.words import Words, cells, left, right, time_words
 from rules.language.calendar import Calendar
 
 MOST_LISTED = 20
-_COLUMN, _A_DAY = 11, 8
+_COLUMN, _A_DAY = 11, 10
 
 
 def head(judged: Judged, words: Words, *, stopped: bool) -> Iterator[str]:
