@@ -20,12 +20,15 @@ from edge.keeping.disk import Disk
 from edge.systemd import ServiceManager
 from messages.settings import ConfigError, line_of
 
+START_SAID_EVERY_S = 30.0
+
 log = structlog.get_logger("agent")
 
 
 async def run(path: Path, clock: Clock, *, software: str, manager: ServiceManager) -> None:
     """Until cancelled. Raises ConfigError for a configuration that is wrong at the start."""
     config = parse(path)
+    starting = asyncio.create_task(_still_starting(manager))
     wanted = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wanted.set)
     async with (
@@ -40,6 +43,7 @@ async def run(path: Path, clock: Clock, *, software: str, manager: ServiceManage
         Book(config.folder, clock.now_ms) as book,
         asyncio.TaskGroup() as tasks,
     ):
+        starting.cancel()
         clock.begin(disk.newest_ms, was_trusted=disk.clock_was_trusted)
         tasks.create_task(timepiece.watch(clock, disk))
         tasks.create_task(_stay_alive(manager))
@@ -93,6 +97,13 @@ def for_a_restart(path: Path, old: Config, new: Config) -> None:
         if was != wanted:
             line = line_of(path.read_text(encoding="utf-8-sig"), (field,))
             raise ConfigError(f"{path}:{line}: {field}: from {was} to {wanted} by a restart only")
+
+
+async def _still_starting(manager: ServiceManager) -> None:
+    """A large outbox on a slow card is looked through for minutes before it is used. Killed in the midst, it would be so for ever."""
+    while True:
+        manager.starting(2 * START_SAID_EVERY_S)
+        await asyncio.sleep(START_SAID_EVERY_S)
 
 
 async def _stay_alive(manager: ServiceManager) -> None:

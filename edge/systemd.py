@@ -1,4 +1,4 @@
-"""What systemd is told: ready, reloading, alive, stopping. A few datagrams; without systemd nothing happens.
+"""What systemd is told: starting, ready, reloading, alive, stopping. A few datagrams; without systemd nothing happens.
 
 Source: sd_notify(3) and systemd.service(5), Type=notify and WatchdogSec.
 """
@@ -25,6 +25,10 @@ class ServiceManager:
         ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         watchdog_s = int(microseconds) / 1_000_000 if microseconds.isdigit() and ours else None
         return cls(address, watchdog_s or None)
+
+    def starting(self, still_s: float) -> None:
+        """It may take `still_s` more until we are ready: what systemd waits for by itself may be too short."""
+        self._say(f"EXTEND_TIMEOUT_USEC={round(still_s * 1_000_000)}\nSTATUS=opening the outbox")
 
     def ready(self, status: str) -> None:
         self._say(f"READY=1\nSTATUS={status}")

@@ -21,7 +21,7 @@ from edge.installer import table
 from edge.installer.keyboard import END_OF_INPUT, Keyboard
 from edge.installer.look import looking
 from edge.installer.scanning.prober import IDLE_S, Report, compared, probe, silence_s
-from edge.installer.scanning.scan import Speed
+from edge.installer.scanning.scan import Heard, Speed
 from edge.installer.snapshot import Snapshot
 from edge.installer.words import Language, no_port
 from edge.models.modbus import ModbusModel
@@ -51,6 +51,7 @@ async def scan(
     """The units that answered. `stub`: say what would stand in the configuration. Raises ConfigError if the port can't be opened."""
     console, zh = Console(stderr=True), spoken == "zh"
     answered: set[int] = set()
+    heard: list[int] = []
     if (at_most_s := longest_s(wanted, units, timeout_s)) > LONG_S:
         minutes = f"{at_most_s / 60:.0f}"
         longest = f"没有设备应答时最长约 {minutes} 分钟" if zh else f"{minutes} min at most, if nobody answers"
@@ -64,7 +65,15 @@ async def scan(
                         _tell(step, port if stub else None, spoken)
                         answered |= {found.unit for found in step.found}
                     else:
+                        heard += [step.unit] * (step.heard in (Heard.ANSWER, Heard.TWICE))
                         progress.advance(task)
+            except asyncio.CancelledError:  # Ctrl-C, when the device that he waits for has long been there
+                units_said = ", ".join(map(str, heard)) or ("无" if zh else "nobody")
+                print(
+                    f"{speed}: "
+                    + (f"已中断；已应答的地址：{units_said}" if zh else f"broken off; so far answered: {units_said}")
+                )
+                raise
             except LinkError as error:
                 if str(error) != NOT_TAKEN:
                     raise ConfigError(f"{port}: {no_port(str(error), spoken)}") from error

@@ -12,11 +12,13 @@ def test_it_hears_ready_reloading_alive_and_stopping(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))
         manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000000"})
+        manager.starting(60)
         manager.ready("3 devices")
         manager.reloading(42)
         manager.alive()
         manager.stopping()
-        words = [heard.recv(200).decode() for _ in range(4)]
+        words = [heard.recv(200).decode() for _ in range(5)]
+    assert words.pop(0) == "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=opening the outbox"
     assert words == ["READY=1\nSTATUS=3 devices", "RELOADING=1\nMONOTONIC_USEC=42", "WATCHDOG=1", "STOPPING=1"]
     assert manager.watchdog_s == 30
 

@@ -144,6 +144,17 @@ def test_a_device_whose_answers_are_disturbed_is_told_from_those_that_are_not() 
     assert "two devices" not in said
 
 
+def test_a_scan_that_is_broken_off_says_who_has_answered_so_far() -> None:
+    with (
+        wire(Slave(2), Slave(5)) as port,
+        at_a_terminal("scan", port, "--baudrates", "9600", "--parities", "N") as user,
+    ):
+        user.sees("6%")  # some fifteen of 247 units
+        user.types("\x03")
+        code, shown = user.ends()
+    assert (code, "broken off; so far answered: 2, 5" in shown) == (130, True), shown
+
+
 def test_a_scan_finds_the_speed_and_goes_past_what_the_port_cannot_do() -> None:
     said = scanned(Slave(2, 5, baudrate=19200), words=("--parities", "N,O"))
     assert "9600 Bd 8O1: this port can't speak so\n19200 Bd 8N1: 1 device" in said
