@@ -9,8 +9,10 @@ import tty
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from edge.installer.look import EVERY_S
 from edge.installer.tap import FILE, snapshots
 from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
 from tests.integration.pty_user import at_a_terminal
@@ -48,6 +50,14 @@ async def heard(state: Path) -> None:
         async for now in snapshots(state):
             if any(device.channels for device in now.devices):
                 return
+
+
+async def looked_into(process: subprocess.Popen[bytes], socket: Path) -> None:
+    """Until somebody is at the agent's socket, beside the agent itself, and has had time for a look."""
+    async with asyncio.timeout(50):
+        while [one.laddr for one in psutil.Process(process.pid).net_connections("unix")].count(str(socket)) < 2:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(2 * EVERY_S)
 
 
 def walk_at_a_terminal(words: tuple[str, ...]) -> None:
@@ -277,12 +287,12 @@ async def test_an_acceptance_whose_agent_dies_says_so_and_writes_no_sheet(
 ) -> None:
     config = configure(tmp_path, mosquitto, libmodbus.port)
     with agent(config) as process:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (tmp_path / "state" / FILE).exists():
                 await asyncio.sleep(0.02)
         words = ("accept", str(config), "--by", "Lin", "--watch", "50s", "--sheet", f"{tmp_path}/c.md")
         watching = asyncio.create_task(asyncio.to_thread(typed, *words))
-        await asyncio.sleep(4)
+        await looked_into(process, tmp_path / "state" / FILE)
         process.kill()
         ended = await watching
     assert ended.returncode == 2
