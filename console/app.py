@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Callable, MutableMapping
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -110,10 +111,6 @@ def build(
         plant=plant_of(config, desk),
         clock_ms=clock_ms,
     )
-    app.include_router(doors.router)
-    app.include_router(routes.router)
-    for router in (*operator_pages.ROUTERS, *plant_pages.ROUTERS, own.router, keeping.router, people.router):
-        app.include_router(router)
     sites.look()
     fragments.offer(
         household=masking(sites), look_reasons=REASONS, called=Called(sites), wrong_files=partial(wrong_files, sites)
@@ -122,10 +119,9 @@ def build(
         desk=desk, tokens=Tokens(config.accounts), accounts=accounts, kinds=kinds, sites=sites, clock_ms=clock_ms
     )
     app.mount(api.PATH, api.build(works))
-    for room in (pages, acts, pictures, offline):
-        app.include_router(room.router)
-    app.state.uploads = pictures.Uploads()
     app.mount("/static", StaticFiles(directory=Path(str(files("console"))) / "static"), name="static")
+    app.router.routes.extend(_rooms())
+    app.state.uploads = pictures.Uploads()
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=config.access.known_hosts, www_redirect=False)
     app.add_middleware(_Guard)
     app.add_middleware(Rim, hsts=config.access.hsts)
@@ -143,6 +139,17 @@ def build(
     app.add_exception_handler(DatabaseAway, lambda request, _: _sorry(request, 503))
     app.add_exception_handler(Exception, _failed)
     return app
+
+
+@cache
+def _rooms() -> tuple[BaseRoute, ...]:
+    """The routes of all pages, once for a process: what each of them asks is worked out when a request first walks past it."""
+    together = APIRouter()
+    for router in (doors.router, routes.router, *operator_pages.ROUTERS, *plant_pages.ROUTERS):
+        together.include_router(router)
+    for room in (own, keeping, people, pages, acts, pictures, offline):
+        together.include_router(room.router)
+    return tuple(together.routes)
 
 
 class _Guard:
