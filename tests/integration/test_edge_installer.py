@@ -55,7 +55,7 @@ async def heard(state: Path) -> None:
 async def looked_into(process: subprocess.Popen[bytes], socket: Path) -> None:
     """Until somebody is at the agent's socket, beside the agent itself, and has had time for a look."""
     async with asyncio.timeout(50):
-        while sum(one.laddr == str(socket) for one in psutil.Process(process.pid).net_connections("unix")) < 2:
+        while sum(str(one.laddr) == str(socket) for one in psutil.Process(process.pid).net_connections("unix")) < 2:
             await asyncio.sleep(0.05)
     await asyncio.sleep(2 * EVERY_S)
 

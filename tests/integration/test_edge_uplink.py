@@ -26,7 +26,7 @@ from tests.services import MqttBroker
 
 SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")
 NOW_MS = 1_763_700_000_000
-LIMIT_S = 30.0
+LIMIT_S = 90.0
 ANNOUNCED = {
     DeviceId(name): Announcement(kind="gas_alarm", model="m", place=Place(grid="grid-1", text=""))
     for name in ("gas-1", "gas-2")

@@ -78,11 +78,17 @@ def raised(ours: Engine) -> Counter[str]:
     return Counter(found[entry.alarm] for entry in log if entry.event == "alarm.raised" and entry.alarm in found)
 
 
+def outages(ours: Engine) -> int:
+    """How many it has told the beginning of and not the end. A slow machine may see a full disk take a write in between."""
+    said = ours.said()
+    return said.count("database is away") - said.count("database is back")
+
+
 async def goes_on(ours: Engine, bus: Bus, leaks: int) -> None:
     await leak(bus, leaks + 1)
     wanted = Counter({f"gas-{number}": 1 for number in range(leaks + 2)})
     await until(lambda: raised(ours) == wanted or None, "every leak once", ours)
-    await until(lambda: "database is back" in ours.said() or None, "it says so", ours)
+    await until(lambda: outages(ours) == 0 or None, "it says so", ours)
     assert ours.said().count("ready") == 1, "by itself"
     assert ours.process
     assert ours.process.poll() is None
@@ -112,7 +118,7 @@ async def test_a_disk_that_is_full_while_alarms_come_loses_none_and_doubles_none
             ballast = fill(disk)
             leaks = await leak_until_it_is_away(ours, bus)
             assert "full" in ours.said()
-            assert ours.said().count("database is away") == 1
+            assert outages(ours) == 1, "said once, however often it was tried"
             ballast.unlink()
             await goes_on(ours, bus, leaks)
 

@@ -12,7 +12,18 @@ from rules.duty.site import load_site
 from rules.store import tables as db
 from tests import services
 from tests.fakes import Answer, provider
-from tests.integration.rules_engine import SITE, announce, edge, engine, hearing, now_ms, reading, send, until
+from tests.integration.rules_engine import (
+    SITE,
+    START_LIMIT_S,
+    announce,
+    edge,
+    engine,
+    hearing,
+    now_ms,
+    reading,
+    send,
+    until,
+)
 from tests.rules.situation import about
 
 PEOPLE = """
@@ -173,6 +184,6 @@ async def test_a_hundred_red_alarms_at_once_all_get_through_a_provider_that_take
             def called() -> set[str]:
                 return {one.json["key"].partition("/")[0] for one in sms.asked}
 
-            await until(lambda: len(called()) == 100 or None, "a call for each", ours)
+            await until(lambda: len(called()) == 100 or None, "a call for each", ours, START_LIMIT_S)
         with ours.database.reading() as connection:
             assert "failed" not in set(connection.scalars(select(db.sendings.c.outcome)))
