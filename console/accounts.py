@@ -289,14 +289,14 @@ class Accounts:
         self,
         *,
         events: Sequence[str] = (),
-        name: str = "",
+        names: Sequence[str] = (),
         among: Sequence[str] | None = None,
         before_seq: int | None = None,
         limit: int = 200,
     ) -> Sequence[Line]:
         """Its lines, the latest first. `among`: of these accounts alone."""
         with self._open() as database:
-            return journal.lines(database, events=events, name=name, among=among, before_seq=before_seq, limit=limit)
+            return journal.lines(database, events=events, names=names, among=among, before_seq=before_seq, limit=limit)
 
     def forget(self, before_ms: int) -> int:
         """Take what is personal out of the journal's lines before a time. How many."""

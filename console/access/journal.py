@@ -73,19 +73,20 @@ def lines(
     database: sqlite3.Connection,
     *,
     events: Sequence[str] = (),
-    name: str = "",
+    names: Sequence[str] = (),
     among: Sequence[str] | None = None,
     before_seq: int | None = None,
     limit: int = 200,
 ) -> list[Line]:
-    """The latest first. `name`: who did it, or to whom it was done. `among`: done by one of these."""
+    """The latest first. `names`: one of them did it, or it was done to one. `among`: done by one of these."""
     its, values = ["1"], list[object]()
     if events:
         its.append(f"event IN ({', '.join('?' * len(events))})")
         values += events
-    if name:
-        its.append("(actor = ? OR subject = ?)")
-        values += [name, name]
+    if names:
+        marks = ", ".join("?" * len(names))
+        its.append(f"(actor IN ({marks}) OR subject IN ({marks}))")
+        values += [*names, *names]
     if among is not None:
         its.append(f"actor IN ({', '.join('?' * len(among))})")
         values += among

@@ -16,6 +16,7 @@ from console.access.journal import EVENTS
 from console.accounts import Account, AccountError
 from console.doors import AT_ONCE
 from console.rights import EVERYWHERE, ROLES, Role, Scope
+from console.script import spellings
 from console.visit import LoggedIn, NotAllowed, OurForm, Visit, elsewhere, logged_in, needs
 from messages.ids import is_identifier
 
@@ -148,7 +149,11 @@ def journal(visit: LoggedIn, about: str = "", name: str = "", before: int | None
     visit.need("audit")
     events = [event for event in EVENTS if event.partition(".")[0] == about] if about in GROUPS else []
     lines = visit.parts.accounts.journal(
-        events=events, name=name.strip(), before_seq=before, limit=MOST_LINES, among=_names_seen(visit)
+        events=events,
+        names=spellings(name.strip()) if name.strip() else (),
+        before_seq=before,
+        limit=MOST_LINES,
+        among=_names_seen(visit),
     )
     return show(
         visit,
@@ -197,7 +202,7 @@ def _one(visit: Visit, account: Account, status: int = 200, *, complaint: str = 
         account=account,
         done=done,
         logins=visit.parts.accounts.sessions(name, visit.now_ms),
-        lines=visit.parts.accounts.journal(name=name, limit=20),
+        lines=visit.parts.accounts.journal(names=[name], limit=20),
         program=program_in_words,
         **_choices(visit),
     )

@@ -48,7 +48,7 @@ def look(
         address=address_of(request),
         detail=f"{why}: {told}" if told else why,
     )
-    earlier = visit.parts.accounts.journal(events=["person.looked"], name=subject, limit=LATELY)
+    earlier = visit.parts.accounts.journal(events=["person.looked"], names=[subject], limit=LATELY)
     try:
         visit.parts.accounts.note(line)
     except sqlite3.Error:  # what can't be noted isn't shown

@@ -194,12 +194,14 @@ async def test_the_keys_have_a_page_in_both_languages(desk: httpx.AsyncClient) -
         ("/audit?words=鑰匙在門衛", "钥匙在门卫"),
         ("/audit?words=门卫换锁", "門衛換鎖"),
         ("/audit?actor=陳偉", "陈伟"),
+        ("/accounts/journal?name=陳偉", "陈伟"),
     ],
 )
 async def test_every_box_finds_what_is_written_in_the_other_characters(
     browser: httpx.AsyncClient, junmen: Block, path: str, row: str
 ) -> None:
     junmen.accounts.add("wei", PASSWORD, "engineer")
+    await log_in(browser, "陈伟", "wrong")
     await log_in(browser, "wei")
     junmen.announce("bin-1", place="3号楼西侧")
     case = case_of(junmen, junmen.raise_alarm("bin-1", place="3号楼西侧", title=COVER))

@@ -97,7 +97,7 @@ async def test_a_household_that_is_looked_at_stays_in_sight_and_is_noted_again(
     again = await browser.post(f"/people/{alarm.id}?{wanted}", data=fields)
     assert again.status_code == 200
     assert ('data-theme="dark"' if wanted == "theme=dark" else '<html lang="en"') in again.text
-    lines = junmen.accounts.journal(events=["person.looked"], name="", limit=9)
+    lines = junmen.accounts.journal(events=["person.looked"], limit=9)
     assert [line.detail for line in lines] == ["other: 妻子问起"] * 2
 
 

@@ -93,7 +93,7 @@ def test_a_disabled_account_is_out_at_once_and_back_when_it_is_enabled(accounts:
     assert accounts.log_in("chen", PASSWORD, HOME, NOON_MS) is None
     accounts.enable("chen", enabled=True, actor="li", now_ms=NOON_MS)
     log_in(accounts)
-    assert [line.event for line in accounts.journal(name="li")] == ["account.enabled", "account.disabled"]
+    assert [line.event for line in accounts.journal(names=["li"])] == ["account.enabled", "account.disabled"]
 
 
 def test_a_password_for_one_login_must_be_changed_and_holds_three_days(accounts: Accounts) -> None:
