@@ -172,11 +172,11 @@ def _alarm(
     """Copies of one alarm and its case, at their place and of their time."""
     grid, at_ms = number % GRIDS, now_ms() - (number * 1_000 if is_open else 86_400_000 + number * 50_000)
     site, device = SiteId(f"site-{grid % SITES}"), DeviceId(f"dev-{number % DEVICES}")
-    name = alarm_id(site, device, f"leak-{number}", at_ms)
+    name = alarm_id(site, device, "leak", at_ms)
     place = alarm["place"] | {"grid": f"g{grid}", "text": f"g{grid} {number}号"}
     times = dict.fromkeys(("raised_at_ms", "changed_at_ms", "known_at_ms", "since_ms", "flapped_at_ms"), at_ms)
     level = ("blue", "yellow", "orange", "red")[number % 4]
-    its = {"id": name, "site": site, "device": device, "rule": f"leak-{number}", "place": place, "level": level}
+    its = {"id": name, "site": site, "device": device, "rule": "leak", "place": place, "level": level}
     ours = {"id": f"c-{name}", "site": site, "subject": device, "place": place, "level": level, "opened_at_ms": at_ms}
     ended = {"state": "closed", "closed_at_ms": at_ms + 600_000, "closed_by": "bench"}
     state = {"open": is_open, "state": alarm["state"] if is_open else "norm", "times": [at_ms], "case": f"c-{name}"}
