@@ -4,11 +4,11 @@ Its values at the raise are in its row from the first moment; the course before 
 readings a moment later. So it is asked afterwards: `wanting` says of which alarms, and a restart goes on with them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from collector.stores.base import Store
 from messages.ids import DeviceId, SiteId
@@ -28,7 +28,9 @@ PATIENCE_MS = 24 * 3_600_000
 """A history that has no answer for a day is asked no more."""
 AT_ONCE = 20
 
-Course = Mapping[str, list[tuple[int, Value]]]
+_KEEP = update(db.alarms).where(db.alarms.c.id == bindparam("its_id")).values(before=bindparam("before"))
+
+Course = Mapping[str, Sequence[tuple[int, Value]]]
 """By channel: times and values, the oldest first."""
 
 
@@ -69,11 +71,16 @@ def _readings(store: Store, alarm: Wanting, channel: str) -> list[tuple[int, Val
     return [(one.at_ms, one.value) for one in found[-MOST_READINGS:]]  # means of some 300 ms each
 
 
-def keep(database: Database, alarm: Wanting, found: Course, now_ms: int) -> None:
-    """One that the database refuses is none. Raises DatabaseAway."""
-    its = update(db.alarms).where(db.alarms.c.id == alarm.id)
+def keep(database: Database, found: Sequence[tuple[Wanting, Course]], now_ms: int) -> None:
+    """What was found of some alarms, all of it at once. One that the database refuses is none. Raises DatabaseAway."""
+    if not found:
+        return
+    kept = [{"its_id": alarm.id, "before": dict(course)} for alarm, course in found]
     with database.writing() as connection:
         apart = Apart(database, connection, now_ms)
-        write = partial(connection.execute, its.values(before=dict(found)))
-        if apart.done(alarm.site, "course", alarm.id, write) is None:
-            connection.execute(its.values(before={}))
+        together = partial(connection.execute, _KEEP, kept)
+        if apart.done(SiteId(""), "course", "all", together, keeps=False) is not None:
+            return
+        for (alarm, _), one in zip(found, kept, strict=True):
+            if apart.done(alarm.site, "course", alarm.id, partial(connection.execute, _KEEP, [one])) is None:
+                connection.execute(_KEEP, [{"its_id": alarm.id, "before": {}}])

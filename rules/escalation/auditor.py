@@ -19,7 +19,6 @@ from rules.alarms.condition import ACTIVE
 from rules.cases.case import promises
 from rules.cases.practice import Practice
 from rules.escalation import timers
-from rules.escalation.program import running
 from rules.notices.notice import WAITING
 from rules.records import OVER, TAKEN, Case, CaseState
 from rules.records import WAITING as CASE_WAITING
@@ -116,12 +115,10 @@ def _refused(connection: Connection, sites: Collection[SiteId]) -> list[Stuck]:
 def _without_timer(
     connection: Connection, apart: Apart | None, sites: Collection[SiteId], practice: Practice
 ) -> list[Stuck]:
-    kept = {(row.case, row.leg) for row in connection.execute(select(db.timers.c.case, db.timers.c.leg))}
     found = []
-    for case in rows.cases_where(connection, db.cases.c.site.in_(sites), db.cases.c.state.not_in(OVER)):
-        if any((case.id, leg) not in kept for leg in running(case)):
-            _mended(apart, case, [partial(timers.wind, connection, case, practice)])
-            found.append(Stuck(case.site, "no-timer", case.id))
+    for case in timers.lacking(connection, db.cases.c.site.in_(sites), db.cases.c.state.not_in(OVER)):
+        _mended(apart, case, [partial(timers.wind, connection, case, practice)])
+        found.append(Stuck(case.site, "no-timer", case.id))
     return found[:MOST]
 
 

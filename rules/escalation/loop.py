@@ -15,7 +15,6 @@ from messages.ids import SiteId
 from rules.cases.practice import Practice
 from rules.escalation import timers
 from rules.records import CaseState
-from rules.store import rows
 from rules.store import tables as db
 from rules.store.clerk import Clerk
 from rules.store.database import Database
@@ -100,7 +99,7 @@ def wind_all(database: Database, practice: Practice, now_ms: int) -> int:
     refused of one holds up no other."""
     with database.writing() as connection:
         apart = Apart(database, connection, now_ms)
-        cases = rows.cases_where(connection, db.cases.c.state.not_in(_OVER_FOR_GOOD))
+        cases = timers.lacking(connection, db.cases.c.state.not_in(_OVER_FOR_GOOD))
         together = apart.done(
             SiteId(""), "case", "all", partial(timers.wind_some, connection, cases, practice), keeps=False
         )

@@ -13,16 +13,18 @@ The work is done in memory (`rules.escalation.clocks`); here it is read and writ
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, insert, or_, select, update
 
 from messages.ids import SiteId
 from rules.cases.acts import RULES
 from rules.cases.practice import Practice
+from rules.duty.ladder import DEPARTMENT
 from rules.escalation.call import Call
 from rules.escalation.clocks import CALLING, FAR_MS, Clocks, queued
 from rules.escalation.program import Leg, Step, running, top
 from rules.notices.notice import WAITING
-from rules.records import Case
+from rules.records import DONE, TAKEN, Case, CaseState
+from rules.records import WAITING as UNACCEPTED
 from rules.store import rows
 from rules.store import tables as db
 
@@ -45,6 +47,31 @@ _ELSEWHERE = exists().where(
     db.leases.c.token.in_(bindparam("others", expanding=True)),
 )
 _DUE_HERE, _NEXT_HERE = _DUE.where(~_ELSEWHERE), _NEXT.where(~_ELSEWHERE)
+
+
+def _runs_without(leg: Leg, *runs: ColumnElement[bool]) -> ColumnElement[bool]:
+    timer = exists().where(db.timers.c.case == db.cases.c.id, db.timers.c.leg == leg)
+    return and_(*runs, ~timer)
+
+
+_C = db.cases.c
+_LACKS = or_(
+    _runs_without(Leg.ACCEPT, _C.state.in_(sorted(UNACCEPTED))),
+    _runs_without(
+        Leg.CHECK_IN,
+        _C.state.in_(sorted(UNACCEPTED)),
+        _C.rung == DEPARTMENT,
+        _C.checked_in_at_ms.is_(None),
+        _C.escalated_at_ms.is_not(None),
+    ),
+    _runs_without(Leg.ARRIVE, _C.state == CaseState.ACCEPTED, _C.arrive_by_ms.is_not(None)),
+    _runs_without(Leg.HANDLE, _C.state.in_(sorted(UNACCEPTED | TAKEN)), _C.handle_by_ms.is_not(None)),
+    _runs_without(Leg.VERIFY, _C.state.in_(sorted(DONE)), _C.feedback_at_ms.is_not(None)),
+    _runs_without(Leg.REVIEW, _C.state == CaseState.SUSPENDED, _C.suspended_until_ms.is_not(None)),
+    _runs_without(Leg.ARCHIVE, _C.state == CaseState.CLOSED, _C.closed_at_ms.is_not(None)),
+    _runs_without(Leg.EXTENSION, _C.extension_at_ms.is_not(None)),
+)
+"""What `rules.escalation.program.running` says, in the database's words: so a look at tens of thousands of cases reads none of them."""
 _QUEUED = select(db.notices.c.key).where(db.notices.c.key == bindparam("its_key"))
 _QUEUE = insert(db.notices)
 """Made once, as in rules.store.rows."""
@@ -53,6 +80,12 @@ _QUEUE = insert(db.notices)
 def wind(connection: Connection, case: Case, practice: Practice) -> bool:
     """The timers of a case as its legs are now. Whether one was missing."""
     return wind_some(connection, [case], practice) > 0
+
+
+def lacking(connection: Connection, *which: ColumnElement[bool]) -> list[Case]:
+    """Cases of which a leg runs that has no timer."""
+    ids = connection.scalars(select(db.cases.c.id).where(*which, _LACKS))
+    return rows.cases_of(connection, list(ids))
 
 
 def wind_some(connection: Connection, cases: Collection[Case], practice: Practice) -> int:

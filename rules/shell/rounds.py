@@ -147,15 +147,16 @@ class Rounds:
             wait_s = EVIDENCE_EVERY_S
             if not self._tenure.leads:
                 continue
+            found = list[tuple[evidence.Wanting, evidence.Course]]()
             for alarm in await self._clerk.insist(lambda: evidence.wanting(database, self._clock_ms())):
                 try:
-                    found = await reader.call(partial(evidence.course, store, alarm))
+                    found.append((alarm, await reader.call(partial(evidence.course, store, alarm))))
                 except StoreRefused:
-                    found = {}
+                    found.append((alarm, {}))
                 except StoreError:  # the catch-up says so
                     wait_s = EVIDENCE_LATER_S
                     break
-                await self._clerk.insist(partial(evidence.keep, database, alarm, found, self._clock_ms()))
+            await self._clerk.insist(partial(evidence.keep, database, found, self._clock_ms()))
 
 
 def _tell_audited(news: Mapping[SiteId, Audited], work: Work, now_ms: int) -> None:

@@ -8,6 +8,7 @@ from messages.ids import StreamId
 from messages.reading import Reading
 from rules.alarms import evidence
 from tests.rules.course import at, course, reading
+from tests.rules.refusing import refuse
 from tests.rules.room import EDGE, SITE, Room
 
 
@@ -31,7 +32,7 @@ def test_an_alarm_keeps_the_last_readings_up_to_its_raise_and_none_after_it(tmp_
     assert evidence.wanting(room.database, at(known_s + 2.9)) == []
     room.start()
     (wanting,) = [one for one in evidence.wanting(room.database, at(known_s + 3)) if one.id == alarm.id]
-    evidence.keep(room.database, wanting, evidence.course(store, wanting), at(0))
+    evidence.keep(room.database, [(wanting, evidence.course(store, wanting))], at(0))
     kept = room.desk.alarm(alarm.id)
     assert kept
     assert kept.before
@@ -58,3 +59,17 @@ def test_a_history_that_is_away_is_asked_again_for_a_day(tmp_path: Path) -> None
         evidence.course(SqliteStore(tmp_path / "none.db"), wanting)
     assert evidence.wanting(room.database, at(86_399)) == [wanting]
     assert evidence.wanting(room.database, at(86_400)) == []
+
+
+def test_a_course_that_the_database_refuses_is_none_and_the_others_are_kept(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    for name in ("gas-1", "gas-2"):
+        room.announce(name, "gas_alarm")
+        room.hear(reading(0, "gas_concentration", 30.0, device=name))
+    some = {one.device: one for one in evidence.wanting(room.database, at(10))}
+    refuse(room.database, "alarms", "{device} = 'gas-1' AND {before} LIKE '%31%'")
+    found = [(one, {"gas_concentration": [(at(0), 31.0)]}) for one in some.values()]
+    evidence.keep(room.database, found, at(10))
+    kept = {alarm.device: alarm.before for alarm in room.desk.alarms()}
+    assert kept == {"gas-1": {}, "gas-2": {"gas_concentration": [(at(0), 31.0)]}}
+    assert evidence.wanting(room.database, at(10)) == []
