@@ -93,12 +93,12 @@ def build(
     desk: Desk,
     store: Store,
     accounts: Accounts,
+    sites: Rosters,
     clock_ms: Callable[[], int],
 ) -> FastAPI:
     """The web application. `app.state.parts.feed.run()` must run beside it (see `console.server`)."""
     fragments = Fragments(load_words(config.zone), kinds, config.site_name)
     fragments.drills = DrillWatch(desk, clock_ms).now
-    sites = Rosters(config.site_files, database=desk.database, clock_ms=clock_ms)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = Parts(
         config=config,

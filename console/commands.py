@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from console.app import build
 from console.config import Config, load
 from console.labels import commands as labels
 from console.rights import ROLES, Role, Scope
+from console.rosters import Rosters
 from console.server import bound, serve
 from messages.ids import is_identifier
 from messages.kind import load_kinds
@@ -26,6 +28,7 @@ from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN
 from rules.config import practice_in
 from rules.desk import Desk
+from rules.duty.roll import Roll
 from rules.store.database import Database, DatabaseAway
 
 FIRST_WAIT_S, MOST_WAIT_S = 0.5, 30.0
@@ -59,8 +62,10 @@ def run(config: ConfigFile) -> None:
 
     async def work() -> None:
         photos = PhotoFolder(settings.photos) if settings.photos else None
-        desk = Desk(await _opened(settings), practice, photos)
-        web = build(settings, kinds=kinds, desk=desk, store=store, accounts=accounts, clock_ms=_now_ms)
+        database = await _opened(settings)
+        sites = Rosters(settings.site_files, database=database, clock_ms=_now_ms)
+        desk = Desk(database, replace(practice, owner=Roll(sites).owner), photos)
+        web = build(settings, kinds=kinds, desk=desk, store=store, accounts=accounts, sites=sites, clock_ms=_now_ms)
         if not accounts.users():
             log.warning("nobody may log in yet: gridcall console user add", accounts=str(settings.accounts))
         await serve(web, listening)

@@ -15,6 +15,7 @@ from collector.stores.sqlite import SqliteStore
 from console.accounts import Accounts
 from console.app import build
 from console.config import Config, load
+from console.rosters import Rosters
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId
@@ -91,6 +92,7 @@ class Block:
             desk=self.desk,
             store=SqliteStore(self.folder / "history.db"),
             accounts=self.accounts,
+            sites=Rosters(self.config.site_files, database=self.database, clock_ms=lambda: self.now_ms),
             clock_ms=lambda: self.now_ms,
         )
 

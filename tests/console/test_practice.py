@@ -68,10 +68,15 @@ def test_the_console_promises_what_the_engine_does(
         found.append(web.state.parts.desk.practice)
 
     monkeypatch.setattr(commands, "serve", served)
+    assert junmen.config.site_files
+    site = junmen.config.site_files / "junmen.toml"
+    listed = '[owners.drainage]\ndevices = ["cover-9"]\n'
+    site.write_text(site.read_text(encoding="utf-8").replace("[owners.drainage]\n", listed), encoding="utf-8")
     commands.run(own)
     own.write_text(f'rules = "{engine.name}"\n{own.read_text(encoding="utf-8")}', encoding="utf-8")
     commands.run(own)
     assert [one.policies.of("red", "gas_alarm").accept for one in found] == ["60s", "7min"]
+    assert [one.owner(SITE, "cover-9", "") for one in found] == ["drainage"] * 2
     assert [one.figures.realarm.red for one in found] == [1800.0, 600.0]
     assert [one.calendar.is_holiday(NOON_MS + 2 * 86_400_000) for one in found] == [False, True]
 
