@@ -94,6 +94,8 @@ def read(path: Path, model: type[M]) -> M:
     """The settings in `path`. Raises ConfigError("file:line: field: what is wrong")."""
     try:
         source = path.read_bytes().decode("utf-8-sig")
+    except PermissionError as error:
+        raise ConfigError(f"{path}: {error.strerror}; it is another user's: sudo -u gridcall gridcall …") from error
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

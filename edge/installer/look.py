@@ -8,9 +8,11 @@ from pathlib import Path
 from edge.agent import sources
 from edge.configuration.config import Config
 from edge.installer import tap
+from edge.installer.access import SERVICE
 from edge.installer.snapshot import Latest, Snapshot, aged, taken
 from edge.sources.port import LinkError
 from messages.reading import Reading
+from messages.settings import ConfigError
 
 EVERY_S, PATIENCE_S = 1.0, 10.0
 AWAY = "网关程序没有应答 the agent is away"
@@ -19,10 +21,15 @@ AWAY = "网关程序没有应答 the agent is away"
 
 @asynccontextmanager
 async def looking(config: Config, clock_ms: Callable[[], int]) -> AsyncIterator[tuple[bool, AsyncIterator[Snapshot]]]:
-    """Whether an agent is running, and a snapshot every second."""
+    """Whether an agent is running, and a snapshot every second. Raises ConfigError if there may be one, and this user may not look."""
     from_agent = tap.snapshots(config.folder)
     try:
         first = await anext(from_agent)
+    except PermissionError as error:
+        raise ConfigError(
+            f"{config.folder / tap.FILE}: this user may not look into the agent 本用户无权查看网关程序: "
+            f"sudo -u {SERVICE} gridcall edge …"
+        ) from error
     except OSError:
         pass
     else:

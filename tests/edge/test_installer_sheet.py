@@ -1,7 +1,9 @@
 """What is shown to an installer, and what stands on the sheet."""
 
+import asyncio
 import contextlib
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -19,14 +21,18 @@ from edge.installer.accepting.acceptance import Entry, SeenDevice, Verdict, look
 from edge.installer.accepting.sheet import Sheet
 from edge.installer.bridging import DAY_S, Bridging, bridging
 from edge.installer.bridging import words as bridged
+from edge.installer.look import looking
 from edge.installer.snapshot import Latest, Snapshot, taken
+from edge.installer.tap import FILE, Tap
 from edge.models.modbus import ModbusModel
 from edge.vitals import PATIENCE, Vitals
 from messages.ids import DeviceId
 from messages.kind import Channel
 from messages.reading import Quality, Reading, Value
+from messages.settings import ConfigError
 from tests.edge.test_config import GOOD
 
+NOBODY = 65534
 NOW_MS = 1_763_700_000_000
 GAS = DeviceId("gas-1")
 
@@ -228,3 +234,26 @@ def test_how_long_an_outage_is_bridged_is_said_as_people_say_it() -> None:
     assert "1 h 35 min if every value" in bridged(short, "en")
     assert "more than ten years" in bridged(short, "en")
     assert "不到 1 分钟" in bridged(Bridging(30, 30), "zh")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which root alone can")
+async def test_an_agent_of_another_user_is_not_said_to_be_away(plant: Plant) -> None:
+    plant.config.folder.mkdir()
+    running = asyncio.create_task(Tap(plant.config.folder, lambda: plant.hear(NOW_MS, gas_concentration=1.0)).run())
+    try:
+        while not (plant.config.folder / FILE).exists():
+            await asyncio.sleep(0.01)
+        async with looking(plant.config, lambda: NOW_MS) as (from_agent, _):
+            assert from_agent
+        os.seteuid(NOBODY)
+        try:
+            with pytest.raises(ConfigError, match=r"may not look into the agent .*sudo -u gridcall"):
+                async with looking(plant.config, lambda: NOW_MS):
+                    pass
+            with pytest.raises(ConfigError, match="Permission denied; it is another user's: sudo -u gridcall"):
+                parse(plant.config.folder.parent / "edge.toml")
+        finally:
+            os.seteuid(0)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
