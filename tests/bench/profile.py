@@ -41,7 +41,8 @@ SITES, GRIDS, HOUSEHOLDS = 10, 519, 260_000
 OPERATORS, EVENTS = 50, 10
 LOGGED = 8
 """Lines of a closed case."""
-AT_ONCE = 250
+AT_ONCE, BREATH_S = 250, 0.01
+"""Rows of a transaction while the city is filled, and a moment after it, for the engine's pulse."""
 ALONE = 3
 """Times that a page is asked for alone; the cheapest counts."""
 SILENT = 100
@@ -148,6 +149,7 @@ def _fill(block: Block) -> str:
     for first in range(0, DEVICES, AT_ONCE):
         with block.database.writing() as connection:
             connection.execute(insert(db.devices), devices[first : first + AT_ONCE])
+        time.sleep(BREATH_S)
     some = [_alarm(number, alarm, case, is_open=number < OPEN) for number in range(OPEN + CLOSED)]
     for first in range(0, len(some), AT_ONCE):
         part = some[first : first + AT_ONCE]
@@ -161,6 +163,7 @@ def _fill(block: Block) -> str:
             ]
             for at in range(0, len(lines), AT_ONCE):
                 rows.append(connection, lines[at : at + AT_ONCE], now_ms())
+        time.sleep(BREATH_S)
     block.return_to_normal(template)
     block.desk.cancel(f"{alarm['case']}", actor="bench", at_ms=now_ms(), reason="test")
     return str(some[0][0]["id"])
