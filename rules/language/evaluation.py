@@ -180,8 +180,10 @@ def _present(
         turns = _turns(rule, after, then)
     after = _run(rule, after, turns, at_ms, now_ms, heard=True)
     if turns is True and _over(rule, after, at_ms):
-        after, change = _turn(rule, after, at_ms, now_ms, around)
+        waits = _rests_on_the_past(rule, after, at_ms, now_ms)
+        after, change = _turn(rule, after, 0 if waits else at_ms, now_ms, around)
         changes.append(change)
+        stands = waits and after.late
     elif after.raised_at_ms is not None and turns is False:
         stands = after.late and not _late(rule, at_ms, now_ms)
         after, more = _weigh(rule, after, then)
@@ -191,6 +193,13 @@ def _present(
     if stands:  # unless another reading of this moment says otherwise: it is looked at when all that came is heard
         after = _looking(after, now_ms)
     return after, changes
+
+
+def _rests_on_the_past(rule: Rule, lane: Lane, at_ms: int, now_ms: int) -> bool:
+    """A fresh reading of one channel says that something is to be raised by what another one said long ago, and may say otherwise in a moment."""
+    if lane.raised_at_ms is not None or len(lane.seen) < 2 or _samples(rule, lane) > 1 or _late(rule, at_ms, now_ms):
+        return False
+    return any(_late(rule, word[0], now_ms) for word in lane.seen.values())
 
 
 def _with(rule: Rule, lane: Lane, channel: str, said: Word) -> Lane:

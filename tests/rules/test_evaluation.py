@@ -289,3 +289,15 @@ def test_a_state_survives_the_database(steps: list[tuple[int, float]]) -> None:
 
 def _times(changes: list[Change]) -> list[tuple[str, int]]:
     return [(type(change).__name__, change.at_ms) for change in changes]
+
+
+def test_what_one_channel_said_long_ago_rings_not_before_all_of_this_moment_is_heard() -> None:
+    """An edge comes back: its first fresh word is of one channel, and the next, of the same moment, ends what the other had begun."""
+    hot, day_s = rule("edge_agent", "hot"), 86_400
+    said = [reading(0, "throttled", True), reading(day_s, "temperature", 40.0)]
+    state, found = run(hot, said, arrived_s=day_s)
+    assert [(type(one), one.late) for one in found if isinstance(one, Raised)] == [(Raised, True)]
+    over, more = run(hot, [reading(day_s, "throttled", False)], arrived_s=day_s, state=state)
+    assert [one for one in [*more, *step(hot, over, Timer(), at(day_s))[1]] if isinstance(one, Raised)] == []
+    stands = step(hot, state, Timer(), at(day_s))[1]
+    assert [(one.late, one.at_ms) for one in stands if isinstance(one, Raised)] == [(False, at(600))]
