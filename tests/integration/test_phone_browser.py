@@ -185,16 +185,16 @@ def test_what_is_done_without_a_network_is_done_once_even_if_the_page_is_killed(
 def test_an_act_under_a_link_that_ends_meanwhile_is_not_lost(chromium: Browser, running: Console, ended: str) -> None:
     """Done while the link held, it counts when there is a network again; done after its end, it waits for the login of its person."""
     case, context = case_of(running), phone(chromium, running, None)
+    made_at_ms = running.block.now_ms
     with running.block.database.writing() as connection:
-        link = f"/c/{links.make(connection, case.id, 'lin', running.block.now_ms)}"
+        link = f"/c/{links.make(connection, case.id, 'lin', made_at_ms)}"
     page = opened(context, running.address + link)
     context.set_offline(True)
     page.reload()
-    over_at_ms = running.block.now_ms
     press(page, "接单")
     expect(page.locator("#pending")).to_have_text("待上传 1")
     page.close()
-    over_at_ms = over_at_ms if ended == "before the act" else running.block.now_ms
+    over_at_ms = made_at_ms + 1 if ended == "before the act" else time.time_ns() // 1_000_000
     with running.block.database.writing() as connection:
         connection.execute(update(tables.links).where(tables.links.c.case == case.id).values(expires_at_ms=over_at_ms))
     context.set_offline(False)
@@ -503,18 +503,22 @@ def line_to(port: int) -> Iterator[tuple[int, list[int]]]:
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=taken, daemon=True).start()
-        yield listening.getsockname()[1], came
-        listening.shutdown(socket.SHUT_RDWR)
-        for end in ends:
-            end.close()
+        try:
+            yield listening.getsockname()[1], came
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            for end in ends:
+                end.close()
 
 
 def test_the_first_load_is_under_a_hundred_kilobytes_on_the_line_and_the_page_can_be_installed(
     chromium: Browser, running: Console
 ) -> None:
-    """All bytes that a phone which has nothing yet receives: heads, page, modules, icons, and the set that its browser puts away for later."""
-    case_of(running)
-    context = phone(chromium, running)
+    """All bytes that a phone which has nothing yet receives: heads, page, modules, icons, the set that its browser puts away for later, and
+    the page of the one case of its person, which is put away too."""
+    running.block.raise_alarm("gas-of-grid-9", grid="grid-9")
+    running.block.accounts.add("kong", PASSWORD, "worker", Scope(("junmen",), ("grid-9",)))
+    context = phone(chromium, running, "kong")
     with line_to(running.service.port) as (port, came):
         page = opened(context, f"http://127.0.0.1:{port}/w/")
         loaded = sum(came)
