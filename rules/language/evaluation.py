@@ -314,7 +314,8 @@ def _turn(rule: Rule, lane: Lane, confirmed_at_ms: int, now_ms: int, around: Map
     if _samples(rule, lane) > 1:
         at_ms = max(at_ms, confirmed_at_ms)
     if lane.raised_at_ms is not None:
-        clear = lane_of((lane.seen, None, False, None, None, 0, None, lane.kept, lane.look_at_ms))
+        look_at_ms = lane.look_at_ms if rule.silences else None  # whether it still stands is no question any more
+        clear = lane_of((lane.seen, None, False, None, None, 0, None, lane.kept, look_at_ms))
         return clear, Cleared(lane.raised_at_ms, at_ms)
     late = _late(rule, max(at_ms, confirmed_at_ms), now_ms)
     level = _level(rule, lane, Then(max(at_ms, confirmed_at_ms), lane.kept, around)) if rule.levels else None

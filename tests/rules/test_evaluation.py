@@ -155,6 +155,16 @@ def test_a_late_one_is_not_raised_in_earnest_by_half_of_what_a_device_says_at_on
     assert step(surcharge, state, Timer(), at(9000))[1] == []
 
 
+def test_what_has_cleared_is_not_looked_at_for_whether_it_still_stands() -> None:
+    hot = rule("edge_agent", "hot")
+    old = [reading(0, "throttled", True), reading(60, "temperature", 20.0)]
+    fresh = [reading(9000, "temperature", 20.0), reading(9000, "throttled", False)]
+    state, _ = run(hot, old + fresh, arrived_s=9000)
+    state, found = run(hot, [reading(9601, "throttled", False)], state=state, arrived_s=9601)
+    assert [type(change) for change in found] == [Cleared]
+    assert present(state).look_at_ms is None
+
+
 def test_a_fresh_reading_that_ends_an_old_delay_is_not_late() -> None:
     assert replay(COVER, tilt((0, 20.0), (2000, 20.0)), arrived_s=2000) == [Raised(at(30), {"tilt": 20.0})]
 
