@@ -138,12 +138,14 @@ def scanned(*slaves: Slave, words: tuple[str, ...] = ("--baudrates", "9600", "--
     return ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("thinks_s", [0.005, 0.009, 0.014, 0.06, 0.09])
+@pytest.mark.parametrize("thinks_s", [0.005, 0.009, 0.014, 0.028, 0.06, 0.09])
 def test_two_devices_with_one_address_are_suspected_whichever_of_them_is_slower(thinks_s: float) -> None:
     said = scanned(Slave(2, 5), Slave(3, 1000), Slave(3, 1007, thinks_s=thinks_s))
     alone, both = said.split("unit 3: ")
     assert ("unit 2: holding register 0 is 5" in alone, "!" in alone) == (True, False), said
     assert "two devices with this address" in both
+    if thinks_s > 0.02:  # it does not run into the other's
+        assert "answers twice to one question" in both
 
 
 def test_a_device_whose_answers_are_disturbed_is_told_from_those_that_are_not() -> None:
