@@ -19,6 +19,7 @@ from rules.alarms.overlays.oversight import STALE_MS
 from rules.assets.labelling import Labelling
 from rules.cases.casework import Casework
 from rules.cases.finding import Finding
+from rules.drills.drill import PREFIX
 from rules.duty import book
 from rules.duty.handover import Handovers
 from rules.duty.roster import Changes
@@ -45,9 +46,12 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
         sites: Collection[str] = (),
         grids: Collection[str] = (),
         device: tuple[SiteId, DeviceId] | None = None,
+        kind: str | None = None,
+        drills: bool = False,
     ) -> list[Alarm]:
         """Open alarms, red first, then those that nobody has accepted, then oldest first; after them, if wanted,
-        those that are over, latest first. Of some sites and grids ("grid" or "site/grid"), of a device, or of all."""
+        those that are over, latest first. Of some sites and grids ("grid" or "site/grid"), of a device, of a kind, those of `drills` alone,
+        or of all."""
         query = rows.alarms_with_cases().order_by(
             db.alarms.c.open.desc(),
             ranked((db.alarms.c.open, _LEVEL_ORDER), else_=0),
@@ -58,6 +62,10 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
         query = query.where(*rows.within(db.alarms, sites, grids))
         if device is not None:
             query = query.where(db.alarms.c.site == device[0], db.alarms.c.device == device[1])
+        if kind is not None:
+            query = query.where(db.alarms.c.kind == kind)
+        if drills:
+            query = query.where(db.alarms.c.rule.startswith(PREFIX, autoescape=True))
         if open_only:
             query = query.where(db.alarms.c.open)
         with self._database.reading() as connection:

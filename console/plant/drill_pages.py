@@ -174,7 +174,9 @@ def _page(visit: Visit, status: int = 200, *, complaint: str = "") -> Response:
         minutes=MINUTES,
         scenes=SCENES,
         offered=offered[:MOST_OFFERED],
-        practice=[one for one in visit.parts.desk.alarms(limit=500) if one.rule.startswith(drills.PREFIX)],
+        practice=visit.parts.desk.alarms(
+            limit=500, sites=visit.user.scope.sites, grids=visit.user.scope.grids, drills=True
+        ),
         said=lambda text: text.get(visit.words.language, ""),
     )
 

@@ -48,7 +48,7 @@ def kind(visit: LoggedIn, kind: str) -> Response:
         kind=kind,
         rules=[one for one in every if one.in_force],
         earlier=[one for one in every if not one.in_force],
-        own=[alarm for alarm in visit.parts.desk.alarms(sites=visit.user.scope.sites) if alarm.kind == kind],
+        own=visit.parts.desk.alarms(sites=visit.user.scope.sites, grids=visit.user.scope.grids, kind=kind),
         text=path.read_text(encoding="utf-8") if path and tries else None,
         tries=tries,
         sites=visit.user.scope.sites or sorted({alarm.site for alarm in visit.parts.desk.edges(visit.now_ms)}),

@@ -71,6 +71,15 @@ async def test_rules_are_told_in_words_with_what_they_raised(tried: Block) -> No
     assert "<textarea" not in kind  # an operator tries no rules
 
 
+async def test_the_rules_of_a_kind_show_what_is_open_of_it_however_many_graver_ones_there_are(tried: Block) -> None:
+    for number in range(201):
+        tried.raise_alarm(f"sos-{number}", kind="sos_button", rule="pressed")
+    alarm = tried.raise_alarm("gas-9", level="blue", rule="battery_low")
+    async with opened(tried) as browser:
+        await log_in(browser)
+        assert f"/alarms/{alarm.id}" in (await browser.get("/rules/gas_alarm")).text
+
+
 def test_a_sentence_is_spoken_in_both_languages(junmen: Block) -> None:
     channels = {"leakage": {"name": {"zh": "漏电流", "en": "Leakage"}}}
     settings: dict[str, dict[str, Any]] = {"leaks_at": {"value": 30.0, "unit": "mA"}, "on": {"value": True}}
