@@ -21,7 +21,8 @@ MOST_SCANS = 64
 
 _ALONE = (0x01, *range(0xD0, 0xD8))
 """JPEG markers without a length."""
-_SCAN, _END, _FILL = 0xDA, 0xD9, 0xFF
+_SCAN, _END = 0xDA, 0xD9
+_MARKER = re.compile(rb"\xff+[^\xff]", re.DOTALL)
 _FRAMES = (0xC0, 0xC1, 0xC2)
 """Baseline, extended and progressive: what browsers draw. The others (lossless, arithmetic) nobody's phone makes."""
 _OTHER_FRAMES = (0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
@@ -48,11 +49,10 @@ def jpeg_parts(content: bytes) -> Iterator[Part]:
     """The segments between start and end of a JPEG; a scan holds its pixels. Raises NoPicture."""
     at = 2
     while True:
-        while _byte(content, at) == _FILL == _byte(content, at + 1):
-            at += 1
-        if _byte(content, at) != 0xFF:
+        if (head := _MARKER.match(content, at)) is None:
             raise NoPicture("broken")
-        marker = _byte(content, at + 1)
+        at = head.end() - 2  # what fills the room before a marker is no part
+        marker = content[at + 1]
         if marker == _END:
             return
         end = at + 2
@@ -93,12 +93,6 @@ def webp_parts(content: bytes) -> Iterator[Part]:
             raise NoPicture("broken")
         yield Part(content[at : at + 4].decode("latin-1"), at, end)
         at = end
-
-
-def _byte(content: bytes, at: int) -> int:
-    if at >= len(content):
-        raise NoPicture("broken")
-    return content[at]
 
 
 def _length(content: bytes, at: int, form: str, *, least: int = 0) -> int:

@@ -69,9 +69,12 @@ def test_the_brokers_last_will_counts_from_now(work: Work) -> None:
 
 
 def test_a_status_of_an_absurd_time_or_number_harms_nothing(work: Work) -> None:
-    absurd = b'{"online": true, "at_ms": -1000000000000000000000, "stream": "s", "packs": 1000000000000000000000}'
-    assert "pack number" in (take(work, topics.status(SITE, EDGE), absurd, at(9)) or "")
+    early = b'{"online": true, "at_ms": 0, "stream": "s", "packs": 1000000000000000000000}'
+    assert "pack number" in (take(work, topics.status(SITE, EDGE), early, at(9)) or "")
     assert the_edge(work).since_ms == 0
+    never = b'{"online": false, "at_ms": -1000000000000000000000}'
+    assert "at_ms" in (take(work, topics.status(SITE, EDGE), never, at(9)) or "")
+    assert the_edge(work).online
     assert work.streams == {}
 
 
