@@ -137,6 +137,9 @@ class Stream(asyncio.Protocol):
                 break
             self._text += rest[:length]
             self._raw = rest[length + 2 :]
+            if length == 0:  # the answer is whole: a browser comes back, and doesn't wait until the server hangs up
+                self.transport.close()
+                self.connection_lost(None)
         *messages, self._text = self._text.split(b"\n\n")
         at_s = time.monotonic()
         for message in messages:
