@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, func, insert, select
+from sqlalchemy.sql import ColumnElement, Select
 
 from messages.ids import SiteId
 from rules.alarms.condition import ACTIVE, AlarmEvent
 from rules.alarms.figures import Flood
 from rules.alarms.overlays import chatter, flood, holds, surroundings
+from rules.alarms.overlays.concerned import concerned
 from rules.alarms.overlays.hold import Hold, What
 from rules.alarms.overlays.oversight import due
 from rules.alarms.standing import Event, Move
@@ -51,16 +53,15 @@ _NARROW = [
 """What is asked of an open alarm; the rest is read of those to which something happens."""
 
 _GRAVEST = case({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
-_OPENED = (
+OPENED: Select[Any] = (
     select(*_NARROW, db.cases.c.state.label("case_state"))
     .outerjoin(db.cases, db.cases.c.id == db.alarms.c.case)
     .where(db.alarms.c.open)
     .order_by(_GRAVEST, db.alarms.c.known_at_ms, db.alarms.c.id)
 )
 
-_HOW_MANY = select(func.count()).where(db.alarms.c.open)
 MOST_LOOKED_AT = 2_000
-"""Open alarms that are looked at each second. Of more it is a sixteenth at each look, so that nobody waits a second for the writer's place."""
+"""Open alarms that are looked at each second, of those for which something may be due. Of more it is a sixteenth at each look, so that nobody waits a second for the writer's place."""
 PARTS = 16
 MOST_AT_ONCE = 200
 """Alarms to which something happens in one look, the gravest first: nobody else can write meanwhile. The others' turn is a second later."""
@@ -86,7 +87,7 @@ def settled(connection: Connection, now_ms: int, practice: Practice = PLAIN, eac
     `each`: how to do what happens to an alarm, if one must not hold up the others."""
     lines = _end_holds(connection, now_ms)
     around = surroundings.of_open(connection, now_ms)
-    opened = _opened(connection, now_ms)
+    opened = _opened(connection, concerned(around, now_ms, practice.figures), now_ms)
     chattering = _chattering(connection, opened)
     found: dict[str, list[Event]] = {}
     for row in opened:
@@ -98,20 +99,22 @@ def settled(connection: Connection, now_ms: int, practice: Practice = PLAIN, eac
         if len(found) == MOST_AT_ONCE:
             break
     if found:
-        concerned = rows.alarms_with_cases().where(db.alarms.c.id.in_(found))
-        by_id = {row.id: row for row in connection.execute(concerned)}
+        whole = rows.alarms_with_cases().where(db.alarms.c.id.in_(found))
+        by_id = {row.id: row for row in connection.execute(whole)}
         for alarm_id, events in found.items():
             happen = partial(carried, connection, by_id[alarm_id], events, now_ms, practice)
             lines += each(by_id[alarm_id], happen) if each else happen()
     return lines
 
 
-def _opened(connection: Connection, now_ms: int) -> list[Row[Any]]:
-    """The open alarms, or some of them: their ids are evenly spread, and which it is is left to chance, since looks may come at any pace."""
-    if (connection.scalar(_HOW_MANY) or 0) <= MOST_LOOKED_AT:
-        return list(connection.execute(_OPENED))
+def _opened(connection: Connection, its: ColumnElement[bool], now_ms: int) -> list[Row[Any]]:
+    """The open alarms for which something may be due, or some of them: their ids are evenly spread, and which it is is left to chance, since
+    looks may come at any pace."""
+    found = list(connection.execute(OPENED.where(its).limit(MOST_LOOKED_AT + 1)))
+    if len(found) <= MOST_LOOKED_AT:
+        return found
     part = random.Random(now_ms).randrange(PARTS)
-    return list(connection.execute(_OPENED.where(db.alarms.c.id.startswith(f"{part:x}"))))
+    return list(connection.execute(OPENED.where(its, db.alarms.c.id.startswith(f"{part:x}"))))
 
 
 def _chattering(connection: Connection, opened: Sequence[Row[Any]]) -> set[tuple[str, str]]:
