@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from messages.alarm import Level
 from messages.ids import SiteId
@@ -54,7 +54,10 @@ class Stuck:
 
 
 def look(database: Database, sites: Collection[SiteId], practice: Practice, now_ms: int) -> list[Stuck]:
-    """What is stuck at these sites. Sets missing timers."""
+    """What is stuck at these sites. Sets missing timers. As long as nothing is stuck, nobody who writes waits for this."""
+    with database.reading() as connection:
+        if _all_moves(connection, sites, now_ms):
+            return []
     try:
         with database.writing() as connection:
             return _look(connection, None, sites, practice, now_ms)
@@ -86,6 +89,19 @@ def _look(
     else:
         apart.done(SiteId(""), "audit", "log", tell)
     return found
+
+
+def _all_moves(connection: Connection, sites: Collection[SiteId], now_ms: int) -> bool:
+    """Whether a look would find nothing, and mend nothing."""
+    of_sites = db.cases.c.site.in_(sites)
+    mended = (
+        select(db.cases.c.id).where(*_set_back(sites, now_ms)),
+        select(db.notices.c.key).where(*_called_ahead(now_ms)),
+        timers.lacking_ids(of_sites, db.cases.c.state.not_in(OVER)),
+    )
+    if any(connection.execute(query.limit(1)).first() for query in mended) or _refused(connection, sites):
+        return False
+    return not any(find(connection, sites, now_ms) for find in (_overdue, _notices, _without_case, _asleep))
 
 
 def _line(one: Stuck) -> rows.Line:
@@ -148,15 +164,8 @@ def _ahead(
     """The clock was set back while no engine ran, which would have moved the timers (rules.shell.timekeeper): what it had written down
     would wait until it has come there again. All promises count from now."""
     late_ms = now_ms + AHEAD_MS
-    moved = select(db.timers.c.case).where(db.timers.c.shift_ms < 0)  # an engine saw it happen: nothing waits
-    its = (
-        db.cases.c.site.in_(sites),
-        db.cases.c.state.in_((*CASE_WAITING, *TAKEN)),
-        db.cases.c.id.not_in(moved),
-    )
-    stamps = (db.cases.c.clock_from_ms, db.cases.c.accepted_at_ms)
     found = []
-    for case in rows.cases_where(connection, *its, or_(*(one > late_ms for one in stamps))):
+    for case in rows.cases_where(connection, *_set_back(sites, now_ms)):
         back: dict[str, Any] = {
             name: now_ms for name in ("clock_from_ms", "accepted_at_ms") if (getattr(case, name) or 0) > late_ms
         }
@@ -164,9 +173,20 @@ def _ahead(
         write, wind = partial(rows.write_case, connection, right), partial(timers.wind, connection, right, practice)
         _mended(apart, case, [write, wind])
         found.append(Stuck(case.site, "clock", case.id))
-    calls = (db.notices.c.state.in_(WAITING), db.notices.c.queued_at_ms > late_ms)
-    connection.execute(update(db.notices).where(*calls).values(queued_at_ms=now_ms, due_at_ms=now_ms))
+    connection.execute(update(db.notices).where(*_called_ahead(now_ms)).values(queued_at_ms=now_ms, due_at_ms=now_ms))
     return found[:MOST]
+
+
+def _set_back(sites: Collection[SiteId], now_ms: int) -> tuple[ColumnElement[bool], ...]:
+    """Cases of which a clock says that they began after now."""
+    moved = select(db.timers.c.case).where(db.timers.c.shift_ms < 0)  # an engine saw it happen: nothing waits
+    running = (db.cases.c.site.in_(sites), db.cases.c.state.in_((*CASE_WAITING, *TAKEN)), db.cases.c.id.not_in(moved))
+    stamps = (db.cases.c.clock_from_ms, db.cases.c.accepted_at_ms)
+    return (*running, or_(*(one > now_ms + AHEAD_MS for one in stamps)))
+
+
+def _called_ahead(now_ms: int) -> tuple[ColumnElement[bool], ...]:
+    return db.notices.c.state.in_(WAITING), db.notices.c.queued_at_ms > now_ms + AHEAD_MS
 
 
 def _asleep(connection: Connection, sites: Collection[SiteId], now_ms: int) -> list[Stuck]:

@@ -13,7 +13,7 @@ The work is done in memory (`rules.escalation.clocks`); here it is read and writ
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, insert, or_, select, update
 
 from messages.ids import SiteId
 from rules.cases.acts import RULES
@@ -84,8 +84,12 @@ def wind(connection: Connection, case: Case, practice: Practice) -> bool:
 
 def lacking(connection: Connection, *which: ColumnElement[bool]) -> list[Case]:
     """Cases of which a leg runs that has no timer."""
-    ids = connection.scalars(select(db.cases.c.id).where(*which, _LACKS))
-    return rows.cases_of(connection, list(ids))
+    return rows.cases_of(connection, list(connection.scalars(lacking_ids(*which))))
+
+
+def lacking_ids(*which: ColumnElement[bool]) -> Select[tuple[str]]:
+    """How to ask for them."""
+    return select(db.cases.c.id).where(*which, _LACKS)
 
 
 def wind_some(connection: Connection, cases: Collection[Case], practice: Practice) -> int:

@@ -312,6 +312,13 @@ def test_calls_are_queued_with_the_alarm_in_one_transaction(room: Watched) -> No
     assert {line.at_ms for line in lines} == {at(0)}
 
 
+def test_the_auditor_waits_for_nobody_who_writes_while_all_moves(room: Watched) -> None:
+    room.begin()
+    room.clock(0)
+    with room.database.writing():
+        assert auditor.look(room.database, [SITE], room.practice, at(1)) == []
+
+
 def test_the_auditor_names_what_stands_still_and_sets_a_timer_that_is_missing(room: Watched) -> None:
     case = room.begin()
     room.clock(0)
