@@ -13,7 +13,7 @@ demo:
 test:
 	@deploy/prepare.sh dev
 	@deploy/test-services.sh
-	.venv/bin/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25 --ignore tests/system
+	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25 --ignore tests/system
 	.venv/bin/pytest tests/system
 
 check:

@@ -65,5 +65,5 @@ def test_what_check_says_of_an_outage_is_what_the_outbox_needs(libmodbus: Libmod
         a_second = (written(outbox) - before) / (time.monotonic() - began_s)
     limit_bytes = 512 * 1024 * 1024
     said_s, needed_s = bridging(parse(config), limit_bytes).busy_s, limit_bytes / a_second
-    # a machine that is busy besides makes packs of fewer readings: 1.42 was seen with four tests at a time on two cores
+    # a machine that is busy besides makes packs of fewer readings: 1.42 was seen with four files at a time on two cores
     assert 0.7 < said_s / needed_s < 1.7, (said_s, needed_s)
