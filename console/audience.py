@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from console.board import Board
 from console.rights import Scope
-from console.words import Language
+from messages.language import Language
 from rules.records import Position
 
 MOST_UNREAD_BYTES = 256 * 1024

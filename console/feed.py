@@ -26,7 +26,7 @@ from console.board import Area, Board, Difference, Whole, advanced, board, diffe
 from console.fragments import Fragments
 from console.freshness import Vitals
 from console.rights import EVERYWHERE, Scope
-from console.words import Language
+from messages.language import Language
 from rules.desk import Desk
 from rules.records import Alarm, Position
 from rules.store.database import DatabaseAway

@@ -16,8 +16,9 @@ from console import card
 from console.board import Tally
 from console.called import Called
 from console.freshness import Vitals, is_quiet, judge, silent_words
-from console.words import Language, Words
+from console.words import Words
 from messages.kind import Channel, Kind, Kinds
+from messages.language import Language
 from messages.settings import Text
 from rules.drills.drill import Drill
 from rules.duty.folder import SiteFolder

@@ -28,7 +28,8 @@ from console.history import History
 from console.look import LETTERS_COOKIE, THEME_COOKIE, Look, look_of
 from console.plant.parts import Plant
 from console.rights import Right, User
-from console.words import LANGUAGES, Language, Words, preferred
+from console.words import LANGUAGES, Words, preferred
+from messages.language import Language
 from rules.desk import Desk
 from rules.duty.folder import SiteFolder
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Literal, get_args
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 from messages.kind import Channel
+from messages.language import Language
 from messages.reading import Value
 from messages.settings import Text
 
-Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 DAYS_FROM_MS = 48 * 3_600_000

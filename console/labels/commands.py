@@ -14,9 +14,10 @@ from markupsafe import Markup
 from console.config import Config, load
 from console.fragments import Fragments
 from console.labels.sheet import labelled, printed
-from console.words import LANGUAGES, Language, load_words
+from console.words import LANGUAGES, load_words
 from messages.ids import DeviceId, SiteId
 from messages.kind import load_kinds
+from messages.language import Language
 from messages.settings import ConfigError, Text
 from rules import plant
 from rules.assets.label import shown

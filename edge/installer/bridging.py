@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge.configuration.config import Config
-from edge.installer.words import Language
 from edge.keeping.intake import COMPANY_S, PATIENCE_S
 from edge.keeping.outbox import COMPRESSION, MOST_READINGS, ROW_BYTES
 from edge.models.modbus import ModbusModel
 from edge.report import Urgency
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.kind import Channel
+from messages.language import Language
 from messages.pack import encode
 from messages.reading import Reading, Value
 

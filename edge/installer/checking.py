@@ -10,7 +10,6 @@ from edge.configuration.config import Config, Device, of
 from edge.configuration.tables import LineSettings
 from edge.installer.access import may_use, user_meant
 from edge.installer.bridging import bridging, words
-from edge.installer.words import Language
 from edge.keeping.disk import FILE
 from edge.models.gpio import GpioModel
 from edge.models.hj212 import Hj212Model
@@ -20,6 +19,7 @@ from edge.models.product import Model
 from edge.protocols import modbus_rtu
 from edge.protocols.modbus_rtu import Pace
 from edge.sources import schedule
+from messages.language import Language
 
 TURNAROUND_S = 0.02
 """What a slave commonly takes to begin its answer: for an estimate only."""

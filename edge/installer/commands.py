@@ -18,10 +18,11 @@ from edge.configuration.config import Config, Device, of
 from edge.installer.accepting import sheet as sheets
 from edge.installer.accepting.acceptance import Verdict
 from edge.installer.scanning.scan import COMMON_BAUDRATES, UNITS, Parity, Speed, speeds
-from edge.installer.words import Language, no_port, said
+from edge.installer.words import no_port, said
 from edge.models.osdp import OsdpModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
+from messages.language import Language, language_of
 from messages.settings import ConfigError, duration_s, suggest
 
 SHORTEST_WATCH_S = 2
@@ -34,14 +35,7 @@ In = Annotated[str, typer.Option("--language", help="zh or en; without it, as th
 
 def language(wanted: str) -> Language:
     """Raises ConfigError for another one."""
-    if wanted in ("zh", "en"):
-        return "zh" if wanted == "zh" else "en"
-    if wanted:
-        raise ConfigError(f"--language: zh or en is wanted, not {wanted!r}")
-    said = (
-        os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG")
-    )  # in the order of POSIX; empty says nothing
-    return "zh" if next(filter(None, said), "").startswith("zh") else "en"
+    return language_of(wanted, os.environ)
 
 
 def scan(

@@ -13,10 +13,10 @@ from rich.text import Text as Words
 from edge.configuration.config import Device
 from edge.installer import words
 from edge.installer.snapshot import ChannelNow, DeviceNow, Snapshot
-from edge.installer.words import Language
 from edge.models.product import Model
 from messages.ids import DeviceId
 from messages.kind import Channel
+from messages.language import Language
 from messages.reading import Quality
 
 STALE = 2.5

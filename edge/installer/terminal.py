@@ -23,10 +23,11 @@ from edge.installer.look import looking
 from edge.installer.scanning.prober import IDLE_S, Report, compared, probe, silence_s
 from edge.installer.scanning.scan import Heard, Speed
 from edge.installer.snapshot import Snapshot
-from edge.installer.words import Language, no_port
+from edge.installer.words import no_port
 from edge.models.modbus import ModbusModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
+from messages.language import Language
 from messages.settings import ConfigError
 
 NOT_TAKEN = os.strerror(errno.EINVAL)

@@ -2,13 +2,11 @@
 
 import errno
 import os
-from typing import Literal
 
 from messages.kind import Channel
+from messages.language import Language
 from messages.reading import Quality, Value
 from messages.settings import Text
-
-Language = Literal["zh", "en"]
 
 _SIGNS = {"Cel": "°C", "deg": "°", "%EL": "%", "%RH": "%", "m3": "m³", "/": "", "count": ""}
 """How a meter's own display writes a unit."""

@@ -12,6 +12,7 @@ import typer
 
 from collector.stores.base import StoreError
 from messages.ids import SiteId
+from messages.language import language_of
 from messages.settings import ConfigError, duration_s
 from rules.backtest import chart, past, report
 from rules.backtest.courses import courses_of
@@ -110,11 +111,7 @@ def shadow(
 
 
 def _words(language: str) -> Words:
-    if language in ("zh", "en"):
-        return WORDS["zh" if language == "zh" else "en"]
-    if language:
-        raise ConfigError(f"--language: zh or en is wanted, not {language!r}")
-    return WORDS["zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"]
+    return WORDS[language_of(language, os.environ)]
 
 
 def _ago_ms(option: str, text: str) -> int:

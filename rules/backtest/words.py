@@ -2,11 +2,9 @@
 
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal
 
+from messages.language import Language
 from messages.settings import duration_words
-
-Language = Literal["zh", "en"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,11 @@ A ladder is asked for at the moment of a call, so it names who is on duty then.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
+from messages.language import Language
 
 GRID, STREET, DEPARTMENT = 1, 2, 3
 RUNGS = (GRID, STREET, DEPARTMENT)
@@ -30,7 +30,7 @@ class Person:
     id: str
     name: str
     role: str
-    language: Literal["zh", "en"] = "zh"
+    language: Language = "zh"
     addresses: tuple[Address, ...] = ()
 
 

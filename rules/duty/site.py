@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import IDENTIFIER, ONE_LINE
+from messages.language import Language
 from messages.settings import ConfigError, Settings, Text, line_of, read, suggest
 from rules.language.calendar import Calendar, CalendarText
 
@@ -122,7 +123,7 @@ class Person(Settings):
     """Somebody who can be called: a worker, or the desk of a company that answers one number."""
 
     name: _Line
-    language: Literal["zh", "en"] = "zh"
+    language: Language = "zh"
     phone: _Phone | None = None
     reach: list[ReachWord] = Field(default_factory=list)
     """Channels in the order in which they are tried, each with an address where the phone number isn't one: "wecom:LinXiaoMei", "sms"."""

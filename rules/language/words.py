@@ -10,10 +10,10 @@ Names are checked when the rule is read, so that a text can't fail when somebody
 import math
 from collections.abc import Mapping
 from string import Formatter
-from typing import Literal
 
 from messages.announcement import Place
 from messages.kind import Channel
+from messages.language import Language
 from messages.reading import Value
 from messages.settings import Text, suggest
 
@@ -24,8 +24,8 @@ SIGNIFICANT = 4
 LONGEST = 80
 """Characters of a text value: what a device says must not push the rest out of a message."""
 
-Tongue = Literal["zh", "en"]
-_BOOLEANS: dict[Tongue, tuple[str, str]] = {"zh": ("否", "是"), "en": ("no", "yes")}
+
+_BOOLEANS: dict[Language, tuple[str, str]] = {"zh": ("否", "是"), "en": ("no", "yes")}
 
 
 def check(text: Text, channels: Mapping[str, Channel], settings: Mapping[str, Value]) -> None:
@@ -65,11 +65,11 @@ def fill(
         "device": device,
     }
 
-    def filled(template: str, tongue: Tongue) -> str:
+    def filled(template: str, tongue: Language) -> str:
         names = {name: _shown(name, tongue) for name in _names(template)}
         return template.format_map(names)
 
-    def _shown(name: str, tongue: Tongue) -> str:
+    def _shown(name: str, tongue: Language) -> str:
         if (channel := channels.get(name)) is not None:
             return UNKNOWN if name not in values else shown(values[name], tongue, channel)
         return shown(settings[name], tongue) if name in settings else of_place[name]
@@ -77,7 +77,7 @@ def fill(
     return Text(zh=filled(text.zh, "zh"), en=filled(text.en, "en"))
 
 
-def shown(value: Value, tongue: Tongue, channel: Channel | None = None) -> str:
+def shown(value: Value, tongue: Language, channel: Channel | None = None) -> str:
     if isinstance(value, bool):
         words = channel and (channel.when_true if value else channel.when_false)
         return getattr(words, tongue) if words else _BOOLEANS[tongue][value]

@@ -298,7 +298,7 @@ def _begin(
     """Write down that these are sent now, all of it at once."""
     if not sends:
         return []
-    book, begun = _Book(), list[Begun]()
+    book, begun, written = _Book(), list[Begun](), list[dict[str, Any]]()
     told = [found[due.notice.key] for send in sends for due in (send.due, *send.others)]
     happened = _happened(connection, {row.case for row in told})
     asked = [(found[send.due.notice.key].case, send.due.person) for send in sends]
@@ -322,27 +322,23 @@ def _begin(
             now_ms=now_ms,
         )
         begun.append(Begun(number, address.channel, address.to, words))
-    connection.execute(
-        _BEGIN_SENDING,
-        [
+        written.append(
             {
-                "id": one.sending,
+                "id": number,
                 "notice": row.key,
                 "case": row.case,
-                "channel": one.way,
-                "receiver": one.to,
+                "channel": address.channel,
+                "receiver": address.to,
                 "person": row.person,
                 "level": row.level,
-                "more": len(send.others),
+                "more": len(others),
                 "begun_at_ms": now_ms,
                 "ended_at_ms": None,
                 "outcome": "sending",
                 "answer": "",
             }
-            for one, send in zip(begun, sends, strict=True)
-            for row in (found[send.due.notice.key],)
-        ],
-    )
+        )
+    connection.execute(_BEGIN_SENDING, written)
     book.write(connection, now_ms)
     return begun
 

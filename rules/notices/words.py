@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
+from messages.language import Language
 from messages.settings import Settings, Text, read
 from rules.escalation.program import Leg
 from rules.language.calendar import Calendar
@@ -17,8 +17,6 @@ SHIPPED = Path(str(files("rules"))) / "notices" / "texts.toml"
 OLD_MS = 120_000
 """What happened longer ago than this says so in its first lines (guarantee 5)."""
 MOST_LISTED = 8
-
-Language = Literal["zh", "en"]
 
 
 class _Texts(Settings):

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from console.routes import REASONS
-from console.words import LANGUAGES, Language, countdown, load_words, plain, preferred, texts
+from console.words import LANGUAGES, countdown, load_words, plain, preferred, texts
 from messages.kind import Channel
+from messages.language import Language
 from messages.settings import Text
 from rules.cases.acts import CANCELLATIONS, OUTCOMES
 from rules.records import AlarmState, CaseState

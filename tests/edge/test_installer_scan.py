@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
-from edge.installer.commands import language
 from edge.installer.scanning.scan import (
     COMMON_BAUDRATES,
     REPEATS,
@@ -130,23 +129,3 @@ def test_a_port_is_written_down_by_a_name_that_lasts(tmp_path: Path) -> None:
 def test_how_long_a_scan_may_take_is_known_before() -> None:
     assert longest_s(list(speeds([9600], ["N"])), range(1, 248), 0.1) == pytest.approx(30.4, abs=0.5)
     assert longest_s(list(speeds(COMMON_BAUDRATES, ["N", "E"])), range(1, 248), 0.1) > 6 * 60
-
-
-@pytest.mark.parametrize(
-    ("environment", "said"),
-    [
-        ({"LANG": "zh_CN.UTF-8"}, "zh"),
-        ({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}, "zh"),
-        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_US.UTF-8"}, "en"),
-        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}, "zh"),
-        ({}, "en"),
-    ],
-)
-def test_the_terminal_says_which_language_is_spoken(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
-) -> None:
-    for name in ("LANG", "LC_ALL", "LC_MESSAGES"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert language("") == said

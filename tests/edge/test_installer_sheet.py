@@ -28,6 +28,7 @@ from edge.models.modbus import ModbusModel
 from edge.vitals import PATIENCE, Vitals
 from messages.ids import DeviceId
 from messages.kind import Channel
+from messages.language import Language
 from messages.reading import Quality, Reading, Value
 from messages.settings import ConfigError
 from tests.edge.test_config import GOOD
@@ -121,7 +122,7 @@ def test_the_table_shows_value_age_and_errors_in_both_languages(plant: Plant) ->
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_row_is_one_line_on_a_narrow_screen_and_says_its_channel_and_value(
-    plant: Plant, language: words.Language
+    plant: Plant, language: Language
 ) -> None:
     now = plant.hear(NOW_MS, gas_concentration=25.3, alarm_contact=True, sensor_fault=False)
     rows = table.rows(plant.devices, now, language)

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from console.words import Language
+from messages.language import Language
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 OPTIONS = {"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]}

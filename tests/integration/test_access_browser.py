@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from console.words import Language, texts
+from console.words import texts
+from messages.language import Language
 from messages.settings import Text
 from tests.console.block import PASSWORD
 from tests.integration.console_filling import Console, console

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from console.words import Language, texts
+from console.words import texts
 from messages.ids import DeviceId
+from messages.language import Language
 from tests.console.block import SITE
 from tests.integration.judging import PHONE, WALL, violations
 from tests.integration.plant_filling import Plant, hold_bad_messages, log_in, person, plant

@@ -16,6 +16,7 @@ from edge.installer.accepting.acceptance import Entry, SeenChannel, Verdict, bad
 from edge.models.product import Model
 from messages.ids import DeviceId
 from messages.kind import Channel
+from messages.language import Language
 from messages.reading import Quality, Value
 
 CHINA = timezone(timedelta(hours=8), "UTC+8")
@@ -41,7 +42,7 @@ class Sheet:
     def count(self) -> dict[Verdict, int]:
         return {verdict: sum(entry.verdict is verdict for entry in self.entries) for verdict in Verdict}
 
-    def summary(self, language: words.Language) -> str:
+    def summary(self, language: Language) -> str:
         """ "2 passed, 1 failed, 0 skipped"."""
         return ", ".join(
             f"{verdict(each, language)} {count}" if language == "zh" else f"{count} {each}"
@@ -49,7 +50,7 @@ class Sheet:
         )
 
 
-def verdict(said: Verdict, language: words.Language) -> str:
+def verdict(said: Verdict, language: Language) -> str:
     return _CHINESE[said] if language == "zh" else said
 
 

@@ -28,11 +28,12 @@ from edge.installer.keyboard import Keyboard
 from edge.installer.look import looking
 from edge.installer.snapshot import Snapshot
 from edge.installer.terminal import tell_no_agent
-from edge.installer.words import Language, said
+from edge.installer.words import said
 from edge.models.modbus import ModbusModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
 from gridcall import software
+from messages.language import Language
 from messages.settings import ConfigError, Text
 
 T = TypeVar("T")

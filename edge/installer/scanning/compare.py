@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from edge.configuration.config import Device
-from edge.installer.words import Language
 from edge.models.modbus import ModbusChannel, ModbusModel
 from edge.sources import registers
 from edge.sources.schedule import Poll
 from messages.kind import Channel, Kind
+from messages.language import Language
 
 SWAPS = (
     {"word_order": True},

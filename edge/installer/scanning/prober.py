@@ -8,13 +8,13 @@ from edge.configuration.config import Device
 from edge.configuration.tables import LineSettings
 from edge.installer.scanning import compare, scan
 from edge.installer.scanning.scan import Found, Heard, Speed, Trial
-from edge.installer.words import Language
 from edge.models.modbus import ModbusModel
 from edge.protocols import modbus_rtu
 from edge.protocols.modbus import Request, Values, Verdict
 from edge.protocols.modbus_rtu import Judge
 from edge.sources import schedule
 from edge.sources.port import Port, open_port
+from messages.language import Language
 
 IDLE_S = 0.3
 """How long is listened before the first question."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pymodbus.framer import FramerRTU
 
-from edge.installer.words import Language
+from messages.language import Language
 
 Parity = Literal["N", "E", "O"]
 COMMON_BAUDRATES = (9600, 19200, 4800, 115200, 38400, 57600, 2400)

@@ -1,9 +1,10 @@
 """What every channel does: take a message for an address, and say what the provider said. Calls block, a few seconds at most."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from messages.alarm import Level
+from messages.language import Language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +15,7 @@ class Message:
     """The same notice has the same key, however often it is sent."""
     at_ms: int
     level: Level
-    language: Literal["zh", "en"]
+    language: Language
     title: str
     """What: "燃气泄漏"."""
     place: str
