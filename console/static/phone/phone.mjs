@@ -157,9 +157,8 @@ async function fetched() {
     }
     if (answer.status >= 500) throw new Error(answer.status);
     if (!answer.ok) return location.reload();
-    const text = await answer.text();
-    keepPage(text, answer.headers);
-    replace(new DOMParser().parseFromString(text, "text/html"));
+    keepPage(answer.clone());
+    replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
     verdict("live");
   } catch {
     verdict("lost");
@@ -218,9 +217,8 @@ async function keepForLater() {
   if (pages.length) (await navigator.serviceWorker.ready).active.postMessage({ keep: pages });
 }
 
-// Whole: one that is cut off on its way would take the place of the one that was kept, and leave nothing.
-async function keepPage(text, headers) {
-  if (navigator.serviceWorker) await (await caches.open(PAGES)).put(location.pathname, new Response(text, { headers }));
+async function keepPage(answer) {
+  if (navigator.serviceWorker) await (await caches.open(PAGES)).put(location.pathname, answer);
 }
 
 // A page that was kept says its age at once, and its promises count on as the phone's clock says.

@@ -62,20 +62,13 @@ async function first(request, pathname, name, event) {
   const kept = await cache.match(pathname);
   const coming = fetch(request).then(async (answer) => {
     if (name === LOADED) return answer;
-    if (answer.ok && answer.type === "basic" && !answer.redirected) await put(cache, pathname, answer.clone());
+    if (answer.ok && answer.type === "basic" && !answer.redirected) await cache.put(pathname, answer.clone());
     else await forget(answer, pathname);
     return answer;
   });
   event.waitUntil(coming.catch(() => {}));
   const late = new Promise((resolve) => kept && setTimeout(resolve, PATIENCE_MS, kept));
   return Promise.race([coming, late]).catch(() => kept ?? Response.error());
-}
-
-// Whole: an answer that is cut off on its way would take the place of the one that was kept, and leave nothing.
-async function put(cache, address, answer, more = {}) {
-  const headers = new Headers(answer.headers);
-  for (const [name, value] of Object.entries(more)) headers.set(name, value);
-  await cache.put(address, new Response(await answer.blob(), { headers }));
 }
 
 // A login that is over takes all pages along; a link or a case that is gone, its own.
@@ -92,7 +85,10 @@ async function keep(pages) {
     const kept = await cache.match(address);
     if (kept?.headers.get("X-Mark") === mark) continue;
     const answer = await fetch(address, { headers: { Accept: "text/html" } }).catch(() => null);
-    if (answer?.ok && !answer.redirected) await put(cache, address, answer, { "X-Mark": mark }).catch(() => {});
+    if (!answer?.ok || answer.redirected) continue;
+    const headers = new Headers(answer.headers);
+    headers.set("X-Mark", mark);
+    await cache.put(address, new Response(await answer.blob(), { headers }));
   }
   const known = await cache.keys();
   for (const request of known.slice(0, Math.max(0, known.length - MOST_PAGES))) await cache.delete(request);
