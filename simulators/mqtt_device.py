@@ -14,8 +14,8 @@ import aiomqtt
 import structlog
 
 from edge.models.message import JsonModel
+from simulators.at_broker import at_broker
 from simulators.block import Device, Level, LocalBroker
-from simulators.farewell import insist_on_the_end
 from simulators.json_message import encode
 from simulators.plant import Plant
 from simulators.record import Record
@@ -98,12 +98,11 @@ class MqttDevice:
         backoff_s, away = FIRST_BACKOFF_S, False
         while True:
             try:
-                async with self._client() as client:
+                async with at_broker(self._client()) as client:
                     log.info("device is at the broker", device=self._device.id)
                     backoff_s, away = FIRST_BACKOFF_S, False
                     await self._publish(client)
             except aiomqtt.MqttError as error:
-                insist_on_the_end(error)
                 if not away:
                     log.warning("device has lost the broker", device=self._device.id, why=str(error))
                 away = True

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import aiomqtt
 import orjson
 
+from simulators.at_broker import at_broker
 from simulators.block import LocalBroker
-from simulators.farewell import insist_on_the_end
 
 TOPIC = "gridcall/1/+/notices/+"
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
@@ -18,23 +18,26 @@ async def ring(broker: LocalBroker, say: Callable[[str], None]) -> None:
     backoff_s, known = FIRST_BACKOFF_S, dict[str, None]()
     while True:
         try:
-            async with aiomqtt.Client(
-                broker.host,
-                broker.port,
-                username=broker.username,
-                password=broker.password,
-                identifier="phones",
-                protocol=aiomqtt.ProtocolVersion.V5,
-            ) as client:
+            async with at_broker(_client(broker)) as client:
                 await client.subscribe(TOPIC, qos=1)
                 backoff_s = FIRST_BACKOFF_S
                 async for message in client.messages:
                     if isinstance(message.payload, bytes):
                         _ring(str(message.topic), message.payload, known, say)
-        except aiomqtt.MqttError as error:
-            insist_on_the_end(error)
+        except aiomqtt.MqttError:
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, MOST_BACKOFF_S)
+
+
+def _client(broker: LocalBroker) -> aiomqtt.Client:
+    return aiomqtt.Client(
+        broker.host,
+        broker.port,
+        username=broker.username,
+        password=broker.password,
+        identifier="phones",
+        protocol=aiomqtt.ProtocolVersion.V5,
+    )
 
 
 def _ring(topic: str, payload: bytes, known: dict[str, None], say: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 // them. A part that is as it was stays untouched, and with it a choice half made in its form.
 
 import { tick } from "./clock.mjs";
+import { wholePage } from "./whole.mjs";
 
 const PATIENCE_MS = 5000;
 const RETRY_MS = 1000;
@@ -39,7 +40,7 @@ async function fetched() {
     signal: AbortSignal.timeout(PATIENCE_MS),
   });
   if (answer.redirected) return true; // to the login: the feed leads there
-  if (answer.ok) replace(await answer.text());
+  if (answer.ok) replace(await wholePage(answer));
   return answer.ok;
 }
 

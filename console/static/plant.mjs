@@ -1,6 +1,8 @@
 // Pages of the plant: a part that only shows is loaded anew every few seconds; what could not be loaded anew turns visibly old.
 // Nothing is replaced while somebody is writing in it. Also: one box that ticks all, and a question before what can't be undone.
 
+import { wholePage } from "./whole.mjs";
+
 const asOf = document.querySelector("[data-as-of]");
 const part = document.querySelector("[data-fresh]");
 const everyMs = part ? Number(part.dataset.fresh) * 1000 : 0;
@@ -11,7 +13,7 @@ async function refresh() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
   if (answer.redirected && new URL(answer.url).pathname === "/login") return location.assign(answer.url);
   if (!answer.ok || answer.redirected) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = new DOMParser().parseFromString(await wholePage(answer), "text/html");
   const now = page.querySelector("[data-fresh]");
   if (!now) return location.reload();
   if (part.contains(document.activeElement)) return;

@@ -14,17 +14,18 @@ from tests.integration.test_phone_browser import case_of, chromium, opened, phon
 __all__ = ["chromium", "running"]
 pytestmark = pytest.mark.needs("chromium")
 
-LET_THROUGH = 2_000
-"""Bytes of an answer: its head, and the beginning of a page."""
+WHERE = {"within the head": 300, "within the page": 2_000}
+"""So many bytes of an answer come through. A browser takes a head that is cut off for an answer without a page."""
 
 
 class Stairwell:
-    """Passes connections to `behind`, and, while it is `deep`, no more than the beginning of what comes back."""
+    """Passes connections to `behind`, and, while it is `deep`, no more than the first `most` bytes of what comes back."""
 
-    def __init__(self, behind: int) -> None:
+    def __init__(self, behind: int, most: int) -> None:
         self.deep = threading.Event()
         self.torn = 0
         self._behind = behind
+        self._most = most
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -48,7 +49,7 @@ class Stairwell:
         far.close()
 
     def _pass(self, one: socket.socket, other: socket.socket, back: bool) -> None:
-        left = LET_THROUGH
+        left = self._most
         with contextlib.suppress(OSError):
             while piece := one.recv(65536):
                 if back and self.deep.is_set():
@@ -64,9 +65,9 @@ class Stairwell:
                 sock.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.fixture
-def stairwell(running: Console) -> Iterator[Stairwell]:
-    made = Stairwell(int(running.address.rpartition(":")[2]))
+@pytest.fixture(params=WHERE)
+def stairwell(request: pytest.FixtureRequest, running: Console) -> Iterator[Stairwell]:
+    made = Stairwell(int(running.address.rpartition(":")[2]), WHERE[request.param])
     yield made
     made.close()
 

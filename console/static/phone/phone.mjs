@@ -1,6 +1,7 @@
 // The phone's pages: buttons that work without a network, a page that says how old it is, and a worker that keeps it for later.
 
 import { startClock, keepTime, tick } from "../clock.mjs";
+import { again, wholePage } from "../whole.mjs";
 import { showPending } from "./pending.mjs";
 import { put } from "./queue.mjs";
 import { canScan, scanned } from "./scan.mjs";
@@ -157,8 +158,9 @@ async function fetched() {
     }
     if (answer.status >= 500) throw new Error(answer.status);
     if (!answer.ok) return location.reload();
-    keepPage(answer.clone());
-    replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const words = await wholePage(answer);
+    keepPage(again(words, answer));
+    replace(new DOMParser().parseFromString(words, "text/html"));
     verdict("live");
   } catch {
     verdict("lost");

@@ -5,6 +5,7 @@
 // ends this file with a mark of the set, so that a new set is a new worker.
 
 import { drain } from "/static/phone/sending.mjs";
+import { again, wholeFile, wholePage } from "/static/whole.mjs";
 
 const PAGES = "gridcall-pages";
 const LOADED = "gridcall-loaded";
@@ -20,6 +21,7 @@ const LOADS = [
   "/static/phone/sending.mjs",
   "/static/phone/scan.mjs",
   "/static/phone/senses.mjs",
+  "/static/whole.mjs",
   "/static/clock.mjs",
   "/static/drill.css",
   "/static/drill.mjs",
@@ -61,10 +63,14 @@ async function first(request, pathname, name, event) {
   const cache = await caches.open(name);
   const kept = await cache.match(pathname);
   const coming = fetch(request).then(async (answer) => {
-    if (name === LOADED) return answer;
-    if (answer.ok && answer.type === "basic" && !answer.redirected) await cache.put(pathname, answer.clone());
-    else await forget(answer, pathname);
-    return answer;
+    if (name === LOADED) return answer.ok ? wholeFile(answer) : answer;
+    if (!answer.ok || answer.type !== "basic" || answer.redirected) {
+      await forget(answer, pathname);
+      return answer;
+    }
+    const words = await wholePage(answer);
+    await cache.put(pathname, again(words, answer));
+    return again(words, answer);
   });
   event.waitUntil(coming.catch(() => {}));
   const late = new Promise((resolve) => kept && setTimeout(resolve, PATIENCE_MS, kept));
@@ -86,9 +92,11 @@ async function keep(pages) {
     if (kept?.headers.get("X-Mark") === mark) continue;
     const answer = await fetch(address, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer?.ok || answer.redirected) continue;
-    const headers = new Headers(answer.headers);
-    headers.set("X-Mark", mark);
-    await cache.put(address, new Response(await answer.blob(), { headers }));
+    const words = await wholePage(answer).catch(() => null);
+    if (!words) continue;
+    const marked = again(words, answer);
+    marked.headers.set("X-Mark", mark);
+    await cache.put(address, marked);
   }
   const known = await cache.keys();
   for (const request of known.slice(0, Math.max(0, known.length - MOST_PAGES))) await cache.delete(request);
