@@ -14,7 +14,7 @@ from rules.alarms.standing import Move
 from rules.cases import acting, acts
 from rules.cases.practice import PLAIN, Practice
 from rules.engine import own
-from rules.engine.memory import EdgeKey
+from rules.engine.memory.plant import EdgeKey
 from rules.records import OVER, ActionRefused
 from rules.store import rows
 from rules.store import tables as db

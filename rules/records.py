@@ -309,7 +309,7 @@ class EdgeState:
     behind_ms: int | None = None
     """How far its clock is behind the server's (`rules.engine.skew`); None: it has not said what it shows."""
     silent: tuple[DeviceId, ...] = ()
-    """Its devices that have said nothing for longer than they may (`rules.engine.memory.SILENT_INTERVALS`)."""
+    """Its devices that have said nothing for longer than they may (`rules.engine.memory.silence.SILENT_INTERVALS`)."""
 
 
 MOST_POSITION = 60

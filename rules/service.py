@@ -18,7 +18,7 @@ from rules.duty.last_good import LastGood
 from rules.duty.roll import Roll
 from rules.duty.site import Site
 from rules.engine.intake import subscriptions
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.escalation.heartbeat import Heartbeat
 from rules.escalation.loop import Escalation
 from rules.language.rule import Rules

@@ -21,7 +21,7 @@ from rules.cases import docket
 from rules.cases.acting import carried
 from rules.cases.practice import PLAIN, Practice
 from rules.engine.found import Abandoned, Again, Found
-from rules.engine.memory import where
+from rules.engine.memory.plant import where
 from rules.language.change import Cleared, Ended, Graver, Happened, Raised
 from rules.records import AlarmState
 from rules.store import rows

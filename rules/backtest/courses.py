@@ -12,7 +12,7 @@ from rules.backtest.replay import Episode, Replay
 from rules.backtest.report import Course
 from rules.config import Configuration
 from rules.engine import own
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.language.answering import with_answers
 from rules.language.library import COMMON, beside, load_common, load_file, vocabulary
 from rules.language.rule import Rule, Rules

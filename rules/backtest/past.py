@@ -10,7 +10,7 @@ from collector.stores.base import Store
 from messages.ids import EdgeId, SiteId
 from rules.backtest.replay import Episode, Past
 from rules.engine import own
-from rules.engine.memory import Device, TellerKey
+from rules.engine.memory.plant import Device, TellerKey
 from rules.store import facts
 from rules.store import tables as db
 from rules.store.database import Database

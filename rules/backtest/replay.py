@@ -12,7 +12,7 @@ from messages.alarm import Level
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading
 from rules.engine.found import Found
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.language.change import Cleared, Ended, Graver, Happened, Raised
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from collector.stores.base import PackRow, Store
 from messages.ranges import Range, merged, missing
 from messages.reading import Reading
-from rules.engine.memory import StreamKey
+from rules.engine.memory.plant import StreamKey
 from rules.engine.stream import Stream
 
 GRACE_MS = 3_000

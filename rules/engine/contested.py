@@ -9,7 +9,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from messages.ids import LONGEST
-from rules.engine.memory import MARK, Device, Watch
+from rules.engine.memory.plant import Device
+from rules.engine.memory.watch import MARK, Watch
 from rules.language.rule import Rule
 from rules.language.state import is_running
 
@@ -33,7 +34,7 @@ def rules_of(draft: "Draft", device: Device) -> tuple[Rule, ...]:
     rules = draft.facts.rules_of(device, draft.watches)
     bygone = {rule.id for rule in rules if MARK in rule.id}
     named = ((rule, _name(draft, device, rule.id)) for rule in rules if rule.id not in bygone)
-    mine = [draft.facts.named(rule, name) for rule, name in named if name not in bygone]
+    mine = [draft.facts.variants.named(rule, name) for rule, name in named if name not in bygone]
     return (*mine, *(rule for rule in rules if rule.id in bygone))
 
 

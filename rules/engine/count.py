@@ -2,7 +2,7 @@
 
 from rules.engine import own
 from rules.engine.draft import Draft
-from rules.engine.memory import Device, where
+from rules.engine.memory.plant import Device, where
 from rules.engine.neighbourhood import around, largest
 from rules.language.rule import Rule
 

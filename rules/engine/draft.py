@@ -12,20 +12,10 @@ from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading
 from rules.engine import contested
 from rules.engine.found import Abandoned, Found
-from rules.engine.memory import (
-    FORGOTTEN,
-    Device,
-    DeviceKey,
-    Ear,
-    Edge,
-    EdgeKey,
-    Facts,
-    StreamKey,
-    TellerKey,
-    Voice,
-    Watch,
-    Watched,
-)
+from rules.engine.memory.audience import Ear, Voice
+from rules.engine.memory.facts import Facts
+from rules.engine.memory.plant import Device, DeviceKey, Edge, EdgeKey, StreamKey, TellerKey
+from rules.engine.memory.watch import FORGOTTEN, Watch, Watched
 from rules.engine.neighbourhood import Counted, QuestionKey
 from rules.engine.stream import Stream
 from rules.engine.timers import StateKey

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from messages.ids import DeviceId, SiteId
-from rules.engine.memory import Device
+from rules.engine.memory.plant import Device
 from rules.language.change import Change
 from rules.language.rule import Rule
 

@@ -9,7 +9,8 @@ from messages.kind import mismatch
 from messages.reading import Quality, Reading
 from rules.engine.draft import Draft
 from rules.engine.enquiry import ask_around
-from rules.engine.memory import Edge, EdgeKey, TellerKey, Voice
+from rules.engine.memory.audience import Voice
+from rules.engine.memory.plant import Edge, EdgeKey, TellerKey
 from rules.engine.strangers import strand
 from rules.engine.together import judge, write_down
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from messages import announcement, pack, receipt, status, topics
 from messages.ids import SiteId
 from messages.topics import Origin
-from rules.engine.memory import StreamKey
+from rules.engine.memory.plant import StreamKey
 from rules.engine.work import Work
 
 T = TypeVar("T")

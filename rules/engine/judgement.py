@@ -5,7 +5,8 @@ from messages.reading import Reading
 from rules.engine import contested, count
 from rules.engine.draft import Draft
 from rules.engine.found import Abandoned, Again, Found
-from rules.engine.memory import Device, Watch
+from rules.engine.memory.plant import Device
+from rules.engine.memory.watch import Watch
 from rules.language.evaluation import NOBODY, Timer, renewed, step
 from rules.language.rule import Rule
 from rules.language.seen import Seen

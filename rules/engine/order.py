@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from messages import topics
-from rules.engine.memory import EdgeKey
+from rules.engine.memory.plant import EdgeKey
 
 OLD_MS = 60_000
 """A pack whose readings begin so long ago is of the past."""

@@ -7,7 +7,8 @@ from itertools import islice
 from rules.engine.draft import Draft
 from rules.engine.enquiry import ask_around
 from rules.engine.judgement import judge_by
-from rules.engine.memory import Device, EdgeKey, Watch
+from rules.engine.memory.plant import Device, EdgeKey
+from rules.engine.memory.watch import Watch
 from rules.engine.timers import StateKey
 from rules.language.evaluation import Timer
 from rules.language.rule import Rule

@@ -9,7 +9,7 @@ from rules.engine import own
 from rules.engine.draft import Draft
 from rules.engine.found import Audited
 from rules.engine.judgement import judge_by
-from rules.engine.memory import Device
+from rules.engine.memory.plant import Device
 
 
 def speak(draft: Draft, site: SiteId, device_id: DeviceId, said: Announcement, readings: Iterable[Reading]) -> None:

@@ -2,7 +2,7 @@
 
 from messages.reading import Reading
 from rules.engine.draft import Draft
-from rules.engine.memory import TellerKey
+from rules.engine.memory.plant import TellerKey
 
 MOST_WAITING, MOST_WAITING_OF_EDGE = 10_000, 1_000
 """Readings of unannounced devices that are kept. The first ones stay; what comes after is dropped and counted."""

@@ -1,6 +1,6 @@
 """Who is to be woken when. Of what is due the most dangerous comes first, whenever it became due: nothing red waits for ten thousand bins.
 
-A timer is as good as the watch that asks for it (rules.engine.memory): one that asks for another moment by now is passed over. Pure.
+A timer is as good as the watch that asks for it (rules.engine.memory.watch): one that asks for another moment by now is passed over. Pure.
 """
 
 import heapq

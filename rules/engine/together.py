@@ -6,7 +6,8 @@ from messages.ids import EdgeId, SiteId
 from messages.reading import Reading
 from rules.engine.draft import Draft
 from rules.engine.judgement import judge_by
-from rules.engine.memory import DeviceKey, Ear, Voice
+from rules.engine.memory.audience import Ear, Voice
+from rules.engine.memory.plant import DeviceKey
 from rules.language.rest import followed, stays_calm
 from rules.language.rule import Rule
 from rules.language.seen import NEVER

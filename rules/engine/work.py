@@ -22,7 +22,8 @@ from rules.engine.enquiry import ask_around
 from rules.engine.found import Audited
 from rules.engine.hearing import hear, in_order
 from rules.engine.judgement import abandon, give_up, look_again, renewed_watch
-from rules.engine.memory import Device, Edge, EdgeKey, StreamKey, Watch
+from rules.engine.memory.plant import Device, Edge, EdgeKey, StreamKey
+from rules.engine.memory.watch import Watch
 from rules.engine.overdue import WAKE_AT_ONCE
 from rules.engine.reports import count_away, speak
 from rules.engine.skew import heard

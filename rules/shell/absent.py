@@ -12,7 +12,7 @@ from messages.bus import Incoming
 from messages.ids import COLLECTOR, ledger_of
 from messages.topics import Origin
 from rules import gone
-from rules.engine.memory import EdgeKey
+from rules.engine.memory.plant import EdgeKey
 from rules.engine.work import Work
 from rules.shell.writer import Writer
 from rules.store.clerk import Clerk

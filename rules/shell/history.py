@@ -10,7 +10,7 @@ from collector.stores.base import Store, StoreError
 from messages.ranges import Range
 from rules.engine import catchup
 from rules.engine.catchup import Gap, Portion
-from rules.engine.memory import StreamKey
+from rules.engine.memory.plant import StreamKey
 from rules.engine.work import Work
 from rules.shell.writer import Writer
 from rules.store.clerk import Clerk

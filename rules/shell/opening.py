@@ -6,7 +6,7 @@ import structlog
 
 from messages.settings import ConfigError
 from rules.config import Configuration
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.language.rule import Rules
 from rules.store import facts, versions
 from rules.store.database import Database, DatabaseDamaged

@@ -10,7 +10,7 @@ import structlog
 
 from messages.ids import SiteId
 from rules.cases.practice import Practice
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.language.change import Happened, Raised
 from rules.store import facts

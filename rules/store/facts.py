@@ -18,7 +18,9 @@ from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
 from rules.drills import exercise
 from rules.engine.found import Found
-from rules.engine.memory import FORGOTTEN, Device, Edge, Facts, TellerKey, Watched
+from rules.engine.memory.facts import Facts
+from rules.engine.memory.plant import Device, Edge, TellerKey
+from rules.engine.memory.watch import FORGOTTEN, Watched
 from rules.engine.share import LEAD
 from rules.engine.skew import Skew
 from rules.engine.stream import Stream

@@ -11,7 +11,8 @@ from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import load_kinds
 from messages.reading import Reading
-from rules.engine.memory import Device, Facts
+from rules.engine.memory.facts import Facts
+from rules.engine.memory.plant import Device
 from rules.language.answering import with_answers
 from rules.language.library import load_rules
 from rules.language.rule import Rule, Rules

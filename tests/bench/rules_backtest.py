@@ -24,7 +24,7 @@ from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import load_kinds
 from messages.reading import Reading
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.store import facts
 from rules.store.database import Database

@@ -8,7 +8,7 @@ from messages.ids import DeviceId, EdgeId, SiteId
 from messages.reading import Reading, Value
 from rules.cases.practice import PLAIN
 from rules.desk import Desk
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.escalation import timers
 from rules.language.rule import Rules

@@ -25,7 +25,7 @@ from rules.backtest.report import Course, days, difference
 from rules.backtest.words import ENGLISH, cells
 from rules.commands import app
 from rules.config import load
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.language.answering import with_answers
 from rules.language.calendar import CHINA

@@ -15,7 +15,7 @@ from messages.ids import DeviceId
 from messages.kind import Channel
 from messages.reading import Value
 from rules.engine.intake import take
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.language.evaluation import Timer, step
 from rules.language.library import SHIPPED as LIBRARY

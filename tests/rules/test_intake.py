@@ -8,7 +8,7 @@ from messages.receipt import Receipt, Rejected
 from messages.status import EdgeStatus
 from rules.engine import draft
 from rules.engine.intake import Undecodable, take
-from rules.engine.memory import Edge
+from rules.engine.memory.plant import Edge
 from rules.engine.work import Work
 from tests.rules.course import at, course
 from tests.rules.room import EDGE, SITE, Room, announced

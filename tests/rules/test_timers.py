@@ -5,7 +5,7 @@ from pathlib import Path
 
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, SiteId
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.engine.overdue import FOUND_AT_ONCE
 from rules.engine.timers import LEAST_DANGEROUS, MOST_DANGEROUS, StateKey, Timers, danger
 from rules.engine.work import Work

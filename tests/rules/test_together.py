@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from messages.announcement import Announcement, Place
 from messages.ids import DeviceId, EdgeId
 from rules.engine.found import Again
-from rules.engine.memory import MANY, Facts
+from rules.engine.memory.audience import MANY
+from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.language.change import Raised
 from rules.language.evaluation import step

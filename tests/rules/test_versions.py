@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from rules.engine.memory import Facts
+from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.language.answering import with_answers
 from rules.language.library import load_file, load_rules, vocabulary

@@ -1,181 +1,34 @@
-"""What the engine knows: devices, edges, streams, the state of each rule of each device. Loaded from the database at start.
+"""The engine's facts: what was written is known, and nothing else. Loaded from the database at start.
 
 Changed by `adopt` alone, when a work has been written (rules.engine.work): this memory never knows more than the database.
 """
 
-import math
-import sys
 from collections import Counter
 from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from messages.announcement import Place
-from messages.ids import DeviceId, EdgeId, SiteId, StreamId
-from messages.kind import Channel, Kind, Kinds
-from messages.reading import Reading, Value
+from messages.ids import DeviceId, EdgeId, SiteId
+from messages.kind import Kinds
+from messages.reading import Reading
+from rules.engine.memory.audience import NO_VOICES, Audiences, Voice
+from rules.engine.memory.bygone import Bygone, let_go, still_running
+from rules.engine.memory.plant import Device, DeviceKey, Edge, EdgeKey, StreamKey, TellerKey, where
+from rules.engine.memory.silence import patience_ms, spoken_before_ms
+from rules.engine.memory.variants import Variants
+from rules.engine.memory.watch import FORGOTTEN, MARK, NO_WATCHES, Watch, Watched
 from rules.engine.neighbourhood import Counted, QuestionKey
-from rules.engine.skew import NOTABLE_MS, Skew
 from rules.engine.stream import Stream
 from rules.engine.timers import MOST_DANGEROUS, StateKey, Timers, danger
 from rules.language.answering import with_answers
-from rules.language.code import Compute
-from rules.language.neighbours import Whereabouts, whereabouts
 from rules.language.rule import Rule, Rules
-from rules.language.state import NEW, State, is_raised, is_running
-from rules.language.terms import those_holding
+from rules.language.state import is_raised
 
 if TYPE_CHECKING:
     from rules.engine.work import Work
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-SILENT_INTERVALS = 2.5
-"""A device is silent that has said nothing for so many of its shortest intervals: every channel is sent at least once
-in its own (section 4 of the field notes)."""
-UNKNOWN_INTERVAL_S = 600.0
-"""Of a kind that we don't know; nothing that such a device says is understood."""
-DeviceKey = tuple[SiteId, DeviceId]
-EdgeKey = tuple[SiteId, EdgeId]
-StreamKey = tuple[SiteId, EdgeId, StreamId]
-TellerKey = tuple[SiteId, EdgeId, DeviceId]
-"""A device, and the edge that speaks of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """A device as its edge announced it."""
-
-    site: SiteId
-    edge: EdgeId
-    id: DeviceId
-    kind: str
-    model: str
-    place: Place
-    settings: Mapping[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    online: bool
-    since_ms: int
-    last_reading_at_ms: int | None = None
-    clock_trusted: bool = True
-    skew: Skew | None = None
-    """None: it has not said what its clock shows."""
-
-    @property
-    def behind_ms(self) -> int:
-        """By how much its readings look older than they are."""
-        return self.skew.ahead_ms if self.skew and self.skew.ahead_ms > NOTABLE_MS else 0
-
-
-MARK = "@"
-"""In the name of a rule's state that is kept apart from another kind's (rules.engine.contested)."""
-
-
-class Watch(NamedTuple):
-    """The state of one rule of one device, and when it wants a Timer. Kept without its names (`Watched`): `Watch(*one)` names it."""
-
-    state: State = NEW
-    wake_at_ms: int | None = None
-    edge: EdgeId | None = None
-    """Who spoke last."""
-    version: str | None = None
-    """Of the rule that this is the state of."""
-
-
-Watched = tuple[State, int | None, EdgeId | None, str | None]
-"""A `Watch` without its names: there is a new one with each reading, and a plain tuple is made in a fifth of the time."""
-
-FORGOTTEN: Watched = (NEW, None, None, None)
-"""What is known of nothing."""
-
-
-class Ear(NamedTuple):
-    """What a channel may say, and which rules want to know it. Devices of a kind share their ears, unless their settings differ."""
-
-    channel: Channel
-    unit: str | None
-    low: float
-    high: float
-    """Within them a number in its unit is believed at once; of a channel that is none, nothing is."""
-    listeners: tuple[tuple[int, Rule, str, str], ...]
-    """By their positions: a rule, its id, and the version of a state for which it is asked together with others: none that there is, if more than the last
-    values decide."""
-    events: frozenset[str]
-    """The channel, if each reading of it counts."""
-    raising: Compute | None
-    """Which of the rules for which the last values decide would raise, by their positions."""
-    many: bool
-    """So many listen that it pays to write down later what their common state is."""
-
-
-MANY = 8
-
-
-class Audience(NamedTuple):
-    """Who listens to devices of one kind."""
-
-    ears: Mapping[str, Ear]
-    """By channel."""
-    rules: Mapping[str, Rule]
-    """By their ids."""
-
-
-@dataclass(slots=True)
-class Voice:
-    """A device that an edge speaks of."""
-
-    device: Device
-    ears: Mapping[str, Ear]
-    rules: Mapping[str, Rule]
-    noted_until_ms: float = -math.inf
-    """A word before this tells nothing new about its silence."""
-
-
-_NO_SPAN = (1.0, 0.0)
-_ANY_NUMBER = (-sys.float_info.max, sys.float_info.max)
-
-
-def _ear(name: str, channel: Channel, rules: list[Rule]) -> Ear:
-    low, high = _ANY_NUMBER if channel.type == "number" else _NO_SPAN
-    if channel.type == "number" and channel.range:
-        low, high = channel.range
-    listeners = tuple((at, rule, rule.id, rule.version if rule.plain else "") for at, rule in enumerate(rules))
-    events = frozenset({name}) if channel.event else frozenset[str]()
-    return Ear(channel, channel.unit, low, high, listeners, events, _together(rules), len(rules) >= MANY)
-
-
-def _audience(kind: Kind | None, rules: tuple[Rule, ...]) -> Audience:
-    ears = {
-        name: _ear(name, channel, [rule for rule in rules if name in rule.channels])
-        for name, channel in (kind.channels if kind else {}).items()
-    }
-    return Audience(ears, {rule.id: rule for rule in rules})
-
-
-def _together(rules: list[Rule]) -> Compute | None:
-    settings: dict[str, Value] = {}
-    plain = {position: rule for position, rule in enumerate(rules) if rule.plain}
-    for rule in plain.values():
-        used = {name: rule.settings[name] for name in rule.raise_when.settings if name in rule.settings}
-        if any(settings.get(name, value) != value for name, value in used.items()):
-            return None
-        settings |= used
-    sentences = tuple((position, rule.raise_when.write) for position, rule in plain.items())
-    return those_holding(sentences)(settings) if sentences else None
-
-
-NO_WATCHES: Mapping[StateKey, Watched] = {}
-NO_VOICES: Mapping[DeviceId, Voice] = {}
-
-NOTE_EVERY_MS = 60_000
-"""How often it is written down that a device speaks, where its intervals don't ask for more."""
-
-MOST_AUDIENCES = 10_000
-"""Of one kind of device, by their settings: if there are more, all are made anew as they are needed."""
 
 
 @dataclass(slots=True)
@@ -202,18 +55,14 @@ class Facts:
     """Who counts for a question about the neighbourhood."""
     apart: set[DeviceKey] = field(default_factory=set)
     """Devices of which two kinds are told, or were since the start (rules.engine.contested)."""
-    bygone: dict[DeviceKey, dict[str, str]] = field(default_factory=dict)
-    """Which rules of a device still run in an earlier version, by their ids."""
+    bygone: Bygone = field(default_factory=dict)
+    variants: Variants = field(default_factory=Variants)
+    """Of rules, by devices' own settings and by other names."""
     _timers: Timers = field(default_factory=Timers)
     _danger: dict[str, int] = field(default_factory=dict)
     """In which row the timers of a rule stand, by its version."""
-    _suited: dict[str, dict[frozenset[tuple[str, type, Value]], tuple[Rule, ...]]] = field(default_factory=dict)
-    """Rules with devices' own settings, by the kind and the settings."""
     _voices: dict[EdgeKey, dict[DeviceId, Voice]] = field(default_factory=dict)
-    _audiences: dict[str, dict[tuple[Rule, ...], Audience]] = field(default_factory=dict)
-    """By the kind and the rules: devices of one kind share theirs, unless their settings differ."""
-    _named: dict[tuple[Rule, str], Rule] = field(default_factory=dict)
-    """Rules under other names than their own."""
+    _audiences: Audiences = field(default_factory=Audiences)
     _patience_ms: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -248,16 +97,6 @@ class Facts:
         """Whether a rule of that name is in force for a kind."""
         return any(rule.id == name for rule in self.rules.get(kind, ()))
 
-    def named(self, rule: Rule, name: str) -> Rule:
-        """The rule under another name."""
-        if rule.id == name:
-            return rule
-        if (known := self._named.get((rule, name))) is None:
-            if len(self._named) >= MOST_AUDIENCES:
-                self._named.clear()
-            known = self._named[rule, name] = rule.named(name)
-        return known
-
     def _answers(self, kind: str) -> bool:
         return any(rule.answers for rule in self.rules.get(kind, ()))
 
@@ -279,20 +118,13 @@ class Facts:
         self.earlier = {**self.earlier, **known}
         self.rules = rules
         self._audiences.clear()
-        self._suited.clear()
-        self._named.clear()
+        self.variants.clear()
         self._voices.clear()
         self._note_bygone()
         self._set_timers()
 
     def _note_bygone(self) -> None:
-        current = {rule.version for some in self.rules.values() for rule in some}
-        self.bygone = {}
-        for (site, device, rule), (state, _, _, version) in self.watches.items():
-            if version is None or version in current or version not in self.earlier:
-                continue
-            if is_running(state):
-                self.bygone.setdefault((site, device), {})[rule] = version
+        self.bygone = still_running(self.watches, self.rules, self.earlier)
         needed = {version for versions in self.bygone.values() for version in versions.values()}
         self.earlier = {version: rule for version, rule in self.earlier.items() if version in needed}
         if any(rule.questions for rule in self.earlier.values()):
@@ -309,22 +141,12 @@ class Facts:
             key = (device.site, device.id, name)
             rule = self.earlier[version]
             if rule.kind == device.kind and Watch(*(fresh.get(key) or self.watches[key])).version == version:
-                earlier[name] = self.named(rule.for_device(device.settings), name)
+                earlier[name] = self.variants.named(rule.for_device(device.settings), name)
         return (*(earlier.pop(rule.id, rule) for rule in current), *earlier.values())
 
     def current_rules_of(self, device: Device) -> tuple[Rule, ...]:
         """The rules of its kind, with its own settings. Devices whose settings say the same to them share them."""
-        rules = self.rules.get(device.kind, ())
-        own = [(name, value) for name, value in device.settings.items() if any(name in rule.settings for rule in rules)]
-        if not own:
-            return rules
-        known = self._suited.setdefault(device.kind, {})
-        key = frozenset((name, type(value), value) for name, value in own)
-        if key not in known:
-            if len(known) >= MOST_AUDIENCES:
-                known.clear()
-            known[key] = tuple(rule.for_device(device.settings) for rule in rules)
-        return known[key]
+        return self.variants.of(device.kind, self.rules.get(device.kind, ()), device.settings)
 
     def voice_of(self, device: Device, fresh: Mapping[StateKey, Watched] = NO_WATCHES) -> Voice:
         """A device, and who listens to it now. `fresh` as in `rules_of`."""
@@ -338,20 +160,14 @@ class Facts:
 
     def voice(self, device: Device, rules: tuple[Rule, ...]) -> Voice:
         """A device that is judged by these rules, not remembered."""
-        known = self._audiences.setdefault(device.kind, {})
-        if (audience := known.get(rules)) is None:
-            if len(known) >= MOST_AUDIENCES:
-                known.clear()
-            audience = known[rules] = _audience(self.kinds.get(device.kind), rules)
-        voice = Voice(device, *audience)
+        voice = Voice(device, *self._audiences.of(device.kind, self.kinds.get(device.kind), rules))
         if (from_ms := self.silent_from.get((device.site, device.edge, device.id))) is not None:
             voice.noted_until_ms = from_ms - self.spoken_before_ms(device.kind)
         return voice
 
     def spoken_before_ms(self, kind: str) -> int:
         """How long before a device of `kind` would count as silent its next word is worth noting."""
-        patience_ms = self.patience_ms(kind)
-        return patience_ms - min(NOTE_EVERY_MS, patience_ms // 5)
+        return spoken_before_ms(self.patience_ms(kind))
 
     def voices_at_once(self, site: SiteId, edge: EdgeId) -> Mapping[DeviceId, Voice]:
         """The devices of an edge that have been heard before. All of them, as long as no rule runs in an earlier version."""
@@ -360,13 +176,8 @@ class Facts:
     def patience_ms(self, kind: str) -> int:
         """How long a device of `kind` may say nothing."""
         if kind not in self._patience_ms:
-            self._patience_ms[kind] = self._patience_of(kind)
+            self._patience_ms[kind] = patience_ms(self.kinds.get(kind))
         return self._patience_ms[kind]
-
-    def _patience_of(self, kind: str) -> int:
-        known = self.kinds.get(kind)
-        interval_s = min(one.interval_s for one in known.channels.values()) if known else UNKNOWN_INTERVAL_S
-        return round(SILENT_INTERVALS * interval_s * 1000)
 
     def next_wake_ms(self) -> int | None:
         """When the next timer is due."""
@@ -416,18 +227,10 @@ class Facts:
         for key in notable:
             self._set_timer(key, Watch(*watches[key]))
         if self.bygone:
-            self._let_go(watches)
+            let_go(self.bygone, watches)
         self.watches.update(watches)
         for key in forgotten:  # of a device that is gone nothing is left behind
             del self.watches[key]
-
-    def _let_go(self, watches: Mapping[StateKey, Watched]) -> None:
-        """What ran in an earlier version, and does so no longer."""
-        for key, (_, _, _, version) in watches.items():
-            if (versions := self.bygone.get(key[:2])) and versions.get(key[2]) != version:
-                versions.pop(key[2], None)
-                if not versions:
-                    del self.bygone[key[:2]]
 
     def _set_timer(self, key: StateKey, watch: Watch) -> None:
         before, at_ms = self.watches.get(key), watch.wake_at_ms
@@ -495,7 +298,3 @@ def _overlay(known: dict[K, V], news: Mapping[K, V | None]) -> None:
             known.pop(key, None)
         else:
             known[key] = value
-
-
-def where(device: Device) -> Whereabouts:
-    return whereabouts(device.place, device.settings)
