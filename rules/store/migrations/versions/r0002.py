@@ -1,4 +1,4 @@
-"""From schema 3 to the tables of this release. Until it is out, whoever changes rules/store/tables.py changes this too.
+"""From schema 3 to the tables of this release. Until it is out, whoever changes a table in rules/store/schema changes this too.
 
 A new table: `op.create_table`, as r0001 does. A new column of an old table, which must say what rows from before have in it:
 
