@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.integration.console_filling import Console
-from tests.integration.test_phone_browser import case_of, chromium, opened, phone, running
+from tests.integration.phones import case_of, chromium, opened, phone, running
 
 __all__ = ["chromium", "running"]
 pytestmark = pytest.mark.needs("chromium")
