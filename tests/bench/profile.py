@@ -45,6 +45,8 @@ AT_ONCE, BREATH_S = 250, 0.01
 """Rows of a transaction while the city is filled, and a moment after it, for the engine's pulse."""
 ALONE = 3
 """Times that a page is asked for alone; the cheapest counts."""
+RED = 20
+"""One open alarm in so many is red: a wall lists 500 alarms at most, the red ones that wait longest first, and it is to show each event."""
 SILENT = 100
 """One device in so many says nothing."""
 OPERATOR = (
@@ -178,7 +180,7 @@ def _alarm(
     name = alarm_id(site, device, "leak", at_ms)
     place = alarm["place"] | {"grid": f"g{grid}", "text": f"g{grid} {number}号"}
     times = dict.fromkeys(("raised_at_ms", "changed_at_ms", "known_at_ms", "since_ms", "flapped_at_ms"), at_ms)
-    level = ("blue", "yellow", "orange", "red")[number % 4]
+    level = "red" if number % RED == 0 else ("blue", "yellow", "orange")[number % 3]
     its = {"id": name, "site": site, "device": device, "rule": "leak", "place": place, "level": level}
     ours = {"id": f"c-{name}", "site": site, "subject": device, "place": place, "level": level, "opened_at_ms": at_ms}
     ended = {"state": "closed", "closed_at_ms": at_ms + 600_000, "closed_by": "bench"}
