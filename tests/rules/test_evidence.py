@@ -7,7 +7,7 @@ from collector.stores.sqlite import SqliteStore
 from messages.ids import StreamId
 from messages.reading import Reading
 from rules.alarms import evidence
-from tests.rules.course import at, course, reading
+from tests.rules.course import ALL_RULES, at, course, reading
 from tests.rules.refusing import refuse
 from tests.rules.room import EDGE, SITE, Room
 
@@ -73,3 +73,12 @@ def test_a_course_that_the_database_refuses_is_none_and_the_others_are_kept(tmp_
     kept = {alarm.device: alarm.before for alarm in room.desk.alarms()}
     assert kept == {"gas-1": {}, "gas-2": {"gas_concentration": [(at(0), 31.0)]}}
     assert evidence.wanting(room.database, at(10)) == []
+
+
+def test_evidence_says_by_which_rule_and_which_thresholds(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.announce("sewer-1", "sewer_level", depth=2.0)
+    room.hear(reading(0, "water_level", 1.9, device="sewer-1"), reading(11, "water_level", 1.9, device="sewer-1"))
+    alarm = room.the_alarm()
+    (rule,) = [rule for rule in ALL_RULES["sewer_level"] if rule.id == "high"]
+    assert (alarm.version, alarm.thresholds["depth"], alarm.evidence) == (rule.version, 2.0, {"water_level": 1.9})
