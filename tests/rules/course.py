@@ -36,6 +36,11 @@ def course(channel: str, *points: tuple[float, Value], device: str = "it") -> li
     return [reading(at_s, channel, value, device=device) for at_s, value in points]
 
 
+def tilt(*points: tuple[float, Value]) -> list[Reading]:
+    """Of a manhole cover."""
+    return course("tilt", *points)
+
+
 def replay(rule: Rule, readings: Iterable[Reading], *, arrived_s: float | None = None) -> list[Change]:
     """The changes, each reading arriving when it was measured, or all of them at `arrived_s`. No timer fires."""
     return run(rule, readings, arrived_s=arrived_s)[1]

@@ -61,6 +61,11 @@ class Room:
         work.announce(SITE, edge, DeviceId(device), announced(kind, **settings), at(now_s))
         self.write(work, now_s)
 
+    def withdraw(self, device: str, now_s: float = 0, edge: EdgeId = EDGE) -> None:
+        work = Work(self.facts)
+        work.withdraw(SITE, edge, DeviceId(device), at(now_s))
+        self.write(work, now_s)
+
     def hear(self, *readings: Reading, now_s: float | None = None, edge: EdgeId = EDGE) -> None:
         """Each reading when it was measured, or all at `now_s`."""
         for reading in readings:

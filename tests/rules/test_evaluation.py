@@ -9,17 +9,13 @@ from messages.reading import Quality, Reading, Value
 from rules.language.change import Change, Cleared, Ended, Happened, Raised
 from rules.language.evaluation import Timer, step
 from rules.language.state import NEW, from_json, present, to_json
-from tests.rules.course import at, course, live, raised, reading, replay, rule, run
+from tests.rules.course import at, course, live, raised, reading, replay, rule, run, tilt
 
 COVER = rule("manhole_cover", "moved")  # raise from 15 deg for 30 s, clear below 5 deg for 60 s
 LEAK = rule("gas_alarm", "leak")  # raise from 10 %LEL at once, clear below 5 %LEL for 5 min; life safety
 LEVEL = rule("sewer_level", "high")  # raise from 80 % of 3 m for 10 s, clear below 70 % for 10 min
 HEAT = rule("waste_bin", "heat")  # raise from 60 Cel for 30 s, clear below 45 Cel for 10 min
 LATENESS_S = COVER.lateness_ms / 1000
-
-
-def tilt(*points: tuple[float, Value]) -> list[Reading]:
-    return course("tilt", *points)
 
 
 def gas(*points: tuple[float, Value]) -> list[Reading]:
