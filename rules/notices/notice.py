@@ -52,6 +52,8 @@ class NoticeEvent(StrEnum):
     """By a limit, or by a provider's."""
     LOST = "lost"
     """Its deadline is over and nothing was heard."""
+    CUT_OFF = "cut_off"
+    """Whoever sent it ended in the midst of it."""
     JOINED = "joined"
     """Told in another one."""
     OUTDATED = "outdated"
@@ -76,6 +78,7 @@ MOVES: dict[tuple[NoticeState, NoticeEvent], NoticeState] = {
     (_S.SENDING, _E.FAILED): _S.FAILED_TEMP,
     (_S.SENDING, _E.REFUSED): _S.FAILED_PERM,
     (_S.SENDING, _E.LOST): _S.QUEUED,
+    (_S.SENDING, _E.CUT_OFF): _S.QUEUED,
     (_S.FAILED_PERM, _E.NEXT_CHANNEL): _S.QUEUED,
     (_S.FAILED_TEMP, _E.NEXT_CHANNEL): _S.QUEUED,
     (_S.THROTTLED, _E.NEXT_CHANNEL): _S.QUEUED,
@@ -127,6 +130,8 @@ def apply(notice: Notice, event: NoticeEvent, now_ms: int, *, again_at_ms: int |
             return replace(notice, state=state, due_at_ms=max(now_ms + pause_ms, again_at_ms or 0))
         case NoticeEvent.LOST if notice.attempts >= LOST_ATTEMPTS:
             return replace(notice, state=NoticeState.FAILED_PERM, due_at_ms=now_ms)
+        case NoticeEvent.CUT_OFF:  # the channel has had no chance to fail
+            return replace(notice, state=state, attempts=notice.attempts - 1, due_at_ms=now_ms)
         case NoticeEvent.HELD_BACK:
             begun = notice.state is NoticeState.SENDING
             attempts = notice.attempts - begun  # the provider did not try: nor have we

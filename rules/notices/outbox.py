@@ -41,6 +41,8 @@ AHEAD_MS = 5_000
 RED_ATTEMPTS, SOON_MS = 2, 2_000
 """What a red call may try on a channel before it takes the person's next one: so that, with the pause between the two, it is handed over
 there within 15 s of its call though each answer here takes as long as it may (10 s)."""
+CUT_OFF_MOST = 5
+"""Sends of one call that ended with their engine: after so many it may be the send that ends it, and its deadline decides [E]."""
 AGAIN_MS = 60_000
 """When a call that the database refused is tried again."""
 KEPT_MS = 400 * 86_400_000
@@ -83,6 +85,16 @@ class Begun:
     way: str
     to: str
     message: Message
+
+
+def resume(connection: Connection, now_ms: int) -> None:
+    """Of an engine that begins and is alone: what was under way ended with the one before. It goes again now, not after its deadline."""
+    under_way = select(db.notices).where(db.notices.c.state == NoticeState.SENDING)
+    for row in connection.execute(under_way).all():
+        lost = (db.sendings.c.notice == row.key, db.sendings.c.outcome == "lost")
+        if (connection.scalar(select(func.count()).where(*lost)) or 0) < CUT_OFF_MOST:
+            _store(connection, machine.apply(_notice(row), NoticeEvent.CUT_OFF, now_ms))
+            _lose(connection, row.key, now_ms)
 
 
 def take(
@@ -378,12 +390,16 @@ def _after(notice: Notice, outcome: Outcome, now_ms: int, took_ms: int, *, furth
 
 
 def _lost(connection: Connection, now_ms: int) -> None:
-    """Sends of which nothing was heard: we were killed in the midst of them, or a channel hangs."""
+    """Sends of which nothing was heard: another engine was killed in the midst of them, or a channel hangs."""
     for row in connection.execute(_HANGING, {"now_ms": now_ms}).all():
         lost = machine.apply(_notice(row), NoticeEvent.LOST, now_ms)
         _store(connection, machine.apply(lost, NoticeEvent.NEXT_CHANNEL, now_ms))
-        sendings = (db.sendings.c.notice == row.key, db.sendings.c.outcome == "sending")
-        connection.execute(update(db.sendings).where(*sendings).values(outcome="lost", ended_at_ms=now_ms))
+        _lose(connection, row.key, now_ms)
+
+
+def _lose(connection: Connection, key: str, now_ms: int) -> None:
+    sendings = (db.sendings.c.notice == key, db.sendings.c.outcome == "sending")
+    connection.execute(update(db.sendings).where(*sendings).values(outcome="lost", ended_at_ms=now_ms))
 
 
 class _Book:

@@ -94,6 +94,8 @@ class Sender:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write_down(), name="scribe")
+                if not self._others():
+                    await self._clerk.insist(self._resume)
                 forget_s = 0.0
                 while True:
                     self._freed.clear()
@@ -151,6 +153,10 @@ class Sender:
                 Apart(self._database, connection, now_ms) if apart else None,
                 self._others(),
             )
+
+    def _resume(self) -> None:
+        with self._database.writing() as connection:
+            outbox.resume(connection, self._clock_ms())
 
     def _forget(self) -> None:
         with self._database.writing() as connection:

@@ -56,6 +56,11 @@ def test_a_send_that_was_cut_off_is_queued_again_under_the_same_key() -> None:
     assert (again.state, again.key, again.attempts) == (S.QUEUED, "k", 1)
 
 
+def test_to_be_cut_off_by_ones_own_end_is_no_attempt() -> None:
+    again = machine.apply(after(E.BEGUN, E.LOST, E.BEGUN), E.CUT_OFF, 20_000)
+    assert (again.state, again.attempts, again.due_at_ms) == (S.QUEUED, 1, 20_000)
+
+
 def test_to_be_held_back_by_a_provider_is_no_attempt() -> None:
     held = machine.apply(after(E.BEGUN), E.HELD_BACK, 0, again_at_ms=60_000)
     assert (held.state, held.attempts, held.due_at_ms) == (S.THROTTLED, 0, 60_000)

@@ -105,6 +105,11 @@ class Street:
             facts.commit(self.room.database, work, at(now_s), practice=self.practice)
             self.room.facts.adopt(work)
 
+    def resume(self, now_s: float) -> None:
+        """An engine has been killed, and another begins."""
+        with self.room.database.writing() as connection:
+            outbox.resume(connection, at(now_s))
+
     def run(self, from_s: float, until_s: float) -> None:
         """Fire timers and send, at each second at which something is due."""
         now_s = from_s
@@ -229,6 +234,40 @@ def test_a_send_that_a_kill_cut_off_is_sent_again_under_the_same_key(street: Str
     assert street.told == []
     street.run(15, 16)
     assert {begun.message.key for begun in lost} == {message.key for _, _, _, message in street.told}
+
+
+def test_what_ended_with_an_engine_goes_again_when_one_begins_and_is_no_fault_of_its_channel(street: Street) -> None:
+    street.leak(0)
+    with street.room.database.writing() as connection:
+        timers.fire_due(connection, street.practice, at(0))
+    first = street.take(0)
+    for life in range(1, outbox.CUT_OFF_MOST):
+        street.resume(life)
+        assert [(begun.way, begun.message.key) for begun in street.take(life)] == [
+            (begun.way, begun.message.key) for begun in first
+        ]
+    street.resume(5)
+    street.run(5, 6)
+    assert {(name, message.key) for _, name, _, message in street.told} == {
+        (begun.way, begun.message.key) for begun in first
+    }
+    assert "handed_over" in street.states().values()
+
+
+def test_what_ends_one_engine_after_the_other_waits_for_its_deadline_and_goes_by_the_next_channel(street: Street) -> None:
+    def way_to_lin(now_s: float) -> set[str]:
+        return {begun.way for begun in street.take(now_s) if begun.to in ("LinXiaoMei", "13800000001")}
+
+    street.leak(0)
+    with street.room.database.writing() as connection:
+        timers.fire_due(connection, street.practice, at(0))
+    for life in range(outbox.CUT_OFF_MOST + 1):
+        assert way_to_lin(life) == {"app"}
+        street.resume(life)
+    assert way_to_lin(5) == set()
+    for at_s, way in ((20, {"app"}), (35, {"sms"})):
+        assert way_to_lin(at_s) == way
+        street.resume(at_s)
 
 
 def test_several_yellow_ones_of_one_person_are_one_message(street: Street) -> None:
