@@ -100,7 +100,7 @@ class Service:
         database = tenure.database
         self._roll = Roll(config.site_files, desk=config.desk)
         practice = Practice(config.policies, self._roll.ladder, config.calendar, config.figures, self._roll.owner)
-        self._publisher = Publisher(bus, database, clerk, lambda: tenure.leads)
+        self._publisher = Publisher(bus, database, clerk, lambda: tenure.leads, lambda: self._listener.late)
         news = self._publisher.news.set
         self._writer = Writer(tenure, known, clerk, practice, clock_ms, news)
         self._history = History(self._writer, tenure, config.store, reader, clock_ms)
@@ -118,6 +118,7 @@ class Service:
             clerk,
             clock_ms,
             operators=config.operators,
+            late=lambda: self._listener.late,
             wrote=news,
         )
         self._timekeeper = Timekeeper(clock_ms, self._writer, tenure)

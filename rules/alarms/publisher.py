@@ -2,7 +2,8 @@
 
 It follows the log, so it sees what the engine found and what people did alike, and goes on after a restart where it
 was: the cursor moves only when the broker has answered. At every new connection all open alarms are said again,
-since a broker may have forgotten them.
+since a broker may have forgotten them: in small portions with rests (rules.alarms.recital), behind what is new, and not before everything
+that was overdue has fired. Nobody waits for the ten thousandth alarm while a call is due.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import structlog
 from messages import topics
 from messages.alarm import encode
 from messages.bus import Bus, Disconnected, Refused
+from rules.alarms import recital
 from rules.alarms.published import published
 from rules.desk import Desk
 from rules.records import Alarm
@@ -22,9 +24,10 @@ from rules.store.clerk import Clerk
 from rules.store.database import Database
 
 LINES_AT_ONCE = 200
-ALARMS_AT_ONCE = 10_000
 LOOK_EVERY_S = 0.5
 """The engine's own lines are known at once; people act in another process."""
+REST, MOST_REST_S = 9, 10.0
+"""After a portion of what is open it rests nine times as long as that took, up to ten seconds."""
 
 log = structlog.get_logger("rules")
 
@@ -32,14 +35,20 @@ log = structlog.get_logger("rules")
 class Publisher:
     """One per engine. `run` once; `news` is set when the log has grown."""
 
-    def __init__(self, bus: Bus, database: Database, clerk: Clerk, leads: Callable[[], bool]) -> None:
-        """`leads`: whether it is this one of several engines that tells."""
+    def __init__(
+        self, bus: Bus, database: Database, clerk: Clerk, leads: Callable[[], bool], late: Callable[[], bool]
+    ) -> None:
+        """`leads`: whether it is this one of several engines that tells. `late`: whether something overdue has still to fire."""
         self.news = asyncio.Event()
         self._bus = bus
         self._database = database
         self._desk = Desk(database)
         self._clerk = clerk
         self._leads = leads
+        self._late = late
+        self._place: recital.Place | None = None
+        """How far the open alarms are said again; None: all are."""
+        self._rests_until_s = 0.0
         self._refused = False
 
     async def run(self) -> None:
@@ -49,12 +58,12 @@ class Publisher:
             try:
                 session = await self._bus.up()
                 if not self._leads():
-                    told = 0
+                    told, self._place = 0, None
                 elif session != told:
-                    await self._tell_open()
-                    told = session
+                    told, self._place = session, recital.BEGINNING
                 if told:
                     await self._tell_news()
+                    await self._tell_open()
                 fails = False
             except Disconnected as error:
                 if not fails:
@@ -62,15 +71,31 @@ class Publisher:
                 fails = True
                 await asyncio.sleep(LOOK_EVERY_S)
             try:
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(self._pause_s()):
                     await self.news.wait()
             except TimeoutError:
                 pass
             self.news.clear()
 
+    def _pause_s(self) -> float:
+        """How long nothing is to be told, unless there is news."""
+        if self._place is None:
+            return LOOK_EVERY_S
+        return min(LOOK_EVERY_S, max(0.0, self._rests_until_s - asyncio.get_running_loop().time()))
+
     async def _tell_open(self) -> None:
-        for alarm in await self._clerk.insist(lambda: self._desk.alarms(limit=ALARMS_AT_ONCE)):
+        """A portion of it, when it is time for one."""
+        clock_s = asyncio.get_running_loop().time
+        if self._place is None or clock_s() < self._rests_until_s:
+            return
+        if self._late():
+            self._rests_until_s = clock_s() + LOOK_EVERY_S
+            return
+        began_s = clock_s()
+        alarms, self._place = await self._clerk.insist(partial(recital.portion, self._database, self._place))
+        for alarm in alarms:
             await self._tell(alarm)
+        self._rests_until_s = clock_s() + min(REST * (clock_s() - began_s), MOST_REST_S)
 
     async def _tell_news(self) -> None:
         while news := await self._clerk.insist(self._news):

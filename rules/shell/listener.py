@@ -87,6 +87,11 @@ class Listener:
         """Sites have become ours of which we may have missed something."""
         self._settling, self._heard_from_ms = Settling.begun(self._clock_ms()), None
 
+    @property
+    def late(self) -> bool:
+        """Something that became due before we could fire it has still to fire; whatever is not urgent waits for that."""
+        return self._settling.owes(self._writer.facts.next_wake_ms(), self._clock_ms())
+
     def last_words(self, site: SiteId) -> list[Word]:
         """What was said of a site of late, while it was another's. They are no longer kept here."""
         return self._tail.of(site)

@@ -51,9 +51,10 @@ class Rounds:
         clock_ms: Callable[[], int],
         *,
         operators: Mapping[SiteId, int],
+        late: Callable[[], bool],
         wrote: Callable[[], None],
     ) -> None:
-        """`wrote`: called when the log has grown."""
+        """`late`: whether something overdue has still to fire. `wrote`: called when the log has grown."""
         self._bus = bus
         self._tenure = tenure
         self._writer = writer
@@ -64,6 +65,7 @@ class Rounds:
         self._clerk = clerk
         self._clock_ms = clock_ms
         self._operators = operators
+        self._late = late
         self._wrote = wrote
         self._audited: dict[SiteId, Audited] = {}
         """How it stood with the calls of each site when we last looked."""
@@ -75,7 +77,7 @@ class Rounds:
         look_at_s = clock_s()
         while True:
             began_s = clock_s()
-            looks = began_s >= look_at_s
+            looks = began_s >= look_at_s and not self._late()
             if await self._clerk.insist(partial(self._beat_once, looks)):
                 self._wrote()
             if looks:

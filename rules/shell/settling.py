@@ -28,14 +28,20 @@ class Settling:
         self.ends_at_ms = min(self.ends_at_ms, now_ms)
 
     def lasts(self, now_ms: int) -> bool:
-        return now_ms < self.ends_at_ms
+        """Not for an hour because the clock was set back by one."""
+        return now_ms < self.ends_at_ms <= now_ms + SETTLE_MS
 
     def may_fire(self, due_ms: int | None, heard_until_ms: int, now_ms: int) -> bool:
         """Whether timers fire now. `heard_until_ms`: what had arrived by then is heard (rules.shell.mark)."""
-        return due_ms is not None and due_ms <= heard_until_ms and now_ms >= max(due_ms, self.ends_at_ms)
+        return due_ms is not None and due_ms <= min(heard_until_ms, now_ms) and not self.lasts(now_ms)
+
+    def owes(self, due_ms: int | None, now_ms: int) -> bool:
+        """Whether something that was overdue when it ended has still to fire. `due_ms`: when the oldest timer is due."""
+        return self.lasts(now_ms) or (due_ms is not None and due_ms <= min(self.ends_at_ms, now_ms))
 
     def wait_ms(self, due_ms: int | None, most_ms: int, now_ms: int) -> int:
         """How long messages may be waited for."""
         if self.lasts(now_ms):
             most_ms = min(most_ms, QUIET_MS)
-        return most_ms if due_ms is None else min(most_ms, max(0, max(due_ms, self.ends_at_ms) - now_ms))
+            due_ms = None if due_ms is None else max(due_ms, self.ends_at_ms)
+        return most_ms if due_ms is None else min(most_ms, max(0, due_ms - now_ms))

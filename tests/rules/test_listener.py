@@ -13,7 +13,7 @@ from messages.broker import Broker
 from messages.bus import Bus, Incoming
 from messages.ids import DeviceId, EdgeId, StreamId
 from messages.reading import Reading, Value
-from rules.engine import order
+from rules.engine import order, overdue
 from rules.engine.work import Work
 from rules.language.library import load_file
 from rules.shell import listener
@@ -49,10 +49,10 @@ class Stream(Bus):
 class Plant:
     """A listener over a real database; each batch takes BATCH_MS."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now_ms: int = T0) -> None:
         (folder / "door_access.toml").write_text(RULE, encoding="utf-8")
         self.room = Room(folder, known={"door_access": load_file(folder / "door_access.toml", KINDS)})
-        self.now_ms = T0
+        self.now_ms = now_ms
         self.numbers = iter(range(1, 1_000_000))
         self.heard: list[tuple[int, int]] = []
         """When each batch was heard, and how many readings were in it."""
@@ -227,3 +227,26 @@ async def test_what_was_said_after_the_connect_shows_that_the_mail_is_read(
     plant.now_ms = T0 + 1_000
     await plant.run(lambda: plant.say("other", False), lambda: bool(plant.alarms()) or plant.passed(20))
     assert plant.heard[-1][0] < T0 + SETTLE_MS
+
+
+async def test_it_is_late_until_everything_that_was_overdue_at_the_start_has_fired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not urgent waits for that: open alarms are said again, and looked at, behind what should have been called long ago."""
+    monkeypatch.setattr(overdue, "FOUND_AT_ONCE", 2)
+    before = Plant(tmp_path)
+    for number in range(5):
+        before.announce(f"door-{number}")
+        before.say(f"door-{number}", True)
+    await before.run(lambda: None, lambda: len(before.room.facts.watches) == 5)
+    before.room.database.close()
+    plant = Plant(tmp_path, T0 + 60_000)
+    late_with = list[tuple[int, bool]]()
+
+    def look() -> None:
+        late_with.append((len(plant.alarms()), plant.listener.late))
+        plant.say("other", False)
+
+    await plant.run(look, lambda: late_with[-1:] == [(5, False)])
+    assert {alarms for alarms, late in late_with if late} == {0, 2, 4}
+    assert {alarms for alarms, late in late_with if not late} == {5}

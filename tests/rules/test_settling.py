@@ -28,3 +28,21 @@ def test_a_timer_that_becomes_due_later_waits_until_what_had_arrived_by_then_is_
     assert not settling.may_fire(due_ms, due_ms - 1, due_ms + 100)
     assert settling.may_fire(due_ms, due_ms, due_ms)
     assert settling.wait_ms(due_ms, 500, due_ms - 100) == 100
+
+
+def test_a_clock_that_is_set_back_by_an_hour_does_not_hold_timers_up_for_an_hour() -> None:
+    """Also where messages never pause, so that nothing else says that it is over."""
+    settling, set_back = Settling.begun(START), START - 3_600_000
+    assert not settling.lasts(set_back)
+    assert settling.may_fire(set_back, set_back, set_back)
+    assert settling.wait_ms(set_back + 100, 500, set_back) == 100
+    assert not settling.owes(set_back + 100, set_back)
+
+
+def test_something_is_owed_until_what_was_overdue_has_fired_and_not_for_what_becomes_due_later() -> None:
+    settling = Settling.begun(START)
+    assert settling.owes(None, START)  # what the mail will say is not known yet
+    settling.over(START + 300)
+    assert settling.owes(LONG_AGO, START + 1_000)
+    assert not settling.owes(START + 301, START + 1_000)
+    assert not settling.owes(None, START + 1_000)
