@@ -254,7 +254,9 @@ def test_what_ended_with_an_engine_goes_again_when_one_begins_and_is_no_fault_of
     assert "handed_over" in street.states().values()
 
 
-def test_what_ends_one_engine_after_the_other_waits_for_its_deadline_and_goes_by_the_next_channel(street: Street) -> None:
+def test_what_ends_one_engine_after_the_other_waits_for_its_deadline_and_goes_by_the_next_channel(
+    street: Street,
+) -> None:
     def way_to_lin(now_s: float) -> set[str]:
         return {begun.way for begun in street.take(now_s) if begun.to in ("LinXiaoMei", "13800000001")}
 
