@@ -27,11 +27,11 @@ from tests.bench.figure import Figure
 
 ALARMS = int(os.environ.get("KILL9_ALARMS", "10000"))
 KILLS = int(os.environ.get("KILL9_KILLS", "50"))
-RATE = int(os.environ.get("KILL9_RATE", "50"))
+RATE = int(os.environ.get("KILL9_RATE", "20"))
 DATABASES = os.environ.get("KILL9_DATABASES", "sqlite postgresql").split()
 ANSWER_MS = 50
-BETWEEN_S = (0.0, 3.0)
-"""After it has read its state and goes to work."""
+BETWEEN_S = (0.0, 1.6 * ALARMS / RATE / KILLS)
+"""After it has read its state and goes to work; so that, with what a start takes, the kills lie all over the load."""
 AT_ONCE = 5
 LIMIT_S = 240.0
 
