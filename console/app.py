@@ -35,6 +35,7 @@ from console.history import History
 from console.operator import case
 from console.operator import pages as operator_pages
 from console.phone import acts, offline, pages, pictures
+from console.phone import asked as questions
 from console.phone.holder import LinkOver, NoSuchCase
 from console.plant import pages as plant_pages
 from console.plant.drill_pages import DrillWatch
@@ -147,7 +148,7 @@ def _rooms() -> tuple[BaseRoute, ...]:
     together = APIRouter()
     for router in (doors.router, routes.router, *operator_pages.ROUTERS, *plant_pages.ROUTERS):
         together.include_router(router)
-    for room in (own, keeping, people, pages, acts, pictures, offline):
+    for room in (own, keeping, people, pages, acts, questions, pictures, offline):
         together.include_router(room.router)
     return tuple(together.routes)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from console.words import Words
 from messages.ids import SiteId
 from rules.duty.folder import SiteFolder
+from rules.duty.household import name_of, role_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +15,12 @@ class Called:
     sites: SiteFolder
 
     def person(self, site: str, who: str) -> str:
-        """By his id or his login."""
-        people = found.people if (found := self.sites.sites.get(SiteId(site))) else {}
+        """By his id or his login; somebody who was asked how she is, masked."""
+        found = self.sites.sites.get(SiteId(site))
+        people = found.people if found else {}
         listed = people.get(who) or next((one for one in people.values() if one.login == who), None)
+        if listed is None and role_of(who) and found is not None:
+            return name_of(found, who) or who
         return listed.name if listed else who
 
     def grid(self, site: str, grid: str, words: Words) -> str:

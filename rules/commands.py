@@ -118,12 +118,18 @@ def check(
         print(f"note: {note}")
     for remark in report.remarks:
         print(f"{remark.grade}: {remark.words}")
-    for hole in roster.holes(engine.site_files, _leave(engine)) if engine is not None else ():
+    for hole in _holes(engine) if engine is not None else ():
         print(f"warning: {hole}")
     if report.mistakes:
         raise ConfigError("\n".join(report.mistakes))
     if any(remark.grade == "error" for remark in report.remarks):
         raise typer.Exit(1)
+
+
+def _holes(engine: Configuration) -> Iterator[str]:
+    yield from roster.holes(engine.site_files, _leave(engine))
+    if not engine.pages and any(site.households for site in engine.site_files.sites.values()):
+        yield "without `pages` who is asked how all is has no link to answer by: the worker goes all the same"
 
 
 def _loaded(config: Path) -> Configuration:

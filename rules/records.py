@@ -171,7 +171,7 @@ class Case:
     feedback_at_ms: int | None = None
     feedback_by: str | None = None
     outcome: str | None = None
-    """One of `rules.cases.acts.OUTCOMES`, or of its CANCELLATIONS."""
+    """One of `rules.cases.acts.OUTCOMES`, or of its CANCELLATIONS, or its SAFE."""
     photo: Photo | None = None
     verified_by: str | None = None
     """Who checks, or has checked. "rules" where a sensor has shown it."""
@@ -345,6 +345,7 @@ class ActionRefused(Exception):
 REFUSALS = (
     "unknown",
     "taken",
+    "on-the-way",
     "not-accepted",
     "not-on-site",
     "not-done",

@@ -99,7 +99,9 @@ class Service:
         self._clock_ms = clock_ms
         database = tenure.database
         self._roll = Roll(config.site_files, desk=config.desk)
-        practice = Practice(config.policies, self._roll.ladder, config.calendar, config.figures, self._roll.owner)
+        practice = Practice(
+            config.policies, self._roll.ladder, config.calendar, config.figures, self._roll.owner, self._roll.home
+        )
         self._publisher = Publisher(bus, database, clerk, lambda: tenure.leads, lambda: self._listener.late)
         news = self._publisher.news.set
         self._writer = Writer(tenure, known, clerk, practice, clock_ms, news)

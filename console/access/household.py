@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rules.duty.folder import SiteFolder
+from rules.duty.household import masked_name, masked_phone
 from rules.duty.site import Household
 from rules.records import Alarm
 
@@ -65,14 +66,3 @@ def masking(sites: SiteFolder) -> Callable[[Alarm], Masked | None]:
         )
 
     return masked
-
-
-def masked_name(name: str) -> str:
-    """林小梅: 林**. Of a name in several words each keeps its first letter."""
-    return " ".join(word[:1] + "*" * min(max(len(word) - 1, 1), 3) for word in name.split())
-
-
-def masked_phone(phone: str) -> str:
-    """138****0001: the first three and the last four digits; of a short number the last two."""
-    digits = "".join(sign for sign in phone if sign.isdigit())
-    return f"{digits[:3]}****{digits[-4:]}" if len(digits) >= 10 else f"****{digits[-2:]}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from console.visit import Visit
+from rules.duty.household import names
 from rules.duty.site import Site
 
 
@@ -15,7 +16,10 @@ def sites_of(visit: Visit) -> Mapping[str, Site]:
 
 
 def names_at(visit: Visit, site: str) -> dict[str, str]:
-    """What people are called, by id and by login."""
+    """What people are called, by id and by login; those of a household, who may have been asked how all is, masked."""
     listed = sites_of(visit).get(site)
-    people = listed.people.items() if listed else ()
-    return {key: one.name for name, one in people for key in (name, one.login) if key}
+    if listed is None:
+        return {}
+    known = {key: one.name for name, one in listed.people.items() for key in (name, one.login) if key}
+    asked = (names(name, one) for name, one in listed.households.items())
+    return {key: name for some in asked for key, name in some.items()} | known

@@ -1,7 +1,9 @@
 """Who holds the phone: somebody who is logged in, or whom the link of a message has brought. Either acts on one case, under the name that
 the roster knows him by.
 
-A link opens its case and nothing else; one that has ended shows nothing, and takes for a while what was done before its end (decision 63). Who is logged in may see the cases of his places, and those that were given to him.
+A link opens its case and nothing else; that of somebody who was asked how she is (`console.phone.asked`) opens her question
+alone. One that has ended shows nothing, and takes for a while what was done before its end (decision 63). Who is logged in may see the cases of his places,
+and those that were given to him.
 """
 
 from dataclasses import dataclass
@@ -11,8 +13,12 @@ from urllib.parse import quote
 from fastapi import Depends, Request
 
 from console.visit import AnyVisit, NotAllowed, Visit, let_in
+from rules.duty.household import role_of
 from rules.notices.links import Ended
 from rules.records import Case
+
+QUESTION = ("", "session", "safe", "help")
+"""What lies below the link of somebody who was asked."""
 
 
 class NoSuchCase(Exception):
@@ -74,4 +80,6 @@ def _by_link(visit: Visit, request: Request, link: str) -> Holder:
     if found is None or case is None:
         raise LinkOver
     base = f"/c/{quote(link, safe='')}"
+    if role_of(found[1]) and "/".join(request.url.path.split("/")[3:]) not in QUESTION:
+        raise NotAllowed
     return Holder(visit=visit, case=case, actor=found[1], base=base, by_link=True, ended=ended)

@@ -11,6 +11,7 @@ from console.accounts import form_token
 from console.card import promise_of
 from console.freshness import Vitals, judge
 from console.phone import acts, whereabouts
+from console.phone.asked import question
 from console.phone.holder import Held, Holder, is_his, sees
 from console.visit import VISIT_COOKIE, AnyVisit, LoggedIn, Visit, elsewhere, needs, refuse
 from messages.ids import SiteId
@@ -18,6 +19,7 @@ from rules import plant
 from rules.assets.label import PATH, read
 from rules.cases.acts import OUTCOMES
 from rules.cases.case import LEVELS
+from rules.duty.household import role_of
 from rules.duty.roster import UNCHANGED
 from rules.duty.site import Site
 from rules.records import DONE, TAKEN, WAITING, Case, CaseState
@@ -102,7 +104,7 @@ def by_link(held: Held, request: Request, link: str, refused: str = "", missing:
     held.visit.parts.desk.open_link(link, held.visit.now_ms)
     if held.visit.session and sees(held.visit, held.case):
         return elsewhere(_path(held.case))
-    return _page(held, request, refused, missing, "")
+    return question(held) if role_of(held.actor) else _page(held, request, refused, missing, "")
 
 
 @router.get("/w/cases/{case_id}/session")

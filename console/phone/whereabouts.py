@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from messages.settings import Text
+from rules.duty import household
 from rules.duty.roster import Changes, holders
 from rules.duty.site import Person, Site
 from rules.language.neighbours import EARTH_M
@@ -86,4 +87,4 @@ def name_of(site: Site | None, who: str | None) -> str:
     if site is None or who is None:
         return who or ""
     listed = site.people.get(who) or next((one for one in site.people.values() if one.login == who), None)
-    return listed.name if listed else who
+    return listed.name if listed else household.name_of(site, who) or who

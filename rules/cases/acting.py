@@ -21,11 +21,11 @@ from rules.duty import book
 from rules.engine import own
 from rules.escalation import call, timers
 from rules.notices import outbox
-from rules.records import OVER, WAITING, ActionRefused, Case, CaseState
+from rules.records import OVER, TAKEN, WAITING, ActionRefused, Case, CaseState
 from rules.store import rows
 from rules.store import tables as db
 
-_SEEN = (acts.Accept, acts.CheckIn, acts.Arrive, acts.Handle, acts.Finish)
+_SEEN = (acts.Accept, acts.CheckIn, acts.Arrive, acts.Handle, acts.Finish, acts.Safe)
 """Who does this has seen what the case holds."""
 
 
@@ -62,7 +62,7 @@ def do(
     docket.write(connection, ended, practice)
     if isinstance(act, Merge):
         lines += _hand_over(connection, held, act.into, now_ms, practice)
-    if isinstance(act, Reopen):
+    if isinstance(act, Reopen | acts.Help):
         _revive(connection, held)
     if isinstance(act, _SEEN):
         lines += _follow(connection, case_id, [AlarmEvent.ACKNOWLEDGED], act.actor, now_ms)
@@ -71,9 +71,16 @@ def do(
     if ended.state in OVER:
         lines += _follow(connection, case_id, [AlarmEvent.ACKNOWLEDGED, AlarmEvent.RESET], act.actor, now_ms)
     rows.append(connection, lines, now_ms)
+    _tell(connection, act, done, now_ms)
+    return ended
+
+
+def _tell(connection: Connection, act: Act, done: Case, now_ms: int) -> None:
+    """Who is sent by name, and who works on a case for which help is asked, hears of it at once."""
     if done.state is CaseState.DISPATCHED and done.dispatched_to:
         timers.queue(connection, call.directly(done, done.dispatched_to, now_ms), now_ms)
-    return ended
+    if isinstance(act, acts.Help) and done.state in TAKEN and done.accepted_by:
+        timers.queue(connection, call.told(done, done.accepted_by, "graver", now_ms), now_ms)
 
 
 def carried(

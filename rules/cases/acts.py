@@ -11,6 +11,8 @@ CANCELLATIONS = ("false_alarm", "duplicate", "test", "not_ours", "nothing_there"
 """Why a case is struck out; the rules' owners count them."""
 FOR = "for "
 """Before a name in the log: somebody did it in that person's place."""
+SAFE, HELP = "safe", "help"
+"""What somebody answers who was asked how she is: an outcome, and a reason to go there at once."""
 RULES = "rules"
 """The actor of what happens by itself."""
 
@@ -72,6 +74,20 @@ class Finish:
     actor: str
     outcome: str
     photo: Photo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Safe:
+    """报平安: whoever was asked says that all is well."""
+
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """求助: whoever was asked says that help is needed."""
+
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,8 @@ Act = (
     | Arrive
     | Handle
     | Finish
+    | Safe
+    | Help
     | Inspect
     | Verify
     | Reject

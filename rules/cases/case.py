@@ -12,6 +12,7 @@ from messages.ids import SiteId
 from messages.settings import Text, duration_s
 from rules.cases.policy import Policy, end_ms
 from rules.cases.practice import PLAIN, Practice
+from rules.duty.night import night_over_ms
 from rules.language.calendar import Calendar
 from rules.language.neighbours import Whereabouts, near
 from rules.records import OVER, WAITING, Case, CaseState, Origin
@@ -45,8 +46,9 @@ class Situation:
 
 
 def opened(case_id: str, about: Situation, now_ms: int, practice: Practice = PLAIN) -> Case:
-    """A new case with its promises counted from now. What a sensor found is registered; what a person says is looked at first."""
-    policy = practice.policies.of(about.level, about.kind)
+    """A new case with its promises counted from now, or from when a worker is called if somebody is asked first. What a sensor found is
+    registered; what a person says is looked at first."""
+    policy = practice.policies.of(about.level, about.kind, about.situation)
     return Case(
         id=case_id,
         site=about.site,
@@ -64,8 +66,29 @@ def opened(case_id: str, about: Situation, now_ms: int, practice: Practice = PLA
         state=CaseState.REGISTERED if about.origin == "alarm" else CaseState.REPORTED,
         opened_at_ms=now_ms,
         clock_from_ms=now_ms,
-        **promises(policy, now_ms, practice.calendar),
+        **promises(policy, asked_until_ms(policy, about.level, now_ms, practice.calendar), practice.calendar),
     )
+
+
+def asked_until_ms(policy: Policy, level: Level, from_ms: int, calendar: Calendar) -> int:
+    """When a worker is called, if nobody answers before; at once where nobody is asked."""
+    return asked_at_ms(policy, level, from_ms, calendar, 2)
+
+
+def asked_at_ms(policy: Policy, level: Level, from_ms: int, calendar: Calendar, turn: int) -> int:
+    """When the resident (0), and her contacts (1), are asked: for nothing that can wait till the morning in the night."""
+    if policy.ask_s is None:
+        return from_ms
+    begun_ms = from_ms if level == "orange" else night_over_ms(calendar, from_ms)
+    return begun_ms + round(turn * policy.ask_s * 1000)
+
+
+def called(case: Case, now_ms: int, calendar: Calendar) -> Case:
+    """The case now that a worker is called: nobody is asked any longer, and his time begins."""
+    if case.policy.ask_s is None:
+        return case
+    policy = replace(case.policy, ask_s=None)
+    return replace(case, policy=policy, clock_from_ms=now_ms, **promises(policy, now_ms, calendar))
 
 
 def promises(policy: Policy, from_ms: int, calendar: Calendar) -> dict[str, Any]:

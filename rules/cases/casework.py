@@ -19,7 +19,7 @@ from rules.cases.forgetting import Forgotten
 from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN, Practice
 from rules.cases.presence import Spot, presence
-from rules.records import DONE, TAKEN, WAITING, ActionRefused, Case, Photo
+from rules.records import DONE, TAKEN, WAITING, ActionRefused, Case, CaseState, Photo
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
@@ -104,6 +104,20 @@ class Casework:
         """Done 反馈. `outcome`: one of `rules.cases.acts.OUTCOMES`, else ValueError. Where a sensor shows that all is well and the policy
         believes it, the case is closed by that."""
         return self._do(case_id, acts.Finish(actor, outcome, photo), at_ms, **asked)
+
+    def safe(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        """报平安 of whoever was asked. Where somebody is on the way all the same, it stands in the log for him."""
+        case = self._case(case_id)
+        if case.state in TAKEN or (case.state in WAITING and case.level == "red"):
+            return self._remark("case.answered", case_id, actor, at_ms, acts.SAFE, **asked)
+        return self._do(case_id, acts.Safe(actor), at_ms, **asked)
+
+    def help(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
+        """求助 of whoever was asked: red, and called for at once. Of a case that was merged, in the one that goes on with it."""
+        case = self._case(case_id)
+        while case.state is CaseState.MERGED and case.parent is not None:
+            case = self._case(case.parent)
+        return self._do(case.id, acts.Help(actor), at_ms, **asked)
 
     def inspect(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
         """`actor` goes and checks 核查."""

@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
@@ -23,6 +23,8 @@ SHIPPED = Path(str(files("rules"))) / "cases" / "policies.toml"
 Verifier = Literal["other", "sensor"]
 WATCHED: tuple[Level, ...] = ("red", "orange")
 """Checked by somebody else than who mended it, whatever a file says."""
+ASKED: tuple[Level, ...] = ("orange", "yellow")
+"""So grave that somebody goes there, and not so grave that he goes at once: whoever lives there may be asked first."""
 
 _WORKING_DAYS = re.compile(r"(\d{1,3}) working days?")
 
@@ -55,6 +57,9 @@ class Policy:
     verifier: Verifier = "other"
     reopen_s: float = 86_400.0
     """For how long after its closing what comes again is the same case, 返工; then it goes to the archive."""
+    ask_s: float | None = None
+    """So long whoever lives there has to say how she is, and then her contacts; the worker is called after that, and his time begins. None: nobody is
+    asked, or no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +68,11 @@ class Policies:
 
     levels: Mapping[Level, Policy]
     kinds: Mapping[str, Mapping[str, Any]]
+    asks_s: Mapping[str, float] = field(default_factory=dict)
+    """By the word for a situation."""
 
-    def of(self, level: Level, kind: str) -> Policy:
-        """A preset of a kind takes the place of what its level promises, unless the level is stricter."""
+    def of(self, level: Level, kind: str, situation: str = "") -> Policy:
+        """A preset of a kind takes the place of what its level promises, unless the level is stricter. `situation`: of a case that begins."""
         policy = self.levels[level]
         known = asdict(policy)
         own = {
@@ -73,6 +80,8 @@ class Policies:
         }
         if level in WATCHED:
             own["verifier"] = "other"
+        if level in ASKED:
+            own["ask_s"] = self.asks_s.get(situation) or None
         return Policy(**known | own)
 
 
@@ -133,9 +142,17 @@ class _Text(Settings):
         return named | ({"call_s": tuple(self.call)} if self.call is not None else {})
 
 
+class _Asked(Settings):
+    ask: Annotated[Seconds, Field(ge=0, le=3600)]
+
+
 class _File(Settings):
     levels: dict[Level, _Text] = Field(default_factory=dict)
     kinds: dict[str, _Text] = Field(default_factory=dict)
+    situations: dict[str, _Asked] = Field(default_factory=dict)
+
+    def asks_s(self) -> dict[str, float]:
+        return {word: text.ask for word, text in self.situations.items()}
 
 
 def load_policies(own: Path | None = None) -> Policies:
@@ -149,11 +166,11 @@ def load_policies(own: Path | None = None) -> Policies:
         for level, policy in shipped.levels.items()
     }
     kinds = {name: {**shipped.kinds.get(name, {}), **text.fields()} for name, text in more.kinds.items()}
-    return Policies(levels, {**shipped.kinds, **kinds})
+    return Policies(levels, {**shipped.kinds, **kinds}, {**shipped.asks_s, **more.asks_s()})
 
 
 @cache
 def _shipped() -> Policies:
     found = read(SHIPPED, _File)
     levels = {level: Policy(**text.fields()) for level, text in found.levels.items()}
-    return Policies(levels, {name: text.fields() for name, text in found.kinds.items()})
+    return Policies(levels, {name: text.fields() for name, text in found.kinds.items()}, found.asks_s())

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from rules.alarms.figures import SHIPPED, Figures
 from rules.cases.policy import Policies, load_policies
-from rules.duty.ladder import LadderOf, OwnerOf, as_announced, desk_alone
+from rules.duty.ladder import HomeOf, LadderOf, OwnerOf, as_announced, desk_alone, nobody_home
 from rules.language.calendar import CHINA, Calendar
 
 
@@ -17,6 +17,7 @@ class Practice:
     calendar: Calendar = CHINA
     figures: Figures = SHIPPED
     owner: OwnerOf = as_announced
+    home: HomeOf = nobody_home
 
 
 PLAIN = Practice()

@@ -5,6 +5,8 @@ from typing import Any
 
 from rules.cases.acts import (
     FOR,
+    HELP,
+    SAFE,
     Accept,
     Act,
     Arrive,
@@ -14,9 +16,11 @@ from rules.cases.acts import (
     Dispatch,
     Escalate,
     Finish,
+    Help,
     Merge,
     Register,
     Resume,
+    Safe,
     Suspend,
     Verify,
 )
@@ -33,6 +37,12 @@ def said(before: Case, act: Act, after: Case) -> list[tuple[str, str]]:
         case Finish():
             photo = f" {act.photo.sha256}" if act.photo else ""
             return [*accepted, ("case.feedback", act.outcome + photo)]
+        case Safe():
+            return [("case.answered", SAFE), *accepted, ("case.feedback", SAFE)]
+        case Help():
+            back = [("case.reopened", HELP)] if after.reopened > before.reopened else []
+            graver = [("case.tightened", f"{before.level} -> {after.level}")] if after.level != before.level else []
+            return [("case.answered", HELP), *back, *graver]
         case Verify(passed=True):
             return [("case.verified", ""), ("case.closed", after.outcome or "")]
     named = _NAMES.get(type(act))

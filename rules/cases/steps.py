@@ -4,6 +4,8 @@
 * Whoever mends a red or orange case doesn't verify it, and grants himself neither time nor a suspension.
 * A yellow or blue case needs no ceremony: done is done, from any leg, and where a sensor shows that all is well nobody needs to check.
 * Nothing is closed while a condition is active, and nothing red is suspended or cancelled while it is.
+* Whoever was asked how she is and says "well" is believed until a sensor shows the same, as long as nothing is red and nobody has taken it up. Who
+  says "help" has a red case, whatever it was before and however it ended.
 * Repeating one's own act changes nothing: the same object returns.
 """
 
@@ -11,10 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from messages.settings import Text
 from rules.cases import side_paths
 from rules.cases.acts import (
+    HELP,
     OUTCOMES,
     RULES,
+    SAFE,
     Accept,
     Act,
     Archive,
@@ -27,27 +32,35 @@ from rules.cases.acts import (
     Escalate,
     Finish,
     Handle,
+    Help,
     Inspect,
     Merge,
     Register,
     Reject,
     Reopen,
     Resume,
+    Safe,
     Suspend,
     Verify,
 )
-from rules.cases.case import tightened
+from rules.cases.case import called, tightened
 from rules.cases.now import Now
 from rules.cases.refusals import not_own, refuse, unless
 from rules.cases.side_paths import NOBODY, UNASKED, again
 from rules.duty.ladder import DEPARTMENT
-from rules.records import DONE, TAKEN, WAITING, ActionRefused, Case, CaseState
+from rules.records import DONE, OVER, TAKEN, WAITING, ActionRefused, Case, CaseState
 
 S = CaseState
+
+_SENT = (Accept, Dispatch, Escalate, Finish, Suspend)
+"""Somebody sees to it: nobody is asked any longer."""
+_HELP = Text(zh="住户求助", en="A resident asks for help")
 
 
 def apply(case: Case, act: Act, now: Now) -> Case:
     """The case after `act`. Raises ActionRefused."""
+    if isinstance(act, _SENT) and case.state in WAITING:
+        case = called(case, now.at_ms, now.practice.calendar)
     return _STEPS[type(act)](case, act, now)
 
 
@@ -127,6 +140,31 @@ def _finish(case: Case, act: Finish, now: Now) -> Case:
     )
 
 
+def _safe(case: Case, act: Safe, now: Now) -> Case:
+    if (case.feedback_by, case.outcome) == (act.actor, SAFE) and case.state in DONE | {S.CLOSED}:
+        return case
+    if case.level == "red" or case.state not in WAITING:
+        return refuse(case, "on-the-way")
+    return replace(
+        _accept(case, Accept(act.actor), now),
+        state=S.FEEDBACK,
+        feedback_at_ms=now.at_ms,
+        feedback_by=act.actor,
+        outcome=SAFE,
+        policy=replace(case.policy, ask_s=None, verifier="sensor"),
+    )
+
+
+def _help(case: Case, act: Help, now: Now) -> Case:
+    if case.state is S.MERGED:
+        return refuse(case)
+    if case.state in DONE | OVER | {S.SUSPENDED}:
+        case = again(case, HELP, now)
+    elif case.reason != HELP:
+        case = replace(case, reason=HELP)
+    return tightened(case, "red", now.at_ms, now.practice, _HELP)
+
+
 def _inspect(case: Case, act: Inspect, _now: Now) -> Case:
     if case.state is S.VERIFYING:
         return unless(case, case.verified_by == act.actor, "taken")
@@ -165,6 +203,8 @@ _STEPS: Mapping[type[Any], Callable[[Case, Any, Now], Case]] = {
     Arrive: _arrive,
     Handle: _handle,
     Finish: _finish,
+    Safe: _safe,
+    Help: _help,
     Inspect: _inspect,
     Verify: _verify,
     Reject: side_paths.reject,

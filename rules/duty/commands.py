@@ -16,7 +16,7 @@ from messages.kind import load_kinds
 from messages.settings import ConfigError, suggest
 from rules.duty import last_good
 from rules.duty.folder import SiteFolder, load_sites, put_sheet
-from rules.duty.gaps import ANY_KIND, Gap, gaps
+from rules.duty.gaps import ANY_KIND, Gap, gaps, unasked
 from rules.duty.roster import UNCHANGED, Changes
 from rules.duty.routing import Situation, Step, shipped_routes, steps
 from rules.duty.sheets import SheetError, sheet
@@ -52,6 +52,8 @@ def check(
         ]
         if unreachable:
             print(f"  note: neither telephone nor `reach`: {', '.join(unreachable)}")
+        for line in _unasked_lines(site):
+            print(f"  note: {line}")
         holes += len(found)
     if holes:
         raise typer.Exit(1)
@@ -170,12 +172,20 @@ def forget(
 
 
 def holes(folder: SiteFolder, changes: Mapping[SiteId, Changes], days: int = 14) -> Iterator[str]:
-    """What `rules check` says of a roster: a line for each span in which nobody would be called, leave included."""
+    """What `rules check` says of a roster: a line for each span in which nobody would be called, leave included, and for each household of which
+    nobody can be asked."""
     now_ms = _now_ms()
     for name, site in folder.sites.items():
         known = changes.get(name, UNCHANGED)
         for gap in gaps(site, folder.routes, now_ms, now_ms + days * 86_400_000, known):
             yield f"{name}: {_gap_line(site, gap)}"
+        for line in _unasked_lines(site):
+            yield f"{name}: {line}"
+
+
+def _unasked_lines(site: Site) -> Iterator[str]:
+    for name in unasked(site):
+        yield f"household {name}: neither a phone nor a contact: if it isn't seen, nobody is asked first and the worker goes at once"
 
 
 def _gap_line(site: Site, gap: Gap) -> str:

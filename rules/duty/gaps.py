@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from messages.alarm import Level
 from messages.announcement import Place
+from rules.duty.roll import home
 from rules.duty.roster import UNCHANGED, Changes, edges_ms
 from rules.duty.routing import Situation, Step, steps
 from rules.duty.site import Route, Site
@@ -54,6 +55,12 @@ def gaps(site: Site, routes: tuple[Route, ...], from_ms: int, until_ms: int, cha
                     )
             found += open_.values()
     return sorted(_merged(found), key=lambda gap: (gap.from_ms, gap.grid, gap.step))
+
+
+def unasked(site: Site) -> list[str]:
+    """The households of which nobody can be asked how all is: neither the resident nor a contact has a number or an address."""
+    homes = {name: home(name, one) for name, one in site.households.items() if one.devices}
+    return [name for name, its in homes.items() if not its.resident and not its.contacts]
 
 
 def _lacks(step: Step) -> bool:

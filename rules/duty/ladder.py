@@ -13,6 +13,8 @@ from messages.language import Language
 
 GRID, STREET, DEPARTMENT = 1, 2, 3
 RUNGS = (GRID, STREET, DEPARTMENT)
+RESIDENT, CONTACT = -2, -1
+"""Before the first rung: who lives there, and whom she named for that, are asked how she is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,26 @@ class Ladder:
 
 LadderOf = Callable[[SiteId, str, Level, Place, str, int], Ladder]
 """ladder(site, kind, level, place, owner, at_ms): who is called for what; `owner` is empty where nobody knows whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Who can be asked about somebody who is looked after: as far as they can be reached."""
+
+    resident: tuple[Person, ...] = ()
+    contacts: tuple[Person, ...] = ()
+
+    def on(self, rung: int) -> tuple[Person, ...]:
+        return self.resident if rung == RESIDENT else self.contacts
+
+
+HomeOf = Callable[[SiteId, str], Home]
+"""home(site, device): at whose place it hangs."""
+
+
+def nobody_home(_site: SiteId, _device: str) -> Home:
+    """Where no sites are configured: nobody is known to be asked."""
+    return Home()
 
 
 OwnerOf = Callable[[SiteId, str, str], str]

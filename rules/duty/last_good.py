@@ -1,7 +1,8 @@
 """The last good file of each site, in the database: an engine that starts with a broken one, a renamed one or none calls the people whom it
 called before. What is not as it lies on disk is said for each site, and never silent.
 
-Of a file all is kept but its households: nobody is called by them.
+Of a file all is kept but its households: a name that its owner may take back stands in one place. Without them nobody is asked first, and the worker goes
+at once.
 """
 
 import hashlib

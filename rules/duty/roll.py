@@ -7,11 +7,12 @@ from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
 from rules.duty.folder import SiteFolder
-from rules.duty.ladder import DESK, Address, Ladder, Person, desk_alone
+from rules.duty.household import CONTACT, RESIDENT, contact_id, masked_name, resident_id
+from rules.duty.ladder import DESK, Address, Home, Ladder, Person, desk_alone
 from rules.duty.roster import UNCHANGED, Changes
 from rules.duty.routing import Situation, steps
+from rules.duty.site import Household, Site
 from rules.duty.site import Person as Listed
-from rules.duty.site import Site
 
 PHONE = ("sms", "voice", "phone")
 """Channels for which an address that is left out is the telephone number."""
@@ -41,6 +42,12 @@ class Roll:
         site = self.folder.sites.get(site_id)
         return site.owner_of(device, announced) if site else announced
 
+    def home(self, site_id: SiteId, device: str) -> Home:
+        """A `rules.duty.ladder.HomeOf`."""
+        site = self.folder.sites.get(site_id)
+        found = site.household_of(device) if site else None
+        return home(*found) if found else Home()
+
     def find(self, site_id: str, name: str) -> tuple[Address, ...]:
         """How to reach somebody who was called by name: by id, or by login; and the desk."""
         if name == DESK.id:
@@ -48,6 +55,21 @@ class Roll:
         site = self.folder.sites.get(SiteId(site_id))
         listed = _named(site, name) if site else None
         return addresses(listed) if listed else ()
+
+
+def home(name: str, household: Household) -> Home:
+    """Who can be asked there; whoever has neither an address nor a number is left out. Names are masked: calls are logged."""
+    lives = Person(
+        resident_id(name),
+        masked_name(household.resident),
+        RESIDENT,
+        addresses=written(household.reach, household.phone),
+    )
+    others = [
+        Person(contact_id(name, number), masked_name(one.name), CONTACT, addresses=written(one.reach, one.phone))
+        for number, one in enumerate(household.contacts, start=1)
+    ]
+    return Home((lives,) if lives.addresses else (), tuple(one for one in others if one.addresses))
 
 
 def _named(site: Site, name: str) -> Listed | None:

@@ -119,6 +119,10 @@ ReachWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,63}(:\S{1,2
 """A channel, with an address where the phone number isn't one."""
 
 
+ASKED_BY = ("voice", "sms")
+"""How a household is asked, where it says nothing else: by what there is of it, and serves the level."""
+
+
 class Person(Settings):
     """Somebody who can be called: a worker, or the desk of a company that answers one number."""
 
@@ -187,19 +191,22 @@ class Contact(Settings):
     name: _Line
     relation: _Line | None = None
     phone: _Phone
+    reach: list[ReachWord] = Field(default_factory=lambda: list(ASKED_BY))
     key: bool = False
     """Whether a spare key lies there."""
 
 
 class Household(Settings):
     """Where somebody lives who is looked after 独居老人 and agreed to it. Nothing but the pages shows it, to who has the right, and each
-    look is noted."""
+    look is noted. Who isn't seen is asked before a worker goes there, and then her contacts (`rules.cases.policies.toml`)."""
 
     building: str
     unit: Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=40)] | None = None
     door: Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=40)] | None = None
     resident: _Line
     phone: _Phone | None = None
+    reach: list[ReachWord] = Field(default_factory=lambda: list(ASKED_BY))
+    """How the resident is asked whether all is well, as a person's `reach`; each contact has the same."""
     others: Annotated[list[_Line], Field(max_length=10)] = Field(default_factory=list)
     """Who lives there besides."""
     mobility: Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=100)] = ""

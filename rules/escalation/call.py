@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from messages.alarm import Level
-from rules.duty.ladder import DESK, RUNGS, Ladder, Person
+from rules.cases.case import called
+from rules.duty.ladder import DESK, RUNGS, Home, Ladder, Person
 from rules.escalation.program import Leg, Step
+from rules.language.calendar import Calendar
 from rules.records import Case, CaseState
 
 MOST_NAME = 80
@@ -36,6 +38,8 @@ class Fired:
     calls: tuple[Call, ...]
     lines: tuple[tuple[str, str], ...]
     """Events of the log, each with its detail."""
+    nobody: bool = False
+    """There was nobody to be asked: the next step is due at once."""
 
 
 def fire(case: Case, leg: Leg, from_ms: int, name: str, step: Step, ladder: Ladder, now_ms: int) -> Fired:
@@ -63,6 +67,20 @@ def fire(case: Case, leg: Leg, from_ms: int, name: str, step: Step, ladder: Ladd
     if calls:
         lines.append(("notify.queued", f"{step.reason}: {', '.join(call.person.name for call in calls)}"))
     return Fired(case, tuple(calls), tuple(lines))
+
+
+def ask(case: Case, from_ms: int, name: str, step: Step, home: Home, calendar: Calendar, now_ms: int) -> Fired:
+    """Carry a step of the asking out: a call to the resident or her contacts, or their time is over and the worker's begins. Who has neither a
+    number nor an address is passed over, which is said."""
+    if step.called:
+        return Fired(called(case, now_ms, calendar), (), (("case.unanswered", ""),))
+    (rung,) = step.rungs
+    people = home.on(rung) if case.policy.everyone else home.on(rung)[:1]
+    if not people:
+        return Fired(case, (), (("home.gap", step.reason),), nobody=True)
+    name = f"{case.id}/{Leg.ASK}/{from_ms}/{name}"
+    calls = tuple(_call(case, name, Leg.ASK, step, rung, person) for person in people)
+    return Fired(case, calls, (("notify.queued", f"{step.reason}: {', '.join(one.name for one in people)}"),))
 
 
 def directly(case: Case, to: str, now_ms: int) -> Call:

@@ -11,9 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
+from messages.ids import DeviceId
 from rules.cases.acts import RULES
 from rules.cases.practice import Practice
-from rules.escalation.call import Call, fire
+from rules.duty.ladder import RESIDENT
+from rules.escalation.call import Call, Fired, ask, fire
 from rules.escalation.program import Leg, Step, due, running, step
 from rules.notices.notice import WAITING
 from rules.records import Case
@@ -24,6 +26,7 @@ QUEUED, SUPERSEDED = "queued", "superseded"
 QUIET_MS = 5_000
 """How long a step of a case that is kept quiet waits until it is looked at again."""
 CALLING = (Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE)
+QUIETED = (Leg.ASK, *CALLING)
 FAR_MS = 2**53
 """The due time of a leg that has nothing left to do."""
 
@@ -59,7 +62,7 @@ class Timer:
     """Of the step that comes next."""
     due_at_ms: int
     shift_ms: int = 0
-    """By how much the server's clock was set since it began."""
+    """By how much the server's clock was set since it began; and by how much sooner an asking goes on that found nobody."""
 
 
 class Clocks:
@@ -132,21 +135,33 @@ class Clocks:
             _, case_id, leg = heapq.heappop(left)
             due_ms = self._fire(case_id, Leg(leg))
             done += 1
+            if leg == Leg.ASK and (then := self._timers[case_id].get(Leg.ACCEPT)) is not None:
+                due_ms, leg = then.due_at_ms, Leg.ACCEPT
             if due_ms is not None and due_ms <= horizon_ms:
                 heapq.heappush(left, (due_ms, case_id, leg))
         return done
 
-    def carry_out(self, case: Case, leg: Leg, from_ms: int, name: str, one: Step) -> Case:
-        """Do a step: the case after it."""
-        ladder = self._practice.ladder(case.site, case.kind, case.level, case.place, case.owner, self._now_ms)
-        fired = fire(case, leg, from_ms, name, one, ladder, self._now_ms)
+    def carry_out(self, case: Case, leg: Leg, from_ms: int, name: str, one: Step) -> Fired:
+        """Do a step: what came of it."""
+        if leg is Leg.ASK:
+            home = self._practice.home(case.site, DeviceId(case.subject))
+            fired = ask(case, from_ms, name, one, home, self._practice.calendar, self._now_ms)
+        else:
+            ladder = self._practice.ladder(case.site, case.kind, case.level, case.place, case.owner, self._now_ms)
+            fired = fire(case, leg, from_ms, name, one, ladder, self._now_ms)
         for call in fired.calls:
             self._calls.setdefault(call.key, (call, self._now_ms))
         self._lines += [rows.Line(event, None, case.id, RULES, text) for event, text in fired.lines]
         if fired.case != case:
             self._changed[case.id] = fired.case
             self.wind(fired.case)
-        return fired.case
+        return fired
+
+    def pass_over(self, case: Case, rung: int) -> None:
+        """Who was asked on a rung can't be reached: the next step of the asking is due now, unless it was done."""
+        timer = self._timers[case.id].get(Leg.ASK)
+        if timer is not None and timer.number == rung - RESIDENT + 1:
+            self._timers[case.id][Leg.ASK] = self._at_once(case, timer)
 
     def write(self) -> None:
         """All of it."""
@@ -167,12 +182,15 @@ class Clocks:
             return None
         its_ms = self._now_ms - timer.shift_ms
         number, next_step = due(case, leg, timer.from_ms, timer.number, its_ms, self._practice.calendar)
-        if next_step is not None and leg in CALLING and case_id in self._kept_quiet():
+        if next_step is not None and leg in QUIETED and case_id in self._kept_quiet():
             self._timers[case_id][leg] = replace(timer, due_at_ms=self._now_ms + QUIET_MS)
             return self._now_ms + QUIET_MS
         if next_step is not None and timer.due_at_ms <= self._now_ms:
-            case = self.carry_out(case, leg, timer.from_ms, str(number), next_step)
-            number += 1
+            fired = self.carry_out(case, leg, timer.from_ms, str(number), next_step)
+            case, number = fired.case, number + 1
+            if fired.nobody:
+                self._timers[case_id][leg] = now = self._at_once(case, replace(timer, number=number))
+                return now.due_at_ms
         if leg not in running(case):
             return None
         return self._put(case, leg, timer.from_ms, number, timer.shift_ms)
@@ -183,6 +201,12 @@ class Clocks:
         due_ms = coming.due_ms + shift_ms if coming else FAR_MS
         self._timers[case.id][leg] = Timer(from_ms, number, due_ms, shift_ms)
         return due_ms if coming else None
+
+    def _at_once(self, case: Case, timer: Timer) -> Timer:
+        """The asking goes on now, and what is after its next step comes so much sooner, too."""
+        coming = step(case, Leg.ASK, timer.from_ms, timer.number, self._practice.calendar)
+        sooner_ms = self._now_ms - coming.due_ms if coming else timer.shift_ms
+        return replace(timer, due_at_ms=self._now_ms, shift_ms=sooner_ms)
 
     def _kept_quiet(self) -> set[str]:
         """Cases that hold open alarms of which none may call anybody. What has just been opened calls."""

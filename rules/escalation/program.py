@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rules.cases.case import span_ms
+from rules.cases.case import asked_at_ms, span_ms
 from rules.cases.policy import end_ms
-from rules.duty.ladder import DEPARTMENT, GRID, RUNGS, STREET
+from rules.duty.ladder import CONTACT, DEPARTMENT, GRID, RESIDENT, RUNGS, STREET
 from rules.language.calendar import Calendar
 from rules.records import DONE, TAKEN, WAITING, Case, CaseState
 
@@ -21,6 +21,8 @@ WARNING = 0.25
 class Leg(StrEnum):
     """A clock that runs."""
 
+    ASK = "ask"
+    """Who lives there, and then her contacts, are asked how she is, before a worker is called."""
     ACCEPT = "accept"
     CHECK_IN = "check_in"
     ARRIVE = "arrive"
@@ -47,13 +49,15 @@ class Step:
     warning: bool = False
     reason: str = ""
     """A word that messages translate."""
+    called: bool = False
+    """Nobody has answered: the worker is called from now on."""
 
 
 def running(case: Case) -> dict[Leg, int]:
     """The legs that run, and from when."""
     legs: dict[Leg, int | None] = {}
     if case.state in WAITING:
-        legs[Leg.ACCEPT] = case.clock_from_ms
+        legs[Leg.ASK if case.policy.ask_s is not None else Leg.ACCEPT] = case.clock_from_ms
         if case.rung == DEPARTMENT and case.checked_in_at_ms is None:
             legs[Leg.CHECK_IN] = case.escalated_at_ms
     if case.state is CaseState.ACCEPTED:
@@ -76,7 +80,7 @@ def step(case: Case, leg: Leg, from_ms: int, number: int, calendar: Calendar) ->
     if number < len(steps):
         return steps[number]
     tail_ms = round((case.policy.again_s if leg is Leg.ACCEPT else case.policy.remind_s) * 1000)
-    if leg in (Leg.ARCHIVE, Leg.CHECK_IN) or tail_ms <= 0:
+    if leg in (Leg.ASK, Leg.ARCHIVE, Leg.CHECK_IN) or tail_ms <= 0:
         return None
     rounds = number - len(steps) + 1
     due_ms = (steps[-1].due_ms if steps else from_ms) + rounds * tail_ms
@@ -116,6 +120,11 @@ def top(case: Case) -> int:
 def _steps(case: Case, leg: Leg, from_ms: int, calendar: Calendar) -> Iterator[Step]:
     policy = case.policy
     match leg:
+        case Leg.ASK:
+            asked = [asked_at_ms(policy, case.level, from_ms, calendar, turn) for turn in range(3)]
+            yield Step(asked[0], (RESIDENT,), reason="ask-resident")
+            yield Step(asked[1], (CONTACT,), reason="ask-contact")
+            yield Step(asked[2], called=True)
         case Leg.ACCEPT:
             yield from _until_accepted(case, from_ms)
         case Leg.ARRIVE | Leg.HANDLE:

@@ -55,8 +55,10 @@ def _runs_without(leg: Leg, *runs: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 _C = db.cases.c
+_ASKED = _C.policy["ask_s"].as_float().is_not(None)
 _LACKS = or_(
-    _runs_without(Leg.ACCEPT, _C.state.in_(sorted(UNACCEPTED))),
+    _runs_without(Leg.ASK, _C.state.in_(sorted(UNACCEPTED)), _ASKED),
+    _runs_without(Leg.ACCEPT, _C.state.in_(sorted(UNACCEPTED)), ~_ASKED),
     _runs_without(
         Leg.CHECK_IN,
         _C.state.in_(sorted(UNACCEPTED)),
@@ -168,7 +170,7 @@ def hasten(connection: Connection, case_id: str, now_ms: int, practice: Practice
     """The rung above is called now: whoever was called could not be reached, or nothing happens. It comes beside the program, which leaves
     out no call for it; above the last rung there is nobody else, and the program goes on."""
     case = rows.case(connection, case_id)
-    if case is None or case.rung >= top(case):
+    if case is None or case.rung >= top(case) or Leg.ASK in running(case):
         return
     legs = running(case)
     if (leg := next((one for one in CALLING if one in legs), None)) is None:
@@ -177,6 +179,17 @@ def hasten(connection: Connection, case_id: str, now_ms: int, practice: Practice
     clocks = Clocks(connection, practice, now_ms)
     clocks.read([case_id])
     clocks.carry_out(case, leg, legs[leg], f"above-{case.rung}", further)
+    clocks.write()
+
+
+def pass_over(connection: Connection, case_id: str, rung: int, now_ms: int, practice: Practice) -> None:
+    """Nobody who was asked on a rung (`rules.duty.ladder.RESIDENT`, `CONTACT`) can be reached: the next one is asked, or the worker called."""
+    case = rows.case(connection, case_id)
+    if case is None:
+        return
+    clocks = Clocks(connection, practice, now_ms)
+    clocks.read([case_id])
+    clocks.pass_over(case, rung)
     clocks.write()
 
 

@@ -19,7 +19,7 @@ from rules.cases.practice import Practice
 from rules.drills import drill
 from rules.duty.ladder import DESK, Address
 from rules.escalation import timers
-from rules.escalation.program import running
+from rules.escalation.program import Leg, running
 from rules.language.calendar import Calendar
 from rules.notices import links
 from rules.notices import notice as machine
@@ -237,6 +237,7 @@ def _due(row: Row[Any], case: Case, find: Find) -> Due:
         addresses=tuple(addresses),
         queued_at_ms=row.queued_at_ms,
         outdated=row.leg not in running(case),
+        asks=row.leg == Leg.ASK,
     )
 
 
@@ -281,7 +282,10 @@ def _move(connection: Connection, row: Row[Any], decision: Move, practice: Pract
     again = decision.event is NoticeEvent.HELD_BACK and row.state == NoticeState.THROTTLED
     _write(connection, row, after, None if again else event, now_ms, "")
     if after.state is NoticeState.EXHAUSTED and not _others_hear(connection, row):
-        timers.hasten(connection, row.case, now_ms, practice)
+        if row.leg == Leg.ASK:
+            timers.pass_over(connection, row.case, row.rung, now_ms, practice)
+        else:
+            timers.hasten(connection, row.case, now_ms, practice)
 
 
 def _others_hear(connection: Connection, row: Row[Any]) -> bool:

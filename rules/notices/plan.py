@@ -7,10 +7,10 @@ one message. Yellow waits a little for company and for the end of the night; blu
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from messages.alarm import Level
 from rules.duty.ladder import DESK, Address
+from rules.duty.night import NIGHT, next_minute_ms, night_over_ms
 from rules.language.calendar import Calendar
 from rules.notices.config import Way
 from rules.notices.limits import Limit, free_at_ms, limit
@@ -25,8 +25,7 @@ GRAVITY: Mapping[Level, int] = {"red": 0, "orange": 1, "yellow": 2, "blue": 3}
 class Habits:
     """When people are left in peace. The figures are engineering defaults (sections 4 and 6 of the field notes)."""
 
-    quiet: tuple[int, int] = (22 * 60, 7 * 60)
-    """Minutes after midnight, from and until: no yellow or blue."""
+    quiet: tuple[int, int] = NIGHT
     company_ms: int = 120_000
     """How long yellow waits for others of the same person."""
     digests: tuple[int, ...] = (8 * 60 + 30, 17 * 60)
@@ -51,6 +50,8 @@ class Due:
     queued_at_ms: int
     outdated: bool = False
     """The case was taken or closed meanwhile, and this asked for just that."""
+    asks: bool = False
+    """Somebody is asked how she is: each answer is to one case, so it goes alone, and waits for no company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def plan(
     """What is to be done now, the gravest and oldest first. `sent`: all that a limit may still count, ascending."""
     book = _Book(sent, ways, habits, now_ms)
     decisions: list[Decision] = []
-    together: dict[tuple[str, int, str], list[tuple[Due, int]]] = defaultdict(list)
+    together: dict[tuple[str, int, str, str], list[tuple[Due, int]]] = defaultdict(list)
     for one in sorted(due, key=lambda one: (GRAVITY[one.level], one.queued_at_ms, one.notice.key)):
         if one.outdated:
             decisions.append(Move(one, NoticeEvent.OUTDATED))
@@ -108,7 +109,8 @@ def plan(
         elif (wait_ms := _waits_until(one, calendar, habits, now_ms)) > now_ms:
             decisions.append(Move(one, NoticeEvent.HELD_BACK, wait_ms))
         else:
-            together[one.person, first, one.addresses[first].channel].append((one, first))
+            alone = one.notice.key if one.asks else ""
+            together[one.person, first, one.addresses[first].channel, alone].append((one, first))
     for some in together.values():
         decisions += _bundle(some, book, ways)
     return decisions
@@ -168,21 +170,11 @@ def _waits_until(one: Due, calendar: Calendar, habits: Habits, now_ms: int) -> i
     if one.level == "orange":
         return now_ms
     if one.level == "blue":
-        return _next_minute_ms(calendar, one.queued_at_ms, habits.digests)
-    ready_ms = one.queued_at_ms + habits.company_ms
-    begin, end = habits.quiet
+        return next_minute_ms(calendar, one.queued_at_ms, habits.digests)
+    ready_ms = one.queued_at_ms + (0 if one.asks else habits.company_ms)
     at_ms = max(now_ms, ready_ms)
-    minute = calendar.minute_of_day(at_ms)
-    at_night = begin <= minute < end if begin <= end else minute >= begin or minute < end
-    return _next_minute_ms(calendar, at_ms, (end,)) if at_night else ready_ms
-
-
-def _next_minute_ms(calendar: Calendar, after_ms: int, minutes: Sequence[int]) -> int:
-    """When the site's clock shows one of `minutes` next."""
-    local = calendar.local(after_ms)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    moments = [midnight + timedelta(days=day, minutes=minute) for day in (0, 1) for minute in minutes]
-    return min(ms for moment in moments if (ms := round(moment.timestamp() * 1000)) > after_ms)
+    over_ms = night_over_ms(calendar, at_ms, habits.quiet)
+    return over_ms if over_ms > at_ms else ready_ms
 
 
 class _Book:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Row, select
 
 from messages.alarm import Level
+from rules.duty.household import masked_phone, role_of
 from rules.escalation.clocks import FAR_MS
 from rules.notices.notice import NoticeState
 from rules.store import tables as db
@@ -20,6 +21,7 @@ class Try:
 
     channel: str
     receiver: str
+    """Of a household masked, as everywhere."""
     begun_at_ms: int
     ended_at_ms: int | None
     outcome: str
@@ -98,7 +100,7 @@ class Telling:
 def _try(row: Row[tuple[object, ...]]) -> Try:
     return Try(
         channel=row.channel,
-        receiver=row.receiver,
+        receiver=masked_phone(row.receiver) if role_of(row.person) else row.receiver,
         begun_at_ms=row.begun_at_ms,
         ended_at_ms=row.ended_at_ms,
         outcome=row.outcome,

@@ -317,6 +317,32 @@ def test_rules_check_finds_the_night_without_anybody_and_the_leave_without_a_sta
     assert "here: g1, step 2" in CliRunner().invoke(app, ["check", "--config", str(config)]).output
 
 
+def test_a_household_of_which_nobody_can_be_asked_is_named_by_both_checks(tmp_path: Path) -> None:
+    (tmp_path / "sites").mkdir()
+    house = """[households.{name}]
+building = "3"
+resident = "陈阿婆"
+consent = 2026-03-01
+devices = ["door-{name}"]
+{more}
+"""
+    several = [("a", ""), ("b", 'phone = "059100000031"'), ("c", 'contacts = [{ name = "李", phone = "13800000032" }]')]
+    text = 'name = { zh = "此", en = "Here" }\n' + ONE_POST % '{ people = ["lin"] }'
+    text += '[buildings.3]\ngrid = "g1"\n' + "".join(house.format(name=name, more=more) for name, more in several)
+    (tmp_path / "sites" / "here.toml").write_text(text, encoding="utf-8")
+    config = tmp_path / "rules.toml"
+    config.write_text(
+        'name = "r"\ndatabase = "sqlite:///rules.db"\nstore = "sqlite:history.db"\nsite_files = "sites"\n'
+        '[broker]\nusername = "rules"\npassword = "x"\n'
+    )
+    for asked in (["roster", "check", str(tmp_path / "sites")], ["check", "--config", str(config)]):
+        said = CliRunner().invoke(app, asked).output
+        assert "household a: neither a phone nor a contact" in said
+        assert "household b" not in said
+        assert "household c" not in said
+    assert "without `pages` who is asked how all is has no link" in said
+
+
 def test_a_file_that_is_wrong_costs_no_other_site_its_people_not_even_at_start(tmp_path: Path) -> None:
     good = 'name = { zh = "此", en = "Here" }\n' + ONE_POST % '{ people = ["lin"] }'
     (tmp_path / "here.toml").write_text(good, encoding="utf-8")
