@@ -1,6 +1,6 @@
 """The engine's facts in the database: read at start, and a work written in one transaction."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, 
 from sqlalchemy.sql import Select
 
 from messages.announcement import Place
-from messages.ids import SiteId
+from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Kinds
-from messages.reading import Quality, Reading
+from messages.reading import Quality, Reading, Value
 from rules.alarms import findings, newcomers
 from rules.alarms.overlays import upkeep
 from rules.cases import acting
@@ -48,11 +48,16 @@ def load(
 ) -> Facts:
     """Everything that was known of `sites` (None: of all) when it was last written."""
 
-    def of(table: Table) -> Select[Any]:
-        query = select(table)
+    def of(table: Table, *names: str) -> Select[Any]:
+        query = select(*(table.c[name] for name in names)) if names else select(table)
         return query if sites is None else query.where(table.c.site.in_(list(sites)))
 
     with database.reading() as connection:
+
+        def all_of(table: Table, *names: str) -> Iterable[Any]:
+            """Of tables of tens of thousands of rows, which are taken apart by their order and not by their names: a start waits for it."""
+            return connection.execute(of(table, *names)).all()
+
         waiting: dict[TellerKey, list[Reading]] = {}
         for row in connection.execute(of(db.waiting).order_by(db.waiting.c.id)):
             waiting.setdefault((row.site, row.edge, row.device), []).append(_reading(row))
@@ -60,18 +65,21 @@ def load(
             kinds,
             rules,
             earlier=versions.earlier(connection, rules, kinds, calendar),
-            devices={(row.site, row.edge, row.device): device_of(row) for row in connection.execute(of(db.devices))},
+            devices={
+                (site, edge, device): _device(site, edge, device, *more)
+                for site, edge, device, *more in all_of(db.devices, *_DEVICE)
+            },
             edges={(row.site, row.edge): _edge(row) for row in connection.execute(of(db.edges))},
             streams={
                 (row.site, row.edge, row.stream): Stream(tuple((a, b) for a, b in row.heard), row.said, row.used_at_ms)
                 for row in connection.execute(of(db.streams))
             },
             watches={
-                (row.site, row.device, row.rule): (from_json(row.state), row.wake_at_ms, row.edge, row.version)
-                for row in connection.execute(of(db.states))
+                (site, device, rule): (from_json(state), *more)
+                for site, device, rule, state, *more in all_of(db.states, *_STATE)
             },
             waiting=waiting,
-            silent_from={(row.site, row.edge, row.device): row.from_ms for row in connection.execute(of(db.silences))},
+            silent_from={(site, edge, device): ms for site, edge, device, ms in all_of(db.silences, *_SILENCE)},
         )
 
 
@@ -277,16 +285,25 @@ def _replace(connection: Connection, table: Table, some: Mapping[tuple[str, ...]
         connection.execute(insert(table), written)
 
 
+_DEVICE = ("site", "edge", "device", "kind", "model", "place", "settings")
+_STATE = ("site", "device", "rule", "state", "wake_at_ms", "edge", "version")
+_SILENCE = ("site", "edge", "device", "from_ms")
+
+
 def device_of(row: Row[Any]) -> Device:
-    return Device(
-        site=row.site,
-        edge=row.edge,
-        id=row.device,
-        kind=row.kind,
-        model=row.model,
-        place=Place(**row.place),
-        settings=row.settings,
-    )
+    return _device(*(getattr(row, name) for name in _DEVICE))
+
+
+def _device(
+    site: SiteId,
+    edge: EdgeId,
+    device: DeviceId,
+    kind: str,
+    model: str,
+    place: Mapping[str, str],
+    settings: Mapping[str, Value],
+) -> Device:
+    return Device(site=site, edge=edge, id=device, kind=kind, model=model, place=Place(**place), settings=settings)
 
 
 def _device_row(device: Device, work: Work) -> dict[str, Any]:
