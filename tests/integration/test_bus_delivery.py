@@ -186,23 +186,28 @@ async def test_the_inbox_stays_bounded_when_the_link_goes_and_comes_while_nobody
             await slow.up(after=1)
 
 
-async def test_a_paused_reader_keeps_its_link_beyond_the_keepalive(any_broker: services.MqttBroker) -> None:
+@pytest.mark.needs("mosquitto")
+async def test_a_paused_reader_keeps_its_link_beyond_the_keepalive(every_broker: list[services.MqttBroker]) -> None:
     """The answers to its pings wait unread behind the messages; that must not look like a dead broker."""
-    settings = any_broker.settings("local").model_copy(update={"keepalive_s": 1.0})
-    slow = Bus(settings, "reader", subscribe=["local/#"], window_bytes=1)
-    async with slow, writer(any_broker) as ours:
-        first = await slow.up()
-        await ours.up()
-        for number in range(300):
-            await ours.publish(f"local/{number}", b"x" * 20_000)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(4):
-                await slow.up(after=first)
-        for _ in range(300):
-            (await take(slow, 1))[0].ack()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(2.5):  # and the clock of the keepalive is right again
-                await slow.up(after=first)
+
+    async def keeps_its_link(broker: services.MqttBroker) -> None:
+        settings = broker.settings("local").model_copy(update={"keepalive_s": 1.0})
+        slow = Bus(settings, "reader", subscribe=["local/#"], window_bytes=1)
+        async with slow, writer(broker) as ours:
+            first = await slow.up()
+            await ours.up()
+            for number in range(300):
+                await ours.publish(f"local/{number}", b"x" * 20_000)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(4):
+                    await slow.up(after=first)
+            for _ in range(300):
+                (await take(slow, 1))[0].ack()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(2.5):  # and the clock of the keepalive is right again
+                    await slow.up(after=first)
+
+    await asyncio.gather(*map(keeps_its_link, every_broker))
 
 
 async def test_a_message_of_a_megabyte_travels_and_a_larger_one_is_refused(any_broker: services.MqttBroker) -> None:
