@@ -1,7 +1,7 @@
 """A Modbus RTU slave that we did not write: Debian's libmodbus, driven by ctypes, on a pseudo-terminal.
 
 Run as a program: `python libmodbus_slave.py UNIT`. It prints the port's path, answers until its standard input
-closes, and takes lines such as "holding 0 250" (table, address, value) there. Tables have 16 places, all 0.
+closes, and takes lines such as "holding 0 250" (table, address, value) there. Tables have 24 places, all 0.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PLACES = 16
+PLACES = 24
 LONGEST_FRAME = 260
 
 
