@@ -90,15 +90,18 @@ class Service:
     def start(self) -> None:
         with contextlib.closing(socket.socket()) as probe:
             assert probe.connect_ex(("127.0.0.1", self.port)) != 0, f"port {self.port} is taken: a left-over answers"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, user=self.user
-            )
+        self.process = self.begin()
         try:
             wait_for_port(self.port, self.process, self.log)
         except BaseException:
             self.kill()  # nobody else would: whoever starts it has nothing yet to stop
             raise
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, user=self.user
+            )
 
     def kill(self) -> None:
         if self.process:

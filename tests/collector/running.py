@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from messages.announcement import Announcement
 from messages.bus import Bus
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.reading import Reading
-from tests import services
+from tests import programs, services
 from tests.collector.block import SITE, STREAM
 
 LIMIT_S = 30.0
@@ -42,14 +41,7 @@ class CollectorProcess:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def start(self) -> None:
-        with (self.folder / "collector.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "gridcall.py", "collector", "run", str(self.config)],
-                cwd=services.ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self.process = programs.start("collector", "run", str(self.config), log=self.folder / "collector.log")
 
     async def linked(self) -> None:
         """Until the broker keeps messages for it."""

@@ -1,18 +1,25 @@
 """A real console for tests: `gridcall console run` as a process on a free port, over a block that the test fills."""
 
 import contextlib
-import os
-import sys
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import programs
 from tests.console.block import PASSWORD, Block, settings
-from tests.services import ROOT, Service, free_port
+from tests.services import Service, free_port
 
 NAME = "陈秀英"
+
+
+class ConsoleProcess(Service):
+    """`gridcall` with the words of `command`."""
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        return programs.start(*self.command, log=self.log)
 
 
 @dataclass
@@ -45,9 +52,7 @@ def console(folder: Path, more: str = "") -> Iterator[Console]:
     block.accounts.add(NAME, PASSWORD)
     block.put_edge("pi-1")
     block.beat()
-    command = [sys.executable, "-m", "gridcall", "console", "run", str(path)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    service = Service(command, port, folder / "console.log", environment)
+    service = ConsoleProcess(["console", "run", str(path)], port, folder / "console.log")
     beating, over = threading.Event(), threading.Event()
     beating.set()
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from messages.reading import Reading, Value
 from rules.desk import Desk
 from rules.records import Alarm
 from rules.store.database import Database
-from tests import services
+from tests import programs, services
 from tests.rules.room import announced
 
 SITE, EDGE, STREAM = SiteId("junmen"), EdgeId("pi-1"), StreamId("s-1")
@@ -40,13 +39,7 @@ class Engine:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with (self.folder / "rules.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(services.ROOT / "gridcall.py"), "rules", "run", str(self.folder / "rules.toml")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self.process = programs.start("rules", "run", str(self.folder / "rules.toml"), log=self.folder / "rules.log")
 
     def kill(self) -> None:
         assert self.process

@@ -1,8 +1,6 @@
 """The collector as a process, with a real Mosquitto: what it promises an edge, and what it survives."""
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +10,7 @@ import pytest
 from collector.stores.base import Batch, Point
 from collector.stores.sqlite import SqliteStore
 from messages.pack import LIMIT_BYTES
-from tests import services
+from tests import programs, services
 from tests.collector.block import BIN, EDGE, GAS, OTHER_EDGE, SITE, STREAM, announcement, faults, packed, reading
 from tests.collector.running import CollectorProcess, an_edge, configured, until
 
@@ -185,14 +183,7 @@ async def test_what_is_older_than_the_retention_goes(tmp_path: Path, mosquitto: 
 
 def test_a_wrong_configuration_ends_it_with_one_line_and_code_2(tmp_path: Path) -> None:
     (tmp_path / "collector.toml").write_text('name = "c"\nstore = "histroy.db"\nfolder = "state"\n[broker]\n')
-    ended = subprocess.run(
-        [sys.executable, "gridcall.py", "collector", "run", str(tmp_path / "collector.toml")],
-        cwd=services.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    ended = programs.run("collector", "run", str(tmp_path / "collector.toml"))
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"gridcall: {tmp_path}/collector.toml:2: store: ")
     assert ended.stderr.count("\n") == 1

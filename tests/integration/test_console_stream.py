@@ -19,6 +19,7 @@ import pytest
 
 from console import server
 from rules.records import Position
+from tests import programs
 from tests.console.block import PASSWORD, settings
 from tests.console.browsing import hidden
 from tests.integration.console_filling import NAME, Console, console
@@ -226,16 +227,7 @@ def test_without_its_database_it_waits_and_says_so_once(tmp_path: Path) -> None:
 
 
 def command(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-m", "gridcall", "console", *words],
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=environment,
-        check=False,
-    )
+    return programs.run("console", *words, given=given)
 
 
 def test_a_port_that_is_taken_ends_with_one_line(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from messages import topics
 from messages.bus import Bus
 from messages.ids import DeviceId
 from messages.reading import Reading, Value
-from tests import services
+from tests import programs, services
 from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
 from tests.integration.test_edge_listener import TOPIC, device
 from tests.integration.test_edge_uplink import EDGE, SITE, Collector, collector
-from tests.services import PASSWORD, ROOT, MqttBroker
+from tests.services import PASSWORD, MqttBroker
 
 pytestmark = pytest.mark.needs("mosquitto", "mbpoll")
 
@@ -67,14 +66,7 @@ place = {{ grid = "grid-1", text = "2单元门口" }}
 
 @contextlib.contextmanager
 def agent(config: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with (config.parent / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "gridcall.py", "edge", "run", str(config)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    process = programs.start("edge", "run", str(config), log=config.parent / "log")
     try:
         yield process
     finally:
@@ -128,15 +120,7 @@ def test_a_wrong_configuration_ends_with_one_line_and_code_2(
 ) -> None:
     config = configure(tmp_path, mosquitto, "/dev/null")
     config.write_text(config.read_text().replace("unit = 11", "unti = 11"))
-    ended = subprocess.run(
-        [sys.executable, "gridcall.py", "edge", command, str(config)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    ended = programs.run("edge", command, str(config))
     assert ended.returncode == 2
     assert ended.stderr == f"gridcall: {config}:21: devices.0.unti: is not known here; did you mean `unit`?\n"
 

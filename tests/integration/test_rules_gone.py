@@ -1,7 +1,5 @@
 """An edge that is gone for good, with a real engine and a broker that still keeps what it said."""
 
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import pytest
 from messages import status, topics
 from messages.status import EdgeStatus
 from rules.engine import own
-from tests import services
+from tests import programs, services
 from tests.integration.rules_engine import (
     EDGE,
     SITE,
@@ -62,15 +60,9 @@ async def test_an_edge_that_is_forgotten_stays_away_over_restarts_and_is_there_a
                 await bus.publish(topics.status(SITE, EDGE), said, retain=True)
             await until(lambda: "gas-1" in devices(ours) or None, "the leak", ours)
             await until(lambda: is_away(ours) or None, "it is away", ours)
-        command = [
-            sys.executable,
-            str(services.ROOT / "gridcall.py"),
-            "rules",
-            "forget",
-            str(tmp_path / "rules/rules.toml"),
-        ]
         words = [f"{SITE}/{EDGE}", "--actor", "li", "--reason", "the box burnt"]
-        done = subprocess.run([*command, *words], capture_output=True, text=True, check=True)
+        done = programs.run("rules", "forget", str(tmp_path / "rules/rules.toml"), *words)
+        assert done.returncode == 0, done.stderr
         assert "forgotten, with 1 devices" in done.stdout
         assert not {"gas-1", own.link_of(EDGE)} & devices(ours)
         await until(lambda: not known(ours) or None, "the running engine has forgotten it", ours)

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from messages.bus import Bus
 from messages.receipt import Receipt
 from messages.status import EdgeStatus
 from rules.records import AlarmState
-from tests import services
+from tests import programs, services
 from tests.integration.rules_engine import (
     EDGE,
     LIMIT_S,
@@ -349,8 +347,7 @@ async def test_a_damaged_database_is_set_aside_and_alarms_go_on(mosquitto: servi
 def test_a_wrong_configuration_ends_with_one_line_and_exit_code_2(tmp_path: Path) -> None:
     config = tmp_path / "rules.toml"
     config.write_text('name = "rules-1"\ndatabase = "rules.db"\nstore = "sqlite:history.db"\n[broker]\n')
-    command = [sys.executable, str(services.ROOT / "gridcall.py"), "rules", "run", str(config)]
-    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+    ended = programs.run("rules", "run", str(config))
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert f"{config}:2: database: an address such as" in ended.stderr
