@@ -19,6 +19,7 @@ class Clerk:
     """Does one thing at a time, in the order asked, beside the event loop."""
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self._thread = ThreadPoolExecutor(1, name)
         self._away = False
 
@@ -35,13 +36,13 @@ class Clerk:
             except DatabaseAway as error:
                 if not self._away:
                     self._away = True
-                    log.warning("database is away", why=str(error))
+                    log.warning("database is away", clerk=self._name, why=str(error))
                 await asyncio.sleep(backoff_s(failures))
                 failures += 1
             else:
                 if self._away:
                     self._away = False
-                    log.info("database is back")
+                    log.info("database is back", clerk=self._name)
                 return result
 
     def close(self) -> None:
