@@ -146,7 +146,7 @@ def _serve(line: socket.socket) -> None:
     signal.set_wakeup_fd(woken)
     running: dict[int, int] = {}
     while True:
-        calls = line in select.select([line, wakes], [], [])[0]
+        calls = line.fileno() in select.select([line.fileno(), wakes], [], [])[0]
         with contextlib.suppress(BlockingIOError):
             os.read(wakes, 4096)
         with contextlib.suppress(ChildProcessError):

@@ -6,7 +6,6 @@ import os
 import subprocess
 import tty
 from collections.abc import Iterator
-from contextlib import aclosing
 from pathlib import Path
 
 import psutil
@@ -51,8 +50,8 @@ async def looked_into(process: subprocess.Popen[bytes], state: Path) -> None:
     async with asyncio.timeout(50):
         while sum(str(one.laddr) == socket for one in psutil.Process(process.pid).net_connections("unix")) < 2:
             await asyncio.sleep(0.05)
-        async with aclosing(snapshots(state)) as ours:  # who came before us has been told before us
-            await anext(ours)
+        async for _ in snapshots(state):  # who came before us has been told before us
+            return
 
 
 def walk_at_a_terminal(words: tuple[str, ...]) -> None:
