@@ -1,10 +1,10 @@
 """The rules in words, their versions, what they raised and would have raised; and a changed text tried over the past beside those in use."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form
 from fastapi.responses import Response
-from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from console.plant import dry_runs
@@ -92,18 +92,24 @@ def start(
 @router.get("/dry-runs/{run_id}", dependencies=[needs("rules")])
 def dry_run(visit: LoggedIn, run_id: str) -> Response:
     run = _run(visit, run_id)
-    result = run.result
+    return show(visit, "dry_run.html", run=run, counted=_counted(run.result), **_common(visit))
+
+
+def _counted(result: Mapping[str, Any]) -> dict[str, dict[str, list[int]]]:
+    """Alarms by rule, by day and by grid: of each the count in every course."""
     courses = result.get("courses", [])
-    return show(
-        visit,
-        "dry_run.html",
-        run=run,
-        courses=courses,
-        by_rule=sorted({name for course in courses for name in course["by_rule"]}),
-        by_grid=sorted({name for course in courses for name in course["by_grid_and_day"]}),
-        svg=Markup(result.get("svg", "")),  # noqa: S704 - rules.backtest.chart escapes what it is given
-        **_common(visit),
-    )
+    days = {day: [_on(course, day) for course in courses] for day in result.get("days", [])}
+    rules = sorted({name for course in courses for name in course["by_rule"]})
+    grids = sorted({name for course in courses for name in course["by_grid_and_day"]})
+    return {
+        "rule": {name: [course["by_rule"].get(name, 0) for course in courses] for name in rules},
+        "day": days,
+        "grid": {name: [sum(course["by_grid_and_day"].get(name, {}).values()) for course in courses] for name in grids},
+    }
+
+
+def _on(course: Mapping[str, Any], day: str) -> int:
+    return sum(counts.get(day, 0) for counts in course["by_grid_and_day"].values())
 
 
 @router.post("/dry-runs/{run_id}/stop", dependencies=[needs("rules"), OurForm])

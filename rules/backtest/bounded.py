@@ -17,7 +17,7 @@ import orjson
 from collector.stores.base import StoreError
 from messages.ids import SiteId
 from messages.settings import ConfigError
-from rules.backtest import chart, report
+from rules.backtest import report
 from rules.backtest.courses import courses_of
 from rules.backtest.past import Span
 from rules.backtest.replay import Episode
@@ -76,11 +76,9 @@ def _told(share: float, count: int) -> bool:
 
 
 def _result(courses: list[Course], span: Span, calendar: Any) -> dict[str, Any]:
-    days = report.days(calendar, span.from_ms, span.until_ms)
     return {
         **report.as_json(courses, calendar, span.from_ms, span.until_ms),
-        # without names: the page says them in its reader's language
-        "svg": chart.svg([Course("", one.episodes) for one in courses], calendar, days, ""),
+        "days": report.days(calendar, span.from_ms, span.until_ms),
         "differences": [_difference(before, after) for before, after in pairwise(courses)],
     }
 

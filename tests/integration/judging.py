@@ -44,13 +44,20 @@ _SOURCE = Axe().axe_script
 
 def violations(page: Page, address: str) -> list[str]:
     """Opens the page in each look; answers a line for each element that breaks a rule, and for a page that is wider than its screen."""
+    found = list[str]()
+    for language in get_args(Language):
+        put_on(page, next(look for look in LOOKS if look.language == language))
+        page.goto(f"{address}{'&' if '?' in address else '?'}language={language}")
+        found += violations_in(page, language)
+    return found
+
+
+def violations_in(page: Page, language: Language) -> list[str]:
+    """The same of the page as it stands, which is in this language: for one that is shown once."""
+    assert page.evaluate("document.documentElement.lang").startswith(language)
     found, before = list[str](), None
-    for look in LOOKS:
+    for look in (look for look in LOOKS if look.language == language):
         put_on(page, look)
-        if before is None or look.language != before.language:
-            page.goto(f"{address}{'&' if '?' in address else '?'}language={look.language}")
-            assert page.evaluate("document.documentElement.lang").startswith(look.language)
-            before = None
         colours = before is not None and look.screen == before.screen
         found += [f"{look}: {line}" for line in complaints(page, COLOURS if colours else OPTIONS)]
         if page.evaluate("document.documentElement.scrollWidth") > look.screen[0]:

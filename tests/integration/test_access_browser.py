@@ -12,7 +12,7 @@ from messages.language import Language
 from messages.settings import Text
 from tests.console.block import PASSWORD
 from tests.integration.console_filling import Console, console
-from tests.integration.judging import PHONE, WALL, complaints, violations
+from tests.integration.judging import PHONE, WALL, complaints, violations, violations_in
 from tests.integration.plant_filling import PEOPLE, log_in
 from tests.integration.test_console_browser import chromium
 
@@ -118,6 +118,7 @@ def test_an_account_is_made_its_owner_chooses_a_password_and_is_shut_out_while_h
     page.get_by_label(say["accounts.everywhere"]).check()
     page.get_by_role("button", name=say["accounts.add"]).click()
     given = page.locator(".secret").inner_text()
+    assert violations_in(page, language) == []
 
     theirs = browsers.open(None, "/", language, screen)
     sign_in(theirs, running, name, language, given)
@@ -134,6 +135,24 @@ def test_an_account_is_made_its_owner_chooses_a_password_and_is_shut_out_while_h
     theirs.wait_for_url("**/login*")  # by itself, at once
     sign_in(theirs, running, name, language, NEW)
     expect(theirs.get_by_role("alert")).to_have_text(say["login.wrong"])
+
+
+@ON_BOTH
+def test_a_password_that_is_given_anew_stands_on_a_page_that_breaks_no_rule_and_is_gone_after_it(
+    browsers: Browsers, running: Console, language: Language, screen: tuple[int, int]
+) -> None:
+    say, name = texts(language), f"forgetful-{language}"
+    running.block.accounts.add(name, PASSWORD, "operator")
+    page = browsers.open("wei", f"/accounts/one?name={name}", language, screen)
+    page.get_by_role("button", name=say["accounts.give_password"]).click()
+    given = page.locator(".secret").inner_text()
+    assert violations_in(page, language) == []
+    page.locator(".up").get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert given not in page.content()
+    theirs = browsers.open(None, "/", language, screen)
+    sign_in(theirs, running, name, language, given)
+    expect(theirs.get_by_label(say["password.new"], exact=True)).to_be_visible()
 
 
 @ON_BOTH
