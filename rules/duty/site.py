@@ -119,8 +119,8 @@ ReachWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,63}(:\S{1,2
 """A channel, with an address where the phone number isn't one."""
 
 
-ASKED_BY = ("voice", "sms")
-"""How a household is asked, where it says nothing else: by what there is of it, and serves the level."""
+ASKED_BY = ("sms", "voice")
+"""How a household is asked, where it says nothing else: a text brings the link to answer by, and where a number takes none it rings."""
 
 
 class Person(Settings):

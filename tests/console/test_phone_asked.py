@@ -11,7 +11,7 @@ from rules.records import Case, CaseState
 from rules.store import rows
 from tests.console.block import Block
 from tests.console.browsing import hidden
-from tests.console.phones import JSON, case_of, events, link_to, now, seen
+from tests.console.phones import JSON, case_of, events, link_to, now, press, seen
 
 SHE, SON = "resident:h-3-2-301", "contact-1:h-3-2-301"
 SHUT = Text(zh="老人家门长时间未开", en="An elderly person's door stays shut")
@@ -94,6 +94,14 @@ async def test_i_need_help_makes_it_red_and_says_that_somebody_comes_also_after_
     assert f"{link}/help" not in page.text
     helped = now(lin, case)
     assert (helped.level, helped.state, helped.accept_by_ms) == ("red", CaseState.REOPENED, lin.now_ms + 60_000)
+
+
+async def test_a_gateway_that_takes_a_key_answers_with_the_token_of_the_link(
+    stranger: httpx.AsyncClient, lin: Block
+) -> None:
+    case = asked_of(lin)
+    await press(stranger, link_to(lin, case, SHE), "help")
+    assert now(lin, case).level == "red"
 
 
 async def test_her_link_shows_nothing_of_the_work_and_takes_no_act_of_a_worker(

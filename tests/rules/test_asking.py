@@ -134,7 +134,7 @@ def without(home: Path, *lines: str) -> Place301:
 def test_she_is_asked_then_her_son_and_then_a_worker_goes_whose_time_begins_with_his_call(home: Place301) -> None:
     case = home.unseen(0)
     home.run(0, 1000)
-    assert [one for one in home.whom() if one[2] not in WORKERS] == [(0, "voice", SHE), (300, "voice", SON)]
+    assert [one for one in home.whom() if one[2] not in WORKERS] == [(0, "sms", SHE), (300, "sms", SON)]
     assert (
         min(at_s for at_s, _, to in home.whom() if to in WORKERS) == 600 + 120
     )  # yellow waits two minutes for company
@@ -146,6 +146,13 @@ def test_she_is_asked_then_her_son_and_then_a_worker_goes_whose_time_begins_with
         (600, "case.unanswered", ""),
         (600, "notify.queued", "new: 林小梅"),
     ]
+
+
+def test_a_number_that_takes_no_text_rings(home: Place301) -> None:
+    home.answers = lambda way, _: Failed("a landline", for_good=True) if way == "sms" else Taken()
+    home.unseen(0)
+    home.run(0, 10)
+    assert home.whom() == [(0, "sms", SHE), (1, "voice", SHE)]
 
 
 def test_of_orange_all_her_contacts_are_asked_and_the_worker_has_his_three_minutes_after_them(home: Place301) -> None:
