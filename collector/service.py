@@ -143,11 +143,13 @@ class Service:
         session = await self._outbox.up()
         while True:
             try:
-                return await self._outbox.publish(topic, payload, retain=retain)
+                await self._outbox.publish(topic, payload, retain=retain)
             except Disconnected:
                 session = await self._outbox.up(session)
             except Refused as error:
                 return self._say(topic, "not published", f"{error}; may the collector write there?")
+            else:
+                return None
 
     def _buses(self) -> list[tuple[str, Bus]]:
         return [("readings", self._inbox), ("receipts", self._outbox)]

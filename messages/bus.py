@@ -168,14 +168,15 @@ class Bus:
                 break
         return len(self._inbox)
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Hand one message to the broker; returns with its PUBACK. Raises Disconnected or Refused.
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand one message to the broker; returns with its PUBACK. False: the broker says that nobody listens (MQTT 5, and not every broker
+        says it; a session that is kept for somebody who is away listens). Raises Disconnected or Refused.
 
         Not in the loop that reads `messages`: a full inbox stops the answers too, and who waits for one empties nothing.
         """
         if self._link is None or not self.connected:
             raise Disconnected(f"{self._broker.address}: no connection")
-        await self._link.publish(Outgoing(topic, payload, retain))
+        return await self._link.publish(Outgoing(topic, payload, retain))
 
     def _receive(self, message: Incoming) -> None:
         self._inbox.append(message)

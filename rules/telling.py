@@ -96,11 +96,13 @@ async def _publish(bus: Bus, topic: str, payload: bytes) -> None:
     while True:
         await bus.up()
         try:
-            return await bus.publish(topic, payload)
+            await bus.publish(topic, payload)
         except Disconnected:
             await asyncio.sleep(0)
         except Refused as error:
             raise ConfigError(f"the broker refuses {topic}: {error}; may this user write there?") from error
+        else:
+            return
 
 
 async def _results(bus: Bus, topic: str, command_id: str) -> AsyncIterator[Result]:

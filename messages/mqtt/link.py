@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from messages.broker import Broker
 from messages.mqtt.welcome import Welcome
@@ -103,7 +103,7 @@ class Link(ABC):
         self._turns = asyncio.Semaphore(0)
         self._most_bytes = PUBLISH_LIMIT_BYTES
         self._accepted: asyncio.Future[None] = self._loop.create_future()
-        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._answers: dict[int, asyncio.Future[bool]] = {}
         self._unacked: deque[_Delivery] = deque()
         self._beat: asyncio.TimerHandle | None = None
 
@@ -115,7 +115,8 @@ class Link(ABC):
         if topics:
             await self._in_time(self._ask_for(topics), "SUBSCRIBE")
 
-    async def publish(self, message: Outgoing) -> None:
+    async def publish(self, message: Outgoing) -> bool:
+        """Whether anybody listens, as far as the broker says so."""
         if len(message.payload) + len(message.topic) > self._most_bytes:
             raise Refused(f"{message.topic}: {len(message.payload)} bytes, more than {self._most_bytes}")
         async with self._turns:
@@ -123,7 +124,7 @@ class Link(ABC):
                 raise Disconnected(f"{self._broker.address}: {self.why}")
             mid = self._say(message)
             try:
-                await self._answers[mid]
+                return await self._answers[mid]
             except Refused as refused:
                 raise Refused(f"{message.topic}: {refused}") from None
             finally:
@@ -163,7 +164,7 @@ class Link(ABC):
         """Open the socket and say CONNECT. `_accepted` has the answer. Raises OSError or ConfigError."""
 
     @abstractmethod
-    def _ask_for(self, topics: Sequence[str]) -> asyncio.Future[None]:
+    def _ask_for(self, topics: Sequence[str]) -> asyncio.Future[bool]:
         """SUBSCRIBE, and what will have the answer."""
 
     @abstractmethod
@@ -194,7 +195,7 @@ class Link(ABC):
     def _tick(self) -> None:
         """The link's clock, once a beat: keepalive."""
 
-    async def _in_time(self, answer: asyncio.Future[None], question: str) -> None:
+    async def _in_time(self, answer: asyncio.Future[Any], question: str) -> None:
         while not answer.done():
             await asyncio.wait([answer], timeout=ANSWER_LIMIT_S)
             # While nothing is read because the program is full, an answer can't be seen.
@@ -218,18 +219,18 @@ class Link(ABC):
         if self._full():
             self.pause()
 
-    def _wait_for(self, mid: int) -> asyncio.Future[None]:
+    def _wait_for(self, mid: int) -> asyncio.Future[bool]:
         future = self._answers[mid] = self._loop.create_future()
         return future
 
-    def _settle(self, mid: int, error: Exception | None) -> None:
+    def _settle(self, mid: int, error: Exception | None, *, heard: bool = True) -> None:
         future = self._answers.get(mid)
         if future is None or future.done():
             return
         if error:
             future.set_exception(error)
         else:
-            future.set_result(None)
+            future.set_result(heard)
 
     def _welcomed(self, welcome: Welcome) -> None:
         """We are in. More messages unanswered than it says, or larger ones, and it hangs up (MQTT 5 section 3.2.2.3)."""
@@ -257,7 +258,8 @@ class Link(ABC):
         self.over.set()
         if self._beat:
             self._beat.cancel()
-        for future in (self._accepted, *self._answers.values()):
+        waited_for: list[asyncio.Future[Any]] = [self._accepted, *self._answers.values()]
+        for future in waited_for:
             if not future.done():
                 future.set_exception(Disconnected(f"{self._broker.address}: {why}"))
                 future.exception()  # read, so that asyncio does not complain where nobody waits any more

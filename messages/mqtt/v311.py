@@ -123,7 +123,7 @@ class V311Link(Link):
             clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY,
         )
 
-    def _ask_for(self, topics: Sequence[str]) -> asyncio.Future[None]:
+    def _ask_for(self, topics: Sequence[str]) -> asyncio.Future[bool]:
         assert self._engine is not None
         code, mid = self._engine.subscribe([(topic, 1) for topic in topics])
         return self._answer(code, mid)
@@ -179,7 +179,7 @@ class V311Link(Link):
         discard()
         await over.wait()
 
-    def _answer(self, code: MQTTErrorCode | int, mid: int | None) -> asyncio.Future[None]:
+    def _answer(self, code: MQTTErrorCode | int, mid: int | None) -> asyncio.Future[bool]:
         """What will hold the broker's answer to message `mid`."""
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             self._fail(paho.error_string(MQTTErrorCode(code)))

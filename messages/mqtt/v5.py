@@ -84,7 +84,7 @@ class V5Link(Link):
             ).write()
         )
 
-    def _ask_for(self, topics: Sequence[str]) -> asyncio.Future[None]:
+    def _ask_for(self, topics: Sequence[str]) -> asyncio.Future[bool]:
         mid = self._next_mid()
         answer = self._wait_for(mid)
         filters = [mqtt5.TopicFilter(topic, max_qos=QoS.AT_LEAST_ONCE, retain_as_published=False) for topic in topics]
@@ -203,8 +203,9 @@ class V5Link(Link):
     def _heed(self, packet: mqtt5.Packet) -> None:
         match packet:
             case mqtt5.PubAckPacket():
-                refused = int(packet.reason_code) >= _FAILURE
-                self._settle(packet.packet_id, Refused(_words(packet.reason_code)) if refused else None)
+                refused = Refused(_words(packet.reason_code)) if int(packet.reason_code) >= _FAILURE else None
+                heard = packet.reason_code is not mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
+                self._settle(packet.packet_id, refused, heard=heard)
             case mqtt5.PingRespPacket():
                 self._pinged_at_s = None
             case mqtt5.SubAckPacket():

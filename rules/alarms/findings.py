@@ -4,6 +4,7 @@ Only there, under the write lock, is it known how the alarm stands: a person may
 `rules.alarms.standing` and `rules.cases.case` decide; this carries out.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from messages.announcement import Place
+from messages.ids import DeviceId, SiteId
 from rules.alarms import condition as alarms
 from rules.alarms import shadow
 from rules.alarms.condition import AlarmEvent
@@ -28,6 +30,9 @@ from rules.store import rows
 from rules.store import tables as db
 
 ACTOR = "rules"
+
+Key = tuple[SiteId, DeviceId, str]
+"""A rule of a device."""
 
 
 def carry_out(connection: Connection, found: Found, now_ms: int, practice: Practice = PLAIN) -> list[rows.Line]:
@@ -50,17 +55,30 @@ def carry_out(connection: Connection, found: Found, now_ms: int, practice: Pract
             return _repeat(connection, found, found.change.at_ms, now_ms, practice)
 
 
-def ordered(found: Sequence[Found]) -> list[Found]:
-    """Findings of one work by the time at which they became true: some were heard of, and some were due. Those of one rule of one device stay
-    in their order."""
-    latest: dict[tuple[str, str, str], int] = {}
-    keyed = []
-    for one in found:
-        key = (one.device.site, one.device.id, one.rule.id)
+def ordered(found: Sequence[Found], abandoned: Sequence[Abandoned] = ()) -> list[Found | Abandoned]:
+    """What one work found by the time at which it became true: some of it was heard of, and some was due. What is of one rule of one device
+    stays in its order: who ceases to speak of a device ends nothing that is raised by who speaks of it afterwards."""
+    latest: dict[Key, int] = {}
+    keyed: list[tuple[int, Found | Abandoned]] = []
+    gone = deque(abandoned)
+    for told, one in enumerate(found):
+        while gone and gone[0].after <= told:
+            keyed.append((latest.get(key_of(gone[0]), 0), gone.popleft()))
+        key = key_of(one)
         latest[key] = max(latest.get(key, 0), one.change.at_ms)
         keyed.append((latest[key], one))
+    keyed += [(latest.get(key_of(one), 0), one) for one in gone]
     keyed.sort(key=itemgetter(0))
     return [one for _, one in keyed]
+
+
+def key_of(one: Found | Abandoned) -> Key:
+    """Whose alarm it is about."""
+    return (
+        (one.site, one.device, one.rule)
+        if isinstance(one, Abandoned)
+        else (one.device.site, one.device.id, one.rule.id)
+    )
 
 
 def plain(found: Found) -> Found:

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select, tuple_
 
-from messages.ids import DeviceId, SiteId
+from messages.ids import SiteId
 from rules.alarms import findings
 from rules.alarms.condition import AlarmEvent, Condition
+from rules.alarms.findings import Key, key_of
 from rules.alarms.moves import situation_of
 from rules.alarms.overlays import surroundings
 from rules.alarms.overlays.oversight import Around, Watched, due
@@ -22,15 +23,12 @@ from rules.alarms.standing import Move, Standing, happen
 from rules.cases import case as cases
 from rules.cases.acts import RULES
 from rules.cases.practice import Practice
-from rules.engine.found import Found
+from rules.engine.found import Abandoned, Found
 from rules.escalation.clocks import Clocks
 from rules.language.change import Raised
 from rules.records import OVER, AlarmState, Case, CaseState
 from rules.store import rows
 from rules.store import tables as db
-
-Key = tuple[SiteId, DeviceId, str]
-"""A rule of a device."""
 
 _KEY = (db.alarms.c.site, db.alarms.c.device, db.alarms.c.rule)
 _GONE = (CaseState.ARCHIVED, CaseState.CANCELLED, CaseState.MERGED)
@@ -65,17 +63,19 @@ class Newcomer:
     lines: list[rows.Line]
 
 
-def among(connection: Connection, found: Sequence[Found], now_ms: int, practice: Practice) -> dict[int, Newcomer]:
+def among(
+    connection: Connection, found: Sequence[Found | Abandoned], now_ms: int, practice: Practice
+) -> dict[int, Newcomer]:
     """Those of a work's findings, by their position. They are not written yet."""
     wanted = {at: (one, one.change) for at, one in _candidates(found) if isinstance(one.change, Raised)}
     if not wanted:
         return {}
-    known = _known(connection, [(_key(one), findings.id_of(one, change.at_ms)) for one, change in wanted.values()])
+    known = _known(connection, [(key_of(one), findings.id_of(one, change.at_ms)) for one, change in wanted.values()])
     reported = _reported(connection, {(one.device.site, one.device.kind) for one, _ in wanted.values()}, now_ms)
     around = surroundings.of_some(connection, {one.device.id for one, _ in wanted.values()}, now_ms)
     new = {}
     for at, (one, change) in wanted.items():
-        if _key(one) in known or (one.device.site, one.device.kind) in reported:
+        if key_of(one) in known or (one.device.site, one.device.kind) in reported:
             continue
         if (newcomer := _newcomer(one, change, around, now_ms, practice)) is not None:
             new[at] = newcomer
@@ -90,18 +90,19 @@ def write(connection: Connection, new: Collection[Newcomer], clocks: Clocks) -> 
         clocks.begin(one.case)
 
 
-def _candidates(found: Sequence[Found]) -> list[tuple[int, Found]]:
+def _candidates(found: Sequence[Found | Abandoned]) -> list[tuple[int, Found]]:
     """What is raised once in this work, now, as a situation of its own, and at no site where something gathers others meanwhile."""
-    times = Counter(map(_key, found))
-    gathering = {one.device.site for one in found if one.rule.gathers}
+    times = Counter(map(key_of, found))
+    gathering = {one.device.site for one in found if isinstance(one, Found) and one.rule.gathers}
     return [
         (at, one)
         for at, one in enumerate(found)
-        if isinstance(one.change, Raised)
+        if isinstance(one, Found)
+        and isinstance(one.change, Raised)
         and not one.change.late
         and not one.rule.shadow
         and not one.rule.situation
-        and times[_key(one)] == 1
+        and times[key_of(one)] == 1
         and one.device.site not in gathering
     ]
 
@@ -152,7 +153,3 @@ def _watched(values: Mapping[str, Any], found: Found, standing: Standing) -> Wat
         since_ms=values["since_ms"],
         flapped_at_ms=values["flapped_at_ms"],
     )
-
-
-def _key(found: Found) -> Key:
-    return found.device.site, found.device.id, found.rule.id

@@ -47,7 +47,12 @@ NOT_DONE: dict[str, Any] = {
 UNASKED: dict[str, Any] = {"extension_until_ms": None, "extension_by": None, "extension_at_ms": None}
 
 
-def reject(case: Case, act: Reject, _now: Now) -> Case:
+def waited_for(case: Case, now: Now) -> dict[str, Any]:
+    """Somebody is called for anew, on the clock that began with the case; on one that has been set back since, it begins now."""
+    return {"clock_from_ms": min(case.clock_from_ms, now.at_ms)}
+
+
+def reject(case: Case, act: Reject, now: Now) -> Case:
     reasoned(case, act.reason)
     if case.state in TAKEN:
         if case.accepted_by != act.actor:
@@ -56,7 +61,7 @@ def reject(case: Case, act: Reject, _now: Now) -> Case:
         return refuse(case)
     elif case.dispatched_to != act.actor:
         raise ActionRefused("not-yours", case)
-    return replace(case, state=S.REJECTED, reason=act.reason, dispatched_to=None, **NOBODY)
+    return replace(case, state=S.REJECTED, reason=act.reason, dispatched_to=None, **waited_for(case, now), **NOBODY)
 
 
 def escalate(case: Case, act: Escalate, now: Now) -> Case:

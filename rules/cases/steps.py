@@ -46,7 +46,7 @@ from rules.cases.acts import (
 from rules.cases.case import called, tightened
 from rules.cases.now import Now
 from rules.cases.refusals import not_own, refuse, unless
-from rules.cases.side_paths import NOBODY, UNASKED, again
+from rules.cases.side_paths import NOBODY, UNASKED, again, waited_for
 from rules.duty.ladder import DEPARTMENT
 from rules.records import DONE, OVER, TAKEN, WAITING, ActionRefused, Case, CaseState
 
@@ -85,7 +85,8 @@ def _dispatch(case: Case, act: Dispatch, now: Now) -> Case:
         return case
     if case.state not in WAITING | TAKEN:
         return refuse(case)
-    return replace(case, state=S.DISPATCHED, dispatched_at_ms=now.at_ms, dispatched_to=act.to, **NOBODY)
+    since = waited_for(case, now)
+    return replace(case, state=S.DISPATCHED, dispatched_at_ms=now.at_ms, dispatched_to=act.to, **since, **NOBODY)
 
 
 def _accept(case: Case, act: Accept, now: Now) -> Case:

@@ -32,6 +32,8 @@ class Abandoned:
     device: DeviceId
     rule: str
     why: str
+    after: int
+    """So many findings of its work came before it: what is found afterwards is not ended by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

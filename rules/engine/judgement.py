@@ -87,4 +87,4 @@ def give_up(draft: Draft, site: SiteId, device: DeviceId, rule: str, why: str) -
             draft.counted[key] = {other: place for other, place in known.items() if other != device}
             draft.asked[key] = None
     if not rule.startswith("?"):
-        draft.abandoned.append(Abandoned(site, device, rule, why))
+        draft.abandoned.append(Abandoned(site, device, rule, why, len(draft.found)))

@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from messages import topics
-from messages.bus import Bus, Refused
+from messages.bus import Bus, Disconnected, Refused
 from messages.ids import SiteId, is_identifier
 from rules.cases.practice import Practice
 from rules.notices import links, outbox
@@ -222,10 +222,11 @@ class Sender:
         words = ("key", "level", "language", "title", "place", "left", "text", "link", "case", "person")
         payload = orjson.dumps({"at_ms": message.at_ms, **{name: getattr(message, name) for name in words}})
         try:
-            await self._bus.publish(topics.notice(SiteId(message.site), to), payload)
-        except Refused as error:
+            async with asyncio.timeout(ANSWER_S):
+                heard = await self._bus.publish(topics.notice(SiteId(message.site), to), payload)
+        except (Refused, Disconnected) as error:
             return Failed(str(error))
-        return Taken()
+        return Taken() if heard else Failed("nobody listens to it")
 
     def _say(self, way: str, outcome: Outcome) -> None:
         """Changes, not states."""

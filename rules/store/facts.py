@@ -17,7 +17,7 @@ from rules.alarms.overlays import upkeep
 from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
 from rules.drills import exercise
-from rules.engine.found import Found
+from rules.engine.found import Abandoned, Found
 from rules.engine.memory.facts import Facts
 from rules.engine.memory.plant import Device, Edge, TellerKey
 from rules.engine.memory.watch import FORGOTTEN, Watched
@@ -126,13 +126,14 @@ def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) 
     if work.stepped is not None:
         timers.step_clock(connection, *work.stepped, now_ms)
     lines: list[rows.Line] = []
-    found, clocks = findings.ordered(work.found), Clocks(connection, practice, now_ms)
+    found, clocks = findings.ordered(work.found, work.abandoned), Clocks(connection, practice, now_ms)
     new = newcomers.among(connection, found, now_ms, practice)
     newcomers.write(connection, new.values(), clocks)
     for at, one in enumerate(found):
-        lines += new[at].lines if at in new else findings.carry_out(connection, one, now_ms, practice)
-    for abandoned in work.abandoned:
-        lines += findings.abandon(connection, abandoned, now_ms, practice)
+        if isinstance(one, Abandoned):
+            lines += findings.abandon(connection, one, now_ms, practice)
+        else:
+            lines += new[at].lines if at in new else findings.carry_out(connection, one, now_ms, practice)
     rows.append(connection, lines, now_ms)
     timers.fire_cases(connection, practice, now_ms, (line.case for line in lines if line.case), clocks)
     _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
@@ -150,13 +151,15 @@ def _write_apart(connection: Connection, apart: Apart, work: Work, now_ms: int, 
             row = _waiting_row(*teller, reading)
             name = f"{'/'.join(teller)} {reading.channel} at {reading.at_ms}"
             apart.done(teller[0], "reading", name, partial(connection.execute, insert(db.waiting), row))
-    for found in findings.ordered(work.found):
-        lines = _find(connection, apart, found, now_ms, practice)
+    for one in findings.ordered(work.found, work.abandoned):
+        lines: Sequence[rows.Line] | None
+        if isinstance(one, Abandoned):
+            name = f"{one.device}/{one.rule}: {one.why}"
+            abandon = partial(_told, connection, partial(findings.abandon, connection, one, now_ms, practice), now_ms)
+            lines = apart.done(one.site, "abandoned", name, abandon)
+        else:
+            lines = _find(connection, apart, one, now_ms, practice)
         _fire(connection, apart, lines, now_ms, practice)
-    for gone in work.abandoned:
-        name = f"{gone.device}/{gone.rule}: {gone.why}"
-        abandon = partial(_told, connection, partial(findings.abandon, connection, gone, now_ms, practice), now_ms)
-        _fire(connection, apart, apart.done(gone.site, "abandoned", name, abandon), now_ms, practice)
     _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
 
