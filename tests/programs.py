@@ -63,6 +63,11 @@ class Program(subprocess.Popen[bytes]):
         os.close(self._ended)
 
 
+def ready() -> None:
+    """Returns when everything has been read, so that no test waits for it whose time is measured."""
+    _starter()
+
+
 def start(*words: str, log: Path) -> Program:
     """`gridcall` with `words`; what it says is appended to `log`."""
     with Path(os.devnull).open("rb") as nothing, log.open("ab") as said:
@@ -114,6 +119,7 @@ class _Starter:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+        assert self._line.recv(16), "the process that starts programs has died"
 
     def start(self, words: tuple[str, ...], environment: Mapping[str, str], files: tuple[int, ...]) -> int:
         call = json.dumps({"words": words, "environment": dict(environment), "folder": os.getcwd()}).encode() + b"\n"
@@ -145,6 +151,7 @@ def _serve(line: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(woken)
     running: dict[int, int] = {}
+    line.sendall(b"ready")
     while True:
         calls = line.fileno() in select.select([line.fileno(), wakes], [], [])[0]
         with contextlib.suppress(BlockingIOError):

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests import services
+from tests import programs, services
 
 expect.set_options(timeout=20_000)
 """How soon something must be seen, is said by those tests that are about it."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def programs_are_read() -> None:
+    programs.ready()
 
 
 BROKERS = ("mosquitto 5", "mosquitto 3.1.1", "iotcore 5", "iotcore 3.1.1")
