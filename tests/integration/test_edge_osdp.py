@@ -364,10 +364,11 @@ async def test_a_reader_in_installation_mode_is_given_its_key_once(port: Path) -
 
 async def test_a_reader_that_takes_no_key_is_said(port: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.installer.provision.ANSWER_LIMIT_S", 2.0)
-    with running(Reader(port, key=b"x" * 16)):
-        assert await provisioned(port) in (Outcome.CLEAR, Outcome.SILENT)
-    with running(Reader(port, address=5)):
-        assert await provisioned(port) is Outcome.SILENT
+    other = port.with_name("other")
+    with running(Reader(port, key=b"x" * 16)), running(Reader(other, address=5)):
+        one, another = await asyncio.gather(provisioned(port), provisioned(other))
+    assert one in (Outcome.CLEAR, Outcome.SILENT)
+    assert another is Outcome.SILENT
 
 
 async def test_a_line_that_is_pulled_and_returned_needs_no_restart(port: Path, monkeypatch: pytest.MonkeyPatch) -> None:
