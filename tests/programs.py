@@ -25,6 +25,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 ROOT = Path(__file__).parent.parent
+BROKER = "broker"
+"""A first word that is none of Gridcall's: the broker in a wheel, with the file of its settings."""
 LONGEST_CALL_BYTES = 1 << 20
 
 
@@ -51,16 +53,26 @@ class Program(subprocess.Popen[bytes]):
                 os.kill(self.pid, sig)
 
     def _look(self, limit_s: float | None) -> int | None:
-        if self.returncode is None and select.select([self._ended], [], [], limit_s)[0]:
-            with self._looking:
-                if self.returncode is None:
-                    said = os.read(self._ended, 16)
-                    assert said, "the process that starts programs has died"
-                    self.returncode = int(said)
+        with contextlib.suppress(ValueError, OSError):  # another thread has seen it just now, and closed
+            if self.returncode is None and select.select([self._ended], [], [], limit_s)[0]:
+                with self._looking:
+                    self._read()
         return self.returncode
 
-    def __del__(self) -> None:
+    def _read(self) -> None:
+        if self.returncode is None:
+            said = os.read(self._ended, 16)
+            assert said, "the process that starts programs has died"
+            self.returncode = int(said)
+            self._close()
+
+    def _close(self) -> None:
         os.close(self._ended)
+        self._ended = -1
+
+    def __del__(self) -> None:
+        if self._ended >= 0:
+            self._close()
 
 
 def ready() -> None:
@@ -196,6 +208,8 @@ def _become(standard: list[int], words: list[str], environment: dict[str, str], 
 
 
 if __name__ == "__main__":
+    import iotcore
+
     import gridcall
 
     for program in ("edge", "collector", "rules", "console"):
@@ -204,4 +218,6 @@ if __name__ == "__main__":
     gc.freeze()  # what has been read is shared, and stays where it is
     assert threading.active_count() == 1, "a thread does not outlive a fork"
     _serve(socket.socket(fileno=int(sys.argv[1])))
+    if sys.argv[1:2] == [BROKER]:
+        iotcore.Broker(config_path=sys.argv[2]).run_forever()
     gridcall.main()

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -20,6 +19,7 @@ from pathlib import Path
 import psycopg
 
 from messages.broker import Broker
+from tests import programs
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "a-password-for-tests"
@@ -211,6 +211,9 @@ class IotCore(MqttBroker):
 
     v4_port: int = 0
 
+    def begin(self) -> subprocess.Popen[bytes]:
+        return programs.start(*self.command, log=self.log)
+
     def start(self) -> None:
         super().start()
         assert self.process
@@ -252,8 +255,7 @@ dynamic_filters = true
             for version, port in (("v4", v4_port), ("v5", v5_port))
         )
     )
-    serve = "import sys, iotcore; iotcore.Broker(config_path=sys.argv[1]).run_forever()"
-    broker = IotCore([sys.executable, "-c", serve, str(config)], v5_port, folder / "iotcore.log", v4_port=v4_port)
+    broker = IotCore([programs.BROKER, str(config)], v5_port, folder / "iotcore.log", v4_port=v4_port)
     broker.start()
     try:
         yield broker
