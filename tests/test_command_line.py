@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,14 @@ import pytest
 from gridcall import closed_to_service
 
 NOBODY = 65534
+LOADED = """import gc, gridcall
+gridcall._load("edge")
+print(gc.isenabled(), gc.get_freeze_count() > 50_000)
+"""
+
+
+def test_what_a_program_loads_is_not_searched_for_garbage_and_what_it_makes_is() -> None:
+    assert subprocess.check_output([sys.executable, "-c", LOADED], text=True) == "True True\n"
 
 
 @pytest.fixture

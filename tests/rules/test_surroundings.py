@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from messages.ids import EdgeId
+from rules.alarms.overlays import surroundings
 from rules.engine.work import Work
 from rules.records import AlarmState, Overlays
 from tests.rules.course import at, reading
@@ -36,6 +37,18 @@ def test_in_a_storm_water_alarms_are_one_case_but_for_those_that_somebody_has_ta
     assert of(room, "early-1").overlays.suppressed == of(room, "shaft-5").overlays.suppressed == (f"storm {storm.id}",)
     hold_door(room, 200)
     assert of(room, "door-1").overlays.annunciated
+
+
+def test_a_look_reads_of_the_alarmed_devices_only_those_that_are_silent_and_doubts_their_alarms(room: Room) -> None:
+    hold_door(room, 0)
+    assert of(room, "door-1").overlays == Overlays()
+    (spoke_until_ms,) = {from_ms for key, from_ms in room.facts.silent_from.items() if key[2] == "door-1"}
+    for later_ms, silent in ((-1, False), (0, True)):
+        with room.database.reading() as connection:
+            around = surroundings.of_open(connection, spoke_until_ms + later_ms)
+        assert around.tellers == ({(SITE, "door-1"): [EDGE]} if silent else {})
+        room.look((spoke_until_ms + later_ms - at(0)) / 1000)
+        assert of(room, "door-1").overlays.uncertain == (("silent",) if silent else ())
 
 
 def test_a_dead_edge_is_one_situation_and_its_devices_alarms_are_in_doubt(room: Room) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, or_, select
+from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select
 
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId, SiteId
@@ -55,7 +55,10 @@ _TOLD = select(db.devices.c.site, db.devices.c.edge, db.devices.c.device, db.sil
 )
 _TOLD_HERE = _TOLD.where(db.devices.c.site == bindparam("site"), db.devices.c.device == bindparam("device"))
 _TOLD_OF = _TOLD.where(db.devices.c.device.in_(bindparam("devices", expanding=True)))
-_TOLD_ALARMED = _TOLD.where(db.devices.c.device.in_(select(db.alarms.c.device).where(db.alarms.c.open)))
+_SILENT_ALARMED = _TOLD.where(
+    db.silences.c.from_ms <= bindparam("now_ms"),
+    exists().where(db.alarms.c.site == db.devices.c.site, db.alarms.c.device == db.devices.c.device, db.alarms.c.open),
+)
 
 
 def of_one(connection: Connection, alarm: Watched, now_ms: int) -> Around:
@@ -84,12 +87,12 @@ def of_some(connection: Connection, devices: Collection[DeviceId], now_ms: int) 
 
 
 def of_open(connection: Connection, now_ms: int) -> Around:
-    """Around every open alarm."""
+    """Around every open alarm, as much as it takes to know which of them it may concern: of the devices only those that are silent."""
     return _around(
         now_ms,
         holds=connection.execute(_LASTING),
         edges=connection.execute(_EDGES),
-        told=connection.execute(_TOLD_ALARMED),
+        told=connection.execute(_SILENT_ALARMED, {"now_ms": now_ms}),
         parents=connection.execute(_PARENTS),
     )
 

@@ -86,8 +86,9 @@ def settled(connection: Connection, now_ms: int, practice: Practice = PLAIN, eac
     """What is due of holds and of alarms; whether there is a flood is the engine's to say, who knows how many operators there are.
     `each`: how to do what happens to an alarm, if one must not hold up the others."""
     lines = _end_holds(connection, now_ms)
-    around = surroundings.of_open(connection, now_ms)
-    opened = _opened(connection, concerned(around, now_ms, practice.figures), now_ms)
+    wide = surroundings.of_open(connection, now_ms)
+    opened = _opened(connection, concerned(wide, now_ms, practice.figures), now_ms)
+    around = surroundings.of_some(connection, {row.device for row in opened}, now_ms)
     chattering = _chattering(connection, opened)
     found: dict[str, list[Event]] = {}
     for row in opened:
