@@ -2,11 +2,13 @@ import pytest
 
 from edge.report import Reporter, Stamps, Urgency, urgency
 from messages.ids import DeviceId
-from messages.kind import Channel, load_kinds
+from messages.kind import Channel, load_kinds, mismatch
 from messages.reading import Quality, Reading, Value
+from rules.language.library import load_rules
 from tests.edge.test_clock import FORGETS, HOUR_MS, NOW_MS, SERVED, Times
 
 KINDS = load_kinds()
+RULES = load_rules(KINDS)
 GAS, COVER = KINDS["gas_alarm"], KINDS["manhole_cover"]
 ALARM, PERIODIC = Urgency.ALARM, Urgency.PERIODIC
 
@@ -153,3 +155,39 @@ def test_what_a_guessing_clock_stamped_is_marked_so_and_a_devices_own_time_is_no
         for at_ms, value in ((NOW_MS - HOUR_MS, 5.0), (NOW_MS, 9.0))
     )
     assert [each.guess_ms for each in selected] == [None, NOW_MS - times.monotonic_ms]
+
+
+UNHURRIED = {
+    ("site", "stuck"): "the engine says it of itself",
+    ("site", "unstaffed"): "the same",
+    ("water_meter", "volume"): "what rings is that it doesn't change",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    sorted(
+        {
+            (kind, channel)
+            for kind, rules in RULES.items()
+            for rule in rules
+            if "red" in (rule.level, *(level for level, _ in rule.levels))
+            for channel in rule.channels
+        }
+    ),
+)
+def test_what_red_rests_on_is_alarm_class_and_leaves_at_each_change_however_small(kind: str, name: str) -> None:
+    """Of every shipped rule."""
+    channel = KINDS[kind].channels[name]
+    before: Value = 1.0 if channel.type == "number" else False
+    after: Value = 1.0 + 1e-9 if channel.type == "number" else True
+    how = urgency(channel, reading(before, 1, name), reading(after, 2, name))
+    assert (how is ALARM) == ((kind, name) not in UNHURRIED)
+
+
+@pytest.mark.parametrize("kind", ["charging_pile", "charging_shed", "waste_bin"])
+def test_the_heat_of_a_fire_is_no_fault_of_the_thermometer(kind: str) -> None:
+    """A cell that burns has 600 Cel and more."""
+    rules = [rule for rule in RULES[kind] if rule.id == "heat"]
+    for channel in {name for rule in rules for name in rule.channels}:
+        assert mismatch(KINDS[kind].channels[channel], 900.0, "Cel") is None

@@ -76,6 +76,8 @@ def test_a_text_that_is_too_long_is_cut_between_characters() -> None:
         (Answer({"errcode": 0, "errmsg": "ok"}), Taken()),
         (Answer({"errcode": 45009, "errmsg": "api freq out of limit"}), 60.0),
         (Answer({"errcode": 130101, "errmsg": "send too fast"}), 600.0),
+        (Answer({"errcode": 410100, "errmsg": "发送速度太快而限流"}), 600.0),
+        (Answer({"errcode": False}), "for now"),
         (Answer({"errcode": 93000, "errmsg": "invalid webhook url"}), "for good"),
         (Answer({"errcode": -1, "errmsg": "system busy"}), "for now"),
         (Answer({}, status=502), "for now"),
@@ -126,14 +128,25 @@ def test_a_wecom_app_fetches_its_token_once_and_again_when_it_was_revoked(there:
     assert there.asked[1].json["textcard"]["url"] == MESSAGE.link
 
 
-def test_a_member_whom_the_corporation_does_not_know_is_refused_for_good(there: Provider) -> None:
+@pytest.mark.parametrize("word", ["invaliduser", "unlicenseduser"])
+def test_a_member_whom_the_corporation_does_not_know_or_pay_for_is_refused_for_good(there: Provider, word: str) -> None:
     there.answers += [
         Answer({"errcode": 0, "access_token": "t", "expires_in": 7200}),
-        Answer({"errcode": 0, "invaliduser": "x"}),
+        Answer({"errcode": 0, word: "x"}),
     ]
     found = WecomApp("corp", 1, "s", there.url).send(MESSAGE, "x")
     assert isinstance(found, Failed)
     assert found.for_good
+
+
+def test_a_token_that_is_refused_for_now_is_asked_for_again(there: Provider) -> None:
+    there.answers += [
+        Answer({"errcode": -1, "errmsg": "system busy"}),
+        Answer({"errcode": 40001, "errmsg": "invalid secret"}),
+    ]
+    app = WecomApp("corp", 1, "s", there.url)
+    found = [app.send(MESSAGE, "lin") for _ in range(2)]
+    assert [isinstance(one, Failed) and one.for_good for one in found] == [False, True]
 
 
 def test_dingtalk_and_feishu_sign_as_their_documentation_says(there: Provider) -> None:
@@ -188,6 +201,12 @@ def test_a_gateway_reads_codes_as_its_settings_say(there: Provider) -> None:
         (False, None),
         (True, None),
     ]
+
+
+@pytest.mark.parametrize("answer", [{"success": False}, {"success": None}, {}])
+def test_a_no_in_other_words_than_were_expected_is_no_yes(there: Provider, answer: dict[str, Any]) -> None:
+    there.always = Answer(answer)
+    assert isinstance(Gateway(url=there.url, body="", ok_field="success", http=Http(1)).send(MESSAGE, "1"), Failed)
 
 
 def test_ntfy_is_given_priority_and_link(there: Provider) -> None:

@@ -4,7 +4,7 @@ The body is a template with $to $text $title $place $left $level $link $key $sec
 by `content_type`, so nothing that a device is called can break out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from string import Template
 from typing import Any
@@ -55,12 +55,12 @@ class Gateway:
         if isinstance(said, Failed):
             return said
         name = str(_at(said, self.id_field) or "") if self.id_field else ""
-        if not self.ok_field or (code := _at(said, self.ok_field)) in self.ok_values:
+        if not self.ok_field or _is_one_of(code := _at(said, self.ok_field), self.ok_values):
             return Taken(name)
         why = body[:200].decode(errors="replace")
-        if code in self.throttled_values:
+        if _is_one_of(code, self.throttled_values):
             return Failed(why, throttled_s=60.0)
-        return Failed(why, for_good=code not in self.again_values)
+        return Failed(why, for_good=not _is_one_of(code, self.again_values))
 
 
 def _words(message: Message, to: str, secret: str) -> dict[str, str]:
@@ -80,6 +80,11 @@ def _words(message: Message, to: str, secret: str) -> dict[str, str]:
 
 def _escaped(value: str, content_type: str) -> str:
     return orjson.dumps(value).decode()[1:-1] if content_type == JSON else quote(value, safe="")
+
+
+def _is_one_of(code: Any, values: Iterable[Any]) -> bool:
+    """False is no 0: "success": false is no yes where 0 is one."""
+    return any(code == one and isinstance(code, bool) == isinstance(one, bool) for one in values)
 
 
 def _at(content: Any, path: str) -> Any:

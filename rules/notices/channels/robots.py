@@ -1,14 +1,14 @@
 """Robots of groups in WeCom 企业微信, DingTalk 钉钉 and Feishu 飞书, and WeCom's messages to one member.
 
-Sources: WeCom developer documentation 91770 (group robot), 90236 (messages of an app), 91039 (access token); DingTalk "custom robot" (sign, error
-130101: blocked for ten minutes); Feishu "custom bot" (sign over "timestamp\\nkey" with an empty body; 9499, 11232: too often).
+Sources: WeCom developer documentation 91770 (group robot), 90236 (messages of an app), 91039 (access token); DingTalk "custom robot" (sign, errors
+130101 and 410100: too often, blocked for ten minutes); Feishu "custom bot" (sign over "timestamp\\nkey" with an empty body; 9499, 11232: too often).
 """
 
 import base64
 import hashlib
 import hmac
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -62,8 +62,10 @@ class WecomApp:
             if isinstance(said, dict) and said.get("errcode") in (40014, 42001) and again:
                 self._token = ""  # revoked before its time
                 continue
-            if isinstance(said, dict) and said.get("errcode") == 0 and said.get("invaliduser"):
-                return Failed(f"no such member: {to}", for_good=True)
+            if isinstance(said, dict) and said.get("errcode") == 0:
+                for word, why in (("invaliduser", "no such member"), ("unlicenseduser", "no licence for this member")):
+                    if said.get(word):
+                        return Failed(f"{why}: {to}", for_good=True)
             return _judged(said)
         raise AssertionError("the second answer was returned")
 
@@ -76,7 +78,8 @@ class WecomApp:
             if isinstance(said, Failed):
                 return said
             if said.get("errcode", 0) != 0:
-                return Failed(f"no token: {said.get('errcode')} {said.get('errmsg', '')}", for_good=True)
+                refused = _refusal(said)
+                return replace(refused, why=f"no token: {refused.why}")
             self._token, self._until_ms = str(said["access_token"]), now_ms + int(said["expires_in"]) * 1000 - 300_000
             return self._token
 
@@ -129,7 +132,7 @@ def _sign(key: bytes, text: bytes) -> str:
     return base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
 
 
-_TOO_OFTEN = {45009: 60.0, 45033: 60.0, 130101: 600.0, 130102: 600.0, 9499: 60.0, 11232: 60.0}
+_TOO_OFTEN = {45009: 60.0, 45033: 60.0, 130101: 600.0, 130102: 600.0, 410100: 600.0, 9499: 60.0, 11232: 60.0}
 """Error codes that say so, and for how long (seconds) we then keep away: DingTalk blocks for ten minutes."""
 _BUSY = {-1, 1006}
 """The provider's own trouble: try again."""
@@ -139,9 +142,16 @@ def _judged(said: dict[str, Any] | Failed) -> Outcome:
     """What a robot's answer means: an HTTP 200 says nothing by itself."""
     if isinstance(said, Failed):
         return said
+    return Taken(str(said.get("msgid", ""))) if _code(said) == 0 else _refusal(said)
+
+
+def _code(said: dict[str, Any]) -> Any:
     code = said.get("errcode", said.get("code", said.get("StatusCode")))
-    if code == 0:
-        return Taken(str(said.get("msgid", "")))
+    return None if isinstance(code, bool) else code
+
+
+def _refusal(said: dict[str, Any]) -> Failed:
+    code = _code(said)
     why = f"{code} {said.get('errmsg') or said.get('msg') or ''}"[:200]
     if code in _TOO_OFTEN:
         return Failed(why, throttled_s=_TOO_OFTEN[code])
