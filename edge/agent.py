@@ -92,7 +92,7 @@ def build(
         await intake.put(reporter.select(readings), then)
 
     its_sources = sources(config, deliver, clock_ms=clock_ms)
-    lines = [source.vitals for source in its_sources]
+    lines = [line for source in its_sources for line in source.vitals.lines()]
     hand = Hand(config.devices, its_sources)
     orders = Orders(
         config.site,
@@ -182,9 +182,23 @@ def sources(config: Config, deliver: Deliver, *, clock_ms: Callable[[], int]) ->
     on_broker = config.on_broker()
     publishers: list[Device[JsonModel] | Device[ZigbeeModel]] = [*of(JsonModel, on_broker), *of(ZigbeeModel, on_broker)]
     if publishers:
-        found.append(Listener(config.site, config.edge, config.local, publishers, deliver, clock_ms=clock_ms))
+        bridges = [gateway for gateway in config.gateways if gateway.topic]
+        found.append(
+            Listener(config.site, config.edge, config.local, publishers, deliver, gateways=bridges, clock_ms=clock_ms)
+        )
     if config.lorawan and (behind := of(LorawanModel, on_broker)):
         server = config.lorawan.server
-        network = LorawanNetwork(config.site, config.edge, config.local, server, behind, deliver, clock_ms=clock_ms)
-        found.append(network)
+        radios = [gateway for gateway in config.gateways if gateway.eui]
+        found.append(
+            LorawanNetwork(
+                config.site,
+                config.edge,
+                config.local,
+                server,
+                behind,
+                deliver,
+                gateways=radios,
+                clock_ms=clock_ms,
+            )
+        )
     return found

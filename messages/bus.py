@@ -74,12 +74,15 @@ class Bus:
         client_id: str,
         *,
         subscribe: Sequence[str] = (),
+        wish: Sequence[str] = (),
         will: Outgoing | None = None,
         window_bytes: int = WINDOW_BYTES,
     ) -> None:
         self._broker = broker
         self._client_id = client_id
         self._subscribe = tuple(subscribe)
+        self._wish = tuple(wish)
+        """Topics that we can do without, should the broker not let us hear them."""
         self._will = will
         self._window_bytes = window_bytes
         self._inbox: deque[Incoming] = deque()
@@ -189,14 +192,16 @@ class Bus:
     async def _keep_up(self) -> None:
         loop = asyncio.get_running_loop()
         who = {"broker": self._broker.address, "client": self._client_id}
-        failures, said = 0, ""
+        failures, said, wished_for = 0, "", ""
         while True:
             self._link = link = self._engine()(self._broker, self._receive, self._full)
             since = loop.time()
             try:
-                await link.open(self._client_id, self._subscribe, self._will)
+                refused = await link.open(self._client_id, self._subscribe, self._will, wished=self._wish)
                 log.info("broker is there", **who)
-                said = ""
+                if refused and refused != wished_for:
+                    log.warning("broker keeps some topics from us", why=refused, topics=self._wish, **who)
+                said, wished_for = "", refused
                 await self._hold(link)
                 log.warning("link lost", why=link.why, **who)
             except (OSError, Disconnected, ConfigError) as error:

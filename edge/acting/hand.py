@@ -22,7 +22,9 @@ class Hand:
 
     def __init__(self, devices: Iterable[Device[Product]], sources: Iterable[Source]) -> None:
         self.devices: Mapping[DeviceId, Device[Product]] = {device.id: device for device in devices}
-        self._sources = {device: source for source in sources for device in source.vitals.devices}
+        self._sources = {
+            device: source for source in sources for line in source.vitals.lines() for device in line.devices
+        }
         self._busy: dict[DeviceId, asyncio.Lock] = {}
 
     async def tell(

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from edge.acting.order import unfit
 from edge.acting.reflex import Deed, Reflex
-from edge.configuration.config import Config, Device, of
+from edge.configuration.config import Config, Device, GatewayAt, of
+from edge.configuration.gateways import LOCAL, LORAWAN, Gateways
 from edge.configuration.tables import DeedSettings, DeviceSettings, File, ReflexSettings
 from edge.health.own import OwnDevice, own_devices
 from edge.models.frame import FrameModel
@@ -48,6 +49,7 @@ def parse(path: Path) -> Config:
     models = load_models(kinds, *own_models)
     check = _Check(path, file, kinds, models)
     check.lines()
+    check.gateways()
     devices = tuple(check.device(index, settings) for index, settings in enumerate(file.devices))
     rules = load_rules(kinds, *folders(path, "rules", file.rules), calendar=file.calendar.calendar())
     reflexes = check.reflexes({device.id: device for device in devices}, rules)
@@ -62,6 +64,7 @@ def parse(path: Path) -> Config:
         lorawan=file.lorawan,
         card_key=check.card_key(devices),
         lines={line.name: line for line in file.lines},
+        gateways=check.found_gateways,
         devices=devices,
         own_devices=tuple(check.own_devices(place, devices, reflexes)),
         reflexes=reflexes,
@@ -70,6 +73,7 @@ def parse(path: Path) -> Config:
             *_replacements(MODELS, own_models),
             *(note for device in devices for note in _unheeded(device, rules)),
             *(note for device in devices for note in _miscounted(device)),
+            *check.doubtful_gateways(devices),
         ),
     )
 
@@ -111,12 +115,33 @@ class _Check:
         """By line: the protocol of its devices, and the first of them."""
         self._units: dict[tuple[str, str], tuple[str, bool]] = {}
         """By unit and line: its device, and whether others may share it."""
+        self._gateways = Gateways(file)
 
     def lines(self) -> None:
         for index, line in enumerate(self._file.lines):
             self._once(("the name", line.name), "another line", ("lines", index, "name"))
             where = os.path.realpath(line.port) if line.port and "://" not in line.port else line.where
             self._once((where,), f"line `{line.name}`", ("lines", index, line.way))
+
+    def gateways(self) -> None:
+        for index, gateway in enumerate(self._file.gateways):
+            here = ("gateways", index)
+            if gateway.name in (LOCAL, LORAWAN):
+                self._wrong((*here, "name"), f"`{gateway.name}` is what the edge calls a line of its own")
+            self._once(("the name", gateway.name), "another line", (*here, "name"))
+            if gateway.topic is not None:
+                self._once(("the gateway's topic", gateway.topic), f"gateway `{gateway.name}`", (*here, "topic"))
+            if gateway.eui is not None:
+                self._once(("EUI", gateway.eui.lower()), f"gateway `{gateway.name}`", (*here, "eui"))
+                if self._file.lorawan is None:
+                    self._wrong(("lorawan",), f"is missing: which network server is gateway `{gateway.name}` one of?")
+
+    @property
+    def found_gateways(self) -> tuple[GatewayAt, ...]:
+        return self._gateways.found
+
+    def doubtful_gateways(self, devices: Sequence[Device[Model]]) -> Iterator[str]:
+        return self._gateways.doubts(devices)
 
     def device(self, index: int, device: DeviceSettings) -> Device[Model]:
         here = ("devices", index)
@@ -140,6 +165,7 @@ class _Check:
             unit=device.unit or 0,
             pin=device.pin or 0,
             topic=device.topic or "",
+            gateway=self._gateways.of(device.topic, model) if device.topic else "",
             dev_eui=(device.dev_eui or "").lower(),
             mn=device.mn or "",
             key=self._key((*here, "key_file"), device.key_file, KEY_BYTES) if device.key_file else b"",
@@ -278,8 +304,10 @@ class _Check:
     ) -> list[OwnDevice]:
         """Raises ConfigError if a device has a name that the edge needs for itself."""
         lines = [line.name for line in self._file.lines]
-        lines += ["local"] if any(device.topic for device in devices) else []
-        lines += ["lorawan"] if any(device.dev_eui for device in devices) else []
+        lines += [LOCAL] if any(device.topic for device in devices) else []
+        lines += [LORAWAN] if any(device.dev_eui for device in devices) else []
+        behind_topic, behind_eui = LOCAL in lines, LORAWAN in lines
+        lines += [at.name for at in self.found_gateways if (behind_topic if at.topic else behind_eui)]
         own = own_devices(
             EdgeId(self._file.edge),
             place,

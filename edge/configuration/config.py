@@ -30,11 +30,22 @@ class Device(Generic[M]):
     unit: int = 0
     pin: int = 0
     topic: str = ""
+    gateway: str = ""
+    """The name of the gateway that publishes its topic; empty if it publishes by itself."""
     dev_eui: str = ""
     """In lower case."""
     mn: str = ""
     key: bytes = b""
     """Of an OSDP reader's secure channel; empty for one that is spoken to in clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAt:
+    """A gateway behind the local broker: by the beginning of its devices' topics, or by its EUI in lower case."""
+
+    name: str
+    topic: str = ""
+    eui: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,8 @@ class Config:
     card_key: bytes
     """For the hashes of cards; empty without OSDP readers."""
     lines: Mapping[str, LineSettings]
+    gateways: tuple[GatewayAt, ...]
+    """Those of the file, and those that the topics of Zigbee devices name."""
     devices: tuple[Device[Model], ...]
     own_devices: tuple[OwnDevice, ...]
     """What the edge says of itself."""

@@ -138,6 +138,23 @@ class LorawanSettings(Settings):
     server: Literal["chirpstack", "things-stack"]
 
 
+class GatewaySettings(Settings):
+    """A `[[gateways]]` table: what stands between the `[local]` broker and devices, and is a line of its own. One of Zigbee2MQTT whose
+    devices' topics are its base topic and a plain name needs none."""
+
+    name: Identifier
+    topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]*[^+#\x00/]$")] | None = None
+    """What the topics of its devices begin with, up to a slash: Zigbee2MQTT's base topic, or what another gateway puts first."""
+    eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
+    """Of a LoRaWAN gateway, as on its label: wanted only where there are several."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.topic is None) == (self.eui is None):
+            raise ValueError("exactly one of topic, eui is wanted")
+        return self
+
+
 class OsdpSettings(Settings):
     """The `[osdp]` table."""
 
@@ -165,5 +182,6 @@ class File(Settings):
     lorawan: LorawanSettings | None = None
     osdp: OsdpSettings | None = None
     lines: list[LineSettings] = Field(default_factory=list)
+    gateways: list[GatewaySettings] = Field(default_factory=list)
     devices: list[DeviceSettings] = Field(min_length=1)
     reflexes: list[ReflexSettings] = Field(default_factory=list)

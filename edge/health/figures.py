@@ -30,6 +30,11 @@ class Expected:
     """How often it should be heard."""
     guards_lives: bool
 
+    @property
+    def patience_ms(self) -> float:
+        """How long it may be silent, if it speaks by itself."""
+        return 1000 * self.every_s * (MISSED_BY_GUARD if self.guards_lives else MISSED)
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -54,8 +59,30 @@ def is_silent(vitals: DeviceVitals, expected: Expected, started_at_ms: int, now_
         return True
     if vitals.asked and vitals.heard_at_ms is not None:
         return False
-    since_ms = now_ms - (vitals.heard_at_ms or started_at_ms)
-    return since_ms > 1000 * expected.every_s * (MISSED_BY_GUARD if expected.guards_lives else MISSED)
+    return vitals.silence_ms(started_at_ms, now_ms) > expected.patience_ms
+
+
+def quiet_together_ms(
+    line: Vitals, expected: Mapping[DeviceId, Expected], started_at_ms: int, now_ms: int
+) -> int | None:
+    """How long nothing has come over a shared line, if that is its own silence and not that of its devices; else None.
+
+    It is when, of the devices that were heard until then, one is silent and at least two should have spoken since. So it is known
+    when the first of them would be called silent, not when the last is; and one device alone proves nothing.
+    """
+    carried = line.carried()
+    silences = {device: vitals.silence_ms(started_at_ms, now_ms) for device, vitals in carried.items()}
+    quiet_ms = min(silences.values(), default=0)
+    if line.heard_at_ms is not None:
+        quiet_ms = min(quiet_ms, now_ms - line.heard_at_ms)
+    heard_until_then = [
+        device
+        for device, silence_ms in silences.items()
+        if not carried[device].away and silence_ms - quiet_ms <= expected[device].patience_ms
+    ]
+    due = [device for device in heard_until_then if quiet_ms > 1000 * expected[device].every_s]
+    silent = any(silences[device] > expected[device].patience_ms for device in heard_until_then)
+    return quiet_ms if silent and len(due) > 1 else None
 
 
 def of_link(
@@ -71,7 +98,7 @@ def of_link(
     """How one device is reached."""
     said: dict[str, tuple[Value | None, str | None]] = {
         "guards_lives": (expected.guards_lives, None),
-        "line_open": (line.open, None),
+        "line_open": (line.reaches(vitals), None),
         "answering": (not silent, None),
         "latency": (None if vitals.latency_s is None else round(vitals.latency_s, 3), "s"),
         "error_rate": (Counted.of(vitals).error_percent(before), "%"),
@@ -85,18 +112,25 @@ def of_link(
 def of_line(
     edge: EdgeId, line: Vitals, before: Mapping[DeviceId, Counted], silent: set[DeviceId], now_ms: int
 ) -> Iterator[Reading]:
-    """One line. Its error rate counts the devices that answer: a dead one is no sign of bad wiring."""
-    alive = [device for device in line.devices if device not in silent]
-    now = [Counted.of(line.devices[device]) for device in alive]
+    """One line. Its error rate counts the devices that answer: a dead one is no sign of bad wiring.
+
+    Whether a gateway is there is said of itself alone: a broker that is away is one line that is away, not each of those on it.
+    """
+    carried = line.carried()
+    alive = [device for device in carried if device not in silent]
+    now = [Counted.of(carried[device]) for device in alive]
     then = [before.get(device, Counted()) for device in alive]
+    heard_at_ms = [vitals.heard_at_ms for vitals in carried.values() if vitals.heard_at_ms is not None]
+    heard_at_ms += [line.heard_at_ms] if line.heard_at_ms is not None else []
     said: dict[str, tuple[Value | None, str | None]] = {
-        "open": (line.open, None),
-        "why": (line.why[:200], None),
-        "answering": (len(alive) if line.open else 0, "count"),
-        "silent": (len(silent & line.devices.keys()) if line.open else len(line.devices), "count"),
+        "open": (line.works, None),
+        "why": ((line.why or line.mute)[:200], None),
+        "answering": (len(alive) if line.there else 0, "count"),
+        "silent": (len(silent & carried.keys()) if line.there else len(carried), "count"),
         "error_rate": (_sum(now).error_percent(_sum(then)), "%"),
-        "errors": (sum(vitals.faults.total() for vitals in line.devices.values()), "count"),
+        "errors": (sum(vitals.faults.total() for vitals in carried.values()), "count"),
         "strays": (line.strays, "count"),
+        "heard": (max(now_ms - max(heard_at_ms), 0) // 1000 if heard_at_ms else None, "s"),
     }
     yield from _readings(own.line_id(edge, line.name), said, now_ms)
 

@@ -9,15 +9,14 @@ from typing import NoReturn
 import structlog
 
 from edge.health import figures, host
-from edge.health.figures import Counted, Expected
+from edge.health.figures import Expected
+from edge.health.lines import Lines
 from edge.keeping.disk import Disk
 from edge.vitals import Vitals
 from messages.ids import DeviceId, EdgeId
 from messages.reading import Reading
 
 EVERY_S = 10.0
-RATES_EVERY = 30
-"""Looks between two error rates: a rate over a few questions says nothing. Counts are said with them."""
 TURN_MS = 1000
 """A clock that comes so far from the steady one between two looks was put right."""
 
@@ -54,13 +53,13 @@ class HealthWatch:
         self._clock_ms = clock_ms
         self._clock_trusted = clock_trusted
         self._refused = refused
-        self._before: dict[DeviceId, Counted] = {}
-        self._looks = 0
+        self._lines = Lines(watched.edge, watched.lines, watched.expected)
 
     async def run(self) -> NoReturn:
         loop = asyncio.get_running_loop()
         started_s, started_at_ms = loop.time(), self._clock_ms()
         offset_ms = started_at_ms - 1000 * started_s
+        looked_s = started_s
         while True:
             await asyncio.sleep(EVERY_S)
             seen = await asyncio.to_thread(host.figures, self._watched.folder)
@@ -70,9 +69,7 @@ class HealthWatch:
             if abs(turned_ms := round(now_ms - 1000 * loop.time() - offset_ms)) > TURN_MS:
                 offset_ms += turned_ms
                 started_at_ms += turned_ms
-                for line in self._watched.lines:
-                    for vitals in line.devices.values():
-                        vitals.clock_turned(turned_ms, now_ms)
+                self._lines.clock_turned(turned_ms, now_ms)
             readings = list(
                 figures.of_agent(
                     self._watched.edge,
@@ -86,26 +83,5 @@ class HealthWatch:
                     now_ms=now_ms,
                 )
             )
-            await self._deliver(readings + self._of_lines(started_at_ms, now_ms))
-
-    def _of_lines(self, started_at_ms: int, now_ms: int) -> list[Reading]:
-        rates = self._looks % RATES_EVERY == 0
-        self._looks += 1
-        readings: list[Reading] = []
-        for line in self._watched.lines:
-            silent = {
-                device
-                for device, vitals in line.devices.items()
-                if figures.is_silent(vitals, self._watched.expected[device], started_at_ms, now_ms)
-            }
-            for device, vitals in line.devices.items():
-                expected, before = self._watched.expected[device], self._before.get(device, Counted())
-                readings += figures.of_link(
-                    device, vitals, line, expected, before, silent=device in silent, now_ms=now_ms
-                )
-            readings += figures.of_line(self._watched.edge, line, self._before, silent, now_ms)
-        if not rates:
-            return [reading for reading in readings if reading.channel not in figures.COUNTS]
-        for line in self._watched.lines:
-            self._before |= {device: Counted.of(vitals) for device, vitals in line.devices.items()}
-        return readings
+            passed_ms, looked_s = round(1000 * (loop.time() - looked_s)), loop.time()
+            await self._deliver(readings + self._lines.look(passed_ms, started_at_ms, now_ms))

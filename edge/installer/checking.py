@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge.configuration.check import MEGABYTE
-from edge.configuration.config import Config, Device, of
+from edge.configuration.config import Config, Device, GatewayAt, of
 from edge.configuration.tables import LineSettings
 from edge.installer.access import may_use, user_meant
 from edge.installer.bridging import bridging, words
@@ -50,8 +50,38 @@ def summary(parsed: Config, language: Language = "en") -> Iterator[str]:
             f"本地代理：{address}，用户 {user or '（无）'}" if zh else f"local broker: {address} as {user or 'nobody'}"
         )
     for device in parsed.on_broker():
-        where = f"{'主题' if zh else 'topic'} {device.topic}" if device.topic else f"DevEUI {device.dev_eui}"
-        yield f"  {where}: {device.id} ({device.announcement.model}): {', '.join(device.model.channels)}"
+        if not device.gateway:
+            yield f"  {on_broker(device, language)}"
+    for gateway in parsed.gateways:
+        yield from gateway_summary(parsed, gateway, language)
+
+
+def on_broker(device: Device[Model], language: Language) -> str:
+    """One device that publishes on the local broker, or whose gateway does."""
+    zh = language == "zh"
+    where = f"{'主题' if zh else 'topic'} {device.topic}" if device.topic else f"DevEUI {device.dev_eui}"
+    return f"{where}: {device.id} ({device.announcement.model}): {', '.join(device.model.channels)}"
+
+
+def gateway_summary(parsed: Config, gateway: GatewayAt, language: Language) -> Iterator[str]:
+    """A gateway, by what its state is known, and its devices."""
+    zh, name = language == "zh", f"{'网关' if language == 'zh' else 'gateway'} {gateway.name}"
+    if gateway.eui:
+        chirpstack = parsed.lorawan is not None and parsed.lorawan.server == "chirpstack"
+        own = f"<region>/gateway/{gateway.eui}/state/conn" if chirpstack else ""
+    else:
+        own = f"{gateway.topic}/bridge/state"
+    if zh:
+        yield f"{name}：" + (f"状态主题 {own}；" if own else "") + "其设备同时无消息时视为网关失联"
+    else:
+        yield (
+            f"{name}: "
+            + (f"says how it is on {own}, and " * bool(own))
+            + "is away when its devices fall silent together"
+        )
+    for device in parsed.on_broker():
+        if device.gateway == gateway.name:
+            yield f"  {on_broker(device, language)}"
 
 
 def line_summary(parsed: Config, line: LineSettings, language: Language = "en") -> Iterator[str]:

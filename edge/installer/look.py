@@ -46,7 +46,8 @@ async def looking(config: Config, clock_ms: Callable[[], int]) -> AsyncIterator[
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(source.run()) for source in found]
         try:
-            yield False, _every_second(lambda: taken(clock_ms(), [source.vitals for source in found], latest))
+            lines = [line for source in found for line in source.vitals.lines()]
+            yield False, _every_second(lambda: taken(clock_ms(), lines, latest))
         finally:
             for task in running:
                 task.cancel()

@@ -43,6 +43,7 @@ class DeviceNow:
     id: DeviceId
     line: str
     away: bool
+    """It doesn't answer, or nothing behind its line can be heard."""
     answers: int
     faults: Mapping[str, int]
     latency_s: float | None
@@ -73,9 +74,9 @@ def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest, refused: str = ""
         channels.setdefault(device, {})[channel] = ChannelNow(reading.value, reading.quality, reading.at_ms)
     return Snapshot(
         at_ms,
-        tuple(LineNow(line.name, line.open, line.why, line.strays) for line in lines),
+        tuple(LineNow(line.name, line.works, line.why or line.mute, line.strays) for line in lines),
         tuple(
-            _device(device, line.name, vitals, channels.get(device, {}))
+            _device(device, line, vitals, channels.get(device, {}))
             for line in lines
             for device, vitals in line.devices.items()
         ),
@@ -83,11 +84,12 @@ def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest, refused: str = ""
     )
 
 
-def _device(device: DeviceId, line: str, vitals: DeviceVitals, channels: Mapping[str, ChannelNow]) -> DeviceNow:
+def _device(device: DeviceId, line: Vitals, vitals: DeviceVitals, channels: Mapping[str, ChannelNow]) -> DeviceNow:
+    hidden = line.open and not line.reaches(vitals)  # by what its line stands on, or by the gateways that heard it last
     return DeviceNow(
         device,
-        line,
-        vitals.away,
+        line.name,
+        vitals.away or hidden,
         vitals.answers,
         dict(vitals.faults),
         vitals.latency_s,

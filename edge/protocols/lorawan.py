@@ -7,7 +7,8 @@ uplink messages". What is no uplink of a device (joins, acknowledgements, status
 import base64
 import binascii
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,6 +24,7 @@ Server = Literal["chirpstack", "things-stack"]
 LIMIT_BYTES = 64 * 1024
 MOST_PAYLOAD_BYTES = 256
 """LoRaWAN carries 242 at most (RP002-1.0.3)."""
+_EUI = re.compile(r"[0-9a-f]{16}")
 
 
 class UplinkError(ValueError):
@@ -48,6 +50,8 @@ class Uplink:
     """What the server's own codec made of it."""
     rssi_dbm: float | None
     snr_db: float | None
+    gateways: tuple[str, ...]
+    """The EUIs of those that heard it, in lower case; one that the server names otherwise is left out."""
 
 
 def topics(server: Server, dev_eui: str) -> list[str]:
@@ -80,6 +84,7 @@ def _chirpstack(content: Mapping[str, Any], now_ms: int) -> Uplink | None:
         decoded=_optional_table(content, "object"),
         rssi_dbm=_best(content.get("rxInfo"), "rssi"),
         snr_db=_best(content.get("rxInfo"), "snr"),
+        gateways=_euis(gateway.get("gatewayId") for gateway in _tables(content.get("rxInfo"))),
     )
 
 
@@ -96,6 +101,11 @@ def _things_stack(content: Mapping[str, Any], now_ms: int) -> Uplink | None:
         decoded=_optional_table(said, "decoded_payload"),
         rssi_dbm=_best(said.get("rx_metadata"), "rssi"),
         snr_db=_best(said.get("rx_metadata"), "snr"),
+        gateways=_euis(
+            named.get("eui")
+            for gateway in _tables(said.get("rx_metadata"))
+            if isinstance(named := gateway.get("gateway_ids"), dict)
+        ),
     )
 
 
@@ -126,7 +136,7 @@ def _optional_table(content: Mapping[str, Any], name: str) -> Mapping[str, Any] 
 
 def _eui(found: object) -> str:
     text = found.lower() if isinstance(found, str) else ""
-    if len(text) != 16 or any(digit not in "0123456789abcdef" for digit in text):
+    if not _EUI.fullmatch(text):
         raise UplinkError(f"no DevEUI: {shown(found)}")
     return text
 
@@ -169,6 +179,14 @@ def _time(found: object, now_ms: int) -> int | None:
 
 def _best(gateways: object, name: str) -> float | None:
     """The strongest of the gateways that heard it."""
-    heard = gateways if isinstance(gateways, list) else []
-    numbers = [gateway.get(name) for gateway in heard if isinstance(gateway, dict)]
+    numbers = [gateway.get(name) for gateway in _tables(gateways)]
     return max((float(number) for number in numbers if isinstance(number, int | float)), default=None)
+
+
+def _tables(found: object) -> list[Mapping[str, Any]]:
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _euis(found: Iterable[object]) -> tuple[str, ...]:
+    texts = (each.lower() for each in found if isinstance(each, str))
+    return tuple(dict.fromkeys(text for text in texts if _EUI.fullmatch(text)))

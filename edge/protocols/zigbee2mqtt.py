@@ -1,6 +1,7 @@
-"""What Zigbee2MQTT wants to be told and says of a device, beside the state that json_paths reads. Pure.
+"""What Zigbee2MQTT wants to be told, and says of a device and of itself, beside the state that json_paths reads. Pure.
 
-Source: Zigbee2MQTT documentation, "MQTT topics and messages" (<topic>/set, <topic>/availability in its JSON and its older form).
+Source: Zigbee2MQTT documentation, "MQTT topics and messages" (<topic>/set; <topic>/availability and <base>/bridge/state in their JSON
+and their older form).
 """
 
 import orjson
@@ -29,8 +30,14 @@ def says(payload: bytes, key: str, value: Value) -> bool:
 
 def is_offline(payload: bytes) -> bool:
     """Of `<topic>/availability`."""
+    return is_online(payload) is False
+
+
+def is_online(payload: bytes) -> bool | None:
+    """Of `<base>/bridge/state` too, which the broker keeps, and says "offline" when the bridge has gone; None for anything else."""
     content = _loaded(payload)
-    return payload == b"offline" or (isinstance(content, dict) and content.get("state") == "offline")
+    said = content.get("state") if isinstance(content, dict) else payload.decode(errors="replace").strip()
+    return {"online": True, "offline": False}.get(said) if isinstance(said, str) else None
 
 
 def _loaded(payload: bytes) -> object:

@@ -1,4 +1,6 @@
-"""Devices that publish JSON on the local broker. A message is acknowledged when its readings are on disk.
+"""Devices that publish JSON on the local broker, by themselves or through a gateway. A message is acknowledged when its readings are on disk.
+
+A message that the broker has kept (MQTT's retain flag) makes readings, but is no sign that its device or its gateway is there.
 
 A device's own time is taken where it can be true; otherwise the arrival counts, with quality "uncertain" if the
 device said nonsense or the broker had kept the message for an unknown while.
@@ -10,12 +12,14 @@ from typing import NoReturn
 
 import structlog
 
-from edge.configuration.config import Device
+from edge.configuration.config import Device, GatewayAt
+from edge.configuration.gateways import LOCAL
 from edge.models.message import JsonModel
 from edge.models.zigbee import ZigbeeModel
 from edge.protocols import json_paths, zigbee2mqtt
 from edge.protocols.json_paths import JsonError
 from edge.sources import broker_line
+from edge.sources.gateway import Gateway
 from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
 from messages.broker import Broker
@@ -40,6 +44,7 @@ class Listener:
         publishers: Sequence[Device[JsonModel] | Device[ZigbeeModel]],
         deliver: Deliver,
         *,
+        gateways: Sequence[GatewayAt] = (),
         clock_ms: Callable[[], int],
     ) -> None:
         self._broker = broker
@@ -47,7 +52,16 @@ class Listener:
         self._deliver = deliver
         self._clock_ms = clock_ms
         self._said: dict[str, str] = {}
-        self.vitals = Vitals.of("local", [publisher.id for publisher in publishers])
+        self.vitals = Vitals.of(LOCAL, [publisher.id for publisher in publishers if not publisher.gateway])
+        self._gateways = {
+            at.name: Gateway(
+                self.vitals.gateway(at.name, [device.id for device in publishers if device.gateway == at.name])
+            )
+            for at in gateways
+        }
+        self._bridges = {f"{at.topic}/bridge/state": self._gateways[at.name] for at in gateways}
+        """Where Zigbee2MQTT says how it is. What stands on such a topic of another gateway is heeded in the same way."""
+        self._vitals = {device: vitals for line in self.vitals.lines() for device, vitals in line.devices.items()}
         self._availability = {
             f"{topic}/availability": device
             for topic, device in self._publishers.items()
@@ -56,7 +70,8 @@ class Listener:
         self._confirmed: dict[tuple[DeviceId, str], list[tuple[Value, asyncio.Future[None]]]] = {}
         """By device and key of its state: what is waited for."""
         wanted = [*self._publishers, *self._availability]
-        self._bus = Bus(broker, f"gridcall-edge-{site}-{edge}-local", subscribe=wanted)
+        name = f"gridcall-edge-{site}-{edge}-local"
+        self._bus = Bus(broker, name, subscribe=wanted, wish=list(self._bridges))
 
     async def run(self) -> NoReturn:
         async with self._bus as bus, asyncio.TaskGroup() as tasks:
@@ -97,30 +112,38 @@ class Listener:
 
     def _heard(self, message: Incoming) -> list[Reading]:
         if device := self._publishers.get(message.topic):
+            self._came_through(device, message)
             return self._readings(device, message)
         if device := self._availability.get(message.topic):
+            self._came_through(device, message)
             self._say_availability(device.id, message.payload)
+        elif bridge := self._bridges.get(message.topic):
+            bridge.says(zigbee2mqtt.is_online(message.payload), self._clock_ms(), kept=message.retain)
         else:
             self.vitals.strays += 1  # a session may still hold a topic that the configuration has lost
         return []
 
+    def _came_through(self, device: Device[JsonModel] | Device[ZigbeeModel], message: Incoming) -> None:
+        if device.gateway and not message.retain:
+            self._gateways[device.gateway].heard(self._clock_ms())
+
     def _say_availability(self, device: DeviceId, payload: bytes) -> None:
         """What Zigbee2MQTT says of a device; only its own message makes one that was away heard again."""
-        vitals = self.vitals.devices[device]
+        vitals = self._vitals[device]
         if zigbee2mqtt.is_offline(payload) and not vitals.away:
             vitals.away = True
             log.warning("device is away", device=device, why="Zigbee2MQTT calls it offline")
 
     def _readings(self, device: Device[JsonModel] | Device[ZigbeeModel], message: Incoming) -> list[Reading]:
         now_ms = self._clock_ms()
-        vitals = self.vitals.devices[device.id]
+        vitals = self._vitals[device.id]
         try:
             said = json_paths.decode(message.payload, device.model, device.kind, now_ms)
         except JsonError as error:
             vitals.failed("not readable")
             self._complain(device.id, str(error))
             return []
-        if vitals.heard(now_ms):
+        if not message.retain and vitals.heard(now_ms):
             log.info("device is back", device=device.id)
         self._confirm(device.id, message.payload)
         self._complain(device.id, ", ".join(said.unread) or ("its clock is wrong" if said.clock_is_wrong else ""))

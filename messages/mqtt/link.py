@@ -107,13 +107,26 @@ class Link(ABC):
         self._unacked: deque[_Delivery] = deque()
         self._beat: asyncio.TimerHandle | None = None
 
-    async def open(self, client_id: str, topics: Sequence[str], will: Outgoing | None) -> None:
-        """Connect and subscribe. Raises OSError, Disconnected or ConfigError."""
+    async def open(
+        self, client_id: str, topics: Sequence[str], will: Outgoing | None, *, wished: Sequence[str] = ()
+    ) -> str:
+        """Connect and subscribe. Of the `wished` topics the broker may refuse some: why it does. Raises OSError, Disconnected or ConfigError."""
         await self._dial(client_id, will)
         self._tick()
         await self._in_time(self._accepted, "CONNECT")
         if topics:
             await self._in_time(self._ask_for(topics), "SUBSCRIBE")
+        granted = self.welcome
+        try:
+            if wished:
+                await self._in_time(self._ask_for(wished), "SUBSCRIBE")
+        except Disconnected as error:
+            if self.lost.is_set():
+                raise
+            return str(error)
+        finally:
+            self.welcome = granted
+        return ""
 
     async def publish(self, message: Outgoing) -> bool:
         """Whether anybody listens, as far as the broker says so."""

@@ -13,7 +13,7 @@ from collector.config import load as load_collector
 from console.config import Config as ConsoleFile
 from console.config import load as load_console
 from edge.configuration.check import parse as load_edge
-from edge.configuration.tables import DeviceSettings, LineSettings
+from edge.configuration.tables import DeviceSettings, GatewaySettings, LineSettings
 from edge.configuration.tables import File as EdgeFile
 from edge.installer.checking import warnings
 from messages.announcement import Place
@@ -85,6 +85,7 @@ def test_the_edge_of_the_example_lacks_nothing_but_its_port(tmp_path: Path) -> N
         ("edge", "", EdgeFile),
         ("edge", "uplink", Broker),
         ("edge", "lines", LineSettings),
+        ("edge", "gateways", GatewaySettings),
         ("edge", "devices", DeviceSettings),
         ("edge", "place", Place),
         ("collector", "", CollectorFile),
@@ -100,7 +101,7 @@ def test_every_key_that_a_program_knows_is_in_its_example(
     content = tomllib.loads(installed(program, tmp_path, whole=True).read_text(encoding="utf-8"))
     if table == "place":
         written = {key for device in content["devices"] for key in device["place"]}
-    elif table in ("lines", "devices"):
+    elif table in ("lines", "gateways", "devices"):
         written = {key for entry in content[table] for key in entry}
     else:
         written = set(content[table] if table else content)

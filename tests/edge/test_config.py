@@ -325,6 +325,78 @@ def test_one_device_is_one_device(tmp_path: Path) -> None:
     assert next(summary(one)) == "edge junmen/pi-1: 1 device"
 
 
+ZIGBEE = """
+[[devices]]
+id = "smoke-{number}"
+model = "zigbee-smoke-heiman-hs1sa"
+topic = "{topic}"
+place = {{ grid = "grid-1", text = "" }}
+"""
+
+
+def behind(folder: Path, more: str, *topics: str) -> Config:
+    devices = "".join(ZIGBEE.format(number=number, topic=topic) for number, topic in enumerate(topics))
+    return parsed(folder, ("[[devices]]", more + "[[devices]]"), ('text = "2单元门口" }\n', f'text = "" }}{devices}'))
+
+
+def test_the_base_of_a_zigbee_topic_is_its_gateway(tmp_path: Path) -> None:
+    config = behind(tmp_path, "", "zigbee2mqtt/a", "Zigbee 东/b", "local/c", "rs485-1/d", "东/e", "plain")
+    assert [device.gateway for device in config.devices[2:]] == [
+        "",
+        "zigbee2mqtt",
+        "zigbee",
+        "local-2",
+        "rs485-1-2",
+        "zigbee2mqtt-2",
+        "",
+    ]
+    lines = [device.id for device in config.own_devices if device.announcement.kind == "edge_line"]
+    assert lines[:3] == ["pi-1-rs485-1", "pi-1-local", "pi-1-zigbee2mqtt"]
+    assert config.notes == ()
+    english, chinese = "\n".join(summary(config)), "\n".join(summary(config, "zh"))
+    gateway = "gateway zigbee2mqtt: says how it is on zigbee2mqtt/bridge/state, and is away when its devices fall silent together"
+    assert f"{gateway}\n  topic zigbee2mqtt/a: smoke-0 (zigbee-smoke-heiman-hs1sa): smoke, " in english
+    assert (
+        "网关 zigbee2mqtt：状态主题 zigbee2mqtt/bridge/state；其设备同时无消息时视为网关失联\n  主题 zigbee2mqtt/a"
+        in chinese
+    )
+
+
+def test_a_base_with_a_slash_is_said_by_a_table_and_asked_for_without(tmp_path: Path) -> None:
+    topics = ("east/zigbee2mqtt/a", "east/zigbee2mqtt/hall/b", "west/c")
+    guessed = behind(tmp_path, "", *topics)
+    assert [device.gateway for device in guessed.devices[3:]] == ["east", "east", "west"]
+    assert guessed.notes[0] == (
+        "smoke-0: its gateway is taken to be Zigbee2MQTT with the base topic `east`;"
+        " if that is `east/zigbee2mqtt`, say so in a [[gateways]] table (name, topic)"
+    )
+    table = '[[gateways]]\nname = "stairs"\ntopic = "east/zigbee2mqtt"\n'
+    vendor = '[[gateways]]\nname = "doors"\ntopic = "local"\n[[gateways]]\nname = "none"\ntopic = "nobody"\n'
+    said = behind(tmp_path, table + vendor, *topics)
+    assert [device.gateway for device in said.devices[2:]] == ["doors", "stairs", "stairs", "west"]
+    assert said.notes == ("gateway none: no device's topic begins with nobody/",)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('name = "a"', "gateways.0: exactly one of topic, eui is wanted"),
+        ('name = "local"\ntopic = "z"', "gateways.0.name: `local` is what the edge calls a line of its own"),
+        ('name = "rs485-1"\ntopic = "z"', "gateways.0.name: the name rs485-1 is taken by another line"),
+        ('name = "a"\ntopic = "z/"', "gateways.0.topic: "),
+        ('name = "a"\ntopic = "z/#"', "gateways.0.topic: "),
+        ('name = "a"\neui = "12"', "gateways.0.eui: "),
+        (f'name = "a"\neui = "{"0" * 16}"', "lorawan: is missing: which network server is gateway `a` one of?"),
+        (
+            'name = "a"\ntopic = "z"\n[[gateways]]\nname = "b"\ntopic = "z"',
+            "gateways.1.topic: the gateway's topic z is taken by gateway `a`",
+        ),
+    ],
+)
+def test_a_mistake_in_a_gateway_is_told(tmp_path: Path, table: str, said: str) -> None:
+    assert said in complaint(tmp_path, ("[[devices]]", f"[[gateways]]\n{table}\n[[devices]]"))
+
+
 CONTACTS = """
 [[devices]]
 id = "magnet-1"

@@ -38,7 +38,16 @@ def test_a_dead_device_is_silent_and_no_sign_of_bad_wiring() -> None:
         vitals.devices[GAS].heard(NOW_MS, 0.02)
     vitals.devices[GAS].failed("bad CRC")
     found = said(list(figures.of_line(EdgeId("pi-1"), vitals, {}, {BIN}, NOW_MS)))
-    assert found == {"open": True, "why": "", "answering": 1, "silent": 1, "error_rate": 1.0, "errors": 4, "strays": 0}
+    assert found == {
+        "open": True,
+        "why": "",
+        "answering": 1,
+        "silent": 1,
+        "error_rate": 1.0,
+        "errors": 4,
+        "strays": 0,
+        "heard": 0,
+    }
 
 
 def test_errors_are_counted_and_named_by_what_was_wrong() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edge.protocols.chirpstack_gateway import gateway_of, is_online
 from edge.protocols.lorawan import uplink
 
 EXAMPLES = tomllib.loads((Path(__file__).parent / "lorawan/uplinks.toml").read_text(encoding="utf-8"))["examples"]
@@ -27,3 +28,16 @@ def test_an_uplink_is_read(example: dict[str, Any]) -> None:
         example["decoded"],
         example["rssi_dbm"],
     )
+    assert list(found.gateways) == example["gateways"]
+
+
+STATES = tomllib.loads((Path(__file__).parent / "lorawan/gateway_states.toml").read_text(encoding="utf-8"))["states"]
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state["what"])
+def test_a_gateways_word_of_its_own_connection_is_read(state: dict[str, Any]) -> None:
+    gateway = gateway_of(state["topic"])
+    assert gateway is not None
+    assert gateway == state["gateway"]
+    payload = bytes.fromhex(state["hex"]) if "hex" in state else state["text"].encode()
+    assert is_online(gateway, payload) is {"online": True, "offline": False}.get(state["says"])

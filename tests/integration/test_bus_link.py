@@ -402,6 +402,22 @@ async def test_a_refused_subscription_is_said(code: int) -> None:
     assert "it refuses our subscription" in reasons[0]
 
 
+@pytest.mark.parametrize("code", [0x80, 0x87])
+async def test_a_topic_that_is_only_wished_for_may_be_refused(code: int) -> None:
+    subacks = bytes([0x90, 4, 0, 1, 0, 1]), bytes([0x90, 4, 0, 2, 0, code])
+    with capture_logs() as logs:
+        async with (
+            fake_broker(CONNACK, *subacks) as settings,
+            Bus(settings, "reader", subscribe=["local/#"], wish=["state"]) as reader,
+        ):
+            async with asyncio.timeout(5):
+                await reader.up()
+            assert reader.welcome
+            assert reader.welcome.granted_qos == 1
+    refusals = [entry["why"] for entry in logs if entry["event"] == "broker keeps some topics from us"]
+    assert ["it refuses our subscription" in why for why in refusals] == [True]
+
+
 async def test_the_brokers_own_limits_are_kept() -> None:
     """Receive Maximum 2 and Maximum Packet Size 100 (MQTT 5 section 3.2.2.3)."""
     connack = bytes([0x20, 11, 0, 0, 8, 0x21, 0, 2, 0x27, 0, 0, 0, 100])

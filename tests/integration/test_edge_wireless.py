@@ -180,7 +180,8 @@ async def test_a_zigbee_device_is_told_and_confirms(
         with pytest.raises(CannotAct, match="it may have been done"):
             await here.local.act(DeviceId("siren-1"), "sound", False)
         await here.say("local/siren/availability", b'{"state": "offline"}')
-        while not here.local.vitals.devices[DeviceId("siren-1")].away:
+        (bridge,) = here.local.vitals.gateways
+        while not bridge.devices[DeviceId("siren-1")].away:
             await asyncio.sleep(0.01)
 
 
