@@ -1,6 +1,7 @@
 """A real engine calls people through real HTTP: whom, how soon, and what a kill in between costs."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -46,6 +47,17 @@ shifts = [{ people = ["chen"] }]
 [posts.desk]
 role = "community"
 shifts = [{ people = ["chen"] }]
+"""
+
+HOME = """
+[buildings.3]
+grid = "g1"
+[households.h-301]
+building = "3"
+resident = "陈阿婆"
+phone = "059100000031"
+consent = 2026-03-01
+devices = ["door-301"]
 """
 
 
@@ -98,6 +110,28 @@ async def test_a_leak_rings_by_sms_and_mqtt_within_seconds_and_a_kill_in_mid_sen
                 lambda: [one for one in sms.asked[1:] if one.json["key"] == first["key"]] or None, "again", ours
             )
         assert len(ours.desk.cases()) == 1
+
+
+async def test_who_is_not_seen_is_asked_by_sms_and_her_call_for_help_rings_at_the_workers(tmp_path: Path) -> None:
+    with (
+        provider() as sms,
+        services.iotcore(tmp_path / "broker") as broker,
+        engine(broker, tmp_path / "rules", settings(tmp_path, sms.url)) as ours,
+    ):
+        sms.always = Answer({"code": "OK"})
+        with (tmp_path / "sites" / f"{SITE}.toml").open("a", encoding="utf-8") as file:
+            file.write(HOME)
+        unseen = replace(about("orange", origin="ticket", subject="door-301"), situation="unseen")
+        case = ours.desk.report(unseen, actor="12345", at_ms=now_ms())
+        ours.start()
+        first = (await until(lambda: sms.asked or None, "the question", ours))[0].json
+        assert first["to"] == "059100000031"
+        assert "您还好吗" in first["text"]
+        assert "https://pages.example/c/" in first["text"]
+        ours.desk.help(case.id, actor="resident:h-301", at_ms=now_ms())
+        called = await until(lambda: sms.asked[1:] or None, "the worker's call", ours)
+        assert called[0].json["to"] == "13800000001"
+        assert "住户求助" in called[0].json["text"]
 
 
 async def test_an_engine_starts_and_calls_though_the_file_of_a_site_is_broken(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from rules.records import Case, CaseState
 from rules.store import facts
 from rules.store import tables as db
 from tests.rules.course import KINDS, at, reading
-from tests.rules.room import EDGE, SITE
+from tests.rules.room import EDGE, SITE, Room
 from tests.rules.test_telling import PEOPLE, Street
 
 SHE, SON, NEIGHBOUR = "059100000031", "13800000031", "13800000032"
@@ -53,9 +53,14 @@ class Place301(Street):
     """A street with somebody who is looked after."""
 
     home: str = HOME
+    url: str = ""
+    """Of a database elsewhere than in `folder`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.url:
+            self.room.database.close()
+            self.room = Room(self.folder, self.url)
         (self.folder / "sites" / "junmen.toml").write_text(PEOPLE + self.home, encoding="utf-8")
         self.roll.folder.look()
         assert not self.roll.folder.faults
@@ -356,7 +361,9 @@ def test_a_restart_between_any_two_steps_changes_nothing(tmp_path: Path) -> None
     assert broken.whom() == whole.whom()
 
 
-def test_a_question_of_which_the_timer_is_gone_is_found_and_asked(home: Place301) -> None:
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_a_question_of_which_the_timer_is_gone_is_found_and_asked(tmp_path: Path, database_url: str) -> None:
+    home = Place301(tmp_path, url=database_url)
     case = home.unseen(0)
     with home.room.database.writing() as connection:
         connection.execute(delete(db.timers).where(db.timers.c.leg == Leg.ASK))
@@ -365,6 +372,7 @@ def test_a_question_of_which_the_timer_is_gone_is_found_and_asked(home: Place301
     with home.room.database.reading() as connection:
         assert list(connection.scalars(select(db.timers.c.leg).where(db.timers.c.leg == Leg.ASK))) == [Leg.ASK]
         assert timers.lacking(connection) == []
+    home.room.database.close()
 
 
 def test_who_is_sent_by_the_desk_while_she_is_asked_has_his_time_from_then(home: Place301) -> None:
