@@ -125,18 +125,19 @@ place = {{ grid = "grid-1", text = "厨房" }}
     assert "no line has the port /dev/ttyNONE" in ended.stderr
 
 
-def scanned(*slaves: Slave, words: tuple[str, ...] = ("--baudrates", "9600", "--parities", "N")) -> str:
+def scanned(
+    *slaves: Slave, words: tuple[str, ...] = ("--units", "1-4", "--baudrates", "9600", "--parities", "N")
+) -> str:
     with wire(*slaves) as port:
-        ended = typed("scan", port, "--units", "1-4", *words)
+        ended = typed("scan", port, *words)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("thinks_s", "timeout"), [*((s, "100ms") for s in (0.005, 0.009, 0.014, 0.028, 0.06)), (0.2, "500ms")]
-)
-def test_two_devices_with_one_address_are_suspected_whichever_of_them_is_slower(thinks_s: float, timeout: str) -> None:
-    words = ("--baudrates", "9600", "--parities", "N", "--timeout", timeout)
+@pytest.mark.parametrize("thinks_s", [0.005, 0.009, 0.014, 0.028, 0.06, 0.09])
+def test_two_devices_with_one_address_are_suspected_whichever_of_them_is_slower(thinks_s: float) -> None:
+    """The time-out is what a busy machine may be late by, on top of what a device thinks."""
+    words = ("--units", "2-3", "--baudrates", "9600", "--parities", "N", "--timeout", "600ms")
     said = scanned(Slave(2, 5), Slave(3, 1000), Slave(3, 1007, thinks_s=thinks_s), words=words)
     alone, both = said.split("unit 3: ")
     assert ("unit 2: holding register 0 is 5" in alone, "!" in alone) == (True, False), said
@@ -165,7 +166,7 @@ def test_a_scan_that_is_broken_off_says_who_has_answered_so_far() -> None:
 
 
 def test_a_scan_finds_the_speed_and_goes_past_what_the_port_cannot_do() -> None:
-    said = scanned(Slave(2, 5, baudrate=19200), words=("--parities", "N,O"))
+    said = scanned(Slave(2, 5, baudrate=19200), words=("--units", "1-4", "--parities", "N,O"))
     assert "9600 Bd 8O1: this port can't speak so\n19200 Bd 8N1: 1 device" in said
     assert "baudrate = 19200\n" in said
 
