@@ -28,8 +28,8 @@ class Settling:
         self.ends_at_ms = min(self.ends_at_ms, now_ms)
 
     def lasts(self, now_ms: int) -> bool:
-        """Not for an hour because the clock was set back by one."""
-        return now_ms < self.ends_at_ms <= now_ms + SETTLE_MS
+        """Not for an hour because the clock was set back by one; but a clock that goes back by as little as one may while it is slewed ends nothing."""
+        return now_ms < self.ends_at_ms <= now_ms + 2 * SETTLE_MS
 
     def may_fire(self, due_ms: int | None, heard_until_ms: int, now_ms: int) -> bool:
         """Whether timers fire now. `heard_until_ms`: what had arrived by then is heard (rules.shell.mark)."""

@@ -39,6 +39,14 @@ def test_a_clock_that_is_set_back_by_an_hour_does_not_hold_timers_up_for_an_hour
     assert not settling.owes(set_back + 100, set_back)
 
 
+def test_a_clock_that_goes_back_by_a_second_fires_nothing_before_the_mail_is_read() -> None:
+    """As it may while it is slewed, or where several threads ask it at once."""
+    settling = Settling.begun(START)
+    for back_ms in (1, 80, 1_000):
+        assert settling.lasts(START - back_ms)
+        assert not settling.may_fire(LONG_AGO, START, START - back_ms)
+
+
 def test_something_is_owed_until_what_was_overdue_has_fired_and_not_for_what_becomes_due_later() -> None:
     settling = Settling.begun(START)
     assert settling.owes(None, START)  # what the mail will say is not known yet
