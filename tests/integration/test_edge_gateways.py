@@ -91,6 +91,13 @@ class Block:
             await self.publish(f"zigbee2mqtt/{device}", f'{{"gas": {alarm}, "tamper": false}}'.encode())
             await until(lambda before=before: len(self.heard) > before)  # type: ignore[misc]
 
+    async def has_heard_all(self, base: str) -> None:
+        """That was published until now: it hears something last that changes nothing."""
+        line = self.lines[base]
+        before = line.strays
+        await self.publish(f"{base}/bridge/state", b"?")
+        await until(lambda: line.strays > before)
+
     async def bin(self, device: str, *gateways: str) -> None:
         before = len(self.heard)
         infos = ", ".join(f'{{"gatewayId": "{eui}", "rssi": -80, "snr": 5.0}}' for eui in gateways)
@@ -239,6 +246,19 @@ async def test_a_bridge_that_comes_back_leaves_its_devices_their_time(mosquitto:
         assert here.alarms() == ["gas-3-link/guard_silent", "(pi-1-zigbee2mqtt/away)"], "gas-3 never came back"
 
 
+async def test_a_bridge_that_dies_at_each_start_is_away_all_the_while(mosquitto: MqttBroker, tmp_path: Path) -> None:
+    async with block(mosquitto, tmp_path, zigbee(*GAS)) as here:
+        await here.gas(*GAS)
+        for _ in range(12):
+            await here.publish("zigbee2mqtt/bridge/state", b'{"state":"offline"}')
+            await here.publish("zigbee2mqtt/bridge/state", b'{"state":"online"}')
+            await here.has_heard_all("zigbee2mqtt")
+            here.passes(20_000)
+        assert here.alarms() == ["pi-1-zigbee2mqtt/away"]
+        await here.gas("gas-1")
+        assert here.lines["zigbee2mqtt"].works
+
+
 async def test_a_bridge_that_hangs_is_found_by_the_silence_of_its_devices(
     mosquitto: MqttBroker, tmp_path: Path
 ) -> None:
@@ -300,6 +320,7 @@ async def test_what_the_broker_has_kept_is_no_sign_of_life(mosquitto: MqttBroker
             await bus.publish(f"zigbee2mqtt/{device}", b'{"gas": false, "tamper": false}', retain=True)
     async with block(mosquitto, tmp_path, zigbee(*GAS)) as here:
         await until(lambda: len(here.heard) == 6)
+        assert [vitals.answers for vitals in here.lines["zigbee2mqtt"].devices.values()] == [0, 0, 0]
         here.passes(HOUR_MS)
         assert here.alarms() == ["pi-1-zigbee2mqtt/away"]
         assert here.said["pi-1-zigbee2mqtt", "answering"] == 0
@@ -321,7 +342,7 @@ async def test_an_old_offline_counts_until_a_device_speaks_and_not_again_at_the_
         mosquitto.start()
         await until(lambda: here.lines["local"].opened > opened)
         await here.bus.up()
-        await here.gas("gas-2")
+        await here.has_heard_all("zigbee2mqtt")
         assert line.works
 
 
