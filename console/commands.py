@@ -172,7 +172,9 @@ def _actor() -> str:
 
 def _password(file: Path | None) -> str:
     if file is None:
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+        return str(
+            typer.prompt(f"Password, {passwords.LEAST} characters or more", hide_input=True, confirmation_prompt=True)
+        )
     try:
         return file.read_text(encoding="utf-8").splitlines()[0].strip()
     except (OSError, UnicodeDecodeError, IndexError) as error:

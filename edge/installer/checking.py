@@ -104,7 +104,7 @@ def line_summary(parsed: Config, line: LineSettings, language: Language = "en") 
         yield f"  {'地址' if zh else 'unit'} {slave.unit}: {slave.id} ({slave.announcement.model})"
         for poll in schedule.polls(slave.id, slave.unit, slave.model):
             asked = poll.request
-            more = f"起共 {asked.count} 个" if zh else f" and {asked.count - 1} more"
+            more = f" 起共 {asked.count} 个" if zh else f" and {asked.count - 1} more"
             where = f"{asked.table} 0x{asked.address:04X}" + more * (asked.count > 1)
             every = f"每 {poll.every_s:g} 秒" if zh else f"every {poll.every_s:g} s"
             yield f"    {every} {where}: {', '.join(poll.channels)}"

@@ -57,7 +57,7 @@ def _by_grid(courses: Sequence[Course], calendar: Calendar, words: Words) -> Ite
         line = left("/".join(spot), width)
         for table in tables:
             counts = table.get(spot, Counter())
-            most = right(f"{max(counts.values(), default=0)} {words.head('max')}", _A_DAY)
+            most = right(words.say("most", count=max(counts.values(), default=0)), _A_DAY)
             line += f"{sum(counts.values()):>{_COLUMN}}{most}"
         yield line
     yield ""
