@@ -84,7 +84,8 @@ def check(
     ] = None,
     retention: Annotated[str | None, typer.Option(help="How long readings are kept, e.g. 365d.")] = None,
 ) -> None:
-    """Read the shipped rules and yours, list them by kind, each with when it raises and when it clears, and look for faults.
+    """Read the shipped rules and yours and look for faults. Lists your PATHS by kind, each rule with when it raises and
+    when it clears; without PATHS all that would be in force.
 
     Every mistake is named with its file, line, column and field, and what would mend it. A fault is a rule that can be read and
     can't be meant so: one that never raises or never clears, a clear that contradicts its raise, a window longer than
@@ -94,11 +95,12 @@ def check(
 
     Exit code 2: something can't be read, and an engine refuses it. 1: a fault that is an error. 0: none, or warnings only.
     """
-    own: list[Path] = []
+    asked: list[Path] = []
     for path in paths or ():
         if not path.exists():
             raise ConfigError(f"{path}: no such file or folder")
-        own += rule_files(path) if path.is_dir() else (path,)
+        asked += rule_files(path) if path.is_dir() else (path,)
+    own = asked
     known: Kinds = load_kinds(*(kinds or ()))
     calendar, kept_s, engine = CHINA, None, None
     if config is not None:
@@ -112,7 +114,7 @@ def check(
             raise ConfigError(f"--retention: {error}") from error
     year = calendar.local(_clock_ms()).year
     report = examine(own, known, calendar=calendar, retention_s=kept_s, year=year)
-    for line in _listed(report):
+    for line in _listed(report, set(asked) if asked else None):
         print(line)
     for note in replaced(own) if not report.mistakes else ():
         print(f"note: {note}")
@@ -281,12 +283,17 @@ def _running_ms() -> int:
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000_000
 
 
-def _listed(report: Report) -> Iterator[str]:
+def _listed(report: Report, asked: set[Path] | None) -> Iterator[str]:
+    """`asked`: the files to list; None: all."""
     for file, rules in report.rules.items():
+        if asked is not None and file not in asked:
+            continue
         yield f"{file.stem}, {'shipped' if file.parent == SHIPPED else file}"
         for rule in rules:
             yield from _lines(rule)
     for file, of_kinds in report.common.items():
+        if asked is not None and file not in asked:
+            continue
         yield f"every kind with `{file.stem}`, {'shipped' if file.parent.parent == SHIPPED else file}"
         for rule in next(iter(of_kinds.values()), ()):
             yield from _lines(rule)
