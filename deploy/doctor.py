@@ -26,6 +26,8 @@ from messages.settings import ConfigError
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 ENOUGH_DISK_BYTES = 1024**3
+SERVICE = Path("/var/lib/gridcall")
+"""Where the services keep what they know."""
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 
 
@@ -88,12 +90,17 @@ def doctor(
     role: Annotated[
         Role | None, typer.Option("--as", help="What this machine is to be; without it all are noted.")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where data would be kept: its disk is looked at.")] = Path(),
+    folder: Annotated[
+        Path | None,
+        typer.Option(help=f"Where data would be kept: its disk is looked at; without it {SERVICE}, or here."),
+    ] = None,
     rules: Annotated[
         Path | None, typer.Option(help="An engine's rules.toml: whether its sites' files can be used.")
     ] = None,
 ) -> None:
     """Say what is missing or wrong on this machine, and how to mend it. Changes nothing; exit code 1 if it can't work."""
+    if folder is None:
+        folder = SERVICE if role in (Role.EDGE, Role.SERVER) and SERVICE.is_dir() else Path()
     findings = [finding for check in CHECKS for finding in check(role, folder)]
     findings += _rosters(rules) if rules is not None else ()
     for finding in findings:
@@ -135,7 +142,7 @@ def _packages(role: Role | None, folder: Path) -> Iterator[Finding]:
 
 
 def _install(part: Role) -> str:
-    return f"pip install --require-hashes -r requirements/{part}.txt"
+    return f"{sys.prefix}/bin/pip install --require-hashes -r requirements/{part}.txt"
 
 
 def _serial(role: Role | None, folder: Path) -> Iterator[Finding]:
@@ -202,13 +209,13 @@ def _loopback(role: Role | None, folder: Path) -> Iterator[Finding]:
             probe.bind(("127.0.0.1", 0))
         except OSError as error:
             yield Finding(Verdict.WRONG, f"no address 127.0.0.1: {error}", "sudo ip link set lo up")
-    for port, whose in ((1883, "an MQTT broker"), (8080, "the demo's pages")):
+    for port, whose in ((1883, "an MQTT broker"), (8080, "Gridcall's pages")):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 yield Finding(
                     Verdict.NOTE,
                     f"port {port} is in use",
-                    f"fine if it is {whose}; the demo takes another port by itself",
+                    f"fine if it is {whose}" + "; the demo takes another port by itself" * (role in (None, Role.DEMO)),
                 )
 
 
@@ -262,6 +269,8 @@ def _rosters(path: Path) -> Iterator[Finding]:
         yield Finding(Verdict.WRONG, f"roster of {name}: {why}", mend)
     if not faults:
         yield Finding(Verdict.GOOD, f"rosters of {len(engine.site_files.sites)} site(s)")
+    for nobody in engine.unreached:
+        yield Finding(Verdict.WRONG, nobody, f"write the channel into {path}: until then such a call can't be made")
     if not engine.desk:
         yield Finding(Verdict.NOTE, "the desk is told by the pages alone", f'set `desk` in {path}, e.g. ["sms:13…"]')
 

@@ -99,6 +99,8 @@ class Configuration:
     calendar: Calendar
     retention_s: float | None
     sites: tuple[SiteId, ...] | None
+    unreached: tuple[str, ...]
+    """Channels by which somebody is to be reached and that nobody has set up, each in a sentence; they are in `notes` too."""
     notes: tuple[str, ...]
     """What the user's own files do that they may not be meant to do."""
     policies: Policies
@@ -144,6 +146,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
     site_files = SiteFolder(base / written.site_files if written.site_files else None)
     if site_files.look() and site_files.complaint and not rules_may_fail:
         raise ConfigError(site_files.complaint)
+    unreached = _unreached(site_files, written)
     return Configuration(
         site_files=site_files,
         desk=addresses(written.desk),
@@ -164,8 +167,9 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         notes=(
             *(() if refused else rule_files.replaced()),
             *([f"{site_files.complaint}: the last good file is used, if there is one"] if site_files.complaint else ()),
-            *_unreachable(site_files, written),
+            *unreached,
         ),
+        unreached=unreached,
         policies=load_policies(base / written.policies if written.policies else None),
         figures=written.alarms,
         hooks=hooks(written.webhooks, base),
@@ -182,12 +186,11 @@ def practice_in(path: Path) -> Practice:
     return Practice(load_policies(policies), calendar=written.calendar.calendar(), figures=written.alarms)
 
 
-def _unreachable(site_files: SiteFolder, written: RulesFile) -> list[str]:
-    """Channels by which somebody is to be reached and that nobody has set up."""
+def _unreached(site_files: SiteFolder, written: RulesFile) -> tuple[str, ...]:
     named: dict[str, str] = {word.partition(":")[0]: "desk" for word in written.desk}
     for site_id, site in site_files.sites.items():
         for person in site.people.values():
             for word in person.reach:
                 named.setdefault(word.partition(":")[0], f"{site_id}: {person.name}")
     missing = sorted(named.keys() - written.channels.keys())
-    return [f"{named[name]} is to be reached by `{name}`, and there is no [channels.{name}]" for name in missing]
+    return tuple(f"{named[name]} is to be reached by `{name}`, and there is no [channels.{name}]" for name in missing)

@@ -5,6 +5,7 @@ file are relative to it. Every complaint names file, line and field.
 """
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -192,16 +193,14 @@ class _Check:
         if (device.topic or device.dev_eui) and self._file.local is None:
             self._wrong(("local",), f"is missing: device `{device.id}` publishes on the local broker")
         if isinstance(model, LorawanModel) and model.codec and find_spec("quickjs") is None:
-            self._wrong(
-                (*here, "model"), f"the codec of a {device.model} needs JavaScript: pip install gridcall[codecs]"
-            )
+            self._wrong((*here, "model"), f"the codec of a {device.model} needs JavaScript: {_extra('codecs')}")
 
     def card_key(self, devices: Sequence[Device[Model]]) -> bytes:
         readers = of(OsdpModel, devices)
         if not readers:
             return b""
         if find_spec("osdp_sys") is None:
-            self._wrong(("devices",), f"`{readers[0].id}` is an OSDP reader: pip install gridcall[osdp]")
+            self._wrong(("devices",), f"`{readers[0].id}` is an OSDP reader: {_extra('osdp')}")
         if self._file.osdp is None:
             self._wrong(
                 ("osdp",), f"is missing: cards that `{readers[0].id}` reads leave as hashes by the site's own key"
@@ -242,7 +241,7 @@ class _Check:
         if device.pin is not None:
             self._once((f"pin {device.pin} of line", str(device.line)), f"device `{device.id}`", (*here, "pin"))
         if isinstance(model, GpioModel) and find_spec("gpiod") is None:
-            self._wrong((*here, "model"), f"a {device.model} is on a GPIO chip: pip install gridcall[gpio]")
+            self._wrong((*here, "model"), f"a {device.model} is on a GPIO chip: {_extra('gpio')}")
         if isinstance(model, FrameModel):
             self._once(("line", str(device.line)), f"device `{device.id}`", (*here, "line"))
         if device.unit is not None:
@@ -344,3 +343,8 @@ class _Check:
     def _wrong(self, where: tuple[Any, ...], complaint: str) -> NoReturn:
         line = line_of(self._path.read_text(encoding="utf-8-sig"), where)
         raise ConfigError(f"{self._path}:{line}: {'.'.join(map(str, where))}: {complaint}")
+
+
+def _extra(name: str) -> str:
+    """How an extra of the package is had: from the source that it was installed from, for no registry has it."""
+    return f"in the folder of Gridcall's source, {sys.prefix}/bin/pip install --no-build-isolation '.[{name}]'"

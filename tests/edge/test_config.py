@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def test_an_installer_reads_what_is_checked_in_his_language(tmp_path: Path) -> N
     said = "\n".join(summary(parsed(tmp_path), "zh"))
     assert "网关 junmen/pi-1：3 台设备" in said
     assert "断网可坚持" in said
-    assert "每 1 秒 holding 0x0000起共 2 个: gas_concentration" in said
+    assert "每 1 秒 holding 0x0000 起共 2 个: gas_concentration" in said
     assert list(warnings(parsed(tmp_path, ('"/dev/null"', f'"{tmp_path}/ttyUSB9"')), "zh")) == [
         f"线路 rs485-1: {tmp_path}/ttyUSB9 不存在"
     ]
@@ -454,3 +455,16 @@ def test_a_setting_that_no_rule_would_believe_and_an_address_from_a_manual_are_n
     changes = (('folder = "state"', 'folder = "state"\nmodels = ["own"]'), ('"modbus-level-probe"', '"cover"'))
     (counted,) = parsed(tmp_path, *changes).notes
     assert counted == "level-1: cover reads water_level from holding 40003; if a manual counts from 40001, 2 is meant"
+
+
+def test_who_lacks_a_protocols_package_is_told_how_the_source_brings_it_for_no_registry_has_gridcall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.configuration.check.find_spec", lambda name: None)
+    reader = (
+        'model = "modbus-level-probe"\nline = "rs485-1"\nunit = 12',
+        'model = "osdp-reader-with-inputs"\nline = "doors"\nunit = 0',
+    )
+    doors = ("[[devices]]", '[[lines]]\nname = "doors"\nport = "/dev/zero"\nbaudrate = 9600\n[[devices]]')
+    said = complaint(tmp_path, doors, reader, ("settings = { depth = 3.5 }\n", ""))
+    assert f"source, {sys.prefix}/bin/pip install --no-build-isolation '.[osdp]'" in said
