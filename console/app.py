@@ -69,6 +69,7 @@ MOST_BODY_BYTES = 64 * 1024
 MOST_SHEET_BYTES = 1024 * 1024
 """A whole roster, or the rules of a kind, in a form's field; Chinese letters are nine bytes there."""
 _SHEETS = re.compile(r"/roster/[^/]+/sheet|/dry-runs")
+_NUMBER = re.compile(rb"[0-9a-z]{1,40}")
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -162,7 +163,7 @@ class _Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(message, cached=scope["path"].startswith("/static/"))
+                _add_headers(message, asked=_asked(scope), cached=scope["path"].startswith("/static/"))
             await send(message)
 
         if scope["type"] != "http":
@@ -177,9 +178,17 @@ class _Guard:
             await self._app(scope, receive, with_headers)
 
 
-def _add_headers(message: MutableMapping[str, Any], *, cached: bool) -> None:
+def _add_headers(message: MutableMapping[str, Any], *, asked: bytes, cached: bool) -> None:
     more = _HEADERS | {"cache-control": "no-cache" if cached else "no-store"}
     message["headers"] = [*message.get("headers", ()), *((k.encode(), v.encode()) for k, v in more.items())]
+    if asked:
+        message["headers"].append((b"x-asked", asked))
+
+
+def _asked(scope: Scope) -> bytes:
+    """The number that our modules give a question, sent back: so they know that it was we who answered, and not before it was asked."""
+    number: bytes = dict(scope["headers"]).get(b"x-asked", b"")
+    return number if _NUMBER.fullmatch(number) else b""
 
 
 def _too_large(scope: Scope) -> bool:

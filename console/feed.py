@@ -6,6 +6,8 @@
   reaches), a `list` (all rows, for a reader whose last position is too long ago or of another database), or a `beat`
   each second. Steps and lists count all open alarms, also those for which there is no room.
 * Readers of one scope and language get the same bytes, made once. Who may see nothing of a change hears nothing of it.
+* A stream begins with the time of its beginning, by the clock of the beats: a page that knows when it asked for the stream knows how old a
+  beat is at the most, whatever lies in between.
 * A beat follows a look that succeeded or is known to have failed, in the same stream: whoever hears it has heard
   every step before it. A look that hangs makes no beat, and the pages say so by themselves.
 * What waits for a reader is written at once, and is bounded. Who does not read loses the connection, and catches up on the next.
@@ -14,7 +16,6 @@
 import asyncio
 import json
 import random
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -46,6 +47,8 @@ STEPS_KEPT = QUEUE // 2
 READER_LIFE_S = 60.0
 """A stream ends after about this and the browser comes back at once: so a login that has ended is noticed."""
 LIFE_SPREAD = (0.75, 1.25)
+END = b"retry: 20\nevent: end\ndata: 0\n\n"
+"""Of a stream in good order: the page opens the next one at once."""
 AUDIENCE_KEPT_S = 2 * READER_LIFE_S
 
 log = structlog.get_logger("feed")
@@ -62,7 +65,6 @@ class Feed:
         self._desk = desk
         self._fragments = fragments
         self._clock_ms = clock_ms
-        self._life = secrets.token_hex(8)
         self._whole: Whole | None = None
         self._audiences: dict[Scope, Audience] = {}
         self._rows: dict[tuple[str, Language], tuple[Alarm, str]] = {}
@@ -133,9 +135,10 @@ class Feed:
     async def _read(self, audience: Audience, reader: Reader) -> AsyncIterator[bytes]:
         # not all at the same second for ever: after a restart of ours all pages came at once
         life_s = READER_LIFE_S * random.uniform(*LIFE_SPREAD)
-        end = asyncio.get_running_loop().call_later(life_s, reader.finish, b"retry: 20\n\n")
+        loop = asyncio.get_running_loop()
+        end = loop.call_later(life_s, reader.finish, END)
         try:
-            yield b"retry: 1000\n\n"
+            yield b"retry: 1000\n" + _encoded("begin", f"{loop.time() * 1000:.0f}")
             while some := await reader.some():
                 yield some
         finally:
@@ -241,7 +244,7 @@ class Feed:
         vitals = self._vitals.seen_from(scope) if self._vitals else None
         rest = tallies(self._whole, scope, flooded) if self._whole and flooded else ()
         content = self._fragments.beat(vitals, language, now_ms, rest)
-        head = {"life": self._life, "beat_ms": round(beat_at_s * 1000), "now_ms": now_ms}
+        head = {"beat_ms": round(beat_at_s * 1000), "now_ms": now_ms}
         return _encoded("beat", json.dumps(head | content, ensure_ascii=False))
 
     def _step(self, change: Difference, after: Board) -> Message:

@@ -62,8 +62,8 @@ def worker() -> Response:
 
 @cache
 def _worker() -> bytes:
-    """With a mark of what it keeps: where that has changed, browsers see a new worker and put the whole set away anew."""
+    """With a mark of what it keeps: where that has changed, browsers see a new worker and put the whole set away anew, if it is that very set."""
     script = (_STATIC / "phone/worker.mjs").read_bytes()
     kept = re.findall(rb'^  "/static/([^"]+)",$', script, re.MULTILINE)
     mark = hashlib.sha256(b"".join((_STATIC / name.decode()).read_bytes() for name in kept)).hexdigest()
-    return script + f"// {mark}\n".encode()
+    return script + f'const MARK = "{mark}";\n'.encode()

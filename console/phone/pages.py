@@ -73,14 +73,13 @@ def cases(visit: LoggedIn) -> Response:
     desk = visit.parts.desk
     known = [case for case in desk.work(visit.user.scope.sites) if sees(visit, case)]
     work = worklist(known, visit.actor)
-    freshness = judge(Vitals(desk.pulse(), ()), visit.words, visit.now_ms)
     return visit.page(
         "phone/list.html",
         who=visit.actor,
         mine=work.mine[:MOST_CASES],
         others=work.others[:MOST_CASES],
         more=len(work.mine) > MOST_CASES,
-        blind=" ".join(freshness.reasons) if freshness.verdict == "blind" else "",
+        blind=_blind(visit),
         site_of=visit.parts.sites.sites.get,
         name_of=whereabouts.name_of,
         is_his=is_his,
@@ -145,6 +144,12 @@ def asset(visit: LoggedIn, request: Request, code: str) -> Response:
     return visit.page("phone/asset.html", label=label, device=found)
 
 
+def _blind(visit: Visit) -> str:
+    """Why a new alarm, or the end of one, would not be seen; empty: it would."""
+    freshness = judge(Vitals(visit.parts.desk.pulse(), ()), visit.words, visit.now_ms)
+    return " ".join(freshness.reasons) if freshness.verdict == "blind" else ""
+
+
 def _path(case: Case) -> str:
     return f"/w/cases/{quote(case.id, safe='')}"
 
@@ -177,6 +182,7 @@ def _page(held: Holder, request: Request, refused: str, missing: bool, code: str
         case=case,
         stage=stage(case),
         his=is_his(case, held.actor),
+        blind=_blind(visit),
         ceremony=case.policy.verifier == "other",
         made=promise_of(case),
         alarms=alarms,

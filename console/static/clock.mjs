@@ -6,6 +6,10 @@ export function keepTime(serverNowMs) {
   offsetMs = serverNowMs - performance.now();
 }
 
+// Two clocks of this browser: the steady one may stand still while a computer sleeps, the other may be set.
+export const clocks = () => ({ steady: performance.now(), wall: Date.now() });
+export const msSince = ({ steady, wall }) => Math.max(performance.now() - steady, Math.abs(Date.now() - wall));
+
 export function startClock() {
   setInterval(tick, 500);
 }

@@ -6,16 +6,26 @@
 // * The lock goes on when the leader goes. A leader that is asleep is robbed of it by a tab that somebody looks at.
 // * Browsers have locks only for https and for this very computer. Without them each tab has its own stream, closed
 //   while nobody looks; until it is heard again the page says that it isn't live, as always without beats.
+// * How old a beat is at the most follows from when its stream was asked for and when, by the server's clock, it began: a network that holds
+//   back everything alike, or a proxy that plays an old stream, deceives nobody. A stream that is silent, or too late, is asked for anew.
+
+import { ask } from "./asked.mjs";
 
 const RETRY_MS = 2000;
+const BROKEN_MS = 1000;
+const ENDED_MS = 20; // the server ends each stream after a while, and says so
 const SILENT_MS = 4000; // after which a leader is taken for asleep: some beats
+const DEAF_MS = [8_000, 14_000]; // after which a stream counts as dead, not all pages at the same second
+const LATE_MS = 3000;
+const PARTED_MS = 100; // a beat from the future: this computer's clock stood still while it slept
 const HIDDEN_MS = 5000;
 const SIGN_MS = 1000;
 const KINDS = ["step", "list", "beat"];
 
 export class Feed {
   #language;
-  #seq; // a position in the log, as the server writes it
+  #seq; // a position in the log, as the server writes it: of what is shown
+  #reached = null; // the same, of the last message: beats tell of steps that concern nobody here
   #use;
   #name;
   #channel = null;
@@ -24,8 +34,9 @@ export class Feed {
   #source = null; // the leader's, or that of a tab alone
   #catching = null; // a follower's, until it is where the leader is
   #heardMs = performance.now();
+  #deafMs = Infinity; // when the stream counts as dead
 
-  // `use(kind, message)` takes each message: a step, a list or a beat.
+  // `use(kind, message, ageMs)` takes each message: a step, a list or a beat, and of this how old it may be.
   constructor({ language, seq }, use) {
     this.#language = language;
     this.#seq = seq;
@@ -33,6 +44,10 @@ export class Feed {
     this.#name = `gridcall-feed-${language}`;
     if (navigator.locks) this.#share();
     else this.#alone();
+    setInterval(() => {
+      const mine = this.#source && (this.#leading || !this.#channel);
+      if (mine && performance.now() > this.#deafMs) this.#open();
+    }, SIGN_MS);
   }
 
   #share() {
@@ -60,6 +75,7 @@ export class Feed {
 
   #lead() {
     this.#leading = true;
+    this.#reached = null;
     this.#catchingEnds();
     this.#open();
     return new Promise(() => {});
@@ -78,44 +94,68 @@ export class Feed {
 
   #open() {
     this.#source?.close();
-    const source = this.#stream((kind, data, seq) => {
+    this.#listens();
+    const source = this.#stream(this.#reached ?? this.#seq, (kind, data, seq, ageMs) => {
       const after = this.#seq;
-      this.#channel?.postMessage({ kind, data, after, seq });
-      this.#take(kind, data, seq);
+      if (ageMs < LATE_MS) this.#listens();
+      this.#channel?.postMessage({ kind, data, after, seq, ageMs, sent: Date.now() });
+      this.#take(kind, data, seq, ageMs);
     });
+    let ended = false;
+    source.addEventListener("end", () => (ended = true));
     source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) this.#askWhy(source);
+      if (source.readyState === EventSource.CLOSED) return this.#askWhy(source);
+      source.close(); // the browser would ask again, and not say when
+      this.#openLater(source, ended ? ENDED_MS : BROKEN_MS);
     });
     this.#source = source;
   }
 
-  #stream(take) {
-    const source = new EventSource(`/feed?language=${this.#language}&after=${this.#seq}`);
+  #openLater(source, ms) {
+    setTimeout(() => {
+      if (this.#source === source && (this.#leading || !this.#channel)) this.#open();
+    }, ms);
+  }
+
+  #stream(after, take) {
+    const number = crypto.getRandomValues(new Uint32Array(1))[0]; // so that no proxy takes it for one that it has kept
+    const source = new EventSource(`/feed?language=${this.#language}&after=${after}&number=${number}`);
+    const askedMs = performance.now();
+    let aheadMs = -Infinity; // of the server's clock, at the least
+    source.addEventListener("begin", (event) => (aheadMs = askedMs - Number(event.data)));
     for (const kind of KINDS) {
-      source.addEventListener(kind, (event) => {
-        take(kind, event.data, kind === "beat" ? this.#seq : event.lastEventId);
+      source.addEventListener(kind, ({ data, lastEventId }) => {
+        if (source === this.#source) this.#reached = lastEventId || this.#reached;
+        if (kind !== "beat") return take(kind, data, lastEventId, 0);
+        const ageMs = performance.now() - (JSON.parse(data).beat_ms + aheadMs);
+        take(kind, data, this.#seq, ageMs < -PARTED_MS ? Infinity : ageMs);
       });
     }
     return source;
   }
 
-  #take(kind, data, seq) {
+  #listens() {
+    this.#deafMs = performance.now() + DEAF_MS[0] + Math.random() * (DEAF_MS[1] - DEAF_MS[0]);
+  }
+
+  #take(kind, data, seq, ageMs) {
     this.#seq = seq;
-    this.#use(kind, JSON.parse(data));
+    this.#use(kind, JSON.parse(data), ageMs);
   }
 
   // What the leader passes on. A list is always the whole truth, even of a database whose numbers start anew.
-  #hear({ kind, data, after, seq }) {
+  #hear({ kind, data, after, seq, ageMs, sent }) {
     this.#heardMs = performance.now();
     if (this.#leading || this.#catching || kind === "sign") return;
-    if (kind === "list" || (kind === "step" ? after : seq) === this.#seq) this.#take(kind, data, seq);
-    else if (kind === "beat") this.#catchUp();
+    if (kind === "list" || (kind === "step" ? after : seq) === this.#seq) {
+      this.#take(kind, data, seq, ageMs + Math.abs(Date.now() - sent));
+    } else if (kind === "beat") this.#catchUp();
     // A step from elsewhere is left: the next beat shows whether we are behind, or only the leader is.
   }
 
   #catchUp() {
-    const source = this.#stream((kind, data, seq) => {
-      this.#take(kind, data, seq);
+    const source = this.#stream(this.#seq, (kind, data, seq, ageMs) => {
+      this.#take(kind, data, seq, ageMs);
       if (kind === "beat") this.#catchingEnds();
     });
     const patience = setTimeout(() => this.#catchingEnds(), SILENT_MS);
@@ -149,7 +189,7 @@ export class Feed {
   // The browser gave up: either the login has ended, or the server is away and comes back.
   async #askWhy(source) {
     try {
-      const answer = await fetch("/session", { cache: "no-store", signal: AbortSignal.timeout(SILENT_MS) });
+      const answer = await ask("/session", { signal: AbortSignal.timeout(SILENT_MS) });
       if (answer.status === 401) {
         location.assign(`/login?to=${encodeURIComponent(location.pathname + location.search)}`);
         return;
@@ -157,8 +197,6 @@ export class Feed {
     } catch {
       // away: try again below
     }
-    setTimeout(() => {
-      if (this.#source === source && (this.#leading || !this.#channel)) this.#open();
-    }, RETRY_MS);
+    this.#openLater(source, RETRY_MS);
   }
 }

@@ -1,5 +1,7 @@
 // Buttons without a reload: sends the form, shows a refusal in words. What has changed comes back by the feed.
 
+import { ask } from "./asked.mjs";
+
 const PATIENCE_MS = 5000;
 
 export function watchForms(sayFailed, done) {
@@ -22,14 +24,14 @@ async function send(address, fields, button, sayFailed) {
   button?.setAttribute("aria-busy", "true");
   let complaint;
   try {
-    const answer = await fetch(address, {
+    const answer = await ask(address, {
       method: "POST",
       body: fields,
       headers: { Accept: "application/json" },
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
     if (answer.status === 401) location.assign("/login");
-    complaint = (await answer.json()).complaint;
+    complaint = (await answer.json()).complaint ?? sayFailed;
   } catch {
     complaint = sayFailed;
   }

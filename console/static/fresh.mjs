@@ -1,9 +1,11 @@
 // Whether this page may be believed. The server says what it knows in each beat; what it can't know is decided here:
-// no beat for LIMIT_MS, on two clocks (the monotonic one may stand still while a computer sleeps, the other may be
-// set), or beats that arrive long after they were sent, as from a proxy that holds them back or a tab that slept.
+// no beat for LIMIT_MS, on two clocks, or beats that may have been sent longer ago, as from a proxy that holds them back or a tab that slept; or a page whose parts could
+// not be fetched anew, although the beats arrive.
+
+import { clocks, msSince } from "./clock.mjs";
+import { partsOldSince } from "./parts.mjs";
 
 const LIMIT_MS = 3000;
-const DRIFT_MS = 1; // that two good clocks may part between two beats
 
 export class Freshness {
   #body;
@@ -11,10 +13,8 @@ export class Freshness {
   #banner = document.getElementById("banner");
   #strip = document.getElementById("strip");
   #shown = null;
-  #heard = { steady: performance.now(), wall: Date.now() };
+  #heard = clocks();
   #asOf;
-  #life = null;
-  #leastLag = Infinity;
   #late = false;
   #server = { verdict: "waiting", reasons: "" };
 
@@ -25,17 +25,11 @@ export class Freshness {
     document.addEventListener("visibilitychange", () => this.#show());
   }
 
-  // Takes a beat; false for one that is old news.
-  hear(beat) {
-    if (beat.life !== this.#life) {
-      this.#life = beat.life;
-      this.#leastLag = Infinity;
-    }
-    const lag = performance.now() - beat.beat_ms;
-    this.#leastLag = Math.min(lag, this.#leastLag + DRIFT_MS);
-    this.#late = lag - this.#leastLag > LIMIT_MS;
+  // Takes a beat that is at most so old; false for one that is old news.
+  hear(beat, ageMs) {
+    this.#late = !(ageMs <= LIMIT_MS);
     if (!this.#late) {
-      this.#heard = { steady: performance.now(), wall: Date.now() };
+      this.#heard = clocks();
       this.#asOf = beat.as_of;
       this.#server = beat;
     }
@@ -43,17 +37,15 @@ export class Freshness {
     return !this.#late;
   }
 
-  #silentMs() {
-    return Math.max(performance.now() - this.#heard.steady, Math.abs(Date.now() - this.#heard.wall));
-  }
-
   #show() {
     const say = this.#body.dataset;
-    const lost = this.#silentMs() > LIMIT_MS;
+    const silent = msSince(this.#heard) > LIMIT_MS;
+    const stuck = silent ? null : partsOldSince();
+    const lost = silent || stuck !== null;
     const verdict = lost ? "lost" : this.#server.verdict;
-    const asOf = say.sayAsOf.replace("{}", this.#asOf);
+    const asOf = say.sayAsOf.replace("{}", stuck ?? this.#asOf);
     let text = "";
-    if (lost) text = `${this.#late ? say.sayOldNews : say.sayLost}${asOf}`;
+    if (lost) text = `${stuck !== null ? say.sayStuck : this.#late ? say.sayOldNews : say.sayLost}${asOf}`;
     else if (verdict === "blind") text = this.#server.reasons;
     if (this.#body.dataset.verdict !== verdict) this.#body.dataset.verdict = verdict;
     if (this.#banner.textContent !== text) this.#banner.textContent = text;

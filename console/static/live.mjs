@@ -38,8 +38,8 @@ const uses = {
     rows?.whole(message);
     refreshParts();
   },
-  beat(message) {
-    if (!fresh.hear(message)) return;
+  beat(message, ageMs) {
+    if (!fresh.hear(message, ageMs)) return;
     keepTime(message.now_ms);
     put("edges", message.edges);
     put("calm", message.calm);
@@ -65,7 +65,7 @@ way?.addEventListener("focusin", ({ target }) => intoSight(target));
 startClock();
 listenToKeys();
 watchForms(body.dataset.sayFailed, refreshParts);
-new Feed(body.dataset, (kind, message) => uses[kind](message));
+new Feed(body.dataset, (kind, message, ageMs) => uses[kind](message, ageMs));
 setInterval(() => {
   if (document.visibilityState === "visible") refreshParts();
 }, PARTS_EVERY_MS);

@@ -1,17 +1,33 @@
 // A page of parts (one alarm, a case, the map, a list) brought up to date: fetches it again and replaces the parts that differ, and tries until it has
 // them. A part that is as it was stays untouched, and with it a choice half made in its form.
 
-import { tick } from "./clock.mjs";
+import { ask } from "./asked.mjs";
+import { clocks, msSince, tick } from "./clock.mjs";
 import { wholePage } from "./whole.mjs";
 
 const PATIENCE_MS = 5000;
 const RETRY_MS = 1000;
+const OLD_MS = 12_000; // two askings of a page that is looked at, and some
+const WAKING_MS = 3000; // a page that nobody looked at is brought up to date first
 
 const asSent = new Map(); // what the server last sent of each part; the clock changes the page's own
 
 let asking = false;
 let again = false;
 let retry = null;
+let known = { ...clocks(), asOf: document.body.dataset.asOf }; // how things stood when the parts were asked for last, and got
+let seen = clocks(); // since when somebody looks
+
+document.addEventListener("visibilitychange", () => {
+  seen = clocks();
+  if (document.visibilityState === "visible") refreshParts();
+});
+
+// Since when the parts are as they are, if that is too long ago to call the page live; else null.
+export function partsOldSince() {
+  const old = document.querySelector("[data-part]") && msSince(known) > OLD_MS && msSince(seen) > WAKING_MS;
+  return old ? known.asOf : null;
+}
 
 export async function refreshParts() {
   if (!document.querySelector("[data-part]")) return;
@@ -34,24 +50,30 @@ export async function refreshParts() {
 }
 
 async function fetched() {
-  const answer = await fetch(location.pathname + location.search, {
+  const asked = clocks();
+  const answer = await ask(location.pathname + location.search, {
     headers: { Accept: "text/html" },
-    cache: "no-store",
     signal: AbortSignal.timeout(PATIENCE_MS),
   });
-  if (answer.redirected) return true; // to the login: the feed leads there
-  if (answer.ok) replace(await wholePage(answer));
-  return answer.ok;
+  if (answer.redirected || !answer.ok) return false; // to the login: the feed leads there
+  const fresh = new DOMParser().parseFromString(await wholePage(answer), "text/html");
+  replace(fresh);
+  known = { ...asked, asOf: fresh.body.dataset.asOf };
+  return true;
 }
 
-function replace(html) {
-  const fresh = new DOMParser().parseFromString(html, "text/html");
+function replace(fresh) {
   for (const part of fresh.querySelectorAll("[data-part]")) {
     const name = part.dataset.part;
     const place = document.querySelector(`[data-part="${name}"]`);
     const sent = timeless(part);
-    if (!place || sent === (asSent.get(name) ?? timeless(place))) continue;
-    if (place.querySelector("details[open] form")?.contains(document.activeElement)) continue; // somebody is filling it in
+    if (!place) {
+      asSent.set(name, sent);
+      putIn(document.importNode(part, true), part);
+      continue;
+    }
+    if (sent === (asSent.get(name) ?? timeless(place))) continue;
+    if (writing(place)) continue;
     asSent.set(name, sent);
     const focused = place.contains(document.activeElement) ? named(document.activeElement) : "";
     const open = new Set([...place.querySelectorAll("details[open] > summary")].map(named));
@@ -62,7 +84,24 @@ function replace(html) {
     place.replaceWith(now);
     if (focused) refocus(now, focused);
   }
+  for (const place of document.querySelectorAll("[data-part]")) {
+    if (!fresh.querySelector(`[data-part="${place.dataset.part}"]`) && !writing(place)) place.remove();
+  }
+  for (const article of document.querySelectorAll("article[data-alarm], article[data-case]")) {
+    article.className = fresh.querySelector("article[data-alarm], article[data-case]")?.className ?? article.className; // its level
+  }
   tick();
+}
+
+// Somebody is filling in its form.
+const writing = (place) => place.querySelector("details[open] form")?.contains(document.activeElement);
+
+// A part that is new on the page, as of an alarm that has joined the case: after the one that it follows.
+function putIn(now, part) {
+  for (let one = part.previousElementSibling; one; one = one.previousElementSibling) {
+    const before = one.dataset.part && document.querySelector(`[data-part="${one.dataset.part}"]`);
+    if (before) return before.after(now);
+  }
 }
 
 // Where somebody was with the keyboard, he is again; where that is gone, at the beginning of the part.

@@ -1,16 +1,32 @@
 // Pages of the plant: a part that only shows is loaded anew every few seconds; what could not be loaded anew turns visibly old.
 // Nothing is replaced while somebody is writing in it. Also: one box that ticks all, and a question before what can't be undone.
 
+import { ask } from "./asked.mjs";
+import { clocks, msSince } from "./clock.mjs";
 import { wholePage } from "./whole.mjs";
 
-const asOf = document.querySelector("[data-as-of]");
+const asOf = document.querySelector(".as-of");
 const part = document.querySelector("[data-fresh]");
 const everyMs = part ? Number(part.dataset.fresh) * 1000 : 0;
-let loadedMs = performance.now();
+const PATIENCE_MS = 8000;
+
+let loaded = clocks(); // when it was asked for
+let asking = false; // one question at a time, so that no old answer comes after a newer one
 
 async function refresh() {
-  if (document.hidden || part.contains(document.activeElement)) return;
-  const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+  if (asking || document.hidden || part.contains(document.activeElement)) return;
+  asking = true;
+  try {
+    await load();
+  } catch {
+    // away, or too slow
+  }
+  asking = false;
+}
+
+async function load() {
+  const asked = clocks();
+  const answer = await ask(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE_MS) });
   if (answer.redirected && new URL(answer.url).pathname === "/login") return location.assign(answer.url);
   if (!answer.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await wholePage(answer), "text/html");
@@ -18,19 +34,22 @@ async function refresh() {
   if (!now) return location.reload();
   if (part.contains(document.activeElement)) return;
   part.replaceChildren(...now.childNodes);
-  asOf.firstElementChild.textContent = page.querySelector("[data-as-of]").firstElementChild.textContent;
-  loadedMs = performance.now();
+  asOf.firstElementChild.textContent = page.querySelector(".as-of").firstElementChild.textContent;
+  loaded = asked;
 }
 
 function age() {
-  const old = performance.now() - loadedMs > (everyMs ? 3 * everyMs : 300_000);
+  const old = msSince(loaded) > (everyMs ? 3 * everyMs : 300_000);
   asOf.classList.toggle("old", old);
   asOf.title = old ? asOf.dataset.old : "";
   document.body.classList.toggle("old-page", old && everyMs > 0);
 }
 
 if (asOf) setInterval(age, 1000);
-if (part) setInterval(() => refresh().catch(() => {}), everyMs);
+if (part) {
+  setInterval(refresh, everyMs);
+  document.addEventListener("visibilitychange", refresh);
+}
 
 document.addEventListener("change", (event) => {
   const name = event.target.dataset?.all;

@@ -50,7 +50,7 @@ def messages(answer: httpx.Response) -> Iterator[tuple[str, Position | None, dic
         if line:
             name, _, value = line.partition(": ")
             fields[name] = value
-        elif "event" in fields:
+        elif fields.get("event", "begin") not in ("begin", "end"):
             yield fields["event"], Position.parse(fields.get("id", "")), json.loads(fields["data"])
             fields = {}
         else:

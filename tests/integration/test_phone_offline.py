@@ -267,4 +267,4 @@ def test_what_the_browsers_worker_keeps_has_a_mark_that_changes_with_it(running:
     loaded = {f"phone/{name}" for name in re.findall(r'"\./(\w+\.mjs)"', (folder / "phone/phone.mjs").read_text())}
     assert loaded <= set(kept)
     mark = hashlib.sha256(b"".join((folder / name).read_bytes() for name in kept)).hexdigest()
-    assert script.endswith(f"// {mark}\n")
+    assert script.endswith(f'const MARK = "{mark}";\n')

@@ -1,7 +1,9 @@
 // The phone's pages: buttons that work without a network, a page that says how old it is, and a worker that keeps it for later.
 
-import { startClock, keepTime, tick } from "../clock.mjs";
-import { again, wholePage } from "../whole.mjs";
+import { ask } from "../asked.mjs";
+import { clocks, keepTime, msSince, startClock, tick } from "../clock.mjs";
+import { wholePage } from "../whole.mjs";
+import { keepPage, PAGES } from "./kept.mjs";
 import { showPending } from "./pending.mjs";
 import { put } from "./queue.mjs";
 import { canScan, scanned } from "./scan.mjs";
@@ -13,8 +15,9 @@ const PATIENCE_MS = 8000;
 const PLACE_MS = 8000;
 const PLACE_BESIDE_CODE_MS = 3000; // the code shows it already
 const KEPT_CASES = 50;
-const PAGES = "gridcall-pages";
-const OLD_MS = 20_000;
+const OLD_MS = 20_000; // after which what is shown counts as old, whatever the network says
+const LOOK_MS = 1000;
+const UPLOAD_MS = 3000; // for so long nobody is asked how things stand: what is being sent would change it
 const SKEW = "gridcall-skew"; // of the server's clock against the phone's, for pages that were kept
 const ALARM_BUZZ = [400, 150, 400, 150, 800];
 
@@ -39,7 +42,7 @@ async function act(form, button) {
   if (form.hasAttribute("aria-busy")) return;
   form.setAttribute("aria-busy", "true");
   button?.setAttribute("aria-busy", "true");
-  const at = Date.now() + Number(localStorage.getItem(SKEW)); // a phone may be a day off: the log wants the time it was
+  const at = Date.now() + skewMs(); // a phone may be a day off: the log wants the time it was
   const fields = Object.fromEntries([...new FormData(form)].filter(([name, value]) => name !== "token" && typeof value === "string"));
   if ("place" in form.dataset) {
     const fresh = document.getElementById("fresh");
@@ -94,8 +97,11 @@ function newKey() {
 }
 
 async function sendNow() {
+  const meanwhile = setTimeout(() => refresh().then(showPending), UPLOAD_MS);
   const { login } = await drain();
+  clearTimeout(meanwhile);
   document.getElementById("login").hidden = !login;
+  await asking; // asked before it was taken
   await refresh(); // first what has come of it: else the buttons would step back
   await showPending();
 }
@@ -136,9 +142,10 @@ async function offerScan() {
   document.body.toggleAttribute("data-scans", await canScan().catch(() => false));
 }
 
-// Freshness: what the page says is as old as its last answer from the server
+// Freshness: what the page says is as old as the last question that the server has answered. Until the first answer nothing is said of it.
 
 let asking = null;
+let heard = clocks();
 
 function refresh() {
   asking ??= fetched().finally(() => (asking = null));
@@ -146,10 +153,10 @@ function refresh() {
 }
 
 async function fetched() {
+  const asked = clocks();
   try {
-    const answer = await fetch(location.pathname + location.search, {
+    const answer = await ask(location.pathname + location.search, {
       headers: { Accept: "text/html" },
-      cache: "no-store",
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
     if (answer.redirected && !new URL(answer.url).pathname.startsWith(location.pathname)) {
@@ -159,12 +166,17 @@ async function fetched() {
     if (answer.status >= 500) throw new Error(answer.status);
     if (!answer.ok) return location.reload();
     const words = await wholePage(answer);
-    keepPage(again(words, answer));
+    if (navigator.serviceWorker) keepPage(location.pathname, words, answer);
     replace(new DOMParser().parseFromString(words, "text/html"));
+    heard = asked;
     verdict("live");
   } catch {
     verdict("lost");
   }
+}
+
+function look() {
+  if (msSince(heard) > OLD_MS) verdict("lost");
 }
 
 function verdict(word) {
@@ -172,13 +184,17 @@ function verdict(word) {
   body.dataset.verdict = word;
   const fresh = document.getElementById("fresh");
   const words = lost ? say.sayOffline.replace("{}", asOf) : `${say.sayLive} ${asOf}`;
-  fresh.textContent = lost ? asOf : words;
+  const short = lost ? asOf : words;
+  if (fresh.textContent !== short) fresh.textContent = short;
   const banner = document.getElementById("offline");
-  if (lost) banner.querySelector("b").textContent = words;
+  if (lost && banner.querySelector("b").textContent !== words) banner.querySelector("b").textContent = words;
   banner.hidden = !lost;
 }
 
 function replace(page) {
+  if (acted(page) !== acted(document)) return location.reload(); // closed, or opened again: other buttons
+  const article = document.querySelector("article.case");
+  if (article) article.className = page.querySelector("article.case").className; // its level
   const calling = new Set([...document.querySelectorAll(".calls")].map((card) => card.dataset.case));
   asOf = page.body.dataset.asOf;
   const nowMs = Number(page.body.dataset.now);
@@ -201,6 +217,8 @@ function replace(page) {
   keepForLater();
 }
 
+const acted = (page) => page.querySelector("form[data-step]") !== null;
+
 function timeless(part) {
   const copy = part.cloneNode(true);
   for (const place of copy.querySelectorAll("[data-by]")) {
@@ -219,18 +237,15 @@ async function keepForLater() {
   if (pages.length) (await navigator.serviceWorker.ready).active.postMessage({ keep: pages });
 }
 
-async function keepPage(answer) {
-  if (navigator.serviceWorker) await (await caches.open(PAGES)).put(location.pathname, answer);
-}
-
 // A page that was kept says its age at once, and its promises count on as the phone's clock says.
 function ageKept() {
-  const skew = localStorage.getItem(SKEW);
-  const nowMs = Date.now() + Number(skew);
-  if (skew === null || nowMs - Number(say.now) < OLD_MS) return;
+  const nowMs = Date.now() + skewMs();
+  if (localStorage.getItem(SKEW) === null || Math.abs(nowMs - Number(say.now)) < OLD_MS) return;
   keepTime(nowMs);
   verdict("lost");
 }
+
+const skewMs = () => Number(localStorage.getItem(SKEW)) || 0;
 
 function registerWorker() {
   const scope = location.pathname.startsWith("/c/") ? "/c/" : "/w/";
@@ -244,11 +259,15 @@ offerScan();
 showPending();
 sendNow().then(() => {
   const scanned = document.querySelector("[data-at-once]:not([hidden])");
-  if (scanned && document.querySelector("[data-stage]").dataset.stage === "accepted") scanned.requestSubmit();
+  if (scanned && !document.prerendering && document.querySelector("[data-stage]").dataset.stage === "accepted") scanned.requestSubmit();
 });
 setInterval(() => document.visibilityState === "visible" && sendNow(), FRESH_EVERY_MS);
+setInterval(look, LOOK_MS);
 addEventListener("online", sendNow);
 addEventListener("offline", () => verdict("lost"));
-document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && sendNow());
+document.addEventListener("visibilitychange", () => {
+  look();
+  if (document.visibilityState === "visible") sendNow();
+});
 document.getElementById("pending").addEventListener("click", sendNow);
 navigator.storage?.persist?.();

@@ -1,11 +1,14 @@
 // Sends the queue to the server, in order. An act keeps its key for ever, so that sending it twice is doing it once. It goes out in the
 // name of whoever did it, or not at all. By the link of a message it goes as long as the link takes it; then it waits for its person's login.
+// Only the server takes an act, or refuses it: what a Wi-Fi's login page, a gateway or a proxy answers, with whatever status, leaves it in the queue.
 
+import { ask, NotOurs } from "../asked.mjs";
 import { all, put, remove } from "./queue.mjs";
 
 const PATIENCE_MS = 15_000;
 const PHOTO_PATIENCE_MS = 60_000;
 const MOST_DOUBTS = 3; // answers that an older page of ours can get; after so many it is a refusal
+const PHOTO = /^[0-9a-f]{64}$/; // by which the server names a photo that it has kept
 
 // Tells whether a login is needed. One sender at a time, also among several pages and the worker.
 export function drain() {
@@ -31,33 +34,36 @@ async function sendAll() {
 // "done", "refused" (act.refused says why), "away" (no server), "login", or "later".
 async function send(act) {
   try {
-    const known = await fetch(`${act.base}/session`, options());
+    const known = await ask(`${act.base}/session`, options());
     if (known.status === 410) return await byLogin(act, known);
     if (known.status === 401) return "login";
     if (!known.ok) return judged(act, known);
     const { who, token } = await known.json();
     if (who !== act.who) return "later"; // somebody else uses the phone now
     if (act.photo && !act.fields.photo) {
-      const kept = await fetch(`${act.base}/photos`, {
+      const kept = await ask(`${act.base}/photos`, {
         ...options(PHOTO_PATIENCE_MS),
         method: "POST",
         body: act.photo,
         headers: { Accept: "application/json", "Content-Type": act.photo.type, "X-Form-Token": token },
       });
       if (!kept.ok) return judged(act, kept);
-      act.fields.photo = (await kept.json()).photo;
+      const { photo } = await kept.json();
+      if (!PHOTO.test(photo)) return "later";
+      act.fields.photo = photo;
       await put(act);
     }
     const fields = { ...act.fields, key: act.key, device_at_ms: act.device_at_ms, token };
-    const answer = await fetch(`${act.base}/${act.step}`, {
+    const answer = await ask(`${act.base}/${act.step}`, {
       ...options(),
       method: "POST",
       body: new URLSearchParams(fields),
     });
     if (answer.status === 410) return await byLogin(act, answer);
-    return answer.ok ? "done" : judged(act, answer);
-  } catch {
-    return "away";
+    if (!answer.ok) return judged(act, answer);
+    return (await answer.json()).complaint === "" ? "done" : "later";
+  } catch (error) {
+    return error instanceof NotOurs ? "later" : "away"; // of another case a gateway may think otherwise
   }
 }
 
@@ -84,5 +90,5 @@ async function judged(act, answer) {
 }
 
 function options(patienceMs = PATIENCE_MS) {
-  return { headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(patienceMs) };
+  return { headers: { Accept: "application/json" }, redirect: "error", signal: AbortSignal.timeout(patienceMs) };
 }

@@ -2,12 +2,13 @@
 // never an answer of another sort, and forgets all pages when the login is over.
 //
 // What pages load is kept as one set, put away whole when a worker is installed: never the modules of two releases side by side. The server
-// ends this file with a mark of the set, so that a new set is a new worker.
+// ends this file with the mark of the set (MARK), so that a new set is a new worker, and what somebody else gave in its stead is none.
 
 import { drain } from "/static/phone/sending.mjs";
-import { again, wholeFile, wholePage } from "/static/whole.mjs";
+import { ask } from "/static/asked.mjs";
+import { keepPage, PAGES } from "/static/phone/kept.mjs";
+import { again, isWhole, madeAt, wholeFile, wholePage } from "/static/whole.mjs";
 
-const PAGES = "gridcall-pages";
 const LOADED = "gridcall-loaded";
 const PATIENCE_MS = 4000;
 const MOST_PAGES = 60;
@@ -17,10 +18,12 @@ const LOADS = [
   "/static/phone/phone.css",
   "/static/phone/phone.mjs",
   "/static/phone/pending.mjs",
+  "/static/phone/kept.mjs",
   "/static/phone/queue.mjs",
   "/static/phone/sending.mjs",
   "/static/phone/scan.mjs",
   "/static/phone/senses.mjs",
+  "/static/asked.mjs",
   "/static/whole.mjs",
   "/static/clock.mjs",
   "/static/drill.css",
@@ -30,8 +33,7 @@ const LOADS = [
 const PAGE = /^\/(w\/$|w\/cases\/[^/]+$|c\/[^/]+$)/;
 
 self.addEventListener("install", (event) => {
-  const fresh = LOADS.map((address) => new Request(address, { cache: "no-cache" }));
-  event.waitUntil(caches.open(LOADED).then((cache) => cache.addAll(fresh)));
+  event.waitUntil(putAway());
   self.skipWaiting();
 });
 
@@ -42,7 +44,7 @@ self.addEventListener("fetch", (event) => {
   const { pathname, origin } = new URL(request.url);
   if (request.method !== "GET" || origin !== self.location.origin) return;
   if (request.mode === "navigate" && PAGE.test(pathname)) event.respondWith(page(request, pathname, event));
-  else if (LOADS.includes(pathname)) event.respondWith(first(request, pathname, LOADED, event));
+  else if (LOADS.includes(pathname)) event.respondWith(load(request, pathname, event));
 });
 
 self.addEventListener("message", (event) => {
@@ -53,35 +55,54 @@ self.addEventListener("sync", (event) => {
   if (event.tag === "gridcall") event.waitUntil(drain());
 });
 
+// Whole, and as the server has marked it: else nothing is put away, and a later visit tries again.
+async function putAway() {
+  const loaded = await Promise.all(LOADS.map((address) => fetch(address, { cache: "no-cache" }).then(wholeFile)));
+  const bodies = await Promise.all(loaded.map((answer) => answer.clone().blob()));
+  const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", await new Blob(bodies).arrayBuffer()));
+  if ([...sum].map((byte) => byte.toString(16).padStart(2, "0")).join("") !== MARK) throw new Error("not one set");
+  const cache = await caches.open(LOADED);
+  await Promise.all(loaded.map((answer, at) => cache.put(LOADS[at], answer)));
+}
+
 async function page(request, pathname, event) {
-  const answer = await first(request, pathname, PAGES, event);
+  const cache = await caches.open(PAGES);
+  const kept = await cache.match(pathname);
+  const answer = await first(fetch(request).then((one) => judged(one, pathname, kept)), kept, event);
   return answer.type === "error" ? nothingKept() : answer;
 }
 
-// From the network, a page kept for later; after PATIENCE_MS, or without a network, what was kept.
-async function first(request, pathname, name, event) {
-  const cache = await caches.open(name);
-  const kept = await cache.match(pathname);
-  const coming = fetch(request).then(async (answer) => {
-    if (name === LOADED) return answer.ok ? wholeFile(answer) : answer;
-    if (!answer.ok || answer.type !== "basic" || answer.redirected) {
-      await forget(answer, pathname);
-      return answer;
-    }
-    const words = await wholePage(answer);
-    await cache.put(pathname, again(words, answer));
-    return again(words, answer);
-  });
+async function load(request, pathname, event) {
+  const cache = await caches.open(LOADED);
+  return first(fetch(request).then(wholeFile), await cache.match(pathname), event);
+}
+
+// From the network; after PATIENCE_MS, or without a network, what was kept.
+function first(coming, kept, event) {
   event.waitUntil(coming.catch(() => {}));
   const late = new Promise((resolve) => kept && setTimeout(resolve, PATIENCE_MS, kept));
   return Promise.race([coming, late]).catch(() => kept ?? Response.error());
 }
 
-// A login that is over takes all pages along; a link or a case that is gone, its own.
-async function forget(answer, pathname) {
-  const login = answer.status === 401 || (answer.type === "opaqueredirect" && pathname.startsWith("/w/"));
-  if (login) await caches.delete(PAGES);
-  else if (answer.status < 500) await (await caches.open(PAGES)).delete(pathname);
+// A page for later; or, where somebody else answers, or our server can't, the one that was kept.
+async function judged(answer, pathname, kept) {
+  if (answer.status >= 500) return kept ?? answer;
+  if (!answer.ok || answer.type !== "basic" || answer.redirected) return turnedAway(answer, pathname, kept);
+  const words = await answer.text();
+  if (isWhole(words)) await keepPage(pathname, words, answer);
+  else if (kept || !words || madeAt(words)) throw new TypeError("the page is cut off, or not ours");
+  return again(words, answer);
+}
+
+// A login that is over takes all pages along; a link or a case that is gone, its own. Anybody may answer so: it counts when the server, asked
+// once more, says the same.
+async function turnedAway(answer, pathname, kept) {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const sure = await ask(pathname, { headers: { Accept: "text/html" }, signal }).catch(() => null);
+  if (sure?.redirected && new URL(sure.url).pathname === "/login") await caches.delete(PAGES);
+  else if (sure?.redirected || [403, 404, 410].includes(sure?.status)) await (await caches.open(PAGES)).delete(pathname);
+  else return kept ?? answer;
+  return answer;
 }
 
 // Pages that a list names, each with a mark that changes when the page has.
@@ -90,13 +111,13 @@ async function keep(pages) {
   for (const [address, mark] of pages) {
     const kept = await cache.match(address);
     if (kept?.headers.get("X-Mark") === mark) continue;
-    const answer = await fetch(address, { headers: { Accept: "text/html" } }).catch(() => null);
+    const answer = await ask(address, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer?.ok || answer.redirected) continue;
     const words = await wholePage(answer).catch(() => null);
     if (!words) continue;
     const marked = again(words, answer);
     marked.headers.set("X-Mark", mark);
-    await cache.put(address, marked);
+    await keepPage(address, words, marked);
   }
   const known = await cache.keys();
   for (const request of known.slice(0, Math.max(0, known.length - MOST_PAGES))) await cache.delete(request);

@@ -1,0 +1,118 @@
+"""Something between a browser and the console: a relay that answers in its stead, holds back what comes, or forgets a connection as a NAT does."""
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Instead = Callable[[str, str], bytes | None]
+"""What is answered to a method and a path; None: what the console answers."""
+
+WIFI = "<!doctype html><html><body><h1>Free Wi-Fi: please log in</h1></body></html>"
+
+
+def answer(status: str, body: str = WIFI, sort: str = "text/html", more: str = "") -> bytes:
+    content = body.encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {sort}\r\nContent-Length: {len(content)}\r\n{more}Connection: close\r\n\r\n"
+    return head.encode() + content
+
+
+@dataclass
+class _Carried:
+    """One connection; `dead`: it is open, and carries nothing any more."""
+
+    near: socket.socket
+    far: socket.socket
+    dead: bool = False
+
+
+class Between:
+    """Each connection carries one request. `delay_s` holds back all that comes; `answers` has the last one to each path."""
+
+    def __init__(self, behind: int) -> None:
+        self.instead: Instead = lambda _method, _path: None
+        self.delay_s = 0.0
+        self.asked: list[tuple[str, str]] = []
+        self.answers: dict[str, bytes] = {}
+        self._behind = behind
+        self._carried: list[_Carried] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def forget(self) -> None:
+        """The connections that are open stay open, and carry nothing any more."""
+        for one in self._carried:
+            one.dead = True
+
+    def close(self) -> None:
+        self._listening.close()
+        for one in self._carried:
+            for end in (one.near, one.far):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        with contextlib.suppress(OSError), near:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                if not (piece := near.recv(65536)):
+                    return
+                request += piece
+            head, _, body = request.partition(b"\r\n\r\n")
+            first, *lines = head.decode("latin-1").split("\r\n")
+            method, path, _ = first.split(" ")
+            self.asked.append((method, path))
+            if (made := self.instead(method, path)) is not None:
+                length = next(
+                    (int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length")), 0
+                )
+                while len(body) < length:
+                    body += near.recv(65536)
+                near.sendall(made)
+                near.shutdown(socket.SHUT_WR)
+                return
+            kept = [line for line in lines if not line.lower().startswith("connection:")]
+            with socket.create_connection(("127.0.0.1", self._behind)) as far:
+                far.sendall("\r\n".join([first, *kept, "Connection: close"]).encode("latin-1") + b"\r\n\r\n" + body)
+                self._carry(_Carried(near, far), path)
+
+    def _carry(self, one: _Carried, path: str) -> None:
+        self._carried.append(one)
+        coming: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(one, coming), daemon=True).start()
+        threading.Thread(target=self._upwards, args=(one,), daemon=True).start()
+        whole = b""
+        while True:
+            due_s, piece = coming.get()
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            if one.dead:
+                threading.Event().wait(300)
+            if not piece:
+                break
+            whole += piece
+            one.near.sendall(piece)
+        self.answers[path] = whole
+        one.near.shutdown(socket.SHUT_WR)
+
+    def _read(self, one: _Carried, coming: "queue.SimpleQueue[tuple[float, bytes]]") -> None:
+        with contextlib.suppress(OSError):
+            while piece := one.far.recv(65536):
+                coming.put((time.monotonic() + self.delay_s, piece))
+        coming.put((time.monotonic() + self.delay_s, b""))
+
+    def _upwards(self, one: _Carried) -> None:
+        with contextlib.suppress(OSError):
+            while piece := one.near.recv(65536):
+                one.far.sendall(piece)
+            if not one.dead:
+                one.far.shutdown(socket.SHUT_RDWR)
