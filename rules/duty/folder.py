@@ -4,6 +4,7 @@ The sheet takes the place of the people and posts of the TOML file, so that a co
 again when they change; a wrong one is refused and the last good one goes on, over a restart too (rules.duty.last_good).
 """
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -41,12 +42,17 @@ def _load(path: Path) -> Site:
         return from_sheet(sheet.read_text(encoding="utf-8"), site)
     except SheetError as error:
         raise ConfigError(f"{sheet}:{error.line}: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{sheet}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{sheet}: {error}") from error
 
 
 def put_sheet(folder: Path, site: SiteId, text: str) -> Site:
-    """Keep a sheet as the people of a site, whole or not at all. What it makes of the site. Raises SheetError, ConfigError."""
+    """Keep a sheet as the people of a site, whole or not at all. What it makes of the site. Raises SheetError, ConfigError.
+
+    Whoever may read the site's file may read the sheet: root, who brings it in, is not the engine's user.
+    """
     path = folder / f"{site}.toml"
     if not is_identifier(site) or not path.exists():
         raise ConfigError(f"{folder}: no site `{site}`")
@@ -56,7 +62,10 @@ def put_sheet(folder: Path, site: SiteId, text: str) -> Site:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    Path(name).chmod(0o640)
+    like = path.stat()
+    with contextlib.suppress(PermissionError):  # it is given away by root alone; another's own stays his
+        os.chown(name, like.st_uid, like.st_gid)
+    Path(name).chmod(like.st_mode & 0o664)
     Path(name).replace(path.with_suffix(SHEET))
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from messages.complaint import complaint
+from messages.complaint import complaint, shortened
 from messages.settings import suggest
 from rules.duty.site import Person, Post, Shift, Site
 
@@ -46,7 +46,8 @@ class SheetError(ValueError):
     """The sheet can't be taken; says line, column and why."""
 
     def __init__(self, line: int, column: str, why: str) -> None:
-        super().__init__(f"line {line}, {column}: {why}" if column else f"line {line}: {why}")
+        where = f", {COLUMNS[column]} {column}" if column in COLUMNS else f", {column}" if column else ""
+        super().__init__(f"line {line}{where}: {why}")
         self.line = line
         self.column = column
 
@@ -170,7 +171,7 @@ def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
             columns.append(names[cell])
         for needed in ("person", "name"):
             if needed not in columns:
-                raise SheetError(1, f"{COLUMNS[needed]} {needed}", "the column is missing")
+                raise SheetError(1, needed, "the column is missing")
         for row in reader:
             if reader.line_num > MOST_LINES:
                 raise SheetError(reader.line_num, "", f"more than {MOST_LINES} lines")
@@ -237,6 +238,6 @@ def _valid(model: type[Person] | type[Post], said: Any, line: int) -> None:
     try:
         model.model_validate(said)
     except ValidationError as error:
-        where = error.errors()[0]["loc"]
+        where, why = error.errors()[0]["loc"], str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         column = next((str(part) for part in reversed(where) if part in COLUMNS), str(where[-1]) if where else "")
-        raise SheetError(line, column, complaint(error)) from error
+        raise SheetError(line, column, shortened(why)) from error

@@ -1,5 +1,6 @@
 """Who is on duty, who is called for what, and where a roster has holes."""
 
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -224,13 +225,13 @@ def test_a_sheet_may_have_its_columns_in_any_order_and_some_left_out() -> None:
     [
         ("", "line 1, 编号 person: the column is missing"),
         ("person,nmae\n", "line 1, nmae: no such column; did you mean `name`?"),
-        ("person,name,post,role\nlin,林,g1,grid_wroker\n", "line 2, role:"),
-        ("person,name,post,role,from\nlin,林,g1,helper,8h\n", "line 2, from:"),
-        ("person,name,post,role,since\nlin,林,g1,helper,1.2.26\n", "line 2, since: a day such as"),
-        ("person,name,phone\nlin,林,call me\n", "line 2, phone:"),
-        ("person,name\n,林\n", "line 2, person: who is it"),
+        ("person,name,post,role\nlin,林,g1,grid_wroker\n", "line 2, 角色 role:"),
+        ("person,name,post,role,from\nlin,林,g1,helper,8h\n", "line 2, 上班 from: a time of day"),
+        ("person,name,post,role,since\nlin,林,g1,helper,1.2.26\n", "line 2, 起始日 since: a day such as"),
+        ("person,name,phone\nlin,林,call me\n", "line 2, 电话 phone:"),
+        ("person,name\n,林\n", "line 2, 编号 person: who is it"),
         ("person,name\nlin,林,x,y\n", "line 2: 4 cells for 2 columns"),
-        ("person,name\nlin,林\nlin,李\n", "line 3, person: `lin` stands in another line"),
+        ("person,name\nlin,林\nlin,李\n", "line 3, 编号 person: `lin` stands in another line"),
         ("person,name,post,role,grids\nlin,林,p,helper,grid-9\n", "no grid `grid-9`"),
         ('person,name\nlin,"林\n', "no CSV"),
     ],
@@ -267,6 +268,17 @@ def test_a_sheet_beside_the_file_takes_the_place_of_its_people_and_is_seen_when_
     put_sheet(tmp_path, "here", "person,name,post,role\nzhou,周,desk,community\n")  # type: ignore[arg-type]
     assert folder.look()
     assert list(folder.sites["here"].people) == ["zhou"]  # type: ignore[index]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away, which root alone can")
+def test_a_sheet_that_root_brings_in_is_read_by_whoever_reads_the_sites_file(tmp_path: Path) -> None:
+    site = tmp_path / "here.toml"
+    site.write_text('name = { zh = "此", en = "Here" }\n' + ONE_POST % '{ people = ["lin"] }', encoding="utf-8")
+    site.chmod(0o600)
+    os.chown(site, 4321, 1234)
+    put_sheet(tmp_path, SiteId("here"), "person,name,post,role\nzhou,周,desk,community\n")
+    kept = (tmp_path / "here.people.csv").stat()
+    assert (kept.st_uid, kept.st_gid, kept.st_mode & 0o777) == (4321, 1234, 0o600)
 
 
 def test_a_wrong_sheet_is_refused_and_the_last_good_one_goes_on(tmp_path: Path) -> None:
