@@ -177,7 +177,9 @@ def _serve(line: socket.socket) -> None:
         if not calls:
             continue
         call, files, _, _ = socket.recv_fds(line, LONGEST_CALL_BYTES, 4)
-        if not call:
+        if not call:  # the tests are over, perhaps by force: nothing shall be left running
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
             os._exit(0)
         *standard, tells = files
         while not call.endswith(b"\n"):
