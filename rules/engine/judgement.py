@@ -7,6 +7,8 @@ from rules.engine.draft import Draft
 from rules.engine.found import Abandoned, Again, Found
 from rules.engine.memory.plant import Device
 from rules.engine.memory.watch import Watch
+from rules.engine.timers import StateKey
+from rules.language.change import Raised
 from rules.language.evaluation import NOBODY, Timer, renewed, step
 from rules.language.rule import Rule
 from rules.language.seen import Seen
@@ -57,16 +59,35 @@ def renewed_watch(rule: Rule, watch: Watch, now_ms: int) -> Watch:
 
 def look_again(draft: Draft, now_ms: int) -> None:
     """What looked too old to ring, of an edge whose clock is further behind ours than we knew: a timer looks at it at once, by what is
-    known now."""
+    known now. If its clock was set back, all it says is older than what it said before: then what stands in that past rings."""
     edges, draft.clearer = draft.clearer, set()
     for key in {**draft.facts.watches, **draft.watches}:
         watch = draft.watch(key)
-        if watch.edge is None or (key[0], watch.edge) not in edges or not is_raised(watch.state):
+        if watch.edge is None or (key[0], watch.edge) not in edges:
+            continue
+        if not is_running(watch.state) and watch.state[2].raised_at_ms is not None:
+            _ring_of_the_past(draft, key, watch, now_ms)
+        if not is_raised(watch.state):
             continue
         live = present(watch.state)
         if live.late:
             state = at_present(watch.state, live._replace(look_at_ms=now_ms))
             draft.watches[key] = watch._replace(state=state, wake_at_ms=now_ms)
+
+
+def _ring_of_the_past(draft: Draft, key: StateKey, watch: Watch, now_ms: int) -> None:
+    """What was thought to be long over, and is not as old as it looks; it counts as over when the present says so. Life safety has rung."""
+    site, device_id, name = key
+    if watch.edge is None or (device := draft.device((site, watch.edge, device_id))) is None:
+        return
+    seen, run, past, _ = watch.state
+    rule = next((one for one in draft.rules_of(device) if one.id == name and not one.life_safety), None)
+    at_ms, behind_ms = past.raised_at_ms, draft.behind_ms((site, watch.edge))
+    if rule is None or at_ms is None or now_ms - at_ms > rule.lateness_ms + behind_ms:
+        return
+    draft.watches[key] = watch._replace(state=(seen, run, past, at_ms))
+    evidence = {channel: word[1] for channel, word in past.seen.items() if word[1] is not None}
+    draft.found.append(Found(device, rule, Raised(at_ms, evidence)))
 
 
 def abandon(draft: Draft, before: Device, why: str) -> None:

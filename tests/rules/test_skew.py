@@ -11,6 +11,7 @@ from messages.status import EdgeStatus, encode
 from rules.engine.intake import take
 from rules.engine.skew import KEPT_MS, NOTABLE_MS, WINDOW_MS, Skew, heard, stepped
 from rules.engine.work import Work
+from rules.records import AlarmState
 from rules.store import facts
 from tests.rules.course import at, reading
 from tests.rules.room import EDGE, SITE, Room
@@ -186,3 +187,31 @@ def test_what_is_known_of_a_clock_is_written_down(room: Room) -> None:
     status(room, 0, HOUR_S)
     again = facts.load(room.database, room.facts.kinds, room.known)
     assert again.edges[SITE, EDGE].behind_ms == HOUR_S * 1000
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_red_that_comes_just_after_an_edges_clock_was_set_back_rings_as_soon_as_that_is_known(
+    room: Room, ends: bool
+) -> None:
+    """All that it says is older than what it said before, for an hour."""
+    status(room, 0, 0)
+    room.hear(reading(10, "leakage", 1.0, device="lamp-1"))
+    assert not leaks(room, 20 - HOUR_S, 20)
+    if ends:
+        room.hear(reading(60 - HOUR_S, "leakage", 1.0, device="lamp-1"), now_s=60)
+        room.hear(reading(400 - HOUR_S, "leakage", 1.0, device="lamp-1"), now_s=400)
+    for now_s in range(420, 600, 30) if ends else range(30, 180, 30):
+        status(room, now_s - HOUR_S, now_s)
+    alarms = room.desk.alarms(open_only=False)
+    assert [alarm.case is not None for alarm in alarms] == [not ends]
+
+
+def test_what_rang_because_a_clock_was_set_back_is_over_when_the_present_says_so(room: Room) -> None:
+    status(room, 0, 0)
+    room.hear(reading(10, "leakage", 1.0, device="lamp-1"))
+    leaks(room, 20 - HOUR_S, 20)
+    for now_s in range(30, 180, 30):
+        status(room, now_s - HOUR_S, now_s)
+    assert [alarm.state for alarm in room.desk.alarms()] == [AlarmState.UNACK]
+    room.hear(reading(HOUR_S, "leakage", 1.0, device="lamp-1"), now_s=HOUR_S)
+    assert [alarm.state for alarm in room.desk.alarms()] == [AlarmState.LATCH_UNACK]
