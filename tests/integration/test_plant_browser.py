@@ -1,6 +1,7 @@
 """The plant's pages in Chromium: each in both languages, on phone and wall, light and dark; its main act by clicks; a login that ends in the
 middle of it; and somebody else who does the same at the same time."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_devices_follow_by_themselves_and_turn_old_when_the_login_is_over(opened
     expect(page.locator(".listing .health")).to_have_text("silent")
     end_logins(filled, "wei")
     page.clock.fast_forward(61_000)
-    page.wait_for_url("**/login?to=/devices*")
+    page.wait_for_url(re.compile(r"/login\?to=(/|%2F)devices"))
     log_in(page, filled.address, "wei")
     page.wait_for_url("**/devices?q=cover-1")
 
