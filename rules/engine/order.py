@@ -22,7 +22,7 @@ PORTION_BYTES = 128 * 1024
 MOST_BYTES = 8 * 1024 * 1024
 """With more than this in the queue nothing more is taken from the broker."""
 
-_BASE_TIME = re.compile(rb'"bt":\s*([0-9]{9,11})')
+_BASE_TIME = re.compile(rb'"bt":\s*([0-9]{9,11}(?:\.[0-9]{1,9})?)')
 _HEAD_BYTES = 1024
 
 
@@ -95,11 +95,11 @@ def _edge(message: Message) -> EdgeKey | None:
 
 
 def begun_ms(message: Message) -> int | None:
-    """When the readings of a pack begin, to the second; None: it is no pack, or doesn't say."""
+    """When the readings of a pack begin; None: it is no pack, or doesn't say."""
     if not message.topic.endswith("/readings"):
         return None
     found = _BASE_TIME.search(message.payload, 0, _HEAD_BYTES)
-    return int(found[1]) * 1000 if found else None
+    return round(float(found[1]) * 1000) if found else None
 
 
 def _is_old(message: Message, now_ms: int) -> bool:
