@@ -56,6 +56,11 @@ class Provider:
         return self.asked
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # of five, as is usual there, a busy machine refuses callers
+
+
 @contextlib.contextmanager
 def provider(port: int = 0) -> Iterator[Provider]:
     """One that listens until the block ends."""
@@ -83,8 +88,7 @@ def provider(port: int = 0) -> Iterator[Provider]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", port), Handler) as server:
         ours = Provider(f"http://127.0.0.1:{server.server_address[1]}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
