@@ -22,6 +22,7 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ async def _killed(part: Part, folder: Path, url: str) -> list[Figure]:
         while _raised(database, part) < part.alarms and time.monotonic() - began_s < LIMIT_S:
             await asyncio.sleep(0.2)
         await asyncio.sleep(DELAY_MS / 1000 + 3)  # whatever is still to come twice, or wrongly
-        return _figures(part, database, starts, engine.meter)
+        return _figures(part, database, starts, engine.ready(), engine.meter)
 
 
 class Engine:
@@ -137,6 +138,12 @@ class Engine:
     def said(self, words: str) -> int:
         """How often."""
         return (self._folder / "rules.log").read_text().count(words)
+
+    def ready(self) -> list[int]:
+        """When it was, each time; UTC ms."""
+        lines = (self._folder / "rules.log").read_text().splitlines()
+        said = [line.split(" ", 1)[0] for line in lines if "] ready " in line]
+        return [round(datetime.fromisoformat(time_of).timestamp() * 1000) for time_of in said]
 
     def kill(self) -> None:
         assert self.process
@@ -242,7 +249,8 @@ def _raised(database: Database, part: Part) -> int:
     return sum(alarm.rule == "open" for alarm in Desk(database).alarms(open_only=False, limit=4 * part.alarms))
 
 
-def _figures(part: Part, database: Database, starts: list[int], meter: Meter) -> list[Figure]:
+def _figures(part: Part, database: Database, starts: list[int], ready: list[int], meter: Meter) -> list[Figure]:
+    """`starts`, `ready`: when engines were started, and when they had read their state; UTC ms. What was due before an engine was ready is overdue."""
     case, desk = part.database, Desk(database)
     alarms = {alarm.id: alarm for alarm in desk.alarms(open_only=False, limit=4 * part.alarms) if alarm.rule == "open"}
     log, seq = list[tuple[int, str]](), 0
@@ -259,9 +267,9 @@ def _figures(part: Part, database: Database, starts: list[int], meter: Meter) ->
     for at_ms, alarm in log:
         due_ms = alarms[alarm].raised_at_ms
         start_ms = max((one for one in starts if one <= at_ms), default=0)
-        if due_ms >= start_ms + 2_000:
+        if due_ms > next((one for one in ready if one >= start_ms), math.inf):
             errors.append((at_ms - due_ms) / 1000)
-        elif due_ms <= start_ms:
+        else:
             overdue.append((at_ms - start_ms) / 1000)
             order += due_ms < last_due_ms.get(at_ms, 0)
             last_due_ms[at_ms] = due_ms
