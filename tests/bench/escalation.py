@@ -35,7 +35,8 @@ again = "24h"
 """
 ANSWER_MS = 20
 LIMIT_S = 120.0
-DOWN_S = 10.0
+DOWN_S = 5.0
+"""Less than between two steps of a case: of several that are overdue one calls."""
 STARTS_S = 2.0
 """What is due so soon after the start is neither overdue nor on time."""
 
