@@ -32,6 +32,6 @@ async def _connect(client: aiomqtt.Client) -> None:
     try:
         await asyncio.shield(connecting)
     except BaseException:
-        await asyncio.wait([connecting])
+        await asyncio.gather(connecting, return_exceptions=True)  # also when it fails, nobody else would hear of it
         client._client.disconnect()
         raise

@@ -268,3 +268,25 @@ def test_what_the_browsers_worker_keeps_has_a_mark_that_changes_with_it(running:
     assert loaded <= set(kept)
     mark = hashlib.sha256(b"".join((folder / name).read_bytes() for name in kept)).hexdigest()
     assert script.endswith(f'const MARK = "{mark}";\n')
+
+
+def test_a_browser_without_locks_is_brought_up_to_date_all_the_same(chromium: Browser, running: Console) -> None:
+    """Safari before 15.4 keeps pages, and has none."""
+    case, context = case_of(running), phone(chromium, running)
+    context.add_init_script("Object.defineProperty(Navigator.prototype, 'locks', { get: () => undefined })")
+    page = opened(context, f"{running.address}/w/cases/{case.id}")
+    expect(page.locator("body")).to_have_attribute("data-verdict", "live")
+    context.close()
+
+
+def test_a_full_phone_shows_what_it_cannot_keep(chromium: Browser, running: Console) -> None:
+    case, context = case_of(running), phone(chromium, running)
+    page = opened(context, f"{running.address}/w/")
+    quota = {"origin": running.address, "quotaSize": 1}
+    context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", quota)
+    page.goto(f"{running.address}/w/cases/{case.id}")
+    expect(page.get_by_text(case.place.text, exact=True)).to_be_visible()
+    expect(page.locator("body")).to_have_attribute("data-verdict", "live")
+    kept = "caches.open('gridcall-pages').then((c) => c.match(location.pathname)).then(Boolean)"
+    assert not page.evaluate(kept), "there was no room"
+    context.close()
