@@ -15,7 +15,7 @@ export function again(body, answer) {
   return new Response(body, { status: answer.status, headers: answer.headers });
 }
 
-const SORTS = { mjs: "javascript", css: "css", svg: "svg" };
+const SORTS = { js: "javascript", mjs: "javascript", css: "css", svg: "svg" };
 
 export async function wholeFile(answer) {
   const body = await answer.blob();

@@ -96,6 +96,21 @@ def test_a_page_of_somebody_else_is_neither_shown_nor_kept_and_spoils_no_act(
     assert abs((line.device_at_ms or 0) - line.at_ms) < 60_000
 
 
+def test_a_page_that_was_kept_waits_for_nothing_that_was_kept_with_it(
+    context: BrowserContext, running: Console, between: Between
+) -> None:
+    """A network that takes long to say anything: after the page's own patience its buttons work, not after that of each file."""
+    case = case_of(running)
+    page = opened(context, f"{between.address}/w/cases/{case.id}")
+    expect(page.locator("body")).to_have_attribute("data-verdict", "live")
+    between.delay_s = 60.0
+    already = len(between.asked)
+    page.reload()
+    press(page, "接单")
+    expect(page.locator("#pending")).to_have_text("待上传 1")
+    assert not [path for _, path in between.asked[already:] if path.startswith("/static/phone/")]
+
+
 def test_an_old_page_that_a_proxy_has_kept_is_not_called_the_latest(
     context: BrowserContext, running: Console, between: Between
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 from sqlalchemy import update
 
 from rules.notices import links
@@ -157,6 +157,42 @@ def test_the_list_opens_without_a_network_with_its_cases_and_says_how_old_it_is(
     expect(page.locator("#noted")).to_contain_text("等待上传")
     context.set_offline(False)
     expect(page.locator("[data-stage]")).to_have_attribute("data-stage", "accepted", timeout=15_000)
+    assert acts(running, case) == [("case.accepted", "lin")]
+    context.close()
+
+
+def test_a_button_that_is_pressed_before_the_modules_are_there_waits_for_them(
+    chromium: Browser, running: Console
+) -> None:
+    case, context = case_of(running), phone(chromium, running, worker=False)
+    page, held = context.new_page(), list[Route]()
+    page.route("**/phone/queue.mjs", lambda route: held.append(route))
+    page.goto(f"{running.address}/w/cases/{case.id}", wait_until="commit")
+    press(page, "接单")
+    context.set_offline(True)
+    assert held
+    held[0].fulfill(body=(ROOT / "console/static/phone/queue.mjs").read_bytes(), content_type="text/javascript")
+    expect(page.locator("#pending")).to_have_text("待上传 1")
+    context.set_offline(False)
+    expect(page.locator("[data-stage]")).to_have_attribute("data-stage", "accepted", timeout=PATIENCE_MS)
+    assert acts(running, case) == [("case.accepted", "lin")]
+    context.close()
+
+
+def test_where_the_modules_never_come_the_browser_sends_what_was_pressed(chromium: Browser, running: Console) -> None:
+    case, context = case_of(running), phone(chromium, running, worker=False)
+    page = context.new_page()
+    page.clock.install()
+    page.route("**/phone/queue.mjs", lambda route: route.abort())
+    page.goto(f"{running.address}/w/cases/{case.id}")
+    context.set_offline(True)
+    press(page, "接单")
+    page.clock.fast_forward(15_000)
+    assert acts(running, case) == []
+    expect(page.get_by_text(case.place.text, exact=True)).to_be_visible()
+    context.set_offline(False)
+    with page.expect_navigation():
+        page.clock.fast_forward(15_000)
     assert acts(running, case) == [("case.accepted", "lin")]
     context.close()
 

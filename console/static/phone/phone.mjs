@@ -271,3 +271,4 @@ document.addEventListener("visibilitychange", () => {
 });
 document.getElementById("pending").addEventListener("click", sendNow);
 navigator.storage?.persist?.();
+document.dispatchEvent(new Event("gridcall-acts")); // what was pressed before

@@ -16,6 +16,7 @@ const LOADS = [
   "/static/colours.css",
   "/static/dark.css",
   "/static/phone/phone.css",
+  "/static/phone/early.js",
   "/static/phone/phone.mjs",
   "/static/phone/pending.mjs",
   "/static/phone/kept.mjs",
@@ -30,6 +31,7 @@ const LOADS = [
   "/static/drill.mjs",
   "/static/icon.svg",
 ];
+const oldPages = new Set(); // clients that were given a page that was kept: what it loads comes from here at once
 const PAGE = /^\/(w\/$|w\/cases\/[^/]+$|c\/[^/]+$)/;
 
 self.addEventListener("install", (event) => {
@@ -69,12 +71,14 @@ async function page(request, pathname, event) {
   const cache = await caches.open(PAGES);
   const kept = await cache.match(pathname);
   const answer = await first(fetch(request).then((one) => judged(one, pathname, kept)), kept, event);
+  if (answer === kept) oldPages.add(event.resultingClientId);
   return answer.type === "error" ? nothingKept() : answer;
 }
 
 async function load(request, pathname, event) {
-  const cache = await caches.open(LOADED);
-  return first(fetch(request).then(wholeFile), await cache.match(pathname), event);
+  const kept = await (await caches.open(LOADED)).match(pathname);
+  if (kept && oldPages.has(event.clientId)) return kept;
+  return first(fetch(request).then(wholeFile), kept, event);
 }
 
 // From the network; after PATIENCE_MS, or without a network, what was kept.
