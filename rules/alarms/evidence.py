@@ -77,7 +77,7 @@ def keep(database: Database, found: Sequence[tuple[Wanting, Course]], now_ms: in
         return
     kept = [{"its_id": alarm.id, "before": dict(course)} for alarm, course in found]
     with database.writing() as connection:
-        apart = Apart(database, connection, now_ms)
+        apart = Apart(connection, now_ms)
         together = partial(connection.execute, _KEEP, kept)
         if apart.done(SiteId(""), "course", "all", together, keeps=False) is not None:
             return

@@ -19,7 +19,7 @@ from rules.cases.now import Now
 from rules.cases.practice import Practice
 from rules.duty import book
 from rules.engine import own
-from rules.escalation import call, timers
+from rules.escalation import call, queue, timers
 from rules.notices import outbox
 from rules.records import OVER, TAKEN, WAITING, ActionRefused, Case, CaseState
 from rules.store import rows
@@ -78,9 +78,9 @@ def do(
 def _tell(connection: Connection, act: Act, done: Case, now_ms: int) -> None:
     """Who is sent by name, and who works on a case for which help is asked, hears of it at once."""
     if done.state is CaseState.DISPATCHED and done.dispatched_to:
-        timers.queue(connection, call.directly(done, done.dispatched_to, now_ms), now_ms)
+        queue.put(connection, [(call.directly(done, done.dispatched_to, now_ms), now_ms)], now_ms)
     if isinstance(act, acts.Help) and done.state in TAKEN and done.accepted_by:
-        timers.queue(connection, call.told(done, done.accepted_by, "graver", now_ms), now_ms)
+        queue.put(connection, [(call.told(done, done.accepted_by, "graver", now_ms), now_ms)], now_ms)
 
 
 def carried(

@@ -17,7 +17,7 @@ from rules.cases.case import Situation
 from rules.cases.now import Now
 from rules.cases.practice import Practice
 from rules.drills.drill import PREFIX
-from rules.escalation import call, timers
+from rules.escalation import call, queue, timers
 from rules.notices.notice import WAITING as WAITING_NOTICES
 from rules.records import DONE, OVER, TAKEN, Case, CaseState
 from rules.store import rows
@@ -86,7 +86,7 @@ def again(connection: Connection, case_id: str | None, level: Level, now_ms: int
     if last is not None and last.state in WAITING_NOTICES:
         return []
     due_ms = now_ms if last is None else max(now_ms, last.queued_at_ms + AGAIN_MS)
-    timers.queue(connection, call.told(case, case.accepted_by, "again", now_ms), now_ms, due_ms)
+    queue.put(connection, [(call.told(case, case.accepted_by, "again", now_ms), due_ms)], now_ms)
     return [rows.Line("notify.queued", None, case_id, RULES, f"again: {case.accepted_by}")]
 
 
@@ -121,7 +121,7 @@ def graver(
     if again is not case:
         write(connection, again, practice)
     if level == "red" and again.state in TAKEN and again.accepted_by:
-        timers.queue(connection, call.told(again, again.accepted_by, "graver", now_ms), now_ms)
+        queue.put(connection, [(call.told(again, again.accepted_by, "graver", now_ms), now_ms)], now_ms)
     return again, lines + more
 
 

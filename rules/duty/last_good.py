@@ -72,7 +72,7 @@ class LastGood:
         marks = frozenset((name, _hash(content)) for name, content in good.items())
         if marks - (self._kept or frozenset()):
             with self.database.writing() as connection:
-                apart = Apart(self.database, connection, now_ms)
+                apart = Apart(connection, now_ms)
                 for name, content in good.items():  # one that is refused stays as it was kept before
                     apart.done(name, "roster", name, partial(_write, connection, name, content, now_ms))
         self._kept = marks

@@ -66,7 +66,7 @@ def look(database: Database, sites: Collection[SiteId], practice: Practice, now_
             raise
         log.error("the database refuses what the auditor mends: it goes on case by case", why=str(error)[:500])
     with database.writing() as connection:
-        return _look(connection, Apart(database, connection, now_ms), sites, practice, now_ms)
+        return _look(connection, Apart(connection, now_ms), sites, practice, now_ms)
 
 
 def _look(

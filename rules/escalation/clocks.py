@@ -6,7 +6,7 @@ it. What steps there are is `rules.escalation.program`, what one does `rules.esc
 
 import heapq
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
@@ -15,6 +15,7 @@ from messages.ids import DeviceId
 from rules.cases.acts import RULES
 from rules.cases.practice import Practice
 from rules.duty.ladder import RESIDENT
+from rules.escalation import queue
 from rules.escalation.call import Call, Fired, ask, fire
 from rules.escalation.program import Leg, Step, due, running, step
 from rules.notices.notice import WAITING
@@ -22,7 +23,7 @@ from rules.records import Case
 from rules.store import rows
 from rules.store import tables as db
 
-QUEUED, SUPERSEDED = "queued", "superseded"
+SUPERSEDED = "superseded"
 QUIET_MS = 5_000
 """How long a step of a case that is kept quiet waits until it is looked at again."""
 CALLING = (Leg.ACCEPT, Leg.ARRIVE, Leg.HANDLE)
@@ -39,8 +40,6 @@ _INSERT, _UPDATE, _DELETE = insert(db.timers), update(db.timers).where(*_ITS), d
 _ANNUNCIATED = select(db.alarms.c.case, db.alarms.c.annunciated).where(
     db.alarms.c.case.in_(bindparam("cases", expanding=True)), db.alarms.c.open
 )
-_KNOWN = select(db.notices.c.key).where(db.notices.c.key.in_(bindparam("calls", expanding=True)))
-_QUEUE = insert(db.notices)
 _WITHDRAW = (
     update(db.notices)
     .where(
@@ -167,7 +166,7 @@ class Clocks:
         """All of it."""
         rows.write_cases(self._connection, self._changed.values())
         self._write_timers()
-        self._write_calls()
+        queue.put(self._connection, self._calls.values(), self._now_ms, new=self._new)
         if self._withdrawn:
             some = [{"its_case": case_id, "its_leg": leg} for case_id, leg in self._withdrawn]
             self._connection.execute(_WITHDRAW, some)
@@ -237,32 +236,3 @@ class Clocks:
         for statement, some in ((_DELETE, gone), (_UPDATE, moved), (_INSERT, fresh)):
             if some:
                 self._connection.execute(statement, some)
-
-    def _write_calls(self) -> None:
-        """Each once, whoever has computed it."""
-        asked = [key for key, (call, _) in self._calls.items() if call.case not in self._new]
-        known = {key for some in rows.parts(asked) for key in self._connection.scalars(_KNOWN, {"calls": some})}
-        written = [queued(*one, self._now_ms) for key, one in self._calls.items() if key not in known]
-        if written:
-            self._connection.execute(_QUEUE, written)
-
-
-def queued(call: Call, due_ms: int, now_ms: int) -> dict[str, Any]:
-    """A call as a row of the outbox."""
-    return {
-        "key": call.key,
-        "case": call.case,
-        "leg": call.leg,
-        "person": call.person.id,
-        "role": call.person.role,
-        "level": call.level,
-        "rung": call.rung,
-        "reason": call.reason,
-        "queued_at_ms": now_ms,
-        "state": QUEUED,
-        "channel": call.channel,
-        "address": 0,
-        "attempts": 0,
-        "due_at_ms": due_ms,
-        "detail": {"turn": call.turn, **asdict(call.person)},
-    }

@@ -13,7 +13,7 @@ import structlog
 
 from messages.ids import SiteId
 from rules.cases.practice import Practice
-from rules.escalation import timers
+from rules.escalation import queue, timers
 from rules.records import CaseState
 from rules.store import tables as db
 from rules.store.clerk import Clerk
@@ -66,7 +66,10 @@ class Escalation:
     def _look(self) -> int:
         now_ms = self._clock_ms()
         with self._database.reading() as connection:
-            due_ms = timers.next_due_ms(connection, self._others())
+            due_ms, held = timers.next_due_ms(connection, self._others()), queue.is_due(connection, now_ms)
+        if held:
+            with self._database.writing() as connection:
+                queue.put_again(connection, now_ms)
         if due_ms is None or due_ms > now_ms:
             return 0
         try:
@@ -84,7 +87,7 @@ def fire_apart(database: Database, practice: Practice, now_ms: int, others: Coll
     no other. How many steps were done."""
     done = 0
     with database.writing() as connection:
-        apart = Apart(database, connection, now_ms)
+        apart = Apart(connection, now_ms)
         for case_id, site in timers.due_cases(connection, now_ms, others):
             fire = partial(timers.fire_cases, connection, practice, now_ms, [case_id])
             fired = apart.done(site, "step", case_id, fire)
@@ -102,7 +105,7 @@ def wind_all(database: Database, practice: Practice, now_ms: int) -> int:
         if connection.execute(timers.lacking_ids(runs).limit(1)).first() is None:
             return 0
     with database.writing() as connection:
-        apart = Apart(database, connection, now_ms)
+        apart = Apart(connection, now_ms)
         cases = timers.lacking(connection, runs)
         together = apart.done(
             SiteId(""), "case", "all", partial(timers.wind_some, connection, cases, practice), keeps=False

@@ -13,14 +13,13 @@ The work is done in memory (`rules.escalation.clocks`); here it is read and writ
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, or_, select, update
 
 from messages.ids import SiteId
 from rules.cases.acts import RULES
 from rules.cases.practice import Practice
 from rules.duty.ladder import DEPARTMENT
-from rules.escalation.call import Call
-from rules.escalation.clocks import CALLING, FAR_MS, Clocks, queued
+from rules.escalation.clocks import CALLING, FAR_MS, Clocks
 from rules.escalation.program import Leg, Step, running, top
 from rules.notices.notice import WAITING
 from rules.records import DONE, TAKEN, Case, CaseState
@@ -74,9 +73,6 @@ _LACKS = or_(
     _runs_without(Leg.EXTENSION, _C.extension_at_ms.is_not(None)),
 )
 """What `rules.escalation.program.running` says, in the database's words: so a look at tens of thousands of cases reads none of them."""
-_QUEUED = select(db.notices.c.key).where(db.notices.c.key == bindparam("its_key"))
-_QUEUE = insert(db.notices)
-"""Made once, as in rules.store.rows."""
 
 
 def wind(connection: Connection, case: Case, practice: Practice) -> bool:
@@ -191,10 +187,3 @@ def pass_over(connection: Connection, case_id: str, rung: int, now_ms: int, prac
     clocks.read([case_id])
     clocks.pass_over(case, rung)
     clocks.write()
-
-
-def queue(connection: Connection, call: Call, now_ms: int, due_ms: int | None = None) -> None:
-    """Put a call into the outbox, once. `due_ms`: not to be sent before."""
-    if connection.execute(_QUEUED, {"its_key": call.key}).one_or_none():
-        return
-    connection.execute(_QUEUE, queued(call, now_ms if due_ms is None else due_ms, now_ms))

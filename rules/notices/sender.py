@@ -150,7 +150,7 @@ class Sender:
                 now_ms,
                 THREADS - self._under_way,
                 red_room,
-                Apart(self._database, connection, now_ms) if apart else None,
+                Apart(connection, now_ms) if apart else None,
                 self._others(),
             )
 
@@ -211,7 +211,7 @@ class Sender:
                 raise
             log.error("the database refuses an answer: they are gone through one by one", why=str(error)[:500])
         with self._database.writing() as connection:
-            apart = Apart(self._database, connection, now_ms)
+            apart = Apart(connection, now_ms)
             for begun, outcome in ended:
                 end = partial(outbox.end, connection, [(begun, outcome)], now_ms)
                 apart.done(SiteId(begun.message.site), "answer", begun.message.key, end)

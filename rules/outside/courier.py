@@ -103,7 +103,7 @@ class Courier:
                 raise
             log.error("the database refuses a delivery: they are written one by one", webhook=hook.name)
             with self._database.writing() as connection:
-                apart = Apart(self._database, connection, now_ms)
+                apart = Apart(connection, now_ms)
                 fill = partial(deliveries.fill, connection, hook, self._site_of, now_ms, apart)
                 if apart.done(SiteId(""), "webhook", hook.name, fill) is None:
                     self._resting[hook.name, WHOLE] = now_ms + AGAIN_MS
@@ -136,9 +136,7 @@ class Courier:
             return False
 
         with self._database.writing() as connection:
-            disabled = Apart(self._database, connection, now_ms).done(
-                SiteId(""), "answer", f"{one.hook}: {one.id}", end
-            )
+            disabled = Apart(connection, now_ms).done(SiteId(""), "answer", f"{one.hook}: {one.id}", end)
         if disabled is None:
             self._resting[one.hook, one.about] = now_ms + AGAIN_MS
         self._say(one.hook, said, disabled=disabled or False)

@@ -90,7 +90,7 @@ class Absent:
         now_ms = self._clock_ms()
         with self._tenure.database.writing() as connection:
             come_back = partial(gone.come_back, connection, edge, now_ms)
-            Apart(self._tenure.database, connection, now_ms).done(edge[0], "edge", edge[1], come_back)
+            Apart(connection, now_ms).done(edge[0], "edge", edge[1], come_back)
 
 
 def _forget(edge: EdgeKey, work: Work, now_ms: int) -> None:

@@ -102,9 +102,7 @@ class Database:
 
     def refuses(self, error: Exception) -> bool:
         """Whether what was to be written can't be, now or later; else the database is away, and the same may be done again."""
-        if isinstance(error, DBAPIError):
-            return self._dialect.verdict(error, write=True) is None
-        return not isinstance(error, DatabaseAway | PoolExhausted | Overtaken)
+        return _refuses(self._dialect, error)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -138,6 +136,17 @@ class Database:
                 self._engine.dispose()  # the next connection is to whatever lies there then
                 raise DatabaseDamaged(f"{self._url!r}: {error.orig}") from error
             raise DatabaseAway(f"{self._url!r}: {error.orig}") from error
+
+
+def refuses(connection: Connection, error: Exception) -> bool:
+    """The same of a transaction that goes on, within which a part has failed in a savepoint of its own."""
+    return _refuses(dialect(connection.engine.url), error)
+
+
+def _refuses(dialect: Dialect, error: Exception) -> bool:
+    if isinstance(error, DBAPIError):
+        return dialect.verdict(error, write=True) is None
+    return not isinstance(error, DatabaseAway | PoolExhausted | Overtaken)
 
 
 def dialect(url: URL) -> Dialect:

@@ -101,7 +101,7 @@ def commit(
             database,
             work,
             holder,
-            lambda connection: _write_apart(connection, Apart(database, connection, now_ms), work, now_ms, practice),
+            lambda connection: _write_apart(connection, Apart(connection, now_ms), work, now_ms, practice),
         )
     if holder is not None:
         holder.works += 1
@@ -248,7 +248,7 @@ def _look(
 ) -> bool:
     """`apart`: something in it is refused; what that is is kept, and the rest is done."""
 
-    each = Apart(database, connection, now_ms)
+    each = Apart(connection, now_ms)
 
     def alarms() -> int:
         lines = upkeep.look(connection, now_ms, operators, practice, each.alarm if apart else None)

@@ -12,9 +12,8 @@ import structlog
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from messages.ids import SiteId
-from rules.store import rows
+from rules.store import database, rows
 from rules.store import tables as db
-from rules.store.database import Database
 from rules.store.rows import Line
 
 ACTOR = "rules"
@@ -40,8 +39,7 @@ class Refusal:
 class Apart:
     """The parts of one transaction, each by itself."""
 
-    def __init__(self, database: Database, connection: Connection, now_ms: int) -> None:
-        self._database = database
+    def __init__(self, connection: Connection, now_ms: int) -> None:
         self._connection = connection
         self._now_ms = now_ms
 
@@ -51,7 +49,7 @@ class Apart:
             with self._connection.begin_nested():
                 return act()
         except Exception as error:
-            if not self._database.refuses(error):
+            if not database.refuses(self._connection, error):
                 raise
             if keeps:
                 keep(self._connection, site, what, name, error, self._now_ms)

@@ -18,6 +18,7 @@ from rules.store.schema.log import counters as counters
 from rules.store.schema.log import log as log
 from rules.store.schema.log import refusals as refusals
 from rules.store.schema.metadata import metadata as metadata
+from rules.store.schema.notices import held_calls as held_calls
 from rules.store.schema.notices import links as links
 from rules.store.schema.notices import notices as notices
 from rules.store.schema.notices import sendings as sendings

@@ -54,7 +54,7 @@ def keep(database: Database, rules: Rules, now_ms: int, said: str = "") -> None:
         useless = table.c.version.not_in(running) & (table.c.at_ms < now_ms - REMEMBERED_MS)
         connection.execute(delete(table).where(or_(useless, table.c.version.in_(list(entries)))))
         connection.execute(update(table).values(in_force=False))
-        apart = Apart(database, connection, now_ms)
+        apart = Apart(connection, now_ms)
         if entries and apart.done(NOWHERE, "rules", "all", write(list(entries.values())), keeps=False) is None:
             for entry in entries.values():
                 apart.done(NOWHERE, "rule", f"{entry['kind']}/{entry['rule']}", write([entry]))

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from rules.escalation import call, timers
+from rules.escalation import call, queue
 from rules.notices import links
 from rules.records import CaseState
 from rules.store import tables
@@ -77,7 +77,7 @@ async def test_who_is_logged_in_goes_on_under_his_own_name(phone: httpx.AsyncCli
 async def test_who_has_opened_or_acted_has_been_told(stranger: httpx.AsyncClient, lin: Block) -> None:
     case = case_of(lin)
     with lin.database.writing() as connection:
-        timers.queue(connection, call.directly(now(lin, case), "lin", lin.now_ms), lin.now_ms)
+        queue.put(connection, [(call.directly(now(lin, case), "lin", lin.now_ms), lin.now_ms)], lin.now_ms)
         connection.execute(update(tables.notices).values(state="handed_over"))
     link = link_to(lin, case)
     await stranger.get(link)

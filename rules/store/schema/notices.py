@@ -26,6 +26,14 @@ notices = Table(  # the outbox of calls: one person, one reason
     Index("notices_by_state", "state", "due_at_ms"),
 )
 
+held_calls = Table(  # calls that the table above refused (rules.escalation.queue)
+    "held_calls",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    Column("again_at_ms", BigInteger, nullable=False),  # when it is tried again
+    Column("call", JSON, nullable=False),  # the row
+)
+
 sendings = Table(  # each try to hand a notice to a channel
     "sendings",
     metadata,

@@ -182,6 +182,12 @@ def _calls() -> None:
     )
     op.create_index("ix_notices_case", "notices", ["case"])
     op.create_table(
+        "held_calls",
+        sa.Column("key", sa.String(200), primary_key=True),
+        sa.Column("again_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("call", sa.JSON, nullable=False),
+    )
+    op.create_table(
         "sendings",
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("notice", sa.String(200), nullable=False),
