@@ -28,6 +28,7 @@ CaseAct = Literal[
     "verify",
     "dispatch",
     "accept_for",
+    "answer",
     "escalate",
     "extend",
     "grant",

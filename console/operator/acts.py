@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
-from console.operator.case import known
+from console.operator.case import known, to_ask
 from console.operator.sheet import done
 from console.rights import CaseAct, right_for
 from console.routes import known_alarm
@@ -112,6 +112,22 @@ def _verify(desk: Desk, case: Case, fields: Fields, visit: Visit) -> None:
     desk.verify(case.id, passed=fields.passed, reason=fields.reason, **_by(visit))
 
 
+def _answer(desk: Desk, case: Case, fields: Fields, visit: Visit) -> None:
+    """What somebody said whom the desk has telephoned, or that nobody took the call."""
+    whose = _whom(fields, case)
+    if whose not in {one.id for one in to_ask(visit, case)}:
+        raise ActionRefused("nobody-chosen", case)
+    match fields.outcome:
+        case "safe":
+            desk.safe(case.id, whose=whose, **_by(visit))
+        case "help":
+            desk.help(case.id, whose=whose, **_by(visit))
+        case "none":
+            desk.no_answer(case.id, whose=whose, **_by(visit))
+        case _:
+            raise ActionRefused("outcome-missing", case)
+
+
 _DO: Mapping[CaseAct, Callable[[Desk, Case, Fields, Visit], object]] = {
     "register": _register,
     "accept": lambda desk, case, _, visit: desk.accept(case.id, **_by(visit)),
@@ -122,6 +138,7 @@ _DO: Mapping[CaseAct, Callable[[Desk, Case, Fields, Visit], object]] = {
     "verify": _verify,
     "dispatch": lambda desk, case, fields, visit: desk.dispatch(case.id, to=_whom(fields, case), **_by(visit)),
     "accept_for": lambda desk, case, fields, visit: desk.accept(case.id, whose=_whom(fields, case), **_by(visit)),
+    "answer": _answer,
     "escalate": lambda desk, case, fields, visit: desk.escalate(case.id, reason=fields.reason, **_by(visit)),
     "extend": lambda desk, case, fields, visit: desk.ask_extension(
         case.id, until_ms=moment(fields.until, visit, case), reason=fields.reason, **_by(visit)

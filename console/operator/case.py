@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
@@ -16,11 +17,12 @@ from console.operator.names import names_at, sites_of
 from console.operator.offers import MAIN, offers
 from console.operator.sheet import covers_case, sheet
 from console.visit import LoggedIn, Visit, needs
-from messages.ids import SiteId
+from messages.ids import DeviceId, SiteId
 from rules.cases.acts import CANCELLATIONS, OUTCOMES
 from rules.cases.refusals import is_own
+from rules.duty.household import RESIDENT, masked_phone, names, role_of
 from rules.duty.roll import Roll
-from rules.records import DONE, Alarm, Case
+from rules.records import DONE, TAKEN, WAITING, Alarm, Case
 
 router = APIRouter()
 
@@ -41,6 +43,16 @@ class Choice:
     phone: str
     rung: int
     """1 to 3: on duty for this case on that rung; 0: not on duty for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody of a household who can be telephoned; name and number are masked."""
+
+    id: str
+    name: str
+    phone: str
+    lives_there: bool
 
 
 @router.get("/cases/{case_id}", dependencies=[needs("see")])
@@ -71,6 +83,8 @@ def case_page(visit: LoggedIn, case_id: str, refused: str = "", who: str = "") -
         main_acts=MAIN,
         own_work=case.state in DONE and is_own(case, visit.actor),
         choices=choices(visit, case) if at_desk else [],
+        to_ask=to_ask(visit, case),
+        answering=answering(case),
         at_desk=at_desk,
         names=names,
         outcomes=OUTCOMES,
@@ -89,6 +103,28 @@ def homes(visit: Visit, held: Sequence[Alarm]) -> list[Alarm]:
         if household or visit.parts.fragments.is_personal(alarm):
             found.setdefault(household[0] if household else f"device {alarm.device}", alarm)
     return list(found.values())
+
+
+def to_ask(visit: Visit, case: Case) -> list[Asked]:
+    """Who can be telephoned about somebody who isn't seen: she herself, then her contacts."""
+    visit.parts.sites.look()
+    site = visit.parts.sites.sites.get(SiteId(case.site))
+    found = site.household_of(DeviceId(case.subject)) if site else None
+    if found is None:
+        return []
+    household_id, household = found
+    phones = [household.phone, *(one.phone for one in household.contacts)]
+    return [
+        Asked(person, name, masked_phone(phone) if phone else "", role_of(person) == RESIDENT)
+        for (person, name), phone in zip(names(household_id, household).items(), phones, strict=True)
+    ]
+
+
+def answering(case: Case) -> Literal["asking", "going", "well"]:
+    """What an answer does now: it ends the asking, it is for who goes there to read, or only a call for help is news."""
+    if case.state in TAKEN or (case.state in WAITING and case.level == "red"):
+        return "going"
+    return "asking" if case.state in WAITING else "well"
 
 
 def known(visit: Visit, case_id: str) -> Case:

@@ -10,6 +10,7 @@ from rules.records import LogEntry
 _TIMED = re.compile(r"(\d{12,})(?:: (.*))?", re.DOTALL)
 _LEVELS = re.compile(r"(red|orange|yellow|blue) -> (red|orange|yellow|blue)")
 _RUNG = re.compile(r"([123])(?:: (.*))?", re.DOTALL)
+_ANSWER = re.compile(rf"(safe|help) {FOR}(.+)")
 _PHOTO = re.compile(r"(\w+) [0-9a-f]{64}")
 
 
@@ -19,6 +20,10 @@ def said(entry: LogEntry, words: Words, names: Mapping[str, str], now_ms: int) -
     if entry.event == "case.accepted" and detail.startswith(FOR):
         name = detail.removeprefix(FOR)
         return words("log.for", name=names.get(name, name))
+    if entry.event == "case.answered" and (found := _ANSWER.fullmatch(detail)):
+        return f"{words(f'answer.{found[1]}')} · {words('log.by_telephone', name=names.get(found[2], found[2]))}"
+    if entry.event == "case.no_answer":
+        return names.get(detail, detail)
     if entry.event in ("case.dispatched", "case.reassigned"):
         return words("log.to", name=names.get(detail, detail))
     if entry.event.startswith("sla.") and f"leg.{detail}" in words:

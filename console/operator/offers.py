@@ -1,6 +1,7 @@
 """Which acts a case takes now: what its page offers. The machine (rules.cases.steps) decides again when it is asked. Pure."""
 
 from console.rights import CaseAct, User, right_for
+from rules.cases.policy import UNSEEN
 from rules.cases.refusals import is_own
 from rules.duty.ladder import DEPARTMENT
 from rules.records import DONE, OVER, TAKEN, WAITING, Case, CaseState
@@ -28,6 +29,8 @@ def _possible(case: Case) -> list[CaseAct]:
         found.append("register")
     if state in WAITING:
         found += ["accept", "dispatch", "accept_for"]
+    if case.situation == UNSEEN and state not in OVER:
+        found.append("answer")
     if state is CaseState.ACCEPTED:
         found.append("arrive")
     if state in (CaseState.ON_SITE, CaseState.HANDLING):

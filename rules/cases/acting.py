@@ -53,7 +53,7 @@ def do(
     done = steps.apply(case, act, Now(now_ms, active=active, practice=practice))
     if done is case:
         return case
-    doer = act.by if isinstance(act, acts.Accept) else act.actor
+    doer = act.by if isinstance(act, acts.Accept | acts.Safe | acts.Help) else act.actor
     outbox.acted(connection, case_id, doer, now_ms)  # before the timers take back what is no longer needed
     (event, text), *more = sayings.said(case, act, done)
     lines = [rows.Line(event, None, case_id, act.actor, text, device_at_ms, key)]

@@ -78,16 +78,26 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Safe:
-    """报平安: whoever was asked says that all is well."""
+    """报平安: whoever was asked says that all is well. `whose`: the desk has asked by telephone, and writes down what that person says."""
 
     actor: str
+    whose: str = ""
+
+    @property
+    def by(self) -> str:
+        return self.whose or self.actor
 
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """求助: whoever was asked says that help is needed."""
+    """求助: whoever was asked says that help is needed. `whose` as above."""
 
     actor: str
+    whose: str = ""
+
+    @property
+    def by(self) -> str:
+        return self.whose or self.actor
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ from sqlalchemy import select
 from messages.alarm import Level
 from rules.assets import register
 from rules.assets.label import read
-from rules.cases import acting, acts, docket, forgetting
+from rules.cases import acting, acts, asking, docket, forgetting
 from rules.cases.acts import Act
 from rules.cases.case import Situation
 from rules.cases.forgetting import Forgotten
 from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN, Practice
 from rules.cases.presence import Spot, presence
+from rules.cases.sayings import answer
+from rules.escalation import timers
 from rules.records import DONE, TAKEN, WAITING, ActionRefused, Case, CaseState, Photo
 from rules.store import rows
 from rules.store import tables as db
@@ -105,19 +107,32 @@ class Casework:
         believes it, the case is closed by that."""
         return self._do(case_id, acts.Finish(actor, outcome, photo), at_ms, **asked)
 
-    def safe(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
-        """报平安 of whoever was asked. Where somebody is on the way all the same, it stands in the log for him."""
+    def safe(self, case_id: str, *, actor: str, at_ms: int, whose: str = "", **asked: Unpack[Asked]) -> Case:
+        """报平安 of whoever was asked, or of `whose`, whom `actor` has telephoned. Where somebody is on the way all the same, it stands in the
+        log for him."""
         case = self._case(case_id)
         if case.state in TAKEN or (case.state in WAITING and case.level == "red"):
-            return self._remark("case.answered", case_id, actor, at_ms, acts.SAFE, **asked)
-        return self._do(case_id, acts.Safe(actor), at_ms, **asked)
+            return self._remark("case.answered", case_id, actor, at_ms, answer(acts.SAFE, whose), **asked)
+        return self._do(case_id, acts.Safe(actor, whose), at_ms, **asked)
 
-    def help(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
-        """求助 of whoever was asked: red, and called for at once. Of a case that was merged, in the one that goes on with it."""
+    def help(self, case_id: str, *, actor: str, at_ms: int, whose: str = "", **asked: Unpack[Asked]) -> Case:
+        """求助 of whoever was asked, or of `whose`, whom `actor` has telephoned: red, and called for at once. Of a case that was merged, in the
+        one that goes on with it."""
         case = self._case(case_id)
         while case.state is CaseState.MERGED and case.parent is not None:
             case = self._case(case.parent)
-        return self._do(case.id, acts.Help(actor), at_ms, **asked)
+        return self._do(case.id, acts.Help(actor, whose), at_ms, **asked)
+
+    def no_answer(self, case_id: str, *, actor: str, at_ms: int, whose: str) -> Case:
+        """`actor` has telephoned somebody who was asked, in vain. When that is so of all whom a step of the asking has called, nobody waits for
+        them any longer: the next one is asked, or the worker called."""
+        case = self._case(case_id)
+        with self._database.writing() as connection:
+            rows.append(connection, [rows.Line("case.no_answer", None, case_id, actor, whose)], at_ms)
+            rung = asking.in_vain(connection, case, whose)
+            if rung is not None:
+                timers.pass_over(connection, case_id, rung, at_ms, self._practice)
+        return case
 
     def inspect(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
         """`actor` goes and checks 核查."""

@@ -18,6 +18,9 @@ from messages.alarm import Level
 from messages.settings import Seconds, Settings, duration_s, read
 from rules.language.calendar import Calendar
 
+UNSEEN = "unseen"
+"""The situation of somebody who isn't seen: asked first is how she is."""
+
 SHIPPED = Path(str(files("rules"))) / "cases" / "policies.toml"
 
 Verifier = Literal["other", "sensor"]

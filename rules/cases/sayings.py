@@ -38,15 +38,25 @@ def said(before: Case, act: Act, after: Case) -> list[tuple[str, str]]:
             photo = f" {act.photo.sha256}" if act.photo else ""
             return [*accepted, ("case.feedback", act.outcome + photo)]
         case Safe():
-            return [("case.answered", SAFE), *accepted, ("case.feedback", SAFE)]
+            took = [("case.accepted", in_place_of(act.whose))] if accepted else []
+            return [("case.answered", answer(SAFE, act.whose)), *took, ("case.feedback", SAFE)]
         case Help():
             back = [("case.reopened", HELP)] if after.reopened > before.reopened else []
             graver = [("case.tightened", f"{before.level} -> {after.level}")] if after.level != before.level else []
-            return [("case.answered", HELP), *back, *graver]
+            return [("case.answered", answer(HELP, act.whose)), *back, *graver]
         case Verify(passed=True):
             return [("case.verified", ""), ("case.closed", after.outcome or "")]
     named = _NAMES.get(type(act))
     return [named(before, act, after) if named else (f"case.{after.state}", reason)]
+
+
+def in_place_of(whose: str) -> str:
+    return f"{FOR}{whose}" if whose else ""
+
+
+def answer(word: str, whose: str) -> str:
+    """What was answered, and by whom if somebody else writes it down: "safe", "safe for resident:h-3"."""
+    return f"{word} {in_place_of(whose)}".strip()
 
 
 _NAMES: Mapping[type[Any], Callable[[Case, Any, Case], tuple[str, str]]] = {
@@ -58,7 +68,7 @@ _NAMES: Mapping[type[Any], Callable[[Case, Any, Case], tuple[str, str]]] = {
         "case.dispatched" if before.state in WAITING - {CaseState.DISPATCHED} else "case.reassigned",
         act.to,
     ),
-    Accept: lambda _, act, __: ("case.accepted", f"{FOR}{act.whose}" if act.whose else ""),
+    Accept: lambda _, act, __: ("case.accepted", in_place_of(act.whose)),
     Arrive: lambda _, act, __: ("case.on_site", act.doubt or act.how),
     Escalate: lambda _, act, after: ("case.escalated", f"{after.rung}: {act.reason}"),
     AskExtension: lambda _, act, __: ("case.extension_asked", f"{act.until_ms}: {act.reason}"),

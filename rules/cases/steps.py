@@ -142,15 +142,15 @@ def _finish(case: Case, act: Finish, now: Now) -> Case:
 
 
 def _safe(case: Case, act: Safe, now: Now) -> Case:
-    if (case.feedback_by, case.outcome) == (act.actor, SAFE) and case.state in DONE | {S.CLOSED}:
+    if (case.feedback_by, case.outcome) == (act.by, SAFE) and case.state in DONE | {S.CLOSED}:
         return case
     if case.level == "red" or case.state not in WAITING:
         return refuse(case, "on-the-way")
     return replace(
-        _accept(case, Accept(act.actor), now),
+        _accept(case, Accept(act.actor, act.whose), now),
         state=S.FEEDBACK,
         feedback_at_ms=now.at_ms,
-        feedback_by=act.actor,
+        feedback_by=act.by,
         outcome=SAFE,
         policy=replace(case.policy, ask_s=None, verifier="sensor"),
     )

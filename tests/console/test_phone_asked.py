@@ -7,6 +7,7 @@ import pytest
 
 from messages.settings import Text
 from rules.cases.acts import SAFE
+from rules.cases.policy import UNSEEN
 from rules.records import Case, CaseState
 from rules.store import rows
 from tests.console.block import Block
@@ -32,7 +33,7 @@ def asked_of(block: Block) -> Case:
         latch=False,
     )
     with block.database.writing() as connection:
-        rows.write_case(connection, replace(case, policy=replace(case.policy, ask_s=300.0)))
+        rows.write_case(connection, replace(case, situation=UNSEEN, policy=replace(case.policy, ask_s=300.0)))
     return now(block, case)
 
 

@@ -14,6 +14,7 @@ from messages.settings import ConfigError, Text
 from rules.cases import docket
 from rules.cases.acts import HELP, SAFE
 from rules.cases.case import Situation
+from rules.cases.measures import course, of_row
 from rules.cases.policy import load_policies
 from rules.cases.practice import Practice
 from rules.desk import Desk
@@ -253,6 +254,75 @@ def test_well_said_while_somebody_is_on_the_way_stands_in_the_log_and_stops_nobo
     home.desk.accept(case.id, actor="lin", at_ms=at(10))
     assert home.desk.safe(case.id, actor=RESIDENT, at_ms=at(20)).state is CaseState.ACCEPTED
     assert (20, "case.answered", SAFE) in home.events(case)
+
+
+def test_who_says_well_to_the_desk_on_the_telephone_has_said_it(home: Place301) -> None:
+    case = home.unseen(0)
+    home.run(0, 30)
+    home.desk.safe(case.id, actor="zhao", at_ms=at(40), whose=RESIDENT)
+    now = home.now()
+    assert (now.state, now.outcome, now.feedback_by, now.accepted_by) == (CaseState.FEEDBACK, SAFE, RESIDENT, RESIDENT)
+    said = [(line.actor, line.event, line.detail) for line in home.desk.log_of_case(case.id) if line.actor == "zhao"]
+    assert said == [
+        ("zhao", "case.answered", f"safe for {RESIDENT}"),
+        ("zhao", "case.accepted", f"for {RESIDENT}"),
+        ("zhao", "case.feedback", SAFE),
+    ]
+    assert course(home.desk.log_of_case(case.id)) == of_row(now)
+    home.run(40, 7200)
+    assert not {to for _, _, to in home.whom()} & WORKERS
+
+
+def test_who_says_help_to_the_desk_on_the_telephone_has_a_red_case(home: Place301) -> None:
+    case = home.unseen(0)
+    home.run(0, 30)
+    home.desk.help(case.id, actor="zhao", at_ms=at(40), whose=CONTACT)
+    home.told.clear()
+    home.run(40, 90)
+    assert home.now().level == "red"
+    assert {to for at_s, _, to in home.whom() if at_s == 40} == {"LinXiaoMei", "13800000002"}
+    assert (40, "case.answered", f"help for {CONTACT}") in home.events(case)
+
+
+def test_well_on_the_telephone_while_somebody_is_on_the_way_stands_in_the_log(home: Place301) -> None:
+    case = home.unseen(0)
+    home.desk.accept(case.id, actor="lin", at_ms=at(10))
+    assert home.desk.safe(case.id, actor="zhao", at_ms=at(20), whose=RESIDENT).state is CaseState.ACCEPTED
+    assert (20, "case.answered", f"safe for {RESIDENT}") in home.events(case)
+
+
+def test_who_does_not_take_the_desks_call_is_waited_for_no_longer(home: Place301) -> None:
+    case = home.unseen(0)
+    home.run(0, 30)
+    home.desk.no_answer(case.id, actor="zhao", at_ms=at(60), whose=RESIDENT)
+    home.run(60, 90)
+    assert [at_s for at_s, _, to in home.whom() if to == SON] == [60]
+    home.desk.no_answer(case.id, actor="zhao", at_ms=at(100), whose=CONTACT)
+    home.run(100, 120)
+    assert home.now().clock_from_ms == at(100), "the worker's time begins"
+    assert [one for one in home.events(case) if one[1] == "case.no_answer"] == [
+        (60, "case.no_answer", RESIDENT),
+        (100, "case.no_answer", CONTACT),
+    ]
+
+
+def test_of_several_who_were_asked_each_may_answer_until_none_has(home: Place301) -> None:
+    case = home.unseen(0, "orange")
+    home.run(0, 310)
+    home.desk.no_answer(case.id, actor="zhao", at_ms=at(320), whose=CONTACT)
+    home.run(320, 400)
+    assert not {to for _, _, to in home.whom()} & WORKERS
+    home.desk.no_answer(case.id, actor="zhao", at_ms=at(410), whose="contact-2:h-301")
+    home.run(410, 420)
+    assert min(at_s for at_s, _, to in home.whom() if to in WORKERS) == 410
+
+
+def test_a_contact_who_does_not_answer_before_it_is_his_turn_hurries_nobody(home: Place301) -> None:
+    case = home.unseen(0)
+    home.run(0, 30)
+    home.desk.no_answer(case.id, actor="zhao", at_ms=at(60), whose=CONTACT)
+    home.run(60, 299)
+    assert {to for _, _, to in home.whom()} == {SHE}
 
 
 @pytest.mark.parametrize(
