@@ -12,6 +12,7 @@ import pytest
 from messages import topics
 from messages.bus import Bus
 from messages.ids import DeviceId
+from messages.pack import Pack
 from messages.reading import Reading, Value
 from tests import programs, services
 from tests.integration.libmodbus_slave import Libmodbus, foreign_slave
@@ -76,12 +77,17 @@ def agent(config: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 async def until(heard: Collector, channel: str, value: Value) -> Reading:
     while True:
-        pack = await heard.pack()
-        assert pack.number
-        await heard.say(pack, stored=[(pack.number, pack.number)])
-        for reading in pack.readings:
+        for reading in (await receipted(heard)).readings:
             if (reading.channel, reading.value) == (channel, value):
                 return reading
+
+
+async def receipted(heard: Collector) -> Pack:
+    """The next one."""
+    pack = await heard.pack()
+    assert pack.number
+    await heard.say(pack, stored=[(pack.number, pack.number)])
+    return pack
 
 
 async def test_a_register_and_a_message_arrive_as_readings_and_a_restart_goes_on(

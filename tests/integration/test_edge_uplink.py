@@ -18,7 +18,7 @@ from messages.bus import Bus
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.pack import Pack, decode
 from messages.ranges import Range, ranges
-from messages.reading import Quality, Reading
+from messages.reading import Quality, Reading, Value
 from messages.receipt import Receipt, Rejected
 from messages.status import EdgeStatus
 from tests.edge.test_disk import files_no_longer_than
@@ -47,6 +47,8 @@ class Collector:
         self._bus = bus
         self.leaves: list[str] = []
         self.statuses: list[EdgeStatus] = []
+        self.latest: dict[tuple[DeviceId, str], Value] = {}
+        """Of each channel."""
 
     async def pack(self) -> Pack:
         """The next pack; what comes before it is noted."""
@@ -56,7 +58,9 @@ class Collector:
             assert origin
             self.leaves.append(origin.leaf)
             if origin.leaf == "readings":
-                return decode(message.payload)
+                found = decode(message.payload)
+                self.latest |= {(reading.device, reading.channel): reading.value for reading in found.readings}
+                return found
             if origin.leaf == "status":
                 self.statuses.append(status.decode(message.payload))
         raise AssertionError
