@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+PATIENCE_S = 60
 Instead = Callable[[str, str], bytes | None]
 """What is answered to a method and a path; None: what the console answers."""
 
@@ -30,18 +31,27 @@ class _Carried:
 
 
 class Between:
-    """Each connection carries one request. `delay_s` holds back all that comes; `answers` has the last one to each path."""
+    """Each connection carries one request. `delay_s` holds back all that comes in answer to the paths that are `slow`."""
 
     def __init__(self, behind: int) -> None:
         self.instead: Instead = lambda _method, _path: None
         self.delay_s = 0.0
+        self.slow: Callable[[str], bool] = lambda _path: True
         self.asked: list[tuple[str, str]] = []
-        self.answers: dict[str, bytes] = {}
+        self._answers: dict[str, bytes] = {}
         self._behind = behind
         self._carried: list[_Carried] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def answer_to(self, path: str) -> bytes:
+        """The last one. A browser may have all of it before we know that it was all."""
+        until_s = time.monotonic() + PATIENCE_S
+        while path not in self._answers:
+            assert time.monotonic() < until_s, f"nothing came in answer to {path}"
+            time.sleep(0.01)
+        return self._answers[path]
 
     def forget(self) -> None:
         """The connections that are open stay open, and carry nothing any more."""
@@ -50,6 +60,10 @@ class Between:
 
     def close(self) -> None:
         self._listening.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """The connections that are open end."""
         for one in self._carried:
             for end in (one.near, one.far):
                 with contextlib.suppress(OSError):
@@ -89,7 +103,7 @@ class Between:
     def _carry(self, one: _Carried, path: str) -> None:
         self._carried.append(one)
         coming: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(one, coming), daemon=True).start()
+        threading.Thread(target=self._read, args=(one, path, coming), daemon=True).start()
         threading.Thread(target=self._upwards, args=(one,), daemon=True).start()
         whole = b""
         while True:
@@ -101,14 +115,17 @@ class Between:
                 break
             whole += piece
             one.near.sendall(piece)
-        self.answers[path] = whole
+        self._answers[path] = whole
         one.near.shutdown(socket.SHUT_WR)
 
-    def _read(self, one: _Carried, coming: "queue.SimpleQueue[tuple[float, bytes]]") -> None:
+    def _read(self, one: _Carried, path: str, coming: "queue.SimpleQueue[tuple[float, bytes]]") -> None:
+        def due_s() -> float:
+            return time.monotonic() + (self.delay_s if self.slow(path) else 0)
+
         with contextlib.suppress(OSError):
             while piece := one.far.recv(65536):
-                coming.put((time.monotonic() + self.delay_s, piece))
-        coming.put((time.monotonic() + self.delay_s, b""))
+                coming.put((due_s(), piece))
+        coming.put((due_s(), b""))
 
     def _upwards(self, one: _Carried) -> None:
         with contextlib.suppress(OSError):

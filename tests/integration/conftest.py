@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests import programs, services
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 """How soon something must be seen, is said by those tests that are about it."""
 
 

@@ -42,7 +42,7 @@ def test_a_case_is_sent_to_somebody_and_its_page_and_the_map_follow_without_a_re
     page.get_by_text("Dispatch", exact=True).first.click()
     page.get_by_label("Whom to send").select_option("lin")
     page.locator("form[action$='/dispatch'] button").click()
-    expect(page.locator("[data-part=head]")).to_contain_text("to 林小梅", timeout=4000)
+    expect(page.locator("[data-part=head]")).to_contain_text("to 林小梅")
     expect(page.locator("[data-part=told]")).to_contain_text("林小梅")
     page.get_by_text("Cancel (false alarm)", exact=True).first.click()
     page.locator("form[action$='/cancel'] button").click()
@@ -52,7 +52,7 @@ def test_a_case_is_sent_to_somebody_and_its_page_and_the_map_follow_without_a_re
     page.goto(f"{running.address}/map")
     page.evaluate("window.sameDocument = true")
     running.block.raise_alarm(spot=(26.0859, 119.3005))
-    expect(page.locator(".pin.red")).to_be_visible(timeout=4000)
+    expect(page.locator(".pin.red")).to_be_visible()
     expect(page.locator(".pin.orange")).to_be_visible()
     plan = page.locator("#plan")
     whole = plan.get_attribute("viewBox")
@@ -78,13 +78,13 @@ def test_in_a_flood_the_wall_lists_the_red_ones_until_somebody_wants_them_all(ru
     expect(page.locator("#rows > li")).to_have_count(2)
     with block.database.writing() as connection:
         connection.execute(insert(db.floods), {"site": "junmen", "since_ms": block.now_ms})
-    expect(page.locator("#rows > li:visible")).to_have_count(1, timeout=4000)
+    expect(page.locator("#rows > li:visible")).to_have_count(1)
     expect(page.locator("#flood")).to_contain_text("Waste bin")
     page.get_by_role("button", name="List all").click()
     expect(page.locator("#rows > li:visible")).to_have_count(2)
     with block.database.writing() as connection:
         connection.execute(delete(db.floods))
-    expect(page.locator("#flood-more")).to_be_hidden(timeout=4000)
+    expect(page.locator("#flood-more")).to_be_hidden()
     expect(page.locator("#rows > li:visible")).to_have_count(2)
 
 
@@ -121,8 +121,7 @@ def test_keys_lead_through_the_rooms_and_may_be_switched_off(running: Console, p
     expect(page.locator("#rows > li")).to_have_count(1)
     page.keyboard.press("j")
     expect(page.locator(".row .what a")).to_be_focused()
-    page.keyboard.press("g")
-    page.keyboard.press("c")
+    page.keyboard.type("gc")
     expect(page).to_have_url(f"{running.address}/cases")
     page.wait_for_load_state()
     page.keyboard.press("/")
@@ -131,8 +130,7 @@ def test_keys_lead_through_the_rooms_and_may_be_switched_off(running: Console, p
     page.goto(f"{running.address}/keys")
     page.get_by_label("Use the keys").uncheck()
     page.keyboard.press("Tab")
-    page.keyboard.press("g")
-    page.keyboard.press("m")
+    page.keyboard.type("gm")
     expect(page).to_have_url(f"{running.address}/keys")
 
 
