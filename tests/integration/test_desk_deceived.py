@@ -132,7 +132,9 @@ def test_messages_that_are_all_held_back_alike_are_never_called_live(between: Be
     for script in (AT_ONCE, COUNT_BEATS, VERDICTS):
         page.add_init_script(script)
     page.goto(between.address)
-    page.wait_for_function("() => [...beats.values()].filter((count) => count > 1).length > 1", timeout=PATIENCE_S * 1000)
+    page.wait_for_function(
+        "() => [...beats.values()].filter((count) => count > 1).length > 1", timeout=PATIENCE_S * 1000
+    )
     verdicts = page.evaluate("verdicts")
     assert "lost" in verdicts
     assert "live" not in verdicts
