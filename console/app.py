@@ -84,8 +84,11 @@ _HEADERS = {
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+}
+_OF_PAGES = {
     "permissions-policy": "camera=(self), microphone=(), geolocation=(self), payment=(), usb=(), serial=()",
 }
+"""What a browser heeds of a page alone. A phone's first load asks for some forty files, each with its headers."""
 
 
 def build(
@@ -163,7 +166,7 @@ class _Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(message, asked=_asked(scope), cached=scope["path"].startswith("/static/"))
+                _add_headers(message, asked=_asked(scope), file=scope["path"].startswith("/static/"))
             await send(message)
 
         if scope["type"] != "http":
@@ -178,8 +181,8 @@ class _Guard:
             await self._app(scope, receive, with_headers)
 
 
-def _add_headers(message: MutableMapping[str, Any], *, asked: bytes, cached: bool) -> None:
-    more = _HEADERS | {"cache-control": "no-cache" if cached else "no-store"}
+def _add_headers(message: MutableMapping[str, Any], *, asked: bytes, file: bool) -> None:
+    more = _HEADERS | ({"cache-control": "no-cache"} if file else {"cache-control": "no-store"} | _OF_PAGES)
     message["headers"] = [*message.get("headers", ()), *((k.encode(), v.encode()) for k, v in more.items())]
     if asked:
         message["headers"].append((b"x-asked", asked))
@@ -264,7 +267,7 @@ def _failed(request: Request, _: Exception) -> Response:
     if request.url.path.startswith(f"{api.PATH}/"):
         return problem.failed(request, _)
     response = _answer(visit_as(request, None, request.app.state.parts.clock_ms()), request, 500)
-    response.headers.update(_HEADERS | {"cache-control": "no-store"})
+    response.headers.update(_HEADERS | _OF_PAGES | {"cache-control": "no-store"})
     return response
 
 
