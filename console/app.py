@@ -11,7 +11,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import BaseRoute
@@ -30,6 +29,7 @@ from console.api.caller import Works
 from console.called import Called
 from console.config import Config
 from console.feed import Feed
+from console.files import Files
 from console.fragments import Fragments
 from console.history import History
 from console.operator import case
@@ -124,7 +124,7 @@ def build(
         desk=desk, tokens=Tokens(config.accounts), accounts=accounts, kinds=kinds, sites=sites, clock_ms=clock_ms
     )
     app.mount(api.PATH, api.build(works))
-    app.mount("/static", StaticFiles(directory=Path(str(files("console"))) / "static"), name="static")
+    app.mount("/static", Files(directory=Path(str(files("console"))) / "static"), name="static")
     app.router.routes.extend(_rooms())
     app.state.uploads = pictures.Uploads()
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=config.access.known_hosts, www_redirect=False)

@@ -178,11 +178,6 @@ class Merge:
     into: str
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
-    actor: str = RULES
-
-
 Act = (
     Register
     | Dispatch
@@ -204,5 +199,4 @@ Act = (
     | Cancel
     | Reopen
     | Merge
-    | Archive
 )

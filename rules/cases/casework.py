@@ -183,10 +183,6 @@ class Casework:
         """并案: two cases turn out to be one situation."""
         return self._do(case_id, acts.Merge(actor, into), at_ms, **asked)
 
-    def archive(self, case_id: str, *, actor: str, at_ms: int, **asked: Unpack[Asked]) -> Case:
-        """归档, which also happens by itself."""
-        return self._do(case_id, acts.Archive(actor), at_ms, **asked)
-
     def note(self, case_id: str, *, actor: str, at_ms: int, words: str, **asked: Unpack[Asked]) -> Case:
         """A remark in the case's log."""
         return self._remark("case.note", case_id, actor, at_ms, words, **asked)

@@ -1,4 +1,5 @@
-"""The case's machine: who may do what to it when, 上报 to 归档 with all side paths (section 2b of the field notes). Pure.
+"""The case's machine: who may do what to it when, 上报 to 办结 with all side paths (section 2b of the field notes). Pure. 归档 comes
+by itself (`rules.escalation.call`).
 
 * To accept is first come, first served; the second learns who came first. Giving a case back stops no clock.
 * Whoever mends a red or orange case doesn't verify it, and grants himself neither time nor a suspension.
@@ -22,7 +23,6 @@ from rules.cases.acts import (
     SAFE,
     Accept,
     Act,
-    Archive,
     Arrive,
     AskExtension,
     Cancel,
@@ -188,14 +188,6 @@ def _verify(case: Case, act: Verify, now: Now) -> Case:
     return replace(case, state=S.CLOSED, verified_by=act.actor, closed_at_ms=now.at_ms, closed_by=act.actor)
 
 
-def _archive(case: Case, _act: Archive, now: Now) -> Case:
-    if case.state is S.ARCHIVED:
-        return case
-    if case.state is not S.CLOSED:
-        return refuse(case, "not-done")
-    return replace(case, state=S.ARCHIVED, archived_at_ms=now.at_ms)
-
-
 _STEPS: Mapping[type[Any], Callable[[Case, Any, Now], Case]] = {
     Register: _register,
     Dispatch: _dispatch,
@@ -217,5 +209,4 @@ _STEPS: Mapping[type[Any], Callable[[Case, Any, Now], Case]] = {
     Cancel: side_paths.cancel,
     Reopen: side_paths.reopen,
     Merge: side_paths.merge,
-    Archive: _archive,
 }
