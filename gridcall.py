@@ -14,6 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
+from messages.language import Phrase, phrase
+from messages.terminal import language_in
+
 if "rich" not in sys.modules:  # structlog would load it for tracebacks that no log wants: 3 MB of a Pi's memory
     sys.modules["rich"] = None  # type: ignore[assignment]
     import structlog
@@ -24,7 +27,8 @@ import structlog
 import typer
 from structlog.typing import EventDict
 
-from messages.settings import ConfigError, suggest
+from messages.settings import ConfigError
+from messages.suggestion import suggest
 
 PROGRAMS = {
     "edge": ("edge.commands", "Beside the devices: reads serial lines and local MQTT, loses nothing."),
@@ -62,7 +66,7 @@ def main() -> NoReturn:
         print(software())
         sys.exit(0)
     if words[0] not in PROGRAMS:
-        _leave(f"no program `{words[0]}`{suggest(words[0], PROGRAMS)}")
+        _leave(phrase("no program `{name}`{near}", name=words[0], near=suggest(words[0], PROGRAMS)), words)
     _log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     if closed := closed_to_service(words, os.geteuid()):
         print(f"gridcall: {closed}", file=sys.stderr)
@@ -71,24 +75,30 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        _load(words[0])(args=words[1:], prog_name=f"gridcall {words[0]}")
+        _load(words)(args=words[1:], prog_name=f"gridcall {words[0]}")
     except ConfigError as error:
-        _leave(str(error))
+        _leave(error.phrase, words)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     sys.exit(0)
 
 
-def _load(program: str) -> typer.Typer:
+def _load(words: list[str]) -> typer.Typer:
     """Its commands. Nothing of what is loaded is garbage: to look for some takes a tenth of the start, and of each look later on."""
+    program = words[0]
     gc.disable()
     try:
         app: typer.Typer = importlib.import_module(PROGRAMS[program][0]).app
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in {*OURS, "gridcall"}:
             raise
-        lock = f"requirements/{EXTRAS[program]}.txt"
-        _leave(f"`gridcall {program}` needs {error.name}: pip install --require-hashes -r {lock}")
+        needs = phrase(
+            "`gridcall {program}` needs {package}: pip install --require-hashes -r requirements/{extra}.txt",
+            program=program,
+            package=error.name,
+            extra=EXTRAS[program],
+        )
+        _leave(needs, words)
     finally:
         gc.freeze()
         gc.enable()
@@ -111,8 +121,8 @@ Programs (each has --help):
   --version   what is installed"""
 
 
-def _leave(message: str) -> NoReturn:
-    print(f"gridcall: {message}", file=sys.stderr)
+def _leave(what: Phrase, words: list[str]) -> NoReturn:
+    print(f"gridcall: {what.said(language_in(words, os.environ))}", file=sys.stderr)
     sys.exit(WRONG_SETTING)
 
 

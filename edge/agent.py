@@ -46,6 +46,7 @@ from edge.sources.source import Deliver, Source
 from edge.sources.stream_line import StreamLine
 from edge.vitals import Vitals
 from messages.bus import Incoming
+from messages.language import Phrase
 from messages.reading import Reading
 
 AFTER_A_MISTAKE_S = 5.0
@@ -60,7 +61,7 @@ def build(
     clock: Clock,
     *,
     software: str,
-    refused: Callable[[], str] = lambda: "",
+    refused: Callable[[], Phrase | None] = lambda: None,
 ) -> "Agent":
     """The agent's parts, joined; nothing is opened. `refused`: why a newer configuration than `config` is not run by."""
     clock_ms = clock.now_ms

@@ -53,6 +53,6 @@ def check(file: File, wanted: installer.In = "") -> None:
     parsed, spoken = parse(file), installer.language(wanted)
     print("\n".join(checking.summary(parsed, spoken)))
     for note in parsed.notes:
-        print(f"{'提示：' if spoken == 'zh' else 'note: '}{note}")
+        print(f"{'提示：' if spoken == 'zh' else 'note: '}{note.said(spoken)}")
     for warning in checking.warnings(parsed, spoken):
         print(f"{'警告：' if spoken == 'zh' else 'warning: '}{warning}")

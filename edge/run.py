@@ -18,7 +18,8 @@ from edge.configuration.check import parse
 from edge.configuration.config import Config
 from edge.keeping.disk import Disk
 from edge.systemd import ServiceManager
-from messages.settings import ConfigError, line_of
+from messages.language import Phrase, phrase
+from messages.settings import ConfigError, mistake, text_of
 
 START_SAID_EVERY_S = 30.0
 
@@ -69,7 +70,7 @@ class _Files:
     def __init__(self, path: Path, config: Config) -> None:
         self._path = path
         self.good = config
-        self.refused = ""
+        self.refused: Phrase | None = None
 
     async def turn(self, wanted: asyncio.Event, clock: Clock, manager: ServiceManager) -> None:
         """Until a new configuration is `wanted` and good."""
@@ -81,13 +82,19 @@ class _Files:
                 new = await asyncio.to_thread(parse, self._path)
                 for_a_restart(self._path, self.good, new)
             except ConfigError as error:
-                self.refused = str(error)
-                log.error("the new configuration is refused, the last good one runs on", why=self.refused)
+                self._refuse(error.phrase)
+            except Exception as error:
+                log.exception("a configuration is refused by a mistake of ours")
+                self._refuse(phrase("{path}: a mistake of ours: {error!r}", path=self._path, error=repr(error)))
             else:
-                self.good, self.refused = new, ""
+                self.good, self.refused = new, None
                 log.info("turned to the new configuration", devices=len(new.devices))
                 return
             manager.ready(f"{len(self.good.devices)} devices; the new configuration is refused: {self.refused}")
+
+    def _refuse(self, what: Phrase) -> None:
+        self.refused = what
+        log.error("the new configuration is refused, the last good one runs on", why=str(what))
 
 
 def for_a_restart(path: Path, old: Config, new: Config) -> None:
@@ -95,8 +102,8 @@ def for_a_restart(path: Path, old: Config, new: Config) -> None:
     for field in ("site", "edge", "folder"):
         was, wanted = getattr(old, field), getattr(new, field)
         if was != wanted:
-            line = line_of(path.read_text(encoding="utf-8-sig"), (field,))
-            raise ConfigError(f"{path}:{line}: {field}: from {was} to {wanted} by a restart only")
+            what = phrase("from {was} to {wanted} by a restart only", was=was, wanted=wanted)
+            raise mistake(path, text_of(path), (field,), what)
 
 
 async def _still_starting(manager: ServiceManager) -> None:

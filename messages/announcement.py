@@ -10,6 +10,9 @@ from messages.ids import ONE_LINE, Identifier
 OWN_MODEL = "gridcall"
 """The model of what is no sensor but a part of Gridcall itself: an edge, its lines, a reflex."""
 
+SettingValue = float | bool | Annotated[str, Field(pattern=ONE_LINE)]
+"""What the rules may be told of a device."""
+
 
 class Place(BaseModel):
     """Where a device is: a site's grid, building and unit, and the words a person would use."""
@@ -31,7 +34,7 @@ class Announcement(BaseModel):
     kind: Identifier
     model: str = Field(max_length=80, pattern=ONE_LINE)
     place: Place
-    settings: dict[Identifier, float | bool | Annotated[str, Field(pattern=ONE_LINE)]] = {}
+    settings: dict[Identifier, SettingValue] = {}
 
 
 class AnnouncementError(ValueError):

@@ -5,20 +5,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from messages.language import Phrase, Unfit, phrase, why
 from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s
 
 
 class FileError(ConfigError):
     """A file that the table names can't be used; `field` is where it is named."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, field: str, what: Phrase) -> None:
+        super().__init__(what)
         self.field = field
 
 
 def _no_url(host: str) -> str:
     if "/" in host:
-        raise ValueError("a name or an IP address is wanted, without `mqtt://`; the port has a line of its own")
+        raise Unfit("a name or an IP address is wanted, without `mqtt://`; the port has a line of its own")
     return host
 
 
@@ -41,13 +42,13 @@ class Broker(Settings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.password and self.password_file:
-            raise ValueError("password and password_file exclude each other")
+            raise Unfit("password and password_file exclude each other")
         if (self.password or self.password_file) and not self.username:
-            raise ValueError("a password needs a username")
+            raise Unfit("a password needs a username")
         if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file belong together")
+            raise Unfit("cert_file and key_file belong together")
         if self.cert_file and not self.ca_file:
-            raise ValueError("cert_file needs ca_file, which turns TLS on")
+            raise Unfit("cert_file needs ca_file, which turns TLS on")
         return self
 
     def secret(self) -> str | None:
@@ -57,11 +58,11 @@ class Broker(Settings):
         try:
             password = self.password_file.read_text(encoding="utf-8").partition("\n")[0].strip()
         except OSError as error:
-            raise self._unfit("password_file", f"no password can be read: {error.strerror or error}") from error
+            raise self._unfit("password_file", phrase("no password can be read: {why}", why=why(error))) from error
         except UnicodeDecodeError as error:
-            raise self._unfit("password_file", "no password can be read: not UTF-8 text") from error
+            raise self._unfit("password_file", phrase("no password can be read: not UTF-8 text")) from error
         if not password:
-            raise self._unfit("password_file", "no password in its first line")
+            raise self._unfit("password_file", phrase("no password in its first line"))
         return password
 
     def tls(self) -> ssl.SSLContext | None:
@@ -79,13 +80,15 @@ class Broker(Settings):
                 blamed = "cert_file"
                 context.load_cert_chain(self.cert_file, self.key_file)
         except ssl.SSLError as error:
-            raise self._unfit(blamed, f"not a certificate (and its key): {error.reason or error}") from error
+            raise self._unfit(
+                blamed, phrase("not a certificate (and its key): {why}", why=Phrase(str(error.reason or error)))
+            ) from error
         except OSError as error:
-            raise self._unfit(blamed, f"a certificate or key can't be read: {error.strerror or error}") from error
+            raise self._unfit(blamed, phrase("a certificate or key can't be read: {why}", why=why(error))) from error
         return context
 
-    def _unfit(self, field: str, why: str) -> FileError:
-        return FileError(field, f"{getattr(self, field)}: {why}")
+    def _unfit(self, field: str, what: Phrase) -> FileError:
+        return FileError(field, phrase("{file}: {what}", file=getattr(self, field), what=what))
 
     def check(self) -> None:
         """Raises ConfigError unless all files can be used."""

@@ -13,15 +13,17 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from messages.ids import IDENTIFIER, is_identifier
+from messages.language import Unfit
 from messages.reading import Value
-from messages.settings import ConfigError, Seconds, Settings, Text, read, suggest
+from messages.settings import ConfigError, Seconds, Settings, Text, read
+from messages.suggestion import suggest
 
 SHIPPED = Path(str(files("messages"))) / "kinds"
 
 
 def _ordered(span: list[float]) -> list[float]:
     if span[0] > span[1]:
-        raise ValueError(f"the lowest, {span[0]:g}, comes after the highest, {span[1]:g}")
+        raise Unfit("the lowest, {low:g}, comes after the highest, {high:g}", low=span[0], high=span[1])
     return span
 
 
@@ -56,11 +58,11 @@ class Channel(Settings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.type != "number" and (self.range or self.unit):
-            raise ValueError(f"only a number has a {'range' if self.range else 'unit'}")
+            raise Unfit("only a number has a {what}", what="range" if self.range else "unit")
         if (self.when_true or self.when_false) and self.type != "boolean":
-            raise ValueError("only a boolean has when_true and when_false")
+            raise Unfit("only a boolean has when_true and when_false")
         if self.hashed and self.type != "text":
-            raise ValueError("only a text can be hashed")
+            raise Unfit("only a text can be hashed")
         return self
 
 
@@ -77,7 +79,7 @@ class Command(Settings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.type != "number" and (self.range or self.unit):
-            raise ValueError(f"only a number has a {'range' if self.range else 'unit'}")
+            raise Unfit("only a number has a {what}", what="range" if self.range else "unit")
         return self
 
 
@@ -104,11 +106,12 @@ def load_kinds(*folders: Path) -> dict[str, Kind]:
     kinds = {}
     for folder in (SHIPPED, *folders):
         if not folder.is_dir():
-            raise ConfigError(f"{folder}: no such folder of kinds")
+            raise ConfigError("{folder}: no such folder of {field}", folder=folder, field="kinds")
         for path in sorted(folder.glob("*.toml")):
             if not is_identifier(path.stem):
                 raise ConfigError(
-                    f"{path}: a kind is named by its file: lower-case letters, digits, hyphen and underscore, 63 at most"
+                    "{path}: a kind is named by its file: lower-case letters, digits, hyphen and underscore, 63 at most",
+                    path=path,
                 )
             kinds[path.stem] = read(path, Kind)
     return kinds
@@ -117,7 +120,7 @@ def load_kinds(*folders: Path) -> dict[str, Kind]:
 def kind_named(name: str, kinds: Kinds) -> Kind:
     """The kind `name`. Raises ValueError with a suggestion."""
     if (kind := kinds.get(name)) is None:
-        raise ValueError(f"no kind `{name}`{suggest(name, kinds)}")
+        raise Unfit("no kind `{kind}`{near}", kind=name, near=suggest(name, kinds))
     return kind
 
 

@@ -4,30 +4,41 @@ Kinds, models, rules, scenarios and the programs' own settings all come in throu
 file and nothing else, so that a wrong setting ends a program before any port is opened.
 """
 
-import difflib
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from messages.ids import IDENTIFIER
+from messages.language import NOTHING, Language, Phrase, Unfit, phrase, why
+from messages.wording import not_toml, shown, worst
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _KEY = r"""[\w-]+|"[^"]*"|'[^']*'"""
 _DOTTED = rf"(?:{_KEY})(?:\s*\.\s*(?:{_KEY}))*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*({_DOTTED})\s*=")
-_SECRET = {"password", "store", "database"}
-"""Fields that hold a password, or an address that may: what stands there is for nobody's screen or log."""
 _LONG_QUOTE = re.compile(r"\"\"\"|'''")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|h|d)")
 
 
+LIMIT_BYTES = 8 * 1024 * 1024
+"""Of a file: more is none that a person wrote, and would keep a Pi busy for minutes."""
+
+
 class ConfigError(Exception):
-    """The operator must change a file; retrying cannot help. The message names file, line and field."""
+    """The operator must change a file; retrying cannot help. The message names file, line and field, in the reader's language by `said`."""
+
+    def __init__(self, template: str | Phrase, /, **slots: object) -> None:
+        self.phrase = template if isinstance(template, Phrase) else phrase(template, **slots)
+        super().__init__(str(self.phrase))
+
+    def said(self, language: Language) -> str:
+        return self.phrase.said(language)
 
 
 class Settings(BaseModel):
@@ -40,7 +51,7 @@ def duration_s(text: object) -> float:
     """Seconds in a duration such as "500ms", "10min" or "1h30min". Raises ValueError for anything else."""
     parts = _DURATION.findall(text) if isinstance(text, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f'a duration such as "500ms", "10s", "5min" or "1h30min" is wanted, not {text!r}')
+        raise Unfit('a duration such as "500ms", "10s", "5min" or "1h30min" is wanted, not {text}', text=shown(text))
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
@@ -56,8 +67,27 @@ def duration_words(seconds: float) -> str:
 Seconds = Annotated[float, BeforeValidator(duration_s)]
 """A duration in seconds, written "10min" in TOML."""
 
-Folder = Annotated[Path, BeforeValidator(lambda text: Path(text) if isinstance(text, str) else text)]
+
+def _path(text: object) -> object:
+    if isinstance(text, str) and not text.isprintable():
+        raise Unfit("a path has no control characters, and {text!r} has some", text=text)
+    return Path(text) if isinstance(text, str) else text
+
+
+Folder = Annotated[Path, BeforeValidator(_path)]
 """A path, written as text in TOML."""
+
+
+def shaped(pattern: str, words: Phrase) -> AfterValidator:
+    """For a text that has to be like `pattern`, which is said in words: "should be 16 hexadecimal digits"."""
+    form = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not form.fullmatch(text):
+            raise Unfit(words)
+        return text
+
+    return AfterValidator(check)
 
 
 class Text(Settings):
@@ -69,50 +99,58 @@ class Text(Settings):
 
 M = TypeVar("M", bound=BaseModel)
 
-_NOTHING = object()
-_TOML_WORDS = {
-    "model_type": "should be a table",
-    "dict_type": "should be a table",
-    "list_type": "should be an array",
-    "string_type": "should be text in quotes",
-    "int_type": "should be a whole number",
-    "int_from_float": "should be a whole number",
-    "float_type": "should be a number",
-    "bool_type": "should be true or false",
-}
-"""What pydantic calls things, in the words of TOML."""
-_TOML_HINTS = {
-    "Illegal character '\\n'": "; is a closing quote missing?",
-    "Unterminated string": "; is a closing quote missing?",
-    "Cannot overwrite a value": "; is the same name given twice?",
-    "Cannot declare": "; is the same table written twice?",
-    "Invalid value": "; text stands in double quotes",
-}
-
 
 def read(path: Path, model: type[M]) -> M:
     """The settings in `path`. Raises ConfigError("file:line: field: what is wrong")."""
+    return understood(path, text_of(path), model)
+
+
+def text_of(path: Path) -> str:
+    """What stands in the file. Raises ConfigError; waits for nobody, as a pipe would have it."""
     try:
-        source = path.read_bytes().decode("utf-8-sig")
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(number, "rb") as file:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise ConfigError("{path}: is no file", path=path)
+            content = file.read(LIMIT_BYTES + 1)
     except PermissionError as error:
-        raise ConfigError(f"{path}: {error.strerror}; it is another user's: sudo -u gridcall gridcall …") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(
-            f"{path}:{line}: not UTF-8 text at byte {error.start} of the file; save it as UTF-8"
+            "{path}: {why}; it is another user's: sudo -u gridcall gridcall …", path=path, why=why(error)
         ) from error
+    except (OSError, ValueError) as error:
+        raise ConfigError("{path}: {why}", path=path, why=why(error)) from error
+    if len(content) > LIMIT_BYTES:
+        raise ConfigError("{path}: larger than {most} MB: is it the right file?", path=path, most=LIMIT_BYTES >> 20)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            "{path}:{line}: not UTF-8 text at byte {at} of the file; save it as UTF-8",
+            path=path,
+            line=line,
+            at=error.start,
+        ) from error
+
+
+def understood(path: Path, source: str, model: type[M]) -> M:
+    """The settings in `source`, which stood at `path`. Raises ConfigError("file:line: field: what is wrong")."""
     try:
         content = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}{_not_toml(str(error), source)}") from error
+    except (ValueError, RecursionError) as error:
+        line, words = not_toml(error, source)
+        raise ConfigError("{path}:{line}: {what}", path=path, line=line, what=words) from error
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        where, words = _worst(error, content, model)
-        field = ".".join(str(part) for part in where) or "the file"
-        raise ConfigError(f"{path}:{line_of(source, where)}: {field}: {words}") from error
+        where, words = worst(error, content, model)
+        raise mistake(path, source, where, words) from error
+
+
+def mistake(path: Path, source: str, where: tuple[Any, ...], what: Phrase) -> ConfigError:
+    """`source`: what stood at `path` when it was read, which may be another text by now."""
+    field = phrase("{field}", field=".".join(map(str, where))) if where else phrase("the file")
+    return ConfigError("{path}:{line}: {field}: {what}", path=path, line=line_of(source, where), field=field, what=what)
 
 
 def line_of(source: str, where: tuple[Any, ...]) -> int:
@@ -155,12 +193,13 @@ def folders(path: Path, field: str, written: Iterable[Path]) -> list[Path]:
     found = [path.absolute().parent / folder for folder in written]
     for folder in found:
         if not folder.is_dir():
-            line = line_of(path.read_text(encoding="utf-8-sig"), (field,))
-            raise ConfigError(f"{path}:{line}: {field}: {folder}: no such folder of {field}")
+            raise mistake(
+                path, text_of(path), (field,), phrase("{folder}: no such folder of {field}", folder=folder, field=field)
+            )
     return found
 
 
-def replacements(shipped: Path, own: Iterable[Path], table: str) -> list[str]:
+def replacements(shipped: Path, own: Iterable[Path], table: str) -> list[Phrase]:
     """For each of the user's files that stands in for a shipped one: what to tell people, who may not have meant it.
 
     `table` is the one whose entries count: what the shipped file has in it and the user's hasn't is gone.
@@ -168,18 +207,11 @@ def replacements(shipped: Path, own: Iterable[Path], table: str) -> list[str]:
     notes = []
     for file in {path.name: path for path in own}.values():  # the last of a name is the one that counts
         if (old := shipped / file.name).exists() and not old.samefile(file):
-            entries, left = (tomllib.loads(one.read_text(encoding="utf-8-sig"))[table] for one in (old, file))
+            entries, left = (tomllib.loads(text_of(one))[table] for one in (old, file))
             gone = ", ".join(name for name in entries if name not in left)
-            notes.append(f"{file} replaces the shipped one" + (f"; gone: {gone}" if gone else ""))
+            lost = phrase("; gone: {gone}", gone=gone) if gone else NOTHING
+            notes.append(phrase("{file} replaces the shipped one{gone}", file=file, gone=lost))
     return notes
-
-
-def suggest(wrong: str, known: Iterable[str]) -> str:
-    """ "; did you mean `x`?", or the known names when none is near, ready to follow a complaint."""
-    names = sorted(known)
-    if near := difflib.get_close_matches(wrong, names, n=1):
-        return f"; did you mean `{near[0]}`?"
-    return f"; known: {', '.join(names)}" if names else ""
 
 
 def _indexed(names: tuple[str, ...], counts: dict[tuple[str, ...], int]) -> tuple[Any, ...]:
@@ -202,106 +234,3 @@ def _shared(path: tuple[Any, ...], where: tuple[Any, ...]) -> int:
 
 def _keys(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip("\"'") for part in re.findall(_KEY, dotted))
-
-
-def _not_toml(message: str, source: str) -> str:
-    hint = next((hint for words, hint in _TOML_HINTS.items() if words in message), "")
-    if found := re.search(r" \(at line (\d+), column (\d+)\)", message):
-        return f":{found[1]}: not TOML at column {found[2]}: {message[: found.start()]}{hint}"
-    return f":{max(1, len(source.splitlines()))}: not TOML: {message}{hint}"
-
-
-def _worst(error: ValidationError, content: Any, model: type[BaseModel]) -> tuple[tuple[Any, ...], str]:
-    """Where the first mistake is, as keys of the file, and what to say of it."""
-    # A name that is not known comes first: a misspelt one is missing too, and only the former says what to mend.
-    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    where, value = _place(found[0], content)
-    # One value that might have been several things is reported once for each of them.
-    same = [other for other in found if _place(other, content)[0] == where]
-    first, *others = dict.fromkeys(_complaint(one, model) for one in same)
-    words = " or ".join([first, *(other.removeprefix("should be ") for other in others)])
-    silent = value is _NOTHING or _is_secret(where, value) or _shown(value) in words
-    return where, words if silent else f"{words}, not {_shown(value)}"
-
-
-def _is_secret(where: tuple[Any, ...], value: Any) -> bool:
-    return not _SECRET.isdisjoint(where) or (isinstance(value, str) and "://" in value and "@" in value)
-
-
-def _place(error: Any, content: Any) -> tuple[tuple[Any, ...], Any]:
-    """The keys that lead to the mistake, and the value there. pydantic's own marks for unions and keys are left out."""
-    where: list[Any] = []
-    here = content
-    for part in error["loc"]:
-        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int)):
-            where.append(part)
-            here = here[part]
-    match error["type"]:
-        case "missing":
-            return (*where, error["loc"][-1]), _NOTHING
-        case "union_tag_not_found":
-            return (*where, _discriminator(error)), _NOTHING
-        case "union_tag_invalid":
-            return (*where, _discriminator(error)), error["ctx"]["tag"]
-        case "extra_forbidden" | "too_short" | "too_long":
-            return tuple(where), _NOTHING
-        case "value_error" | "string_pattern_mismatch" if isinstance(here, dict | list):
-            return tuple(where), _NOTHING  # its content or its name is wrong, not that it is a table
-    return tuple(where), here
-
-
-def _discriminator(error: Any) -> str:
-    return str(error["ctx"]["discriminator"]).strip("'")
-
-
-def _complaint(error: Any, model: type[BaseModel]) -> str:
-    context = error.get("ctx", {})
-    match error["type"]:
-        case "missing" | "union_tag_not_found":
-            return "is missing"
-        case "extra_forbidden":
-            return f"is not known here{suggest(str(error['loc'][-1]), _fields_at(model, error['loc'][:-1]))}"
-        case "union_tag_invalid":
-            return f"should be one of {context['expected_tags']}"
-        case "string_pattern_mismatch" if context["pattern"] == IDENTIFIER:
-            return "should be 1 to 63 lower-case letters, digits, hyphens and underscores"
-        case "list_type" if isinstance(error["input"], dict):
-            return f"should be an array of tables, [[{error['loc'][-1]}]]"
-        case "too_short":
-            return f"should have at least {context['min_length']} entr{'y' if context['min_length'] == 1 else 'ies'}"
-        case "too_long":
-            return f"should have at most {context['max_length']} entries"
-        case "model_type" if context["class_name"] == Text.__name__:
-            return 'should be { zh = "…", en = "…" }'
-        case kind if kind in _TOML_WORDS:
-            return _TOML_WORDS[kind]
-    return str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "a table" if isinstance(value, dict) else "an array"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _fields_at(model: type[BaseModel], where: tuple[Any, ...]) -> list[str]:
-    """The names that a table may hold, for a suggestion."""
-    schema = model.model_json_schema()
-    node: Any = schema
-    for part in where:
-        node = _below(_resolved(node, schema), part)
-    return list(_resolved(node, schema).get("properties", {}))
-
-
-def _below(node: Any, part: Any) -> Any:
-    if part in node.get("discriminator", {}).get("mapping", {}):
-        return {"$ref": node["discriminator"]["mapping"][part]}
-    any_key = next(iter(node.get("patternProperties", {}).values()), None)
-    named = node.get("properties", {}).get(part)
-    return named or any_key or node.get("additionalProperties") or node.get("items") or {}
-
-
-def _resolved(node: Any, schema: Any) -> Any:
-    while reference := next((one["$ref"] for one in (node, *node.get("anyOf", ())) if "$ref" in one), None):
-        node = schema["$defs"][reference.rsplit("/", 1)[1]]
-    return node

@@ -165,7 +165,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         retention_s=written.retention,
         sites=None if written.sites is None else tuple(dict.fromkeys(map(SiteId, written.sites))),
         notes=(
-            *(() if refused else rule_files.replaced()),
+            *(() if refused else map(str, rule_files.replaced())),
             *([f"{site_files.complaint}: the last good file is used, if there is one"] if site_files.complaint else ()),
             *unreached,
         ),

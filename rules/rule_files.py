@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from messages.kind import Kinds
+from messages.language import Phrase
 from messages.settings import replacements
 from rules.checking.report import examine
 from rules.language.answering import with_answers
@@ -28,7 +29,7 @@ class RuleFiles:
     def own(self) -> Iterator[Path]:
         return (file for folder in self.folders for file in rule_files(folder))
 
-    def replaced(self) -> list[str]:
+    def replaced(self) -> list[Phrase]:
         """What the user's files take away, said for people."""
         return replaced(self.own())
 
@@ -57,7 +58,7 @@ class RuleFiles:
         return with_answers(rules, self.kinds)
 
 
-def replaced(own: Iterable[Path]) -> list[str]:
+def replaced(own: Iterable[Path]) -> list[Phrase]:
     files = list(own)
     common = [file for file in files if file.parent.name == COMMON]
     of_kinds = [file for file in files if file not in common]

@@ -19,7 +19,8 @@ from messages.command import Command, CommandError, Outcome, Result
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Kinds
 from messages.reading import Value
-from messages.settings import ConfigError, suggest
+from messages.settings import ConfigError
+from messages.suggestion import suggest
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database

@@ -15,7 +15,8 @@ from edge.models.modbus import ModbusModel
 from edge.models.product import Model, load_models
 from messages.ids import DeviceId, Identifier
 from messages.kind import Kind, Kinds, load_kinds
-from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s, line_of, read, suggest
+from messages.settings import ConfigError, Folder, Seconds, Settings, duration_s, line_of, read
+from messages.suggestion import suggest
 
 
 def _number_or_switch(value: object) -> object:

@@ -15,7 +15,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from edge.models.modbus import ModbusModel
 from messages.ids import Identifier
-from messages.settings import ConfigError, Seconds, Settings, duration_s, read, suggest
+from messages.settings import ConfigError, Seconds, Settings, duration_s, read
+from messages.suggestion import suggest
 from simulators.block import Block, Device, Level, complaint
 
 SHIPPED = Path(str(files("simulators"))) / "scenarios"

@@ -9,7 +9,7 @@ from gridcall import closed_to_service
 
 NOBODY = 65534
 LOADED = """import gc, gridcall
-gridcall._load("edge")
+gridcall._load(["edge"])
 print(gc.isenabled(), gc.get_freeze_count() > 50_000)
 """
 

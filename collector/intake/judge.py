@@ -21,7 +21,7 @@ from messages.ids import DeviceId, EdgeId, SiteId, StreamId
 from messages.kind import Channel, Kinds, mismatch
 from messages.pack import Fault, Pack, PackError
 from messages.reading import Reading
-from messages.settings import suggest
+from messages.suggestion import suggest
 from messages.topics import Origin
 
 FUTURE_LIMIT_MS = 120_000

@@ -8,8 +8,9 @@ from edge.models.base import Product
 from messages.command import Command
 from messages.kind import Command as Wanted
 from messages.kind import Kind
+from messages.language import Phrase, phrase
 from messages.reading import Value
-from messages.settings import suggest
+from messages.suggestion import suggest
 
 LONGEST_MS = 24 * 3600 * 1000
 """A command that expires later than this is a mistake, and a book that kept such ids would grow."""
@@ -25,25 +26,29 @@ def refusal(command: Command, kind: Kind, model: Product, now_ms: int) -> str | 
         return "expires more than a day from now"
     if command.issued_at_ms - now_ms > AHEAD_MS:
         return f"given {(command.issued_at_ms - now_ms) / 1000:.0f} s in the future; one of the clocks is wrong"
-    return unfit(command.command, command.value, kind, model)
+    why = unfit(command.command, command.value, kind, model)
+    return str(why) if why else None
 
 
-def unfit(command: str, value: Value | None, kind: Kind, model: Product) -> str | None:
+def unfit(command: str, value: Value | None, kind: Kind, model: Product) -> Phrase | None:
     """Why a device of this kind and model can't be told this; None if it can."""
     if (wanted := kind.commands.get(command)) is None:
-        return f"a {model.kind} can't be told to {command}{suggest(command, kind.commands)}"
+        near = suggest(command, kind.commands)
+        return phrase("a {kind} can't be told to {command}{near}", kind=model.kind, command=command, near=near)
     if command not in model.commands:
-        return f"this model can't be told to {command}{suggest(command, model.commands)}"
+        near = suggest(command, model.commands)
+        return phrase("this model can't be told to {command}{near}", command=command, near=near)
     return _unfit_value(value, wanted)
 
 
-def _unfit_value(value: Value | None, wanted: Wanted) -> str | None:
+def _unfit_value(value: Value | None, wanted: Wanted) -> Phrase | None:
     if wanted.type == "none":
-        return None if value is None else "it takes no value"
+        return None if value is None else phrase("it takes no value")
     if wanted.type == "boolean":
-        return None if isinstance(value, bool) else "it takes true or false"
+        return None if isinstance(value, bool) else phrase("it takes true or false")
     if isinstance(value, bool | str) or value is None:
-        return "it takes a number"
+        return phrase("it takes a number")
     if wanted.range and not wanted.range[0] <= value <= wanted.range[1]:
-        return f"{value:g} is not in {wanted.range[0]:g} to {wanted.range[1]:g}"
+        low, high = wanted.range
+        return phrase("{value:g} is not in {low:g} to {high:g}", value=value, low=low, high=high)
     return None

@@ -14,6 +14,7 @@ from messages.announcement import Announcement
 from messages.broker import Broker
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Kind
+from messages.language import Phrase
 
 M = TypeVar("M", bound=Product, covariant=True)
 
@@ -68,7 +69,7 @@ class Config:
     own_devices: tuple[OwnDevice, ...]
     """What the edge says of itself."""
     reflexes: tuple[Reflex, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Phrase, ...]
     """What the user's own files do that they may not be meant to do."""
 
     def on_line(self, name: str) -> list[Device[Model]]:

@@ -12,6 +12,7 @@ from edge.configuration.tables import File
 from edge.models.base import Product
 from edge.models.zigbee import ZigbeeModel
 from messages.ids import LONGEST
+from messages.language import Phrase, phrase
 
 LOCAL, LORAWAN = "local", "lorawan"
 """What the edge calls its lines to the broker itself, and to the network server on it."""
@@ -56,18 +57,23 @@ class Gateways:
         self._taken.add(name)
         return name
 
-    def doubts(self, devices: Sequence[Device[Product]]) -> Iterator[str]:
+    def doubts(self, devices: Sequence[Device[Product]]) -> Iterator[Phrase]:
         """Where the base topic was guessed, and another one is as likely; and gateways that nothing is behind."""
         said = set[str]()
         for device in devices:
             deeper = device.topic.rpartition("/")[0]
             if device.gateway in self._derived.values() and "/" in deeper and deeper not in said:
                 said.add(deeper)
-                yield (
-                    f"{device.id}: its gateway is taken to be Zigbee2MQTT with the base topic `{deeper.partition('/')[0]}`;"
-                    f" if that is `{deeper}`, say so in a [[gateways]] table (name, topic)"
+                yield phrase(
+                    "{device}: its gateway is taken to be Zigbee2MQTT with the base topic `{base}`; if that is `{deeper}`, "
+                    "say so in a [[gateways]] table (name, topic)",
+                    device=device.id,
+                    base=deeper.partition("/")[0],
+                    deeper=deeper,
                 )
         used = {device.gateway for device in devices}
         for gateway in self._found:
             if gateway.topic and gateway.name not in used:
-                yield f"gateway {gateway.name}: no device's topic begins with {gateway.topic}/"
+                yield phrase(
+                    "gateway {name}: no device's topic begins with {topic}/", name=gateway.name, topic=gateway.topic
+                )

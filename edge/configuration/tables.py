@@ -5,11 +5,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from messages.announcement import Place
+from messages.announcement import Place, SettingValue
 from messages.broker import Broker
 from messages.ids import Identifier
+from messages.language import Unfit, either, phrase
 from messages.reading import Value
-from messages.settings import Folder, Seconds, Settings, duration_s
+from messages.settings import Folder, Seconds, Settings, duration_s, shaped
 from rules.language.calendar import CalendarText
 
 WAYS = ("port", "host", "listen", "chip")
@@ -21,6 +22,15 @@ _FIELD_OF = {
     "timeout_s": ("port", "host"),
 }
 """The ways that a field of a `[[lines]]` table is for."""
+
+
+_PRINTED = r"[^\x00-\x1f\x7f-\x9f]+"
+_TOPIC = phrase("should be a topic of 1 to 200 characters, without + and #")
+Named = Annotated[str, shaped(_PRINTED, phrase("should be a name, without control characters"))]
+"""Of a port, a host or an address."""
+Topic = Annotated[str, Field(max_length=200), shaped(r"[^+#$\x00-\x1f\x7f-\x9f][^+#\x00-\x1f\x7f-\x9f]*", _TOPIC)]
+GatewayTopic = Annotated[Topic, shaped(r".*[^/]", phrase("should be a topic that doesn't end in a slash"))]
+Eui = Annotated[str, shaped(r"[0-9A-Fa-f]{16}", phrase("should be 16 hexadecimal digits, as on the label"))]
 
 
 class Rs485Settings(Settings):
@@ -37,22 +47,22 @@ class LineSettings(Settings):
     devices call, or a chip whose pins are contacts."""
 
     name: Identifier
-    port: Annotated[str, Field(min_length=1)] | None = None
+    port: Named | None = None
     """As pyserial takes it: "/dev/ttyUSB0", better "/dev/serial/by-id/…", which survives replugging."""
     baudrate: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
     data_bits: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
     rs485: Rs485Settings | None = None
-    host: Annotated[str, Field(min_length=1)] | None = None
+    host: Named | None = None
     tcp_port: Annotated[int, Field(ge=1, le=65535)] = 502
     framing: Literal["tcp", "rtu"] = "tcp"
     """Of Modbus on a host: its own TCP frames, or those of a serial line, which plain serial servers pass through."""
     listen: Annotated[int, Field(ge=1, le=65535)] | None = None
     """A TCP port of this Pi, for stations that call."""
-    address: Annotated[str, Field(min_length=1)] = "0.0.0.0"  # noqa: S104 (stations call from outside)
+    address: Named = "0.0.0.0"  # noqa: S104 (stations call from outside)
     """Of this Pi, where `listen` is: that of one network card keeps the others shut."""
-    chip: Annotated[str, Field(pattern=r"^/dev/")] | None = None
+    chip: Annotated[str, shaped(rf"/dev/{_PRINTED}", phrase("should be a chip, such as /dev/gpiochip0"))] | None = None
     """A GPIO chip: "/dev/gpiochip0", on a Pi 5 with an older kernel "/dev/gpiochip4"."""
     timeout_s: Seconds = Field(default=duration_s("300ms"), alias="timeout", gt=0, le=10)
     """How long a slave may think before its answer begins."""
@@ -61,12 +71,16 @@ class LineSettings(Settings):
     def _whole(self) -> Self:
         ways = [way for way in WAYS if getattr(self, way) is not None]
         if len(ways) != 1:
-            raise ValueError(f"exactly one of {', '.join(WAYS)} is wanted")
+            raise Unfit("exactly one of {ways} is wanted", ways=", ".join(WAYS))
         if self.port is not None and self.baudrate is None:
-            raise ValueError("a serial port needs a baudrate")
+            raise Unfit("a serial port needs a baudrate")
         for field in sorted(self.model_fields_set):
             if field in _FIELD_OF and self.way not in _FIELD_OF[field]:
-                raise ValueError(f"`{field.removesuffix('_s')}` is for a line with a {' or a '.join(_FIELD_OF[field])}")
+                raise Unfit(
+                    "`{field}` is for a line with a {ways}",
+                    field=field.removesuffix("_s"),
+                    ways=either(_FIELD_OF[field]),
+                )
         return self
 
     @property
@@ -98,15 +112,20 @@ class DeviceSettings(Settings):
     """Of a Modbus device: by how much its product's addresses are shifted, for one of many like inputs of a module."""
     pin: Annotated[int, Field(ge=0, le=511)] | None = None
     """Of a contact on a chip, as the kernel numbers it: 17 for a Pi's GPIO17."""
-    topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]+$")] | None = None
-    dev_eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
+    topic: Topic | None = None
+    dev_eui: Eui | None = None
     """Of a LoRaWAN device, as on its label."""
-    mn: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,24}$")] | None = None
+    mn: (
+        Annotated[
+            str, shaped(r"[0-9A-Za-z]{1,24}", phrase("should be 1 to 24 letters and digits, the MN of the station"))
+        ]
+        | None
+    ) = None
     """Of an HJ 212 station: its unique code."""
     key_file: Folder | None = None
     """Of an OSDP reader: a file with the 32 hexadecimal digits of its own secure channel base key."""
     place: Place
-    settings: dict[Identifier, Value] = Field(default_factory=dict)
+    settings: dict[Identifier, SettingValue] = Field(default_factory=dict)
     """Names that the rules may use, e.g. `depth`."""
 
 
@@ -122,7 +141,9 @@ class ReflexSettings(Settings):
     """A `[[reflexes]]` table: what this Pi does by itself when a rule of some devices says so."""
 
     id: Identifier
-    rule: Annotated[str, Field(pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$")]
+    rule: Annotated[
+        str, shaped(r"[a-z0-9_-]+/[a-z0-9_-]+", phrase("should be a kind and a rule, such as gas_alarm/leak"))
+    ]
     """Kind and name of a rule that says `reflex = true`: "gas_alarm/leak"."""
     devices: list[Identifier] = Field(min_length=1)
     """Whose readings are watched, all of the rule's kind."""
@@ -143,15 +164,15 @@ class GatewaySettings(Settings):
     devices' topics are its base topic and a plain name needs none."""
 
     name: Identifier
-    topic: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#\x00]*[^+#\x00/]$")] | None = None
+    topic: GatewayTopic | None = None
     """What the topics of its devices begin with, up to a slash: Zigbee2MQTT's base topic, or what another gateway puts first."""
-    eui: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{16}$")] | None = None
+    eui: Eui | None = None
     """Of a LoRaWAN gateway, as on its label: wanted only where there are several."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.topic is None) == (self.eui is None):
-            raise ValueError("exactly one of topic, eui is wanted")
+            raise Unfit("exactly one of topic, eui is wanted")
         return self
 
 

@@ -14,6 +14,7 @@ from edge.health.lines import Lines
 from edge.keeping.disk import Disk
 from edge.vitals import Vitals
 from messages.ids import DeviceId, EdgeId
+from messages.language import Phrase
 from messages.reading import Reading
 
 EVERY_S = 10.0
@@ -45,7 +46,7 @@ class HealthWatch:
         *,
         clock_ms: Callable[[], int],
         clock_trusted: Callable[[], bool],
-        refused: Callable[[], str],
+        refused: Callable[[], Phrase | None],
     ) -> None:
         self._watched = watched
         self._disk = disk
@@ -78,7 +79,7 @@ class HealthWatch:
                     self._watched.outbox_limit_bytes,
                     clock_trusted=self._clock_trusted(),
                     disk_refuses=refuses,
-                    refused=self._refused(),
+                    refused=str(self._refused() or ""),
                     running_s=loop.time() - started_s,
                     now_ms=now_ms,
                 )

@@ -22,8 +22,10 @@ from edge.installer.words import no_port, said
 from edge.models.osdp import OsdpModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
-from messages.language import Language, language_of
-from messages.settings import ConfigError, duration_s, suggest
+from messages.language import Language, why
+from messages.settings import ConfigError, duration_s
+from messages.suggestion import suggest
+from messages.terminal import language_of
 
 SHORTEST_WATCH_S = 2
 THINKS_S = 0.1
@@ -67,7 +69,10 @@ def scan(
     )
     if parsed and not (line and line.baudrate):
         raise ConfigError(
-            f"{config}: no line has the port {port}{suggest(port, [each.where for each in parsed.lines.values()])}"
+            "{config}: no line has the port {port}{near}",
+            config=config,
+            port=port,
+            near=suggest(port, [each.where for each in parsed.lines.values()]),
         )
     if line and line.baudrate:
         tried = [Speed(line.baudrate, line.parity, line.stop_bits)]
@@ -76,7 +81,7 @@ def scan(
     try:
         timeout_s = duration_s(timeout) if timeout else line.timeout_s if line else THINKS_S
     except ValueError as error:
-        raise ConfigError(f"--timeout: {error}") from error
+        raise ConfigError("--timeout: {why}", why=why(error)) from error
     asked = _numbers("--units", units, UNITS[0], UNITS[-1])
     from edge.installer import terminal
 
@@ -123,17 +128,17 @@ def accept(
     """
     config, spoken = parse(file), language(wanted)
     if sheet.suffix not in (".html", ".md"):
-        raise ConfigError(f"--sheet: {sheet}: a name that ends in .html or .md is wanted")
+        raise ConfigError("--sheet: {sheet}: a name that ends in .html or .md is wanted", sheet=sheet)
     try:
         watch_s = duration_s(watch) if watch else None
     except ValueError as error:
-        raise ConfigError(f"--watch: {error}") from error
+        raise ConfigError("--watch: {why}", why=why(error)) from error
     if watch_s is not None and watch_s < SHORTEST_WATCH_S:
-        raise ConfigError(f"--watch: at least {SHORTEST_WATCH_S} s is wanted: a device must be heard in it")
+        raise ConfigError("--watch: at least {least} s is wanted: a device must be heard in it", least=SHORTEST_WATCH_S)
     if sheet.exists():
-        raise ConfigError(f"--sheet: {sheet} is there already, perhaps signed: take another name")
+        raise ConfigError("--sheet: {sheet} is there already, perhaps signed: take another name", sheet=sheet)
     if not os.access(sheet.absolute().parent, os.W_OK):
-        raise ConfigError(f"--sheet: {sheet.absolute().parent} is no folder that this user may write to")
+        raise ConfigError("--sheet: {folder} is no folder that this user may write to", folder=sheet.absolute().parent)
     chosen = _chosen(config, device or [])
     installer = by or _name(spoken)
     from edge.installer.accepting import walk
@@ -156,7 +161,7 @@ def _write(path: Path, sheet: sheets.Sheet) -> None:
         path.write_text(sheets.html(sheet) if path.suffix == ".html" else sheets.markdown(sheet), encoding="utf-8")
     except OSError as error:
         print(sheets.markdown(sheet))
-        raise ConfigError(f"--sheet: {path}: {error.strerror or error}; the sheet is printed above") from error
+        raise ConfigError("--sheet: {path}: {why}; the sheet is printed above", path=path, why=why(error)) from error
 
 
 def _name(spoken: Language) -> str:
@@ -165,7 +170,7 @@ def _name(spoken: Language) -> str:
         print("安装人：" if spoken == "zh" else "Installer: ", end="", flush=True)
         if name := sys.stdin.readline().strip():
             return name
-    raise ConfigError("--by：请写明安装人姓名" if spoken == "zh" else "--by: who installed it? a name is wanted")
+    raise ConfigError("--by: who installed it? a name is wanted")
 
 
 def _clock_ms() -> int:
@@ -185,7 +190,9 @@ def provision(
     (found,) = _chosen(config, [device])
     readers = of(OsdpModel, [found])
     if not readers or not readers[0].key:
-        raise ConfigError(f"{device} is no OSDP reader with a key_file; a key is made by `openssl rand -hex 16`")
+        raise ConfigError(
+            "{device} is no OSDP reader with a key_file; a key is made by `openssl rand -hex 16`", device=device
+        )
     from edge.installer.provision import CHINESE, Outcome
     from edge.installer.provision import provision as give
 
@@ -212,7 +219,7 @@ def _chosen(config: Config, wanted: list[str]) -> list[Device[Model]]:
     known = {device.id: device for device in config.devices}
     for name in wanted:
         if name not in known:
-            raise ConfigError(f"--device: no device `{name}`{suggest(name, known)}")
+            raise ConfigError("--device: no device `{device}`{near}", device=name, near=suggest(name, known))
     return [device for device in config.devices if not wanted or device.id in wanted]
 
 
@@ -222,10 +229,12 @@ def _numbers(option: str, text: str, low: int, high: int) -> list[int]:
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
-            raise ConfigError(f"{option}: numbers such as 1-4,9 are wanted, not {text!r}")
+            raise ConfigError("{option}: numbers such as 1-4,9 are wanted, not {text!r}", option=option, text=text)
         span = range(int(first), int(last or first) + 1)
         if not span or span[0] < low or span[-1] > high:
-            raise ConfigError(f"{option}: {part.strip()} is not in {low} to {high}")
+            raise ConfigError(
+                "{option}: {part} is not in {low} to {high}", option=option, part=part.strip(), low=low, high=high
+            )
         found += span
     return found
 
@@ -234,5 +243,5 @@ def _parities(text: str) -> list[Parity]:
     known: dict[str, Parity] = {"N": "N", "E": "E", "O": "O"}
     wanted = [part.strip().upper() for part in text.split(",")]
     if unknown := [part for part in wanted if part not in known]:
-        raise ConfigError(f"--parities: N, E or O is wanted, not {unknown[0]!r}")
+        raise ConfigError("--parities: N, E or O is wanted, not {unknown!r}", unknown=unknown[0])
     return [known[part] for part in wanted]

@@ -27,8 +27,9 @@ async def looking(config: Config, clock_ms: Callable[[], int]) -> AsyncIterator[
         first = await anext(from_agent)
     except PermissionError as error:
         raise ConfigError(
-            f"{config.folder / tap.FILE}: this user may not look into the agent 本用户无权查看网关程序: "
-            f"sudo -u {SERVICE} gridcall edge …"
+            "{file}: this user may not look into the agent: sudo -u {user} gridcall edge …",
+            file=config.folder / tap.FILE,
+            user=SERVICE,
         ) from error
     except OSError:
         pass

@@ -4,13 +4,14 @@ Names, places and kinds are not in it: whoever looks has the agent's configurati
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
 from edge.vitals import DeviceVitals, Vitals
 from messages.ids import DeviceId
+from messages.language import Language, Phrase
 from messages.reading import Quality, Reading, Value
 
 Latest = dict[tuple[DeviceId, str], Reading]
@@ -62,11 +63,11 @@ class Snapshot:
     at_ms: int
     lines: tuple[LineNow, ...]
     devices: tuple[DeviceNow, ...]
-    refused: str = ""
-    """Why the agent does not run by its file as it is now."""
+    refused: Mapping[Language, str] = field(default_factory=dict)
+    """Why the agent does not run by its file as it is now, in both languages; empty if it does."""
 
 
-def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest, refused: str = "") -> Snapshot:
+def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest, refused: Phrase | None = None) -> Snapshot:
     """Of what is known now."""
     lines = list(lines)
     channels: dict[DeviceId, dict[str, ChannelNow]] = {}
@@ -80,7 +81,7 @@ def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest, refused: str = ""
             for line in lines
             for device, vitals in line.devices.items()
         ),
-        refused,
+        {"zh": refused.said("zh"), "en": refused.said("en")} if refused else {},
     )
 
 

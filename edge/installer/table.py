@@ -136,7 +136,7 @@ def lines(now: Snapshot, language: Language) -> list[str]:
         if language == "zh"
         else "the new configuration is refused, the last good one runs on"
     )
-    return [f"! {refused}: {now.refused}"] * bool(now.refused) + [
+    return ([f"! {refused}: {now.refused[language]}"] if now.refused else []) + [
         f"{line.name}: {there if line.open else f'{away} ({line.why})'}"
         + (f", {strays} {line.strays}" * (line.strays > 0))
         for line in now.lines

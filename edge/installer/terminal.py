@@ -27,7 +27,7 @@ from edge.installer.words import no_port
 from edge.models.modbus import ModbusModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
-from messages.language import Language
+from messages.language import Language, Phrase
 from messages.settings import ConfigError
 
 NOT_TAKEN = os.strerror(errno.EINVAL)
@@ -240,7 +240,7 @@ async def _until_it_ends(snapshots: AsyncIterator[Snapshot], spoken: Language) -
         async for now in snapshots:
             yield now
     except LinkError as error:
-        raise ConfigError("网关程序已停止" if spoken == "zh" else str(error)) from error
+        raise ConfigError(Phrase(str(error))) from error
 
 
 def _all_tried(now: Snapshot) -> bool:

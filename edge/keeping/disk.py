@@ -28,6 +28,7 @@ from edge.keeping.outbox import Outbox, Row
 from edge.link.window import PackKey
 from edge.report import Reported, Urgency
 from messages.ids import EdgeId, StreamId
+from messages.language import why
 from messages.receipt import Receipt
 from messages.settings import ConfigError
 
@@ -224,14 +225,17 @@ class Disk:
             self._take_folder()
             self._outbox = self._opened()
         except BlockingIOError as error:
-            raise ConfigError(f"{self._folder}: another edge agent uses this folder") from error
+            raise ConfigError("{folder}: another edge agent uses this folder", folder=self._folder) from error
         except OSError as error:
             if error.errno not in _OPERATORS:
                 raise
-            raise ConfigError(f"{self._folder}: no outbox can be kept here: {error.strerror}") from error
+            raise ConfigError(
+                "{folder}: no outbox can be kept here: {why}", folder=self._folder, why=why(error)
+            ) from error
         except sqlite3.DatabaseError as error:
             if _code(error) in _FORBIDDEN and self._is_forbidden():
-                raise ConfigError(f"{self._folder / FILE}: no outbox can be kept here: {error}") from error
+                file = self._folder / FILE
+                raise ConfigError("{folder}: no outbox can be kept here: {why}", folder=file, why=why(error)) from error
             if _code(error) not in _DAMAGED:
                 raise
             return self._open_anew(error)

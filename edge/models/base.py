@@ -6,15 +6,21 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
+from messages.announcement import SettingValue
 from messages.ids import IDENTIFIER
 from messages.kind import Kind
-from messages.reading import Value
-from messages.settings import Settings, suggest
+from messages.language import Phrase, phrase
+from messages.settings import Settings
+from messages.suggestion import suggest
 
 ChannelName = Annotated[str, Field(pattern=IDENTIFIER)]
 
-Mistake = tuple[tuple[str, ...], str]
+Mistake = tuple[tuple[str, ...], Phrase]
 """Where in the product file, and what is wrong there."""
+
+ITS_OWN = phrase("`value` is its own: leave it out")
+HAS_NONE = phrase("`value` is missing: the command has none")
+"""Of how a command is carried out, where its kind says that a value goes with it, or none."""
 
 
 class Product(Settings):
@@ -30,14 +36,14 @@ class Product(Settings):
     """The unit numbers that a line of its protocol has."""
     hashes: ClassVar[bool] = False
     """Whether what tells who somebody is leaves as a keyed hash: a channel that has to be hashed may stand in no other product."""
-    way: ClassVar[str]
+    way: ClassVar[Phrase]
     """The same in words: "is a unit on a line"."""
 
     name: str
     source: str
     """Where the map comes from: maker, document, revision."""
     kind: str
-    settings: dict[ChannelName, Value] = Field(default_factory=dict)
+    settings: dict[ChannelName, SettingValue] = Field(default_factory=dict)
     """What the rules should know of every device of this product; a device's own settings come after."""
     channels: Mapping[ChannelName, Any]
     commands: Mapping[ChannelName, Any] = {}
@@ -55,10 +61,10 @@ class Product(Settings):
         ):
             for name in said:
                 if name not in known:
-                    yield (what, name), f"a {self.kind} has none{suggest(name, known)}"
+                    yield (what, name), phrase("a {kind} has none{near}", kind=self.kind, near=suggest(name, known))
         for name in self.channels:
             if name in kind.channels and kind.channels[name].hashed and not self.hashes:
                 yield (
                     ("channels", name),
-                    "may leave the edge as a keyed hash only, which is made of OSDP readers' events alone",
+                    phrase("may leave the edge as a keyed hash only, which is made of OSDP readers' events alone"),
                 )

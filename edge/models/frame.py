@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from edge.models.base import ChannelName, Product
 from messages.kind import Span
-from messages.settings import Settings
+from messages.language import Phrase, Unfit, phrase
+from messages.settings import Settings, shaped
 
 LONGEST = 256
 SIZES = {"uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "float32": 4}
@@ -27,7 +28,7 @@ class Lines(Settings):
 class Bytes(Settings):
     """`[bytes]`: frames have a fixed length and begin with fixed bytes."""
 
-    start: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2} ?)+$")]
+    start: Annotated[str, shaped(r"([0-9A-Fa-f]{2} ?)+", phrase('should be bytes in hexadecimal, such as "42 4D"'))]
     """In hexadecimal: "FF", "42 4D"."""
     length: Annotated[int, Field(ge=2, le=LONGEST)]
     """Of the whole frame, start and check included."""
@@ -61,7 +62,7 @@ class FrameModel(Product):
     """A device that speaks by itself; it has its line for itself."""
 
     reached_by: ClassVar[tuple[str, ...]] = ("line",)
-    way: ClassVar[str] = "has a line for itself"
+    way: ClassVar[Phrase] = phrase("has a line for itself")
 
     protocol: Literal["frame"]
     lines: Lines | None = None
@@ -71,12 +72,14 @@ class FrameModel(Product):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.lines is None) == (self.bytes_ is None):
-            raise ValueError("exactly one of [lines], [bytes] is wanted")
+            raise Unfit("exactly one of [lines], [bytes] is wanted")
         for name, channel in self.channels.items():
             if self.lines is not None and channel.field is None:
-                raise ValueError(f"{name}: `field` is wanted: frames are lines")
+                raise Unfit("{name}: `field` is wanted: frames are lines", name=name)
             if self.bytes_ is not None and channel.offset is None:
-                raise ValueError(f"{name}: `offset` is wanted: frames are bytes")
+                raise Unfit("{name}: `offset` is wanted: frames are bytes", name=name)
             if self.bytes_ is not None and (channel.offset or 0) + SIZES[channel.type] > self.bytes_.length:
-                raise ValueError(f"{name}: a {channel.type} at {channel.offset} ends beyond the frame")
+                raise Unfit(
+                    "{name}: a {type} at {at} ends beyond the frame", name=name, type=channel.type, at=channel.offset
+                )
         return self

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from edge.models.base import ChannelName, Mistake, Product
 from messages.kind import Kind
+from messages.language import Phrase, phrase
 from messages.settings import Seconds, Settings, duration_s
 
 
@@ -26,7 +27,7 @@ class GpioModel(Product):
 
     reached_by: ClassVar[tuple[str, ...]] = ("line", "pin")
     line_is: ClassVar[tuple[str, ...]] = ("chip",)
-    way: ClassVar[str] = "is a pin of a chip, which is a line"
+    way: ClassVar[Phrase] = phrase("is a pin of a chip, which is a line")
 
     protocol: Literal["gpio"]
     channels: Annotated[dict[ChannelName, GpioChannel], Field(min_length=1, max_length=1)]
@@ -35,4 +36,7 @@ class GpioModel(Product):
         yield from super().mistakes(kind)
         for name in self.channels.keys() & kind.channels.keys():
             if kind.channels[name].type != "boolean":
-                yield ("channels", name), f"a contact can't be the {kind.channels[name].type} of the kind"
+                yield (
+                    ("channels", name),
+                    phrase("a contact can't be the {type} of the kind", type=kind.channels[name].type),
+                )

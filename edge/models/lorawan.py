@@ -7,7 +7,8 @@ from pydantic import Field, PrivateAttr
 
 from edge.models.base import ChannelName, Product
 from edge.models.message import JsonChannel
-from messages.settings import ConfigError
+from messages.language import Phrase, phrase, why
+from messages.settings import ConfigError, shaped
 
 MOST_CODEC_BYTES = 512 * 1024
 
@@ -16,10 +17,13 @@ class LorawanModel(Product):
     """A device behind a LoRaWAN network server. Without a codec the server itself must decode."""
 
     reached_by: ClassVar[tuple[str, ...]] = ("dev_eui",)
-    way: ClassVar[str] = "is known to its network server by a DevEUI"
+    way: ClassVar[Phrase] = phrase("is known to its network server by a DevEUI")
 
     protocol: Literal["lorawan"]
-    codec: Annotated[str, Field(pattern=r"^[\w.-]+\.js$")] | None = None
+    codec: (
+        Annotated[str, shaped(r"[\w.-]+\.js", phrase("should be the name of a file beside this one that ends in .js"))]
+        | None
+    ) = None
     """The maker's own JavaScript file, unmodified, beside this file: `decodeUplink`, or the older `Decode` or `Decoder`."""
     f_ports: list[Annotated[int, Field(ge=1, le=223)]] | None = None
     """The ports whose messages are measurements; without it all are (LoRaWAN 1.0.4 section 4.3.2)."""
@@ -39,10 +43,12 @@ class LorawanModel(Product):
         try:
             content = path.read_bytes()
             if len(content) > MOST_CODEC_BYTES:
-                raise ConfigError(f"{path}: {len(content)} bytes, more than {MOST_CODEC_BYTES}")
+                raise ConfigError(
+                    "{path}: {n} bytes, more than {most}", path=path, n=len(content), most=MOST_CODEC_BYTES
+                )
             self._script = content.decode("utf-8-sig")
         except OSError as error:
-            raise ConfigError(f"{path}: the codec can't be read: {error.strerror or error}") from error
+            raise ConfigError("{path}: the codec can't be read: {why}", path=path, why=why(error)) from error
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{path}: the codec is no UTF-8 text") from error
+            raise ConfigError("{path}: the codec is no UTF-8 text", path=path) from error
         return self

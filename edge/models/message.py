@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from edge.models.base import ChannelName, Product
+from messages.language import Phrase, phrase
 from messages.reading import Value
 from messages.settings import Settings
 
@@ -31,7 +32,7 @@ class JsonModel(Product):
     """A device that publishes JSON on a local MQTT topic. A message need not hold every channel."""
 
     reached_by: ClassVar[tuple[str, ...]] = ("topic",)
-    way: ClassVar[str] = "publishes on a topic of the local broker"
+    way: ClassVar[Phrase] = phrase("publishes on a topic of the local broker")
 
     protocol: Literal["mqtt-json"]
     time: JsonTime | None = None

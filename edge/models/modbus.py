@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge.models.base import ChannelName, Mistake, Product
+from edge.models.base import HAS_NONE, ITS_OWN, ChannelName, Mistake, Product
 from messages.kind import Channel, Kind, Span
+from messages.language import Phrase, Unfit, phrase
 from messages.reading import Value
 from messages.settings import Seconds, Settings
 
@@ -80,47 +81,52 @@ class ModbusChannel(Settings):
     def _whole(self) -> Self:
         tables = [name for name in ("coil", "discrete", "input", "holding") if getattr(self, name) is not None]
         if len(tables) != 1:
-            raise ValueError("exactly one of coil, discrete, input, holding is wanted")
+            raise Unfit("exactly one of coil, discrete, input, holding is wanted")
         if tables[0] in ("coil", "discrete"):
             if self.type != "bit" or self.bit is not None:
-                raise ValueError('a coil or discrete input is a bit by itself: type = "bit", no `bit`')
+                raise Unfit('a coil or discrete input is a bit by itself: type = "bit", no `bit`')
             if self.byte_order != "big" or self.not_available is not None:
-                raise ValueError("a coil or discrete input has no `byte_order`, and no count for `not_available`")
+                raise Unfit("a coil or discrete input has no `byte_order`, and no count for `not_available`")
         elif (self.type == "bit") != (self.bit is not None):
-            raise ValueError('`bit` and type = "bit" belong together')
+            raise Unfit('`bit` and type = "bit" belong together')
         if (self.type == "text") != (self.length is not None):
-            raise ValueError('`length` and type = "text" belong together')
+            raise Unfit('`length` and type = "text" belong together')
         if self.mask is not None and (self.type not in UNSIGNED or self.mask >> 16 * self.words):
-            raise ValueError(f"`mask` is for the bits of {', '.join(UNSIGNED)}")
+            raise Unfit("`mask` is for the bits of {types}", types=", ".join(UNSIGNED))
         if self.values is not None:
             self._check_values()
         self._check_absent()
         if self.scale == 0:
-            raise ValueError("`scale` is 0: every value would be the same")
+            raise Unfit("`scale` is 0: every value would be the same")
         if self.address + self.words > ADDRESSES:
-            raise ValueError(f"a {self.type} takes {self.words} registers, and {self.address} is the last there is")
+            raise Unfit(
+                "a {type} takes {words} registers, and {last} is the last there is",
+                type=self.type,
+                words=self.words,
+                last=ADDRESSES - 1,
+            )
         return self
 
     def _check_values(self) -> None:
         if self.type in ("bit", "text") or self.type.startswith("float"):
-            raise ValueError(f"`values` is for whole numbers, not for a {self.type}")
+            raise Unfit("`values` is for whole numbers, not for a {type}", type=self.type)
         most = None if self.mask is None else self.mask // (self.mask & -self.mask)
         for text in self.values or ():
             try:
                 count = int(text, 0)
             except ValueError:
-                raise ValueError(f"`values`: {text!r} is no raw count, such as 3 or 0x03") from None
+                raise Unfit("`values`: {count!r} is no raw count, such as 3 or 0x03", count=text) from None
             if not self._can_be(count):
-                raise ValueError(f"`values`: {text} is no {self.type}")
+                raise Unfit("`values`: {count} is no {type}", count=text, type=self.type)
             if most is not None and count > most:
-                raise ValueError(f"`values`: {text} is more than the {most} that `mask` leaves")
+                raise Unfit("`values`: {count} is more than the {most} that `mask` leaves", count=text, most=most)
 
     def _check_absent(self) -> None:
         if self.type == "text" and self.not_available is not None:
-            raise ValueError("`not_available` is for counts, not for a text")
+            raise Unfit("`not_available` is for counts, not for a text")
         for code in self._absent_codes:
             if not self._can_be(code):
-                raise ValueError(f"`not_available`: {code} is no {self.type}")
+                raise Unfit("`not_available`: {count} is no {type}", count=code, type=self.type)
 
     def _can_be(self, count: int) -> bool:
         """Whether the registers can hold it; of a signed type both ways of writing it are taken, -1 and 0xFFFF."""
@@ -173,9 +179,9 @@ class ModbusWrite(Settings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.coil is None) == (self.holding is None):
-            raise ValueError("exactly one of coil, holding is wanted")
+            raise Unfit("exactly one of coil, holding is wanted")
         if isinstance(self.value, str):
-            raise ValueError("a text can't be written")
+            raise Unfit("a text can't be written")
         return self
 
     @property
@@ -196,7 +202,7 @@ class ModbusModel(Product):
 
     reached_by: ClassVar[tuple[str, ...]] = ("line", "unit")
     may_have: ClassVar[tuple[str, ...]] = ("at",)
-    way: ClassVar[str] = "is a unit on a line"
+    way: ClassVar[Phrase] = phrase("is a unit on a line")
 
     protocol: Literal["modbus"]
     poll_every_s: Seconds = Field(alias="poll_every", gt=0)
@@ -207,7 +213,7 @@ class ModbusModel(Product):
     commands: dict[ChannelName, ModbusWrite] = Field(default_factory=dict)
 
     def shifted(self, by: int) -> Self:
-        """The same with all addresses `by` higher: one of many like contacts of a module. Raises ValueError past the last."""
+        """The same with all addresses `by` higher: one of many like contacts of a module. Raises Unfit past the last."""
         if not by:
             return self
         channels = {
@@ -218,7 +224,7 @@ class ModbusModel(Product):
             name: write.model_copy(update={write.table: write.address + by}) for name, write in self.commands.items()
         }
         if any(channel.address + channel.words > ADDRESSES for channel in channels.values()):
-            raise ValueError(f"the last address there is is {ADDRESSES - 1}")
+            raise Unfit("the last address there is is {last}", last=ADDRESSES - 1)
         return self.model_copy(update={"channels": channels, "commands": commands})
 
     def cells(self) -> Iterator[str]:
@@ -236,22 +242,28 @@ class ModbusModel(Product):
         for name in self.commands.keys() & kind.commands.keys():
             fixed, wanted = self.commands[name].value is not None, kind.commands[name].type
             if fixed == (wanted != "none"):
-                yield (
-                    ("commands", name),
-                    f"`value` is {'its own: leave it out' if fixed else 'missing: the command has none'}",
-                )
+                yield ("commands", name), ITS_OWN if fixed else HAS_NONE
 
 
-def _misfit(channel: ModbusChannel, wanted: Channel) -> str | None:
+def _misfit(channel: ModbusChannel, wanted: Channel) -> Phrase | None:
     """Why a channel of the map can't be that of the kind."""
     if channel.values is not None:
         for count, value in channel.values.items():
             said = "boolean" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
             if said != wanted.type:
-                return f"`values`: {count} = {value!r} is no {wanted.type}, as the kind wants it"
+                return phrase(
+                    "`values`: {count} = {value!r} is no {type}, as the kind wants it",
+                    count=count,
+                    value=value,
+                    type=wanted.type,
+                )
         return None
     if channel.type == "text" or wanted.type == "text":
-        return None if channel.type == wanted.type else f"a {channel.type} can't be the {wanted.type} of the kind"
+        return None if channel.type == wanted.type else _cant_be(channel.type, wanted)
     if channel.type == "bit" and wanted.type != "boolean":
-        return f"a bit can't be the {wanted.type} of the kind"
+        return _cant_be("bit", wanted)
     return None
+
+
+def _cant_be(type_: str, wanted: Channel) -> Phrase:
+    return phrase("a {type} can't be the {wanted} of the kind", type=type_, wanted=wanted.type)

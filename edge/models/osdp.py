@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from edge.models.base import ChannelName, Product
+from messages.language import Phrase, Unfit, phrase
 from messages.settings import Seconds, Settings
 
 Number = Annotated[int, Field(ge=0, le=63)]
@@ -22,7 +23,7 @@ class OsdpChannel(Settings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.event is None) == (self.input is None):
-            raise ValueError("exactly one of event, input is wanted")
+            raise Unfit("exactly one of event, input is wanted")
         return self
 
 
@@ -42,7 +43,7 @@ class OsdpModel(Product):
     may_have: ClassVar[tuple[str, ...]] = ("key_file",)
     units: ClassVar[range] = range(127)
     hashes: ClassVar[bool] = True
-    way: ClassVar[str] = "is a unit on a line"
+    way: ClassVar[Phrase] = phrase("is a unit on a line")
 
     protocol: Literal["osdp"]
     channels: dict[ChannelName, OsdpChannel] = Field(min_length=1)

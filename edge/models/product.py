@@ -21,7 +21,9 @@ from edge.models.osdp import OsdpModel
 from edge.models.zigbee import ZigbeeModel
 from messages.announcement import OWN_MODEL
 from messages.kind import Kinds
-from messages.settings import ConfigError, line_of, read, suggest
+from messages.language import phrase
+from messages.settings import ConfigError, mistake, text_of, understood
+from messages.suggestion import suggest
 
 NAME = r"\w[\w.-]{0,79}"
 """Of a model, and of its file. "gridcall" is what Gridcall calls its own parts, which pages don't count as sensors."""
@@ -43,24 +45,25 @@ def load_models(kinds: Kinds, *folders: Path) -> dict[str, Model]:
     models: dict[str, Model] = {}
     for folder in (SHIPPED, *folders):
         if not folder.is_dir():
-            raise ConfigError(f"{folder}: no such folder of models")
+            raise ConfigError("{folder}: no such folder of {field}", folder=folder, field="models")
         for path in sorted(folder.glob("*.toml")):
             if path.stem == OWN_MODEL or not re.fullmatch(NAME, path.stem):
                 raise ConfigError(
-                    f"{path}: a model's name is its file's: letters, digits and ._- are wanted, and not {OWN_MODEL}"
+                    "{path}: a model's name is its file's: letters, digits and ._- are wanted, and not {own}",
+                    path=path,
+                    own=OWN_MODEL,
                 )
-            models[path.stem] = _checked(read(path, _Product).root.located(path.parent), kinds, path)
+            source = text_of(path)
+            models[path.stem] = _checked(
+                understood(path, source, _Product).root.located(path.parent), kinds, path, source
+            )
     return models
 
 
-def _checked(model: Model, kinds: Kinds, path: Path) -> Model:
+def _checked(model: Model, kinds: Kinds, path: Path, source: str) -> Model:
     if (kind := kinds.get(model.kind)) is None:
-        raise _mistake(path, ("kind",), f"no kind `{model.kind}`{suggest(model.kind, kinds)}")
+        unknown = phrase("no kind `{kind}`{near}", kind=model.kind, near=suggest(model.kind, kinds))
+        raise mistake(path, source, ("kind",), unknown)
     for where, complaint in model.mistakes(kind):
-        raise _mistake(path, where, complaint)
+        raise mistake(path, source, where, complaint)
     return model
-
-
-def _mistake(path: Path, where: tuple[str, ...], complaint: str) -> ConfigError:
-    line = line_of(path.read_text(encoding="utf-8-sig"), where)
-    return ConfigError(f"{path}:{line}: {'.'.join(where)}: {complaint}")

@@ -5,9 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from edge.models.base import ChannelName, Mistake, Product
+from edge.models.base import HAS_NONE, ITS_OWN, ChannelName, Mistake, Product
 from edge.models.message import JsonChannel, JsonTime
 from messages.kind import Kind
+from messages.language import Phrase, phrase
 from messages.reading import Value
 from messages.settings import Settings
 
@@ -26,7 +27,7 @@ class ZigbeeModel(Product):
     """A device of Zigbee2MQTT. Its `topic` is the base topic and the friendly name: "zigbee2mqtt/valve"."""
 
     reached_by: ClassVar[tuple[str, ...]] = ("topic",)
-    way: ClassVar[str] = "publishes on a topic of the local broker"
+    way: ClassVar[Phrase] = phrase("publishes on a topic of the local broker")
 
     protocol: Literal["zigbee2mqtt"]
     time: JsonTime | None = None
@@ -38,7 +39,4 @@ class ZigbeeModel(Product):
         for name in self.commands.keys() & kind.commands.keys():
             fixed, wanted = self.commands[name].value is not None, kind.commands[name].type
             if fixed == (wanted != "none"):
-                yield (
-                    ("commands", name),
-                    f"`value` is {'its own: leave it out' if fixed else 'missing: the command has none'}",
-                )
+                yield ("commands", name), ITS_OWN if fixed else HAS_NONE

@@ -12,8 +12,8 @@ import typer
 
 from collector.stores.base import StoreError
 from messages.ids import SiteId
-from messages.language import language_of
 from messages.settings import ConfigError, duration_s
+from messages.terminal import language_of
 from rules.backtest import chart, past, report
 from rules.backtest.courses import courses_of
 from rules.backtest.page import head, page

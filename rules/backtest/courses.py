@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from messages.ids import SiteId
-from messages.settings import ConfigError, suggest
+from messages.settings import ConfigError
+from messages.suggestion import suggest
 from rules.backtest import past
 from rules.backtest.past import Span
 from rules.backtest.replay import Episode, Replay

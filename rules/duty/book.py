@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select, update
 
 from messages.ids import SiteId
-from messages.settings import suggest
+from messages.suggestion import suggest
 from rules.duty.roster import Absence, Changes, Extra
 from rules.duty.site import Site
 from rules.store import rows

@@ -13,7 +13,8 @@ from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
 from messages.kind import load_kinds
-from messages.settings import ConfigError, suggest
+from messages.settings import ConfigError
+from messages.suggestion import suggest
 from rules.duty import last_good
 from rules.duty.folder import SiteFolder, load_sites, put_sheet
 from rules.duty.gaps import ANY_KIND, Gap, gaps, unasked

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, delete, insert, select
 
 from messages.ids import SiteId
-from messages.settings import suggest
+from messages.suggestion import suggest
 from rules.duty.folder import SiteFolder
 from rules.duty.site import Site
 from rules.engine.own import ENGINE

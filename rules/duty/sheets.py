@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from messages.complaint import complaint, shortened
-from messages.settings import suggest
+from messages.suggestion import suggest
 from rules.duty.site import Person, Post, Shift, Site
 
 COLUMNS = {

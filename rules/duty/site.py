@@ -16,7 +16,8 @@ from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import IDENTIFIER, ONE_LINE
 from messages.language import Language
-from messages.settings import ConfigError, Settings, Text, line_of, read, suggest
+from messages.settings import ConfigError, Settings, Text, line_of, read
+from messages.suggestion import suggest
 from rules.language.calendar import Calendar, CalendarText
 
 Role = Literal[

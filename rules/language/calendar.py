@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
+from messages.language import Unfit
 from messages.settings import Settings, read
 
 SHIPPED = Path(str(files("rules"))) / "language" / "china.toml"
@@ -68,7 +69,7 @@ def _known_zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f'no time zone of this name is known; one such as "{ZONE}" is wanted') from error
+        raise Unfit("no time zone of this name is known; one such as {zone} is wanted", zone=ZONE) from error
     return text
 
 

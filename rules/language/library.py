@@ -12,7 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from messages.kind import Kind, Kinds
-from messages.settings import ConfigError, line_of, read, suggest
+from messages.settings import ConfigError, line_of, read
+from messages.suggestion import suggest
 from rules.language.calendar import CHINA, Calendar
 from rules.language.making import Mistaken, made
 from rules.language.rule import Rule

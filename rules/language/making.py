@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from messages.kind import Channel, Kind
-from messages.settings import duration_words, suggest
+from messages.settings import duration_words
+from messages.suggestion import suggest
 from rules.language import words
 from rules.language.calendar import CHINA, Calendar
 from rules.language.rule import LEVELS, Rule

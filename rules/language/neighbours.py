@@ -18,7 +18,8 @@ from typing import Any
 
 from messages.announcement import Place
 from messages.reading import Value
-from messages.settings import duration_s, suggest
+from messages.settings import duration_s
+from messages.suggestion import suggest
 from rules.language.terms import RATIO, Misfit, Term, asked
 
 EVERY = "*"

@@ -18,7 +18,7 @@ from typing import Any
 
 from messages.kind import Channel
 from messages.reading import Value
-from messages.settings import suggest
+from messages.suggestion import suggest
 from rules.language import functions, terms
 from rules.language.calendar import CHINA, Calendar
 from rules.language.code import Compute, SettingValues

@@ -15,7 +15,8 @@ from messages.announcement import Place
 from messages.kind import Channel
 from messages.language import Language
 from messages.reading import Value
-from messages.settings import Text, suggest
+from messages.settings import Text
+from messages.suggestion import suggest
 
 UNKNOWN = "—"
 OF_PLACE = ("place", "grid", "building", "unit", "device")

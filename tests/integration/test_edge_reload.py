@@ -128,8 +128,13 @@ async def test_a_wrong_configuration_is_refused_with_its_place_and_said_everywhe
                 libmodbus.set("holding", 0, number * 10)
                 await until(heard, "gas_concentration", float(number))  # the last good one runs on
             now = await anext(snapshots(tmp_path / "state"))
-            assert "edge: from pi-1 to pi-2 by a restart only" in now.refused
+            assert "edge: from pi-1 to pi-2 by a restart only" in now.refused["en"]
+            assert "edge: 从 pi-1 改为 pi-2，须重启才行" in now.refused["zh"]
             assert await spoken(heard, "configuration_refused", True)
+            config.write_text(f"deep = {'[' * 50_000}\n{good}")
+            process.send_signal(signal.SIGHUP)
+            assert (await asyncio.to_thread(manager.hears)).startswith("RELOADING=1")
+            assert "too deep in one another" in await asyncio.to_thread(manager.hears)
             config.write_text(good.replace('id = "gas-1"', 'id = "gas-9"'))
             process.send_signal(signal.SIGHUP)
             assert (await asyncio.to_thread(manager.hears)).startswith("RELOADING=1")
@@ -137,7 +142,7 @@ async def test_a_wrong_configuration_is_refused_with_its_place_and_said_everywhe
             assert (await until(heard, "gas_concentration", float(number))).device == "gas-9"
             assert await spoken(heard, "configuration_refused", False)
             now = await anext(snapshots(tmp_path / "state"))
-            assert (now.refused, process.poll()) == ("", None), "no restart"
+            assert (now.refused, process.poll()) == ({}, None), "no restart"
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(manager.hears) == "STOPPING=1"
             assert await asyncio.to_thread(process.wait, 15) == 130

@@ -1,7 +1,7 @@
 import pytest
 
-from messages.language import language_of
 from messages.settings import ConfigError
+from messages.terminal import language_of
 
 
 @pytest.mark.parametrize(

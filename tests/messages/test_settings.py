@@ -21,8 +21,8 @@ from messages.settings import (
     line_of,
     read,
     replacements,
-    suggest,
 )
+from messages.suggestion import suggest
 
 
 class Link(Settings):
@@ -287,9 +287,9 @@ def test_a_line_is_found_for_any_text_and_any_path(source: str, where: list[str 
 
 
 def test_a_suggestion_is_the_nearest_name_or_all_of_them() -> None:
-    assert suggest("hosst", ["port", "host"]) == "; did you mean `host`?"
-    assert suggest("zzz", ["port", "host"]) == "; known: host, port"
-    assert suggest("zzz", []) == ""
+    assert str(suggest("hosst", ["port", "host"])) == "; did you mean `host`?"
+    assert str(suggest("zzz", ["port", "host"])) == "; known: host, port"
+    assert str(suggest("zzz", [])) == ""
 
 
 class Account(Settings):
@@ -341,7 +341,7 @@ def test_what_a_users_file_takes_away_is_told(tmp_path: Path) -> None:
     (own / "new.toml").write_text("[rules.a]\n")
     (own / "same.toml").write_text("[rules.a]\n")
     (shipped / "same.toml").write_text("[rules.a]\n")
-    assert replacements(shipped, sorted(own.iterdir()), "rules") == [
+    assert [str(one) for one in replacements(shipped, sorted(own.iterdir()), "rules")] == [
         f"{own}/bin.toml replaces the shipped one; gone: a, c",
         f"{own}/same.toml replaces the shipped one",
     ]

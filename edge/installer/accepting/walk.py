@@ -34,6 +34,7 @@ from edge.models.product import Model
 from edge.sources.port import LinkError
 from gridcall import software
 from messages.language import Language
+from messages.language import why as why_
 from messages.settings import ConfigError, Text
 
 T = TypeVar("T")
@@ -79,11 +80,7 @@ async def accept(
             with _answers() as answers, _hang_up_ends():
                 why = await _Walk(devices, spoken, answers).run(snapshots, entries, watch_s)
     except LinkError as error:
-        english, chinese = (
-            f"{error}; what was seen before does not count: begin again",
-            "网关程序已停止，之前看到的不算数，请重新验收",
-        )
-        raise ConfigError(chinese if spoken == "zh" else english) from error
+        raise ConfigError("{why}; what was seen before does not count: begin again", why=why_(error)) from error
     if why and (left := devices[len(entries) :]):
         place, device = f"{len(entries) + 1}/{len(devices)}", left[0].id
         why = Text(zh=f"{why.zh}：停在第 {place} 台（{device}）", en=f"{why.en}, at device {place} ({device})")
