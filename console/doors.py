@@ -36,8 +36,14 @@ AT_ONCE = CapacityLimiter(2)
 
 
 @router.get("/login")
-def login_page(visit: AnyVisit, to: str = "/") -> Response:
-    return elsewhere(to) if visit.session else visit.page("login.html", to=to, name="", complaint="")
+def login_page(visit: AnyVisit, request: Request, to: str = "/") -> Response:
+    if visit.session:
+        return elsewhere(to)
+    response = visit.page("login.html", to=to, name="", complaint="")
+    if "x-asked" in request.headers:
+        # a module of a page whose login is over: the browser shows its own answer, and its form would be bound to ours
+        del response.headers["set-cookie"]
+    return response
 
 
 @router.post("/login")

@@ -180,6 +180,19 @@ async def test_every_answer_carries_the_headers(
     assert "server" not in answer.headers
 
 
+async def test_a_question_of_a_page_whose_login_is_over_spoils_no_login_page_that_comes_at_the_same_time(
+    junmen: Block, browser: httpx.AsyncClient
+) -> None:
+    """Both were asked for before either had come; and the answer to the question came last."""
+    page = await browser.get("/login")
+    async with with_access(junmen) as beside:
+        answer = await beside.get("/devices", headers={"x-asked": "1"}, follow_redirects=True)
+        assert answer.url.path == "/login"
+        browser.cookies.update(beside.cookies)
+    fields = {"token": hidden(page.text, "token"), "name": "chen", "password": PASSWORD}
+    assert (await browser.post("/login", data=fields)).status_code == 303
+
+
 async def test_answers_to_what_is_no_request_of_ours_carry_them_too(browser: httpx.AsyncClient) -> None:
     for answer in (
         await browser.post("/login", content=b"x", headers={"content-type": "application/json"}),
