@@ -162,11 +162,17 @@ def test_a_set_that_is_not_ours_is_not_put_away_for_later(
     context: BrowserContext, running: Console, between: Between
 ) -> None:
     case = case_of(running)
-    other = answer("200 OK", "export const x = 1;", "text/javascript")
-    between.instead = lambda _, path: other if path == "/static/phone/scan.mjs" else None
+    other, path = answer("200 OK", "export const x = 1;", "text/javascript"), "/static/phone/scan.mjs"
+
+    def asked() -> int:
+        return between.asked.count(("GET", path))
+
+    between.instead = lambda _, its: other if its == path and asked() > 1 else None  # the first is the page's own
     page = context.new_page()
     page.goto(f"{between.address}/w/cases/{case.id}")
-    page.wait_for_timeout(3000)
+    while asked() < 2:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(1000)
     kept = "caches.open('gridcall-loaded').then((cache) => cache.keys()).then((keys) => keys.length)"
     assert page.evaluate(kept) == 0
     between.instead = lambda _method, _path: None
