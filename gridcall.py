@@ -10,7 +10,6 @@ import os
 import pwd
 import signal
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
@@ -128,6 +127,8 @@ def _leave(what: Phrase, words: list[str]) -> NoReturn:
 
 def software() -> str:
     """Name and version, as an edge's status says it."""
+    from importlib.metadata import PackageNotFoundError, version  # it reads mail headers: a start needs none of that
+
     try:
         return f"gridcall {version('gridcall')}"
     except PackageNotFoundError:

@@ -97,9 +97,13 @@ class Work(Draft):
     def renew(self, now_ms: int, sites: Collection[SiteId] | None = None) -> None:
         """After a start, or when other rules came into force: what runs goes on as it was, what doesn't is judged by the new
         rules from now on, and what no rule is there for is given up. `sites`: of these alone."""
-        for (site, device, name), watched in self.facts.watches.items():
+        settled = self.facts.settled()
+        for key, watched in self.facts.watches.items():
+            if key in settled or (sites is not None and key[0] not in sites):
+                continue
+            site, device, name = key
             watch = Watch(*watched)
-            if watch.state is NEW or watch.state == NEW or (sites is not None and site not in sites):
+            if watch.state == NEW:
                 continue
             known = (rule for one in self.told(site, device) for rule in self.rules_of(one) if rule.id == name)
             if (rule := next(known, None)) is None:

@@ -98,7 +98,7 @@ def from_json(content: Any) -> State:
         open_since_ms = content["open_since_ms"]
     except (TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"a rule's state that is damaged: {type(error).__name__}: {error}") from error
-    if not (_is_lane(live) and _is_lane(past) and _is_time(open_since_ms)):
+    if not (_is_lane(live) and (past is NEW[2] or _is_lane(past)) and _is_time(open_since_ms)):
         raise ValueError("a rule's state that is damaged: a value of another type")
     return at_present((NOTHING, IDLE, past, open_since_ms), live)
 
@@ -121,7 +121,8 @@ def _is_lane(lane: tuple[Any, ...]) -> bool:
 def _is_word(word: tuple[Any, ...]) -> bool:
     at_ms, value, said_ms, since_ms, changed, ahead = word
     times = type(at_ms) is int and type(said_ms) is int and type(since_ms) is int
-    return times and type(changed) is bool and type(value) in _VALUES and {type(one) for one in ahead} <= {int}
+    ahead_is = not ahead or {type(one) for one in ahead} <= {int}
+    return times and type(changed) is bool and type(value) in _VALUES and ahead_is
 
 
 _DEFAULTS = Lane()._asdict()
@@ -145,4 +146,5 @@ def _lane_from_json(content: Mapping[str, Any]) -> Lane:
         channel: (at_ms, value, said_ms, since_ms, changed, tuple(ahead))
         for channel, (at_ms, value, said_ms, since_ms, changed, *ahead) in content.get("seen", {}).items()
     }
-    return lane_of((seen, *lane[1:7], keeps.from_json(lane.kept), lane.look_at_ms))
+    kept = lane.kept if lane.kept is NOTHING else keeps.from_json(lane.kept)
+    return lane_of((seen, *lane[1:7], kept, lane.look_at_ms))

@@ -5,6 +5,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from messages.announcement import Announcement, Place
+from messages.ids import DeviceId, EdgeId
 from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.language.answering import with_answers
@@ -14,7 +16,7 @@ from rules.language.rule import Rule, Rules
 from rules.rule_files import news
 from rules.store import facts, versions
 from tests.rules.course import KINDS, RULES, at, course, reading, write_rules
-from tests.rules.room import Room
+from tests.rules.room import SITE, Room
 
 BIN = """[settings]
 unused = {{ value = 1.0 }}
@@ -26,6 +28,14 @@ title = {{ zh = "{title}", en = "Full" }}
 raise = "fill >= limit"
 raise_delay = "{delay}"
 clear = "fill < {clear}"
+"""
+
+HALF = """
+[rules.half]
+level = "blue"
+title = { zh = "半", en = "Half" }
+raise = "fill >= 50"
+clear = "fill < 40"
 """
 
 
@@ -100,6 +110,34 @@ def test_what_runs_is_judged_by_the_rule_that_raised_it_until_it_is_over(bins: B
     bins.fills((50, 96.0))
     assert bins.open() == [("full", "unack")]
     assert not bins.facts.bygone
+
+
+def test_a_start_passes_over_what_is_beyond_doubt_of_the_rules_in_force(bins: Bins) -> None:
+    key = (SITE, DeviceId("bin-1"), "full")
+    bins.fills((0, 85.0))
+    assert key in bins.facts.settled()
+    two = Work(bins.facts)
+    said = Announcement(kind="waste_bin", model="m", place=Place(grid="g1", text="1号楼"))
+    two.announce(SITE, EdgeId("pi-2"), DeviceId("bin-1"), said, at(1))
+    bins.write(two, 1)
+    assert key not in bins.facts.settled()  # two edges speak of it: which rules judge it is to be asked
+    back = Work(bins.facts)
+    back.withdraw(SITE, EdgeId("pi-2"), DeviceId("bin-1"), at(2))
+    bins.write(back, 2)
+    assert key in bins.facts.settled()
+    bins.write_file(limit=95.0, clear=90.0)
+    bins.reload(10)
+    assert key not in bins.facts.settled()  # it runs by the rule of before
+
+
+def test_rules_of_a_device_that_have_heard_the_same_share_one_state_after_a_start(bins: Bins) -> None:
+    bins.write_file(more=HALF)
+    bins.reload(1)
+    bins.fills((2, 10.0))
+    known = bins.load().watches
+    full, half = (known[SITE, DeviceId("bin-1"), rule] for rule in ("full", "half"))
+    assert known == bins.facts.watches
+    assert full[0] is half[0]
 
 
 def test_and_so_it_is_after_any_number_of_restarts(bins: Bins) -> None:

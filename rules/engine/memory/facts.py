@@ -75,8 +75,9 @@ class Facts:
         self.apart |= {(site, device) for site, device, rule in self.watches if MARK in rule}
         self._note_bygone()
         self._set_timers()
+        answering = {kind for kind in self.rules if self._answers(kind)}
         for one in self.devices.values():
-            for rule in self.rules_of(one) if self._answers(one.kind) else ():
+            for rule in self.rules_of(one) if one.kind in answering else ():
                 watch = self.watches.get((one.site, one.id, rule.id))
                 if rule.answers and watch and is_raised(watch[0]):
                     known = self.counted.get((one.site, rule.answers), {})
@@ -143,6 +144,21 @@ class Facts:
             if rule.kind == device.kind and Watch(*(fresh.get(key) or self.watches[key])).version == version:
                 earlier[name] = self.variants.named(rule.for_device(device.settings), name)
         return (*(earlier.pop(rule.id, rule) for rule in current), *earlier.values())
+
+    def settled(self) -> set[StateKey]:
+        """The states that are beyond doubt of the rules in force: one edge alone speaks of the device, and nothing of it runs by an earlier one."""
+        versions = {(kind, rule.id): rule.version for kind, rules in self.rules.items() for rule in rules}
+        doubtful = self.apart | self.bygone.keys()
+        kinds = {
+            (site, device): one.kind
+            for (site, _, device), one in self.devices.items()
+            if len(self.tellers[site, device]) == 1 and (site, device) not in doubtful
+        }
+        return {
+            (site, device, name)
+            for (site, device, name), (_, _, _, version) in self.watches.items()
+            if version is not None and versions.get((kinds.get((site, device), ""), name)) == version
+        }
 
     def current_rules_of(self, device: Device) -> tuple[Rule, ...]:
         """The rules of its kind, with its own settings. Devices whose settings say the same to them share them."""
