@@ -16,6 +16,7 @@ from edge.installer import checking
 from edge.installer import commands as installer
 from edge.systemd import ServiceManager
 from gridcall import software
+from messages.terminal import In
 
 app = typer.Typer(
     help="The edge agent: reads the sensors of a block over serial lines and local MQTT, keeps every reading on disk "
@@ -47,7 +48,7 @@ def _wall_ms() -> int:
 
 
 @app.command()
-def check(file: File, wanted: installer.In = "") -> None:
+def check(file: File, wanted: In = "") -> None:
     """Check CONFIG, and show what the agent would read, where it would send it, how long an outage it bridges, and what can't
     work here."""
     parsed, spoken = parse(file), installer.language(wanted)

@@ -1,11 +1,17 @@
 """Which language a terminal wants."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
 
 from messages.language import Language
 from messages.settings import ConfigError
 
 OPTION = "--language"
+
+In = Annotated[str, typer.Option(OPTION, help="zh or en; without it, as the terminal's LANG says.")]
+"""The option, for a command that says something."""
 
 
 def language_of(wanted: str, environment: Mapping[str, str]) -> Language:

@@ -25,14 +25,13 @@ from edge.sources.port import LinkError
 from messages.language import Language, why
 from messages.settings import ConfigError, duration_s
 from messages.suggestion import suggest
-from messages.terminal import language_of
+from messages.terminal import In, language_of
 
 SHORTEST_WATCH_S = 2
 THINKS_S = 0.1
 """How long a scan waits for a device that it knows nothing of."""
 
 File = Annotated[Path, typer.Argument(metavar="CONFIG", help="The agent's configuration, e.g. edge.toml.")]
-In = Annotated[str, typer.Option("--language", help="zh or en; without it, as the terminal's LANG says.")]
 
 
 def language(wanted: str) -> Language:

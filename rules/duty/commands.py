@@ -1,5 +1,6 @@
 """`gridcall rules roster`: who is on duty, where a roster has holes, and the sheet for the community's desk."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,8 +14,10 @@ from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
 from messages.kind import load_kinds
+from messages.language import NOTHING, Phrase, phrase
 from messages.settings import ConfigError
 from messages.suggestion import suggest
+from messages.terminal import In, language_of
 from rules.duty import last_good
 from rules.duty.folder import SiteFolder, load_sites, put_sheet
 from rules.duty.gaps import ANY_KIND, Gap, gaps, unasked
@@ -37,24 +40,36 @@ Folder = Annotated[Path, typer.Argument(metavar="SITES", help="The folder with a
 
 @app.command()
 def check(
-    folder: Folder, days: Annotated[int, typer.Option(help="How far to look ahead.", min=1, max=366)] = 14
+    folder: Folder,
+    days: Annotated[int, typer.Option(help="How far to look ahead.", min=1, max=366)] = 14,
+    wanted: In = "",
 ) -> None:
     """Read the sites and say where nobody would be called. Exit code 1 when there is such a hole."""
-    now_ms = _now_ms()
+    now_ms, spoken = _now_ms(), language_of(wanted, os.environ)
     holes = 0
     for name, site in load_sites(folder).items():
         found = gaps(site, shipped_routes(), now_ms, now_ms + days * 86_400_000)
-        people = f"{len(site.people)} people, {len(site.posts)} posts, {len(site.grids)} grids"
-        print(f"{name} {site.name.zh}: {people}; {f'{len(found)} holes' if found else 'no hole'} in {days} days")
+        what = phrase(
+            "{site} {name}: {people} people, {posts} posts, {grids} grids; {holes} in {days} days",
+            site=name,
+            name=site.name.zh if spoken == "zh" else site.name.en,
+            people=len(site.people),
+            posts=len(site.posts),
+            grids=len(site.grids),
+            holes=phrase("{n} holes", n=len(found)) if found else phrase("no hole"),
+            days=days,
+        )
+        print(what.said(spoken))
         for gap in found:
-            print(f"  {_gap_line(site, gap)}")
+            print(f"  {_gap_line(site, gap).said(spoken)}")
         unreachable = [
             f"{one} {person.name}" for one, person in site.people.items() if not person.phone and not person.reach
         ]
         if unreachable:
-            print(f"  note: neither telephone nor `reach`: {', '.join(unreachable)}")
+            note = phrase("  note: neither telephone nor `reach`: {people}", people=Phrase(", ".join(unreachable)))
+            print(note.said(spoken))
         for line in _unasked_lines(site):
-            print(f"  note: {line}")
+            print(phrase("  note: {what}", what=line).said(spoken))
         holes += len(found)
     if holes:
         raise typer.Exit(1)
@@ -184,15 +199,26 @@ def holes(folder: SiteFolder, changes: Mapping[SiteId, Changes], days: int = 14)
             yield f"{name}: {line}"
 
 
-def _unasked_lines(site: Site) -> Iterator[str]:
+def _unasked_lines(site: Site) -> Iterator[Phrase]:
     for name in unasked(site):
-        yield f"household {name}: neither a phone nor a contact: if it isn't seen, nobody is asked first and the worker goes at once"
+        yield phrase(
+            "household {name}: neither a phone nor a contact: if it isn't seen, nobody is asked first and the worker goes at once",
+            name=name,
+        )
 
 
-def _gap_line(site: Site, gap: Gap) -> str:
+def _gap_line(site: Site, gap: Gap) -> Phrase:
     begins, ends = (_words(site, at_ms) for at_ms in (gap.from_ms, gap.until_ms))
-    kinds = f" for {', '.join(gap.kinds)}" if gap.kinds else ""
-    return f"{gap.grid}, step {gap.step} {STEPS[gap.step]}{kinds}: nobody from {begins} to {ends} ({' / '.join(gap.wanted)})"
+    return phrase(
+        "{grid}, step {step} {name}{kinds}: nobody from {begins} to {ends} ({wanted})",
+        grid=gap.grid,
+        step=gap.step,
+        name=STEPS[gap.step],
+        kinds=phrase(" for {kinds}", kinds=Phrase(", ".join(gap.kinds))) if gap.kinds else NOTHING,
+        begins=begins,
+        ends=ends,
+        wanted=" / ".join(gap.wanted),
+    )
 
 
 def _words(site: Site, at_ms: int) -> str:

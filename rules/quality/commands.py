@@ -1,5 +1,6 @@
 """`gridcall rules quality` and `gridcall rules audit`."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import orjson
 import typer
 
 from messages.ids import SiteId
+from messages.language import phrase, why
 from messages.settings import ConfigError, duration_s
+from messages.terminal import In, language_of
 from rules.config import Configuration, load
 from rules.quality import gathering, report
 from rules.store.database import Database, DatabaseAway
@@ -27,25 +30,27 @@ def quality(
     since: Annotated[str, typer.Option(help="How far back to begin, e.g. 30d.")] = "30d",
     site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated.")] = None,
     as_json: AsJson = False,
+    wanted: In = "",
 ) -> None:
     """How good the alarms are, by ISA-18.2: rates, floods, what repeats, stands or was false, and how long people took.
 
     Read from the rules' database alone; nothing is written.
     """
-    now_ms = time.time_ns() // 1_000_000
+    now_ms, spoken = time.time_ns() // 1_000_000, language_of(wanted, os.environ)
     try:
         from_ms = now_ms - round(duration_s(since) * 1000)
     except ValueError as error:
-        raise ConfigError(f"--since: {error}") from error
+        raise ConfigError("--since: {why}", why=why(error)) from error
     with _opened(config) as (configuration, database):
         only = [SiteId(one) for one in site or ()]
         found = gathering.qualities(database, from_ms, now_ms, operators=configuration.operators, only=only)
     for missing in set(only) - {one.site for one in found}:
-        raise ConfigError(f"--site: nothing is known of `{missing}`")
+        raise ConfigError("--site: nothing is known of `{site}`", site=missing)
     if as_json:
         sys.stdout.buffer.write(orjson.dumps({"sites": [report.as_json(one) for one in found]}) + b"\n")
     else:
-        print("\n".join(line for one in found for line in report.page(one)) or "no site is known yet")
+        lines = [line for one in found for line in report.page(one)] or [phrase("no site is known yet")]
+        print("\n".join(line.said(spoken) for line in lines))
 
 
 def audit(config: Config, as_json: AsJson = False) -> None:

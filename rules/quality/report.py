@@ -4,49 +4,92 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from messages.language import NOTHING, Phrase, phrase
 from rules.quality.figures import FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality, Rate, Times
 
 
-def page(found: Quality) -> Iterator[str]:
+def page(found: Quality) -> Iterator[Phrase]:
     days = (found.to_ms - found.from_ms) / 86_400_000
-    yield f"{found.site}: {found.alarms} alarms in {days:.3g} days, {found.operators} operator{'s' * (found.operators > 1)}"
+    yield phrase(
+        "{site}: {alarms} alarms in {days:.3g} days, {operators}",
+        site=found.site,
+        alarms=found.alarms,
+        days=days,
+        operators=phrase("{n} operators", n=found.operators) if found.operators > 1 else phrase("1 operator"),
+    )
     if found.quiet:
-        yield f"  {found.quiet} of them called nobody: shelved, suppressed or out of service"
-    yield from _rate("per operator", found.rate)
+        yield phrase("  {n} of them called nobody: shelved, suppressed or out of service", n=found.quiet)
+    yield from _rate(found.rate)
     for grid, rate in found.grids.items():
-        yield f"  grid {grid}: {rate.per_day:.3g} a day, at most {rate.most_in_slot:.3g} in ten minutes"
+        yield phrase(
+            "  grid {grid}: {day:.3g} a day, at most {most:.3g} in ten minutes",
+            grid=grid,
+            day=rate.per_day,
+            most=rate.most_in_slot,
+        )
     if found.priorities:
         mix = (f"{name} {share:.0%} ({PRIORITIES[name]:.0%})" for name, share in found.priorities.items())
-        yield f"  priorities (guidance): {', '.join(mix)}"
-    yield f"  floods: {found.floods}"
-    yield f"  standing for a day or longer: {found.standing_count} (guidance: fewer than {STANDING})"
+        yield phrase("  priorities (guidance): {mix}", mix=", ".join(mix))
+    yield phrase("  floods: {n}", n=found.floods)
+    yield phrase(
+        "  standing for a day or longer: {n} (guidance: fewer than {most})", n=found.standing_count, most=STANDING
+    )
     for one in found.standing:
-        yield f"    {one.device} {one.rule}, {one.level}, {one.hours:.0f} h"
+        yield phrase(
+            "    {device} {rule}, {level}, {hours:.0f} h",
+            device=one.device,
+            rule=one.rule,
+            level=Phrase(one.level),
+            hours=one.hours,
+        )
     if found.repeaters:
-        yield "  most repeated"
+        yield phrase("  most repeated")
     for again in found.repeaters:
-        chattered = f", chattered {again.chattered} times" if again.chattered else ""
-        yield f"    {again.device} {again.rule}: {again.occurrences} times{chattered}"
+        chattered = phrase(", chattered {n} times", n=again.chattered) if again.chattered else NOTHING
+        yield phrase(
+            "    {device} {rule}: {n} times{chattered}",
+            device=again.device,
+            rule=again.rule,
+            n=again.occurrences,
+            chattered=chattered,
+        )
     if found.false:
-        yield "  false alarms, by model"
+        yield phrase("  false alarms, by model")
     for false in found.false:
-        yield f"    {false.model}: {false.false} of {false.closed} closed cases, {false.share:.0%}"
-    for name, times in (("acknowledge", found.acknowledge), ("accept", found.accept), ("close", found.close)):
-        yield f"  to {name}: {_times(times)}"
+        yield phrase(
+            "    {model}: {false} of {closed} closed cases, {share:.0%}",
+            model=false.model,
+            false=false.false,
+            closed=false.closed,
+            share=false.share,
+        )
+    yield phrase("  to acknowledge: {times}", times=_times(found.acknowledge))
+    yield phrase("  to accept: {times}", times=_times(found.accept))
+    yield phrase("  to close: {times}", times=_times(found.close))
 
 
-def _rate(whose: str, rate: Rate) -> Iterator[str]:
-    yield f"  rings {whose}: {rate.per_day:.3g} a day (guidance: {PER_DAY:.0f}), {rate.per_slot:.2g} in ten minutes ({PER_SLOT:.0f})"
-    yield (
-        f"  ten-minute slots with more than ten: {rate.flooded:.2%} (guidance: {FLOODED_SLOTS:.0%});"
-        f" the fullest had {rate.most_in_slot:.3g}"
+def _rate(rate: Rate) -> Iterator[Phrase]:
+    yield phrase(
+        "  rings per operator: {day:.3g} a day (guidance: {per_day:.0f}), {slot:.2g} in ten minutes ({per_slot:.0f})",
+        day=rate.per_day,
+        per_day=PER_DAY,
+        slot=rate.per_slot,
+        per_slot=PER_SLOT,
+    )
+    yield phrase(
+        "  ten-minute slots with more than ten: {flooded:.2%} (guidance: {most:.0%}); the fullest had {fullest:.3g}",
+        flooded=rate.flooded,
+        most=FLOODED_SLOTS,
+        fullest=rate.most_in_slot,
     )
 
 
-def _times(times: Times) -> str:
+def _times(times: Times) -> Phrase:
     if times.median_s is None or times.p95_s is None:
-        return "never happened"
-    return f"median {_span(times.median_s)}, p95 {_span(times.p95_s)}, {times.count} times"
+        return phrase("never happened")
+    return phrase(
+        "median {median}, p95 {p95}, {n} times", median=_span(times.median_s), p95=_span(times.p95_s), n=times.count
+    )
 
 
 def _span(seconds: float) -> str:

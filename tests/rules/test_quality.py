@@ -203,7 +203,8 @@ def test_the_figures_of_a_database_are_those_of_its_log(lived: Room) -> None:
     assert (found.site, found.alarms, found.rate.rings, found.quiet) == (SITE, 2, 2, 0)
     assert (found.accept, found.acknowledge) == (Times(1, 30.0, 30.0), Times(1, 30.0, 30.0))
     assert found.priorities == {"high": 0.5, "medium": 0.0, "low": 0.5}
-    text = "\n".join(report.page(found))
+    text = "\n".join(line.said("en") for line in report.page(found))
+    assert "接单用时：中位数 30 s，95% 在 30 s 内，共 1 次" in "\n".join(line.said("zh") for line in report.page(found))
     assert "junmen: 2 alarms in" in text
     assert "to accept: median 30 s, p95 30 s, 1 times" in text
     assert gathering.qualities(lived.database, at(0), at(1), operators={}, only=[]) != []
@@ -243,6 +244,10 @@ def test_the_commands_print_and_tell_by_their_exit_code(lived: Room, config: Pat
     run = CliRunner().invoke
     told = run(app, ["quality", str(config), "--since", "10000d"], catch_exceptions=False)
     assert (told.exit_code, "2 operators" in told.output) == (0, True)
+    assert (
+        "天内 2 次告警，值班台 2 人"
+        in run(app, ["quality", str(config), "--since", "10000d", "--language", "zh"]).output
+    )
     (site,) = json.loads(run(app, ["quality", str(config), "--since", "10000d", "--json"]).output)["sites"]
     assert (site["alarms"], site["guidance"]["per_day"]) == (2, 150)
     assert run(app, ["quality", str(config), "--site", "nowhere"]).exit_code != 0
