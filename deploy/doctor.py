@@ -21,7 +21,9 @@ from typing import Annotated
 import typer
 
 from edge.installer.access import may_use, user_meant
+from messages.language import NOTHING, Phrase, phrase, why
 from messages.settings import ConfigError
+from messages.terminal import In, language_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -43,9 +45,9 @@ class Role(StrEnum):
 class Verdict(Enum):
     """How a finding is marked, by shape as well as by word."""
 
-    GOOD = "ok  "
-    NOTE = "note"
-    WRONG = "WRONG"
+    GOOD = phrase("ok")
+    NOTE = phrase("note")
+    WRONG = phrase("WRONG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class Finding:
     """One thing looked at. `mend` says what to do when it isn't good."""
 
     verdict: Verdict
-    what: str
-    mend: str = ""
+    what: Phrase
+    mend: Phrase = NOTHING
 
 
 PACKAGES = {
@@ -97,31 +99,45 @@ def doctor(
     rules: Annotated[
         Path | None, typer.Option(help="An engine's rules.toml: whether its sites' files can be used.")
     ] = None,
+    wanted: In = "",
 ) -> None:
     """Say what is missing or wrong on this machine, and how to mend it. Changes nothing; exit code 1 if it can't work."""
+    spoken = language_of(wanted, os.environ)
     if folder is None:
         folder = SERVICE if role in (Role.EDGE, Role.SERVER) and SERVICE.is_dir() else Path()
     findings = [finding for check in CHECKS for finding in check(role, folder)]
     findings += _rosters(rules) if rules is not None else ()
     for finding in findings:
-        print(f"{finding.verdict.value:<5} {finding.what}")
+        print(f"{finding.verdict.value.said(spoken):<5} {finding.what.said(spoken)}")
         if finding.mend and finding.verdict is not Verdict.GOOD:
-            print(f"      -> {finding.mend}")
+            print(f"      -> {finding.mend.said(spoken)}")
     wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
-    print(f"\n{wrong} thing(s) to mend." if wrong else "\nNothing stands in the way.")
+    end = phrase("{n} thing(s) to mend.", n=wrong) if wrong else phrase("Nothing stands in the way.")
+    print(f"\n{end.said(spoken)}")
     raise typer.Exit(1 if wrong else 0)
 
 
 def _python(role: Role | None, folder: Path) -> Iterator[Finding]:
-    version = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    version = phrase(
+        "Python {version} on {system} {machine}",
+        version=platform.python_version(),
+        system=platform.system(),
+        machine=platform.machine(),
+    )
     if sys.maxsize < 2**32:
         yield Finding(
-            Verdict.NOTE, f"{version}, 32 bits", "use the 64-bit Raspberry Pi OS: some packages have no 32-bit build"
+            Verdict.NOTE,
+            phrase("{version}, 32 bits", version=version),
+            phrase("use the 64-bit Raspberry Pi OS: some packages have no 32-bit build"),
         )
     else:
         yield Finding(Verdict.GOOD, version)
     if sqlite3.sqlite_version_info < (3, 35):
-        yield Finding(Verdict.WRONG, f"SQLite {sqlite3.sqlite_version}", "3.35 or newer is needed: upgrade the system")
+        yield Finding(
+            Verdict.WRONG,
+            Phrase(f"SQLite {sqlite3.sqlite_version}"),
+            phrase("3.35 or newer is needed: upgrade the system"),
+        )
 
 
 def _packages(role: Role | None, folder: Path) -> Iterator[Finding]:
@@ -129,20 +145,21 @@ def _packages(role: Role | None, folder: Path) -> Iterator[Finding]:
         if role not in (None, part, Role.DEV):
             continue
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        lacking = phrase("packages for `{part}`: no {missing}", part=part, missing=Phrase(", ".join(missing)))
         if not missing:
-            yield Finding(Verdict.GOOD, f"packages for `{part}`")
+            yield Finding(Verdict.GOOD, phrase("packages for `{part}`", part=part))
         elif role is not None:
-            yield Finding(Verdict.WRONG, f"packages for `{part}`: no {', '.join(missing)}", _install(part))
+            yield Finding(Verdict.WRONG, lacking, _install(part))
         elif role is None:
             yield Finding(
                 Verdict.NOTE,
-                f"packages for `{part}`: no {', '.join(missing)}",
-                f"only if it is to be one: {_install(part)}",
+                lacking,
+                phrase("only if it is to be one: {install}", install=_install(part)),
             )
 
 
-def _install(part: Role) -> str:
-    return f"{sys.prefix}/bin/pip install --require-hashes -r requirements/{part}.txt"
+def _install(part: Role) -> Phrase:
+    return Phrase(f"{sys.prefix}/bin/pip install --require-hashes -r requirements/{part}.txt")
 
 
 def _serial(role: Role | None, folder: Path) -> Iterator[Finding]:
@@ -152,17 +169,23 @@ def _serial(role: Role | None, folder: Path) -> Iterator[Finding]:
     if not ports:
         yield Finding(
             Verdict.NOTE,
-            "no serial port",
-            "plug in the RS-485 adapter; on a Pi's own UART: raspi-config, Interface Options, Serial Port",
+            phrase("no serial port"),
+            phrase("plug in the RS-485 adapter; on a Pi's own UART: raspi-config, Interface Options, Serial Port"),
         )
     for port in ports:
         if may_use(port, user):
-            yield Finding(Verdict.GOOD, f"serial port {port}")
+            yield Finding(Verdict.GOOD, phrase("serial port {port}", port=port))
         else:
             yield Finding(
                 Verdict.WRONG if role else Verdict.NOTE,
-                f"serial port {port}: no permission" + (f" for the service's user {user}" if user else ""),
-                f"sudo usermod -aG dialout {user or '$USER'}, then {'restart the service' if user else 'log in again'}",
+                phrase(
+                    "serial port {port}: no permission{whose}",
+                    port=port,
+                    whose=phrase(" for the service's user {user}", user=user) if user else NOTHING,
+                ),
+                phrase("sudo usermod -aG dialout {user}, then restart the service", user=user)
+                if user
+                else phrase("sudo usermod -aG dialout $USER, then log in again"),
             )
 
 
@@ -178,27 +201,31 @@ def _clock(role: Role | None, folder: Path) -> Iterator[Finding]:
     if not Path("/run/systemd/timesync").is_dir():
         yield Finding(
             Verdict.NOTE,
-            "whether the clock is set by the network can't be seen",
-            "on a server or Pi: sudo timedatectl set-ntp true",
+            phrase("whether the clock is set by the network can't be seen"),
+            phrase("on a server or Pi: sudo timedatectl set-ntp true"),
         )
     elif SYNCHRONISED.exists():
-        yield Finding(Verdict.GOOD, "clock set by the network")
+        yield Finding(Verdict.GOOD, phrase("clock set by the network"))
     else:
         yield Finding(
             Verdict.WRONG if role else Verdict.NOTE,
-            "the clock is not set by the network",
-            "sudo timedatectl set-ntp true",
+            phrase("the clock is not set by the network"),
+            Phrase("sudo timedatectl set-ntp true"),
         )
 
 
 def _disk(role: Role | None, folder: Path) -> Iterator[Finding]:
     folder = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(folder).free
-    said = f"{free / 1024**3:.1f} GiB free in {folder}"
+    said = phrase("{free:.1f} GiB free in {folder}", free=free / 1024**3, folder=folder)
     if free < ENOUGH_DISK_BYTES:
-        yield Finding(Verdict.WRONG, said, "make room: an outbox that can't grow loses its oldest readings")
+        yield Finding(Verdict.WRONG, said, phrase("make room: an outbox that can't grow loses its oldest readings"))
     elif not os.access(folder, os.W_OK):
-        yield Finding(Verdict.WRONG, f"{folder}: no permission to write", "choose a folder of yours with --folder")
+        yield Finding(
+            Verdict.WRONG,
+            phrase("{folder}: no permission to write", folder=folder),
+            phrase("choose a folder of yours with --folder"),
+        )
     else:
         yield Finding(Verdict.GOOD, said)
 
@@ -208,14 +235,18 @@ def _loopback(role: Role | None, folder: Path) -> Iterator[Finding]:
         try:
             probe.bind(("127.0.0.1", 0))
         except OSError as error:
-            yield Finding(Verdict.WRONG, f"no address 127.0.0.1: {error}", "sudo ip link set lo up")
-    for port, whose in ((1883, "an MQTT broker"), (8080, "Gridcall's pages")):
+            yield Finding(
+                Verdict.WRONG, phrase("no address 127.0.0.1: {why}", why=why(error)), Phrase("sudo ip link set lo up")
+            )
+    for port, whose in ((1883, phrase("an MQTT broker")), (8080, phrase("Gridcall's pages"))):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 yield Finding(
                     Verdict.NOTE,
-                    f"port {port} is in use",
-                    f"fine if it is {whose}" + "; the demo takes another port by itself" * (role in (None, Role.DEMO)),
+                    phrase("port {port} is in use", port=port),
+                    phrase("fine if it is {whose}; the demo takes another port by itself", whose=whose)
+                    if role in (None, Role.DEMO)
+                    else phrase("fine if it is {whose}", whose=whose),
                 )
 
 
@@ -225,9 +256,11 @@ def _pseudo_terminals(role: Role | None, folder: Path) -> Iterator[Finding]:
     try:
         for descriptor in os.openpty():
             os.close(descriptor)
-        yield Finding(Verdict.GOOD, "pseudo-terminals, which the simulated serial line needs")
+        yield Finding(Verdict.GOOD, phrase("pseudo-terminals, which the simulated serial line needs"))
     except OSError as error:
-        yield Finding(Verdict.WRONG, f"no pseudo-terminals: {error}", "mount devpts on /dev/pts")
+        yield Finding(
+            Verdict.WRONG, phrase("no pseudo-terminals: {why}", why=why(error)), phrase("mount devpts on /dev/pts")
+        )
 
 
 def _programs(role: Role | None, folder: Path) -> Iterator[Finding]:
@@ -237,10 +270,14 @@ def _programs(role: Role | None, folder: Path) -> Iterator[Finding]:
     wanted = {"mosquitto": "mosquitto"} if role is Role.SERVER else PROGRAMS
     missing = [package for program, package in wanted.items() if shutil.which(program, path=path) is None]
     if not missing:
-        yield Finding(Verdict.GOOD, f"programs: {', '.join(wanted)}")
+        yield Finding(Verdict.GOOD, phrase("programs: {names}", names=", ".join(wanted)))
     else:
         verdict = Verdict.WRONG if role is Role.SERVER else Verdict.NOTE
-        yield Finding(verdict, f"programs of Debian: no {', '.join(missing)}", f"sudo apt install {' '.join(missing)}")
+        yield Finding(
+            verdict,
+            phrase("programs of Debian: no {names}", names=", ".join(missing)),
+            Phrase(f"sudo apt install {' '.join(missing)}"),
+        )
 
 
 def _rosters(path: Path) -> Iterator[Finding]:
@@ -252,34 +289,50 @@ def _rosters(path: Path) -> Iterator[Finding]:
     try:
         engine = load(path, rules_may_fail=True)
         if engine.site_files.folder is None:
-            yield Finding(Verdict.NOTE, "no rosters: every call goes to the desk", f"set `site_files` in {path}")
+            yield Finding(
+                Verdict.NOTE,
+                phrase("no rosters: every call goes to the desk"),
+                phrase("set `site_files` in {path}", path=path),
+            )
             return
         if not is_there(engine.database):
-            faults = {name: (why, "mend it") for name, why in engine.site_files.faults.items()}
+            faults = {name: (Phrase(said), phrase("mend it")) for name, said in engine.site_files.faults.items()}
         else:
             database = Database(engine.database)
             known = LastGood(database, engine.site_files)
             known.read()
-            faults = {name: (fault.why, _mended(fault.since_ms)) for name, fault in known.faults.items()}
+            faults = {name: (Phrase(fault.why), _mended(fault.since_ms)) for name, fault in known.faults.items()}
             database.close()
     except (ConfigError, DatabaseAway) as error:
-        yield Finding(Verdict.WRONG, str(error), "mend it: `gridcall rules check` says more")
+        yield Finding(
+            Verdict.WRONG,
+            error.phrase if isinstance(error, ConfigError) else Phrase(str(error)),
+            phrase("mend it: `gridcall rules check` says more"),
+        )
         return
-    for name, (why, mend) in faults.items():
-        yield Finding(Verdict.WRONG, f"roster of {name}: {why}", mend)
+    for name, (said, mend) in faults.items():
+        yield Finding(Verdict.WRONG, phrase("roster of {name}: {why}", name=name, why=said), mend)
     if not faults:
-        yield Finding(Verdict.GOOD, f"rosters of {len(engine.site_files.sites)} site(s)")
+        yield Finding(Verdict.GOOD, phrase("rosters of {n} site(s)", n=len(engine.site_files.sites)))
     for nobody in engine.unreached:
-        yield Finding(Verdict.WRONG, nobody, f"write the channel into {path}: until then such a call can't be made")
+        yield Finding(
+            Verdict.WRONG,
+            Phrase(nobody),
+            phrase("write the channel into {path}: until then such a call can't be made", path=path),
+        )
     if not engine.desk:
-        yield Finding(Verdict.NOTE, "the desk is told by the pages alone", f'set `desk` in {path}, e.g. ["sms:13…"]')
+        yield Finding(
+            Verdict.NOTE,
+            phrase("the desk is told by the pages alone"),
+            phrase('set `desk` in {path}, e.g. ["sms:13…"]', path=path),
+        )
 
 
-def _mended(since_ms: int | None) -> str:
+def _mended(since_ms: int | None) -> Phrase:
     if since_ms is None:
-        return "put it in place: until then every call goes to the desk alone"
+        return phrase("put it in place: until then every call goes to the desk alone")
     day = datetime.fromtimestamp(since_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M")
-    return f"mend it: until then calls go by the last good file, of {day}"
+    return phrase("mend it: until then calls go by the last good file, of {day}", day=day)
 
 
 CHECKS: tuple[Callable[[Role | None, Path], Iterator[Finding]], ...] = (

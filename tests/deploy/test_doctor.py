@@ -72,3 +72,10 @@ def test_root_is_told_what_the_services_user_may(tmp_path: Path) -> None:
     assert not may_use(port, "nobody"), "an owner's rights are his own"
     assert not may_use(tmp_path / "ttyUSB1", "nobody")
     assert (user_meant(0, "nobody"), user_meant(0, "no-such-user"), user_meant(1000, "nobody")) == ("nobody", "", "")
+
+
+def test_what_is_missing_is_said_in_chinese_to_who_reads_chinese(tmp_path: Path) -> None:
+    said = doctor("--folder", str(tmp_path), LC_ALL="zh_CN.UTF-8").stdout
+    assert "正常" in said
+    assert "GiB 可用" in said
+    assert "free in" not in said
