@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from collector.stores.base import PackRow, Store
 from messages.ranges import Range, merged, missing
 from messages.reading import Reading
+from rules.engine.memory.beyond import Beyond
 from rules.engine.memory.plant import StreamKey
 from rules.engine.stream import Stream
 
@@ -30,6 +31,9 @@ SLICE_MS = 3_600_000
 """The longest time that the store is asked for at once: one pack may span a day, and hold the whole of it up."""
 
 
+NOTHING: Mapping[StreamKey, Beyond] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """What a stream lacks, and when to ask for it."""
@@ -39,11 +43,17 @@ class Gap:
     asked: int = 0
 
 
-def gaps(streams: Mapping[StreamKey, Stream], known: Mapping[StreamKey, Gap], now_ms: int) -> dict[StreamKey, Gap]:
-    """The gaps that there are now; a gap that has changed starts its grace anew."""
+def gaps(
+    streams: Mapping[StreamKey, Stream],
+    known: Mapping[StreamKey, Gap],
+    now_ms: int,
+    beyond: Mapping[StreamKey, Beyond] = NOTHING,
+) -> dict[StreamKey, Gap]:
+    """The gaps that there are now; a gap that has changed starts its grace anew. `beyond`: what came meanwhile, and waits."""
     found = {}
     for key, stream in streams.items():
-        if lacking := tuple(missing(stream.heard, stream.said)):
+        heard = (*stream.heard, *beyond[key].packs) if key in beyond else stream.heard
+        if lacking := tuple(missing(heard, stream.said)):
             before = known.get(key)
             same = before is not None and before.lacking == lacking
             found[key] = before if before and same else Gap(lacking, now_ms + GRACE_MS)

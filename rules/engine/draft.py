@@ -5,7 +5,7 @@ What is to be written lies here (`rules.store.facts`, `Facts.adopt`); what chang
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from messages.ids import DeviceId, EdgeId, SiteId
@@ -13,6 +13,7 @@ from messages.reading import Reading
 from rules.engine import contested
 from rules.engine.found import Abandoned, Found
 from rules.engine.memory.audience import Ear, Voice
+from rules.engine.memory.beyond import Beyond
 from rules.engine.memory.facts import Facts
 from rules.engine.memory.plant import Device, DeviceKey, Edge, EdgeKey, StreamKey, TellerKey
 from rules.engine.memory.watch import FORGOTTEN, Watch, Watched
@@ -38,6 +39,10 @@ class Draft:
     """None: a person has said that it is gone."""
     streams: dict[StreamKey, Stream | None] = field(default_factory=dict)
     """None: forgotten."""
+    beyond: dict[StreamKey, Beyond | None] = field(default_factory=dict)
+    """What waits for missing packs (rules.engine.gap). None: nothing any more."""
+    ahead: dict[StreamKey, dict[int, Sequence[Reading]]] = field(default_factory=dict)
+    """Packs of this batch that came before others of their stream, by their numbers."""
     watches: dict[StateKey, Watched] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
     abandoned: list[Abandoned] = field(default_factory=list)
@@ -83,6 +88,7 @@ class Draft:
             self.devices
             or self.edges
             or self.streams
+            or self.beyond
             or self.watches
             or self.stranded
             or self.awaited

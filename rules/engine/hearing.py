@@ -1,7 +1,7 @@
 """Readings are heard: each by the rules that listen to its channel, as its edge has announced the device."""
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from messages.ids import DeviceId, EdgeId, SiteId
@@ -9,15 +9,22 @@ from messages.kind import mismatch
 from messages.reading import Quality, Reading
 from rules.engine.draft import Draft
 from rules.engine.enquiry import ask_around
-from rules.engine.memory.audience import Voice
+from rules.engine.memory.audience import Ear, Voice
 from rules.engine.memory.plant import Edge, EdgeKey, TellerKey
 from rules.engine.strangers import strand
-from rules.engine.together import judge, write_down
+from rules.engine.together import judge as judge_together
+from rules.engine.together import write_down
 
 _BAD = Quality.BAD
 
 
-def hear(draft: Draft, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_ms: int) -> None:
+Judge = Callable[[Draft, Voice, Ear, Reading, SiteId, EdgeId, int], None]
+"""What a reading means for the rules that listen (rules.engine.together)."""
+
+
+def hear(
+    draft: Draft, readings: Iterable[tuple[SiteId, EdgeId, Reading]], now_ms: int, judge: Judge = judge_together
+) -> None:
     """Apply readings in this order."""
     newest, newest_broken = dict[EdgeKey, int](), dict[EdgeKey, int]()
     spoke = dict[TellerKey, int]()

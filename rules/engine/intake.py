@@ -77,8 +77,7 @@ def _take_pack(work: Work, origin: Origin, payload: bytes, now_ms: int) -> str |
         return None
     stream = (origin.site, origin.edge, found.stream)
     if not work.is_heard(stream, found.number):
-        work.collect(origin.site, origin.edge, found.readings)
-        work.heard(stream, found.number, now_ms)
+        work.collect_pack(stream, found.number, found.readings, now_ms)
     return None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from contextlib import closing
 from itertools import islice
 
+from rules.engine import gap
 from rules.engine.draft import Draft
 from rules.engine.enquiry import ask_around
 from rules.engine.judgement import judge_by
@@ -28,9 +29,14 @@ _TIMER = Timer()
 def fire(draft: Draft, now_ms: int, most: int, by_ms: int, behind: Collection[EdgeKey]) -> None:
     """As `Work.wake` says."""
     enough = len(draft.found) + FOUND_AT_ONCE
+    waits = gap.waiting(draft)
     with closing(draft.facts.due(by_ms)) as due:
         ripe = (key for key in due if not _waits(draft, key, now_ms, behind)) if behind else due
         for key in islice(ripe, most):
+            if key in waits:
+                gap.judge_what_waits(draft, key)
+                if (draft.watch(key).wake_at_ms or now_ms + 1) > now_ms:  # what it had heard has ended its delay
+                    continue
             _fire(draft, key, now_ms)
             if len(draft.found) >= enough:
                 break

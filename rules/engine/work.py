@@ -8,14 +8,15 @@ edge that did, by its own word of kind, place and settings. The state of a rule 
 raised by one kind no rule of another kind ends. That two edges disagree is an alarm of the site (`disputed`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
+from messages import ranges
 from messages.announcement import Announcement
 from messages.ids import COLLECTOR, DeviceId, EdgeId, SiteId, ledger_of
 from messages.reading import Reading
-from rules.engine import count, overdue, own, reports
+from rules.engine import count, gap, overdue, own, reports
 from rules.engine import stream as streams
 from rules.engine.draft import Draft
 from rules.engine.enquiry import ask_around
@@ -45,11 +46,25 @@ class Work(Draft):
         """Readings of a message of this batch; they are heard when it is settled."""
         self.pending += zip(repeat(site), repeat(edge), readings, strict=False)
 
+    def collect_pack(self, stream: StreamKey, number: int, readings: Sequence[Reading], now_ms: int) -> None:
+        """The readings of pack `number`, which was not heard; as `collect`."""
+        last = self.last_heard(stream)
+        if number <= last or (number == last + 1 and stream not in self.ahead and gap.open_gap(self, stream) is None):
+            self.collect(*stream[:2], readings)
+            self.heard(stream, number, now_ms)
+        else:
+            self.said(stream, number, now_ms)
+            self.ahead.setdefault(stream, {})[number] = readings
+
     def settle(self, now_ms: int) -> None:
         """Hear what was collected, in the order of its own time: the order of the batch's packs is an accident."""
+        if self.ahead:
+            gap.sort(self, now_ms)
         if self.pending:
             pending, self.pending = self.pending, []
             hear(self, in_order(pending), now_ms)
+        if self.ahead:
+            gap.hear_ahead(self, now_ms)
         if self.clearer:
             look_again(self, now_ms)
 
@@ -68,6 +83,7 @@ class Work(Draft):
         before = self.device(teller)
         if before != device:
             self.settle(now_ms)  # what was said before this word was said of the device as it was
+            gap.give_up_all(self, now_ms, (site, edge))
         if before is None:
             if not self.has_room((site, edge)):
                 return False
@@ -89,6 +105,7 @@ class Work(Draft):
     def withdraw(self, site: SiteId, edge: EdgeId, device_id: DeviceId, now_ms: int) -> None:
         """An edge no longer speaks of a device; what others say of it stays."""
         self.settle(now_ms)
+        gap.give_up_all(self, now_ms, (site, edge))
         teller = (site, edge, device_id)
         if (before := self.device(teller)) is not None:
             self.devices[teller] = self.silent_from[teller] = None
@@ -119,6 +136,7 @@ class Work(Draft):
                 self.watches[key] = (stepped(state, by_ms, now_ms), wake_at_ms + by_ms, teller, version)
         for edge, one in self.facts.edges.items():
             self.edges[edge] = replace(one, skew=after_step(one.skew, by_ms, now_ms))
+        self.beyond |= {stream: beyond.moved(by_ms) for stream, beyond in self.facts.beyond.items()}
         self.silent_from |= {teller: from_ms + by_ms for teller, from_ms in self.facts.silent_from.items()}
 
     def status(
@@ -166,7 +184,7 @@ class Work(Draft):
         for teller in [key for key in {**self.facts.waiting, **self.stranded} if key[:2] == (site, edge)]:
             awaited(self, teller)
         for key in [key for key in {**self.facts.streams, **self.streams} if key[:2] == (site, edge)]:
-            self.streams[key] = None
+            self.streams[key] = self.beyond[key] = None
         if self.edge((site, edge)) is not None:
             self.edges[site, edge] = None
             count_away(self, site, now_ms)
@@ -181,13 +199,36 @@ class Work(Draft):
         self._keep(stream, streams.say(self.stream(stream), number, now_ms))
 
     def is_heard(self, stream: StreamKey, number: int) -> bool:
-        return streams.holds(self.stream(stream), number)
+        """Also of what waits for missing packs."""
+        if streams.holds(self.stream(stream), number):
+            return True
+        if stream in self.ahead and number in self.ahead[stream]:
+            return True
+        beyond = gap.open_gap(self, stream)
+        return beyond is not None and ranges.holds(beyond.packs, number)
+
+    def last_heard(self, stream: StreamKey) -> int:
+        """The highest number of a pack that was heard, and doesn't wait for missing ones."""
+        heard = self.stream(stream).heard
+        return heard[-1][1] if heard else 0
 
     def heard(self, stream: StreamKey, number: int, now_ms: int) -> None:
         """The readings of pack `number` are in this work or were in an earlier one."""
         known, lost = streams.hear(self.stream(stream), number, now_ms)
         self.given_up += lost
         self._keep(stream, known)
+
+    def catch_up(
+        self, stream: StreamKey, packs: Collection[int], readings: Sequence[Reading], now_ms: int, *, last: bool
+    ) -> None:
+        """What the history has of packs that were missed. `last`: with this they are whole."""
+        numbers = packs if last else ()
+        if max(packs) > self.last_heard(stream) and not gap.is_next(self, stream, packs):
+            gap.hear_beyond(self, stream, numbers, readings, now_ms)
+            return
+        self.hear(*stream[:2], readings, now_ms)
+        for number in numbers:
+            self.heard(stream, number, now_ms)
 
     def stream(self, key: StreamKey) -> Stream:
         return self.known_stream(key) or Stream()
@@ -201,7 +242,10 @@ class Work(Draft):
     ) -> None:
         """Fire the timers that are due, the most dangerous first: `most` of them, or as many as find enough for one work. `by_ms`: those
         that were due by then. `behind`: edges of which something older is still unheard; theirs wait a moment."""
-        overdue.fire(self, now_ms, most, now_ms if by_ms is None else by_ms, behind)
+        by_ms = now_ms if by_ms is None else by_ms
+        if self.facts.beyond:
+            gap.give_up_old(self, by_ms, now_ms)
+        overdue.fire(self, now_ms, most, by_ms, behind)
 
     def _keep(self, key: StreamKey, stream: Stream) -> None:
         """Remember a stream, and forget another one of its edge if they are too many."""

@@ -13,11 +13,11 @@ any two readings give the same alarms. Its rules:
   clock of a raise stops too: what made it run is known to be over.
 * A reading that is older than what its channel has said since (a backlog that follows live readings) can't move
   the present. It runs in a lane of its own: what happened there and is over is a past event.
-* So order is put right by whoever hands in many readings at once, not here: what was decided without a straggler stands. It
-  may have prevented an alarm that was raised, or would have raised one earlier; counting a delay backwards from it would raise false
+* So order is put right by whoever hands readings in, within a turn, and where a delay leaves the time for it (rules.engine.gap), not here: what was
+  decided without a straggler stands. It may have prevented an alarm that was raised, or would have raised one earlier; counting a delay backwards from it would raise false
   ones, since what lies between may still be on its way. A rule on one channel without a delay finds in any order what there was. Of two readings in
   one millisecond the order of arrival counts. Readings that come again change no alarm, nor does a restart between any two.
-  (`tests/rules/test_metamorphic.py`; docs/decisions/0036-rules-that-change-while-they-run.md)
+  (`tests/rules/test_metamorphic.py`; docs/decisions/0036-rules-that-change-while-they-run.md, 0079-a-gap-that-closes.md)
 * What is raised by readings older than the rule's lateness is late: it rings nobody, until a fresh reading shows that
   it still stands: a timer says so at once, when all readings of that moment are heard. Life safety is never late.
 """

@@ -60,7 +60,8 @@ class History:
                 ask_at_ms = self._clock_ms() + catchup.GRACE_MS
             self.caught_up.set()
             await asyncio.sleep(LOOK_S)
-            gaps = catchup.gaps(self._writer.facts.streams, gaps, self._clock_ms())
+            known = self._writer.facts
+            gaps = catchup.gaps(known.streams, gaps, self._clock_ms(), known.beyond)
             for key, gap in gaps.items():
                 if gap.ask_at_ms <= self._clock_ms():
                     await self._ask(key, gap.lacking)
@@ -98,9 +99,7 @@ class History:
         def hear(work: Work, now_ms: int) -> None:
             unheard[:] = [number for number in portion.packs if not work.is_heard(key, number)]
             if site in self._tenure.mine and unheard:
-                work.hear(site, edge, portion.readings, now_ms)
-                for number in unheard if portion.last else ():
-                    work.heard(key, number, now_ms)
+                work.catch_up(key, unheard, portion.readings, now_ms, last=portion.last)
 
         async with self._writer.turn:
             await self._writer.work(hear)

@@ -6,7 +6,7 @@ millisecond the order of arrival counts (`rules.language.evaluation`).
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -14,17 +14,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from messages import pack, topics
+from messages.ids import StreamId
 from messages.kind import Channel
 from messages.reading import Reading, Value
 from messages.settings import duration_s
+from rules.engine import gap
+from rules.engine.gap import PATIENCE_MS, has_time
+from rules.engine.intake import take
 from rules.engine.work import Work
 from rules.language.change import Change
 from rules.language.evaluation import Timer, step
 from rules.language.rule import Rule
-from rules.language.state import NEW, State, from_json, to_json
+from rules.language.state import NEW, State, from_json, present, to_json
 from rules.store import facts
 from tests.rules.course import ALL_RULES, KINDS, RULES, T0, reading
 from tests.rules.room import EDGE, SITE, Room
@@ -62,13 +68,13 @@ class Course(NamedTuple):
 
 
 @st.composite
-def courses(draw: st.DrawFn, most: int = 24) -> Course:
-    kind = draw(st.sampled_from(JUDGED))
+def courses(draw: st.DrawFn, most: int = 24, kinds: Sequence[str] = JUDGED, gaps_s: Sequence[float] = GAPS_S) -> Course:
+    kind = draw(st.sampled_from(kinds))
     heard = {channel for rule in ALL_RULES[kind] for channel in rule.channels}
     possible = [(name, values(kind, name, KINDS[kind].channels[name])) for name in sorted(heard)]
     at_s, found = 0.0, []
     for _ in range(draw(st.integers(1, most))):
-        at_s += draw(st.sampled_from(GAPS_S))
+        at_s += draw(st.sampled_from(gaps_s))
         name, some = draw(st.sampled_from(possible))
         found.append(reading(at_s, name, draw(st.sampled_from(some)), device=draw(st.sampled_from(("it", "other")))))
     return Course(kind, found)
@@ -107,8 +113,8 @@ def forget(of: Room) -> None:
 def turn(of: Room, packs: Iterable[Sequence[Reading]], now_ms: int) -> None:
     """What arrives in one turn of the engine."""
     work = Work(of.facts)
-    for pack in packs:
-        work.collect(SITE, EDGE, pack)
+    for readings in packs:
+        work.collect(SITE, EDGE, readings)
     work.settle(now_ms)
     of.write(work, (now_ms - T0) / 1000)
 
@@ -167,8 +173,8 @@ def test_other_packs_change_no_alarm(course: Course, cuts: list[int], others: li
     """Of a backlog that arrives at one time, in any number of turns."""
     with room(course.kind) as one, room(course.kind) as other:
         for of, chosen in ((one, cuts), (other, others)):
-            for pack in pieces(course.readings, chosen):
-                turn(of, [pack], end_ms(course))
+            for piece in pieces(course.readings, chosen):
+                turn(of, [piece], end_ms(course))
             of.pass_time((end_ms(course) - T0) / 1000 + 7200)
         assert raises(one) == raises(other)
 
@@ -271,6 +277,136 @@ def test_in_whatever_order_readings_come_a_rule_without_delay_finds_what_there_w
         ordered, changes, _ = step(rule, ordered, one, T0 + 60_000)
         expected += changes
     assert bool(found) == bool(expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([rule for rule in EVERY if not rule.keeps]), st.data())
+def test_beyond_a_turn_a_rule_that_cannot_wait_is_as_if_a_straggler_had_not_been_said(
+    rule: Rule, data: st.DataObject
+) -> None:
+    """The present of it; what a straggler shows of the past is told as such. With what is kept of the time before it fills a hole, too."""
+    possible = [(name, values(rule.kind, name, KINDS[rule.kind].channels[name])) for name in rule.channels]
+    readings = []
+    for at_s in range(data.draw(st.integers(1, 20))):
+        name, some = data.draw(st.sampled_from(possible))
+        readings.append(reading(at_s * 7, name, data.draw(st.sampled_from(some))))
+    state = without = NEW
+    newest = dict[str, int]()
+    for one in data.draw(st.permutations(readings)):
+        state, _, _ = step(rule, state, one, T0 + 200_000)
+        if one.at_ms > newest.get(one.channel, 0):
+            newest[one.channel] = one.at_ms
+            without, _, _ = step(rule, without, one, T0 + 200_000)
+        assert present(state) == present(without)
+
+
+PATIENT = [rule for rule in EVERY if has_time(rule)]
+
+
+@st.composite
+def patient_courses(draw: st.DrawFn, gaps_s: Sequence[float] = GAPS_S) -> Course:
+    """Of a kind with a rule that has the time to wait for stragglers."""
+    return draw(courses(kinds=sorted({rule.kind for rule in PATIENT} & set(JUDGED)), gaps_s=gaps_s))
+
+
+def cuts_of_the_link(readings: Sequence[Reading], cuts: Iterable[int]) -> list[list[tuple[int, Reading]]]:
+    """The readings as packs with their numbers, each burst as long as it was under way together."""
+    numbered = list(enumerate(readings, start=1))
+    edges = sorted({1, len(readings), *(1 + cut % len(readings) for cut in cuts)})
+    return [numbered[:1], *(numbered[first:last] for first, last in itertools.pairwise(edges))]
+
+
+def bursts(of: Room, course: Course, cut: Iterable[Sequence[tuple[int, Reading]]], kills: Collection[int] = ()) -> None:
+    """What was under way together comes at one moment, each pack in a turn of its own. `kills`: after these packs."""
+    said = dict[int, Reading]()
+    for burst in cut:
+        now_ms = max(one.at_ms for _, one in burst)
+        of.pass_time((now_ms - T0 - 1) / 1000)
+        for number, one in burst:
+            packed(of, number, one, now_ms)
+            said[number] = one
+            if number in kills:
+                forget(of)
+                recall(of, said, now_ms)
+    of.pass_time((end_ms(course) - T0) / 1000 + 7200)
+
+
+def recall(of: Room, said: Mapping[int, Reading], now_ms: int) -> None:
+    """What the history has of what doesn't count as heard, as at a start."""
+    work, stream = Work(of.facts), (SITE, EDGE, StreamId("s"))
+    if unheard := [number for number in said if not work.is_heard(stream, number)]:
+        work.catch_up(stream, unheard, [said[number] for number in unheard], now_ms, last=True)
+        of.write(work, (now_ms - T0) / 1000)
+
+
+def packed(of: Room, number: int, one: Reading, now_ms: int) -> None:
+    work = Work(of.facts)
+    assert take(work, topics.readings(SITE, EDGE), pack.encode(EDGE, StreamId("s"), number, [one]), now_ms) is None
+    work.settle(now_ms)
+    of.write(work, (now_ms - T0) / 1000)
+
+
+def of_the_patient(found: list[tuple[object, ...]], kind: str) -> list[tuple[object, ...]]:
+    names = {rule.id for rule in PATIENT if rule.kind == kind}
+    return [one for one in found if one[1] in names]
+
+
+@settings(max_examples=20, deadline=None)
+@given(patient_courses(), st.lists(st.integers(0, 24), max_size=4), st.data())
+def test_packs_that_come_in_another_order_in_turns_of_their_own_change_no_alarm_of_a_rule_that_has_the_time(
+    course: Course, cuts: list[int], data: st.DataObject
+) -> None:
+    """However far apart they were measured, be it before, in or after a cut of the link, and with kills in between. Whoever can't wait finds what
+    it found before."""
+    kills = data.draw(st.sets(st.integers(1, 24), max_size=3))
+    cut = cuts_of_the_link(course.readings, cuts)
+    shuffled = [data.draw(st.permutations(burst)) for burst in cut]
+    with room(course.kind) as one, room(course.kind) as other, room(course.kind) as hasty:
+        bursts(one, course, cut)
+        bursts(other, course, shuffled, kills)
+        assert of_the_patient(alarms(other), course.kind) == of_the_patient(alarms(one), course.kind)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gap, "MOST_GAPS", 0)
+            bursts(hasty, course, shuffled, kills)
+        of_others = [
+            [entry for entry in alarms(of) if entry not in of_the_patient([entry], course.kind)]
+            for of in (other, hasty)
+        ]
+        assert of_others[0] == of_others[1]
+
+
+def lagging(of: Room, course: Course, lags_s: Sequence[float]) -> None:
+    """Each pack comes as much later than it was measured. Rejects courses in which a delay is over of which a word is still under way: that
+    word can't be waited for without ringing later."""
+    due = sorted(
+        (one.at_ms + round(lag_s * 1000), number, one)
+        for (number, one), lag_s in zip(enumerate(course.readings, start=1), lags_s, strict=False)
+    )
+    for now_ms, number, one in due:
+        under_way = any(come_ms >= now_ms > other.at_ms + 1 for come_ms, _, other in due)
+        wakes = [of.facts.watches[key][1] for key in of.facts.due(now_ms) if key[2] in PATIENT_IDS]
+        assume(not under_way or not wakes)
+        of.pass_time((now_ms - T0 - 1) / 1000)
+        packed(of, number, one, now_ms)
+    of.pass_time((end_ms(course) - T0) / 1000 + 7200)
+
+
+PATIENT_IDS = {rule.id for rule in PATIENT}
+CLOSE_S = (0.001, 1.0, 3.0, 1.0, 3.0, 8.0, 29.0, 301.0, 601.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    patient_courses(gaps_s=CLOSE_S),
+    st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0, 6.0, PATIENCE_MS / 1000 - 0.5]), min_size=24, max_size=24),
+)
+def test_packs_that_lag_behind_later_ones_for_less_than_the_patience_change_no_alarm_of_a_rule_that_has_the_time(
+    course: Course, lags_s: list[float]
+) -> None:
+    with room(course.kind) as one, room(course.kind) as other:
+        lagging(one, course, [0.0] * 24)
+        lagging(other, course, [0.0, *lags_s[1:]])
+        assert of_the_patient(alarms(other), course.kind) == of_the_patient(alarms(one), course.kind)
 
 
 def test_the_durations_of_the_courses_pass_the_delays_of_the_library() -> None:

@@ -12,6 +12,7 @@ from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Kinds
 from messages.reading import Reading
 from rules.engine.memory.audience import NO_VOICES, Audiences, Voice
+from rules.engine.memory.beyond import Beyond
 from rules.engine.memory.bygone import Bygone, let_go, still_running
 from rules.engine.memory.plant import Device, DeviceKey, Edge, EdgeKey, StreamKey, TellerKey, where
 from rules.engine.memory.silence import patience_ms, spoken_before_ms
@@ -42,6 +43,7 @@ class Facts:
     devices: dict[TellerKey, Device] = field(default_factory=dict)
     edges: dict[EdgeKey, Edge] = field(default_factory=dict)
     streams: dict[StreamKey, Stream] = field(default_factory=dict)
+    beyond: dict[StreamKey, Beyond] = field(default_factory=dict)
     watches: dict[StateKey, Watched] = field(default_factory=dict)
     waiting: dict[TellerKey, list[Reading]] = field(default_factory=dict)
     silent_from: dict[TellerKey, int] = field(default_factory=dict)
@@ -196,8 +198,12 @@ class Facts:
         return self._patience_ms[kind]
 
     def next_wake_ms(self) -> int | None:
-        """When the next timer is due."""
-        return self._timers.next_ms(self._wakes_at_ms)
+        """When the next timer is due, or a gap is waited for no longer."""
+        due_ms = self._timers.next_ms(self._wakes_at_ms)
+        if self.beyond:
+            until_ms = min(one.until_ms for one in self.beyond.values())
+            due_ms = until_ms if due_ms is None else min(due_ms, until_ms)
+        return due_ms
 
     def _wakes_at_ms(self, key: StateKey) -> int | None:
         watch = self.watches.get(key)
@@ -224,6 +230,7 @@ class Facts:
         self.counted |= work.counted
         self._keep_apart(work.apart)
         _overlay(self.streams, work.streams)
+        _overlay(self.beyond, work.beyond)
         self._adopt_watches(work.watches)
         for teller in work.awaited:
             self.waiting.pop(teller, None)
@@ -276,6 +283,7 @@ class Facts:
             self.devices,
             self.edges,
             self.streams,
+            self.beyond,
             self.watches,
             self.waiting,
             self.silent_from,

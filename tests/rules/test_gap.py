@@ -1,0 +1,210 @@
+"""What waits while packs of a stream are missing, and what doesn't."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from messages import pack, topics
+from messages.ids import EdgeId, StreamId
+from messages.reading import Reading
+from rules.engine import catchup, gap
+from rules.engine.gap import PATIENCE_MS
+from rules.engine.intake import take
+from rules.engine.work import Work
+from rules.store import facts
+from tests.rules.course import ALL_RULES, at, course, reading
+from tests.rules.room import EDGE, SITE, Room
+
+STREAM = StreamId("s-1")
+KEY = (SITE, EDGE, STREAM)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Room:
+    made = Room(tmp_path)
+    made.announce("it", "barrier")  # stays_open: open for 5 min
+    made.announce("gas", "gas_alarm")
+    return made
+
+
+def hear(of: Room, now_s: float, *packs: tuple[int, Sequence[Reading]], edge: EdgeId = EDGE) -> None:
+    """What comes in one turn of the engine."""
+    work = Work(of.facts)
+    for number, readings in packs:
+        assert take(work, topics.readings(SITE, edge), pack.encode(edge, STREAM, number, readings), at(now_s)) is None
+    work.settle(at(now_s))
+    of.write(work, now_s)
+
+
+def barrier(*points: tuple[float, bool]) -> list[Reading]:
+    return course("open", *points)
+
+
+def raised(of: Room) -> list[tuple[str, int]]:
+    return [(alarm.device, alarm.raised_at_ms) for alarm in of.desk.alarms(open_only=False)]
+
+
+def test_a_straggler_that_closes_the_gap_has_its_place_before_what_came_earlier(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, False))))
+    hear(plant, 203, (3, barrier((202, True))))
+    hear(plant, 204, (2, barrier((1, True))))
+    assert plant.facts.streams[KEY].heard == ((1, 3),)
+    assert plant.facts.beyond == {}
+    plant.pass_time(504)
+    assert raised(plant) == [("it", at(301))]
+
+
+def test_what_ended_and_began_again_in_the_gap_raises_nothing(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, True))))
+    hear(plant, 203, (3, barrier((202, True))))
+    hear(plant, 204, (2, barrier((201, False))))
+    plant.pass_time(500)
+    assert raised(plant) == []
+    plant.pass_time(510)
+    assert raised(plant) == [("it", at(502))]
+
+
+def test_where_nothing_is_missing_nothing_waits(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, True))))
+    hear(plant, 1, (2, barrier((1, True))))
+    hear(plant, 2, (4, barrier((2, False))), (3, barrier((1.5, True))))
+    assert plant.facts.beyond == {}
+
+
+def test_what_guards_lives_waits_for_nothing(plant: Room) -> None:
+    hear(plant, 0, (1, course("gas_concentration", (0, 0.0), device="gas")))
+    hear(plant, 1, (3, course("gas_concentration", (1, 40.0), device="gas")))
+    assert raised(plant) == [("gas", at(1))]
+
+
+def test_nothing_red_and_nothing_that_would_ring_within_the_patience_has_the_time() -> None:
+    for rule in (rule for rules in ALL_RULES.values() for rule in rules):
+        if gap.has_time(rule):
+            levels = {rule.level, *(level for level, _ in rule.graver_when)}
+            assert "red" not in levels or rule.shadow, rule.id
+            assert not rule.guards, rule.id
+            assert not rule.life_safety, rule.id
+            assert rule.raise_delay_ms >= PATIENCE_MS, rule.id
+
+
+def test_a_gap_that_stays_is_waited_for_once_and_delays_no_alarm(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, False))))
+    hear(plant, 100, (3, barrier((100, True))))
+    plant.pass_time(100 + PATIENCE_MS / 1000)
+    assert plant.facts.beyond == {}
+    assert plant.facts.streams[KEY].heard == ((1, 1), (3, 3))
+    hear(plant, 115, (4, barrier((115, True))))
+    assert plant.facts.beyond == {}, "the gap is old by now"
+    plant.pass_time(399)
+    assert raised(plant) == []
+    plant.pass_time(400)
+    assert raised(plant) == [("it", at(400))]
+
+
+def test_a_delay_that_is_over_rings_at_once_gap_or_no_gap(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, True))))
+    hear(plant, 295, (3, barrier((295, True))))
+    plant.pass_time(300)
+    assert raised(plant) == [("it", at(300))]
+    hear(plant, 301, (2, barrier((294, False))))
+    assert raised(plant) == [("it", at(300))]
+
+
+def test_before_a_delay_is_over_what_is_in_hand_is_judged(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, True))))
+    hear(plant, 295, (3, barrier((295, False))))
+    plant.pass_time(400)
+    assert raised(plant) == []
+
+
+def test_a_delayed_red_does_not_wait_and_begins_anew(plant: Room) -> None:
+    """The price of red that never waits: its delay runs from what came first."""
+    plant.announce("bin", "waste_bin")
+    hear(plant, 0, (1, course("temperature", (0, 20.0), device="bin")))
+    hear(plant, 20, (3, course("temperature", (20, 90.0), device="bin")))
+    hear(plant, 21, (2, course("temperature", (1, 90.0), device="bin")))
+    plant.pass_time(60)
+    assert raised(plant) == [("bin", at(50))]
+
+
+def test_after_a_kill_what_waited_is_heard_again(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, False))))
+    hear(plant, 203, (3, barrier((202, True))))
+    plant.start()
+    assert catchup.at_start(plant.facts.streams[KEY])[0] == (2, 3)
+    hear(plant, 204, (2, barrier((1, True))))
+    hear(plant, 204, (3, barrier((202, True))))
+    plant.pass_time(505)
+    assert raised(plant) == [("it", at(301))]
+
+
+def test_what_the_history_has_of_a_gap_closes_it(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, False))))
+    hear(plant, 203, (4, barrier((202, True))))
+    lacking = catchup.gaps(plant.facts.streams, {}, at(203), plant.facts.beyond)[KEY].lacking
+    assert lacking == ((2, 3),)
+    for last in (False, True):
+        work = Work(plant.facts)
+        work.catch_up(KEY, [2, 3], barrier((1, True), (2, True)), at(207), last=last)
+        plant.write(work, 207)
+    assert plant.facts.streams[KEY].heard == ((1, 4),)
+    plant.pass_time(507)
+    assert raised(plant) == [("it", at(301))]
+
+
+def test_a_pack_that_waits_and_comes_again_is_heard_once(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, False))))
+    for _ in range(3):
+        hear(plant, 10, (3, barrier((10, True))))
+    (waiting,) = plant.facts.beyond[KEY].waiting.values()
+    assert waiting == ((reading(10, "open", True), at(10)),)
+
+
+def test_what_waits_is_bounded_and_beyond_that_it_is_judged_as_it_came(
+    plant: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gap, "MOST_HELD", 5)
+    hear(plant, 0, (1, barrier((0, False))))
+    for number in range(3, 9):
+        hear(plant, number, (number, barrier((number, True))))
+    assert plant.facts.beyond == {}
+    assert plant.facts.streams[KEY].heard == ((1, 1), (3, 8))
+    monkeypatch.setattr(gap, "MOST_GAPS", 1)
+    for name in ("pi-1", "pi-2"):
+        hear(plant, 20, (20, barrier((20, True))), edge=EdgeId(name))
+    assert len(plant.facts.beyond) == 1
+
+
+def test_what_was_said_of_a_device_is_judged_by_what_it_was(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, False))))
+    hear(plant, 10, (3, barrier((10, True))))
+    plant.announce("it", "door_access", now_s=11)
+    assert plant.facts.beyond == {}
+    assert [name for _, device, name in plant.facts.watches if device == "it"] == []
+
+
+def test_the_clock_of_the_server_moves_what_waits(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, False))))
+    hear(plant, 100, (3, barrier((100, True))))
+    work = Work(plant.facts)
+    work.step(3_600_000, {SITE}, at(3_700))
+    plant.write(work, 3_700)
+    assert plant.facts.next_wake_ms() == at(3_700) + PATIENCE_MS
+    plant.pass_time(3_999)
+    assert raised(plant) == []
+    plant.pass_time(4_000)
+    assert len(raised(plant)) == 1
+
+
+def test_an_edge_that_is_gone_leaves_nothing_that_waits(plant: Room) -> None:
+    hear(plant, 0, (1, barrier((0, False))))
+    hear(plant, 10, (3, barrier((10, True))))
+    work = Work(plant.facts)
+    work.forget(SITE, EDGE, at(11))
+    plant.write(work, 11)
+    assert plant.facts.beyond == {}
+    hear(plant, 12, (3, barrier((10, True))))
+    plant.facts.leave({SITE})
+    assert plant.facts.beyond == {}
+    assert facts.load(plant.database, plant.facts.kinds, ALL_RULES).beyond == {}
