@@ -15,7 +15,7 @@ export function watchForms(sayFailed, done) {
     send(address, fields, event.submitter, sayFailed).then((sent) => {
       if (!sent) return;
       form.closest("details")?.removeAttribute("open");
-      if (form.querySelector("textarea")) form.reset();
+      form.reset(); // what was sent is no longer being written
     }).finally(done);
   });
 }

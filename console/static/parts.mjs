@@ -1,5 +1,6 @@
 // A page of parts (one alarm, a case, the map, a list) brought up to date: fetches it again and replaces the parts that differ, and tries until it has
-// them. A part that is as it was stays untouched, and with it a choice half made in its form.
+// them. A part that is as it was stays untouched; one in which somebody is at a field says that there is news, and takes it when he leaves the field. What was
+// written or chosen and not sent stays in its field.
 
 import { ask } from "./asked.mjs";
 import { clocks, msSince, tick } from "./clock.mjs";
@@ -9,6 +10,7 @@ const PATIENCE_MS = 5000;
 const RETRY_MS = 1000;
 const OLD_MS = 12_000; // two askings of a page that is looked at, and some
 const WAKING_MS = 3000; // a page that nobody looked at is brought up to date first
+const FIELD = "input:not([type=hidden]), textarea, select";
 
 const asSent = new Map(); // what the server last sent of each part; the clock changes the page's own
 
@@ -73,7 +75,10 @@ function replace(fresh) {
       continue;
     }
     if (sent === (asSent.get(name) ?? timeless(place))) continue;
-    if (writing(place)) continue;
+    if (writing(place)) {
+      sayNewer(place);
+      continue;
+    }
     asSent.set(name, sent);
     const focused = place.contains(document.activeElement) ? named(document.activeElement) : "";
     const open = new Set([...place.querySelectorAll("details[open] > summary")].map(named));
@@ -81,11 +86,14 @@ function replace(fresh) {
     for (const summary of now.querySelectorAll("details > summary")) {
       if (open.has(named(summary))) summary.parentElement.setAttribute("open", "");
     }
+    carryOver(place, now);
     place.replaceWith(now);
     if (focused) refocus(now, focused);
   }
   for (const place of document.querySelectorAll("[data-part]")) {
-    if (!fresh.querySelector(`[data-part="${place.dataset.part}"]`) && !writing(place)) place.remove();
+    if (fresh.querySelector(`[data-part="${place.dataset.part}"]`)) continue;
+    if (writing(place)) sayNewer(place);
+    else place.remove();
   }
   for (const article of document.querySelectorAll("article[data-alarm], article[data-case]")) {
     article.className = fresh.querySelector("article[data-alarm], article[data-case]")?.className ?? article.className; // its level
@@ -93,8 +101,47 @@ function replace(fresh) {
   tick();
 }
 
-// Somebody is filling in its form.
-const writing = (place) => place.querySelector("details[open] form")?.contains(document.activeElement);
+// Somebody is at a field of its form.
+function writing(place) {
+  const field = document.activeElement;
+  return place.contains(field) && field.matches(FIELD) && field.form && !field.closest("details:not([open])");
+}
+
+function sayNewer(place) {
+  if (place.querySelector(".newer")) return;
+  const said = document.createElement("p");
+  said.className = "newer";
+  said.setAttribute("role", "status");
+  place.prepend(said);
+  said.textContent = document.body.dataset.sayNewer;
+}
+
+document.addEventListener("focusout", ({ target, relatedTarget }) => {
+  const stays = target.form && target.form === relatedTarget?.form; // at another field, or about to press its button
+  if (!stays && document.querySelector(".newer")) refreshParts();
+});
+
+// What somebody has put into the fields of a part, into those of the part that takes its place.
+function carryOver(place, now) {
+  const put = new Map([...place.querySelectorAll(FIELD)].filter(changed).map((field) => [nameOf(field), field]));
+  for (const field of now.querySelectorAll(FIELD)) {
+    const before = put.get(nameOf(field));
+    if (!before) continue;
+    if (field.matches("[type=checkbox], [type=radio]")) field.checked = before.checked;
+    else if ([...(field.options ?? [before])].some((one) => one.value === before.value)) field.value = before.value;
+  }
+}
+
+function changed(field) {
+  if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+  if (field.options) return [...field.options].some((one, at) => one.selected !== (one.defaultSelected || (at === 0 && !field.querySelector("[selected]"))));
+  return field.value !== field.defaultValue;
+}
+
+function nameOf(field) {
+  const chosen = field.matches("[type=checkbox], [type=radio]") ? field.value : "";
+  return [field.form?.getAttribute("action"), field.name, chosen].join("|");
+}
 
 // A part that is new on the page, as of an alarm that has joined the case: after the one that it follows.
 function putIn(now, part) {

@@ -161,3 +161,32 @@ def test_the_pages_fit_every_screen_and_can_be_read_and_touched(
         assert window.page.evaluate(CONTRAST) == [], path
     assert window.complaints == []
     context.close()
+
+
+def test_a_part_in_which_somebody_writes_says_that_news_waits_and_takes_it_when_he_leaves_with_what_he_wrote(
+    running: Console, page: Page
+) -> None:
+    alarm = running.block.raise_alarm("cover-1", kind="manhole_cover", rule="open", level="orange")
+    assert alarm.case
+    page.goto(f"{running.address}/cases/{alarm.case.id}")
+    page.evaluate("window.sameDocument = true")
+    part = page.locator("[data-part=do]")
+    page.get_by_text("Escalate", exact=True).first.click()
+    why = part.locator("form[action$='/escalate'] input[name=reason]")
+    why.click()
+    page.keyboard.type("too deep")
+    running.block.desk.accept(alarm.case.id, actor="lin", at_ms=running.block.now_ms)
+    newer = part.get_by_text("There is newer news here")
+    expect(newer).to_be_visible(timeout=8000)
+    expect(page.locator("[data-part=head]")).to_contain_text("林小梅")
+    expect(part.locator(".legs")).not_to_contain_text("林小梅")
+    page.keyboard.type(" for me")
+    page.get_by_role("heading", level=1).click()
+    expect(part.locator(".legs")).to_contain_text("林小梅", timeout=4000)
+    expect(newer).to_have_count(0)
+    expect(why).to_have_value("too deep for me")
+    expect(why).to_be_visible()
+    part.locator("form[action$='/escalate'] button").click()
+    expect(page.locator("[data-part=timeline]")).to_contain_text("too deep for me", timeout=4000)
+    expect(why).to_have_value("")
+    assert page.evaluate("window.sameDocument") is True
