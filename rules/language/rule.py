@@ -121,7 +121,7 @@ class Rule:
     def silences(self) -> tuple[tuple[str, int], ...]:
         """Channels whose silence it asks about, and from how many milliseconds it matters."""
         silences = [
-            (channel, round((limit + more_s) * 1000))
+            (channel, round(max(min(limit + more_s, LONGEST_DELAY_S), -LONGEST_DELAY_S) * 1000))
             for sentence in (self.raise_when, self.clear_when, *(when for _, when in self.graver_when))
             for channel, limit_s, more_s in sentence.silences
             if (limit := fixed_value(limit_s, self.settings)) is not None and math.isfinite(limit)

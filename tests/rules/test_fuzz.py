@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from messages import announcement
@@ -122,6 +122,7 @@ def test_a_state_in_which_something_is_broken_is_refused_or_judged(rule: Any, da
 
 
 @settings(max_examples=200)
+@example("bracelet", {"joins_within": 1e306})
 @given(
     st.sampled_from(sorted(RULES)),
     st.dictionaries(
