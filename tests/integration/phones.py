@@ -81,10 +81,10 @@ def press(page: Page, name: str) -> None:
     page.locator(".bar:visible").get_by_role("button", name=name).click()
 
 
-def finish(page: Page) -> None:
+def finish(page: Page, photo: bytes = PNG) -> None:
     page.locator(".bar:visible").get_by_role("link", name="处置完成").click()
     page.get_by_label("已修复").check()
-    page.locator("[data-photo]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": PNG})
+    page.locator("[data-photo]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo})
     expect(page.locator(".photo img")).to_be_attached()
     page.get_by_role("button", name="提交 · 处置完成").click()
 

@@ -12,7 +12,8 @@ from rules.records import CaseState
 from rules.store import tables
 from tests.integration.between import WIFI, Between, answer
 from tests.integration.console_filling import Console
-from tests.integration.phones import acts, case_of, chromium, opened, phone, press, running
+from tests.integration.phones import acts, case_of, chromium, finish, opened, phone, press, running
+from tests.pictures import png_of
 
 __all__ = ["chromium", "running"]
 pytestmark = pytest.mark.needs("chromium")
@@ -146,6 +147,33 @@ def test_a_connection_that_says_nothing_any_more_is_old_within_twenty_seconds_al
     press(page, "接单")
     between.delay_s = 3600
     expect(page.locator("body")).to_have_attribute("data-verdict", "lost", timeout=LOST_WITHIN_MS)
+
+
+def test_a_gateway_that_takes_only_small_photos_gets_a_smaller_one(
+    context: BrowserContext, running: Console, between: Between
+) -> None:
+    case = case_of(running)
+    page = opened(context, f"{between.address}/w/cases/{case.id}")
+    photos = ("POST", f"/w/cases/{case.id}/photos")
+    too_large = answer("413 Request Entity Too Large")
+
+    def instead(*asked: str) -> bytes | None:
+        return too_large if asked == photos and between.asked.count(photos) < 3 else None
+
+    between.instead = instead
+    press(page, "接单")
+    press(page, "我到了")
+    finish(page, png_of(2000, 1000, pixels=bytes(20_000_000)))
+    expect(page.locator("main")).to_contain_text("已提交，等待核查")
+    expect(page.locator("#pending")).to_be_hidden()
+    done = running.block.desk.case(case.id)
+    assert done
+    assert done.photo
+    assert between.asked.count(photos) == 3
+    width = page.get_by_role("img", name="处置照片").evaluate(
+        "(shown) => shown.decode().then(() => shown.naturalWidth)"
+    )
+    assert width == 400  # 1600, 800, 400
 
 
 def test_a_page_whose_modules_did_not_come_claims_nothing(

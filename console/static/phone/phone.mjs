@@ -5,10 +5,11 @@ import { clocks, keepTime, msSince, startClock, tick } from "../clock.mjs";
 import { wholePage } from "../whole.mjs";
 import { keepPage, PAGES } from "./kept.mjs";
 import { showPending } from "./pending.mjs";
+import { shrunk } from "./photo.mjs";
 import { put } from "./queue.mjs";
 import { canScan, scanned } from "./scan.mjs";
 import { drain } from "./sending.mjs";
-import { place, shrunk } from "./senses.mjs";
+import { place } from "./senses.mjs";
 
 const FRESH_EVERY_MS = 10_000;
 const PATIENCE_MS = 8000;

@@ -3,11 +3,13 @@
 // Only the server takes an act, or refuses it: what a Wi-Fi's login page, a gateway or a proxy answers, with whatever status, leaves it in the queue.
 
 import { ask, NotOurs } from "../asked.mjs";
+import { halved } from "./photo.mjs";
 import { all, put, remove } from "./queue.mjs";
 
 const PATIENCE_MS = 15_000;
 const PHOTO_PATIENCE_MS = 60_000;
 const MOST_DOUBTS = 3; // answers that an older page of ours can get; after so many it is a refusal
+const TOO_LARGE = 413;
 const PHOTO = /^[0-9a-f]{64}$/; // by which the server names a photo that it has kept
 
 // Tells whether a login is needed. One sender at a time, also among several pages and the worker.
@@ -41,12 +43,7 @@ async function send(act) {
     const { who, token } = await known.json();
     if (who !== act.who) return "later"; // somebody else uses the phone now
     if (act.photo && !act.fields.photo) {
-      const kept = await ask(`${act.base}/photos`, {
-        ...options(PHOTO_PATIENCE_MS),
-        method: "POST",
-        body: act.photo,
-        headers: { Accept: "application/json", "Content-Type": act.photo.type, "X-Form-Token": token },
-      });
+      const kept = await sendPhoto(act, token);
       if (!kept.ok) return judged(act, kept);
       const { photo } = await kept.json();
       if (!PHOTO.test(photo)) return "later";
@@ -64,6 +61,25 @@ async function send(act) {
     return (await answer.json()).complaint === "" ? "done" : "later";
   } catch (error) {
     return error instanceof NotOurs ? "later" : "away"; // of another case a gateway may think otherwise
+  }
+}
+
+// A gateway may take less at once than the server (nginx: 1 MB): it gets a smaller one.
+async function sendPhoto(act, token) {
+  for (;;) {
+    try {
+      return await ask(`${act.base}/photos`, {
+        ...options(PHOTO_PATIENCE_MS),
+        method: "POST",
+        body: act.photo,
+        headers: { Accept: "application/json", "Content-Type": act.photo.type, "X-Form-Token": token },
+      });
+    } catch (error) {
+      const smaller = error.status === TOO_LARGE && (await halved(act.photo).catch(() => null));
+      if (!smaller) throw error;
+      act.photo = smaller;
+      await put(act);
+    }
   }
 }
 

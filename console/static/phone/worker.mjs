@@ -19,6 +19,7 @@ const LOADS = [
   "/static/phone/early.js",
   "/static/phone/phone.mjs",
   "/static/phone/pending.mjs",
+  "/static/phone/photo.mjs",
   "/static/phone/kept.mjs",
   "/static/phone/queue.mjs",
   "/static/phone/sending.mjs",
