@@ -117,6 +117,7 @@ RIMS: dict[str, Callable[[], int]] = {
     "what": lambda: longest(list(What)),
     "leg": lambda: longest(list(Leg)),
     "notices.key": lambda: longest(list(calls())),
+    "held_calls.key": lambda: longest(list(calls())),
     "notice": lambda: longest(list(calls())),
     "channel": lambda: max(admitted(ChannelName), NAMES),
     "hook": lambda: admitted(ChannelName),
