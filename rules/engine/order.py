@@ -63,7 +63,7 @@ class Order(Generic[M]):
         """Those that are to be heard at once; the others queue."""
         at_once = []
         for message in messages:
-            edge = _edge(message)
+            edge = edge_of(message)
             if edge is not None and (self._queued[edge] or _is_old(message, now_ms)):
                 self._queue.append(message)
                 self._queued[edge] += 1
@@ -80,7 +80,7 @@ class Order(Generic[M]):
             message = self._queue.popleft()
             taken.append(message)
             held += len(message.payload)
-            edge = _edge(message)
+            edge = edge_of(message)
             assert edge is not None
             self._queued[edge] -= 1
             if not self._queued[edge]:
@@ -89,7 +89,7 @@ class Order(Generic[M]):
         return taken
 
 
-def _edge(message: Message) -> EdgeKey | None:
+def edge_of(message: Message) -> EdgeKey | None:
     origin = topics.origin(message.topic)
     return (origin.site, origin.edge) if origin else None
 

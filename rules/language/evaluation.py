@@ -4,7 +4,8 @@
 any two readings give the same alarms. Its rules:
 
 * Time is the reading's own. A delay is over when a reading's time says so, or, when no reading comes, when the
-  server's clock has run for as long after the arrival: until then what the last reading said still holds.
+  server's clock has run for as long after the arrival: until then what the last reading said still holds. After a restart, when all that
+  was said meanwhile is heard, the arrival counts as if somebody had listened (`hastened`, rules.engine.arrears).
 * Readings are ordered by what their clock said, and of two in one millisecond the later word counts. For all else a
   time ahead of the server's clock counts as now, so a device whose clock jumps fires nothing, and once its clock is
   set right it is heard again.
@@ -102,6 +103,18 @@ def stepped(state: State, by_ms: int, now_ms: int) -> State:
     due_at_ms, look_at_ms = (None if ms is None else ms + by_ms for ms in (live.due_at_ms, live.look_at_ms))
     seen: dict[str, Word] = {channel: (min(word[0], now_ms), *word[1:]) for channel, word in live.seen.items()}
     return at_present(state, live._replace(seen=seen, due_at_ms=due_at_ms, look_at_ms=look_at_ms))
+
+
+def hastened(rule: Rule, state: State, from_ms: int, lag_ms: int) -> tuple[State, int | None]:
+    """The same where nobody listened from `from_ms` on, and whoever speaks is heard `lag_ms` after it speaks: a delay that began since is over when
+    it would have been. And when to call with a Timer."""
+    live = present(state)
+    if live.due_at_ms is not None and live.since_ms is not None and live.since_ms >= from_ms:
+        due_at_ms = live.since_ms + lag_ms + _delay_ms(rule, live)
+        if due_at_ms < live.due_at_ms:
+            live = live._replace(due_at_ms=due_at_ms)
+            state = at_present(state, live)
+    return state, _wake_at_ms(live)
 
 
 def _wake_at_ms(lane: Lane) -> int | None:

@@ -13,8 +13,10 @@ import structlog
 from messages import topics
 from messages.bus import Bus, Incoming
 from messages.ids import SiteId
+from rules.engine.arrears import Arrears
 from rules.engine.intake import Undecodable, take
-from rules.engine.order import Order, begun_ms
+from rules.engine.memory.plant import EdgeKey
+from rules.engine.order import Order, begun_ms, edge_of
 from rules.engine.tail import Tail, Word
 from rules.engine.work import Work
 from rules.shell.absent import Absent
@@ -61,6 +63,9 @@ class Listener:
         self._at_once = MESSAGES_AT_ONCE
         self._complaints: dict[str, str] = {}
         self._settling = Settling.begun(clock_ms())
+        self._arrears = Arrears.begun(writer.facts, clock_ms())
+        self._present: dict[EdgeKey, int] = {}
+        """Edges of this batch that speak of the present for the first time, and how old their word is, in ms."""
         self._mark = Mark()
         self._heard_from_ms: int | None = None
         """When we saw the connection for the first time, after a start or since sites became ours."""
@@ -85,7 +90,9 @@ class Listener:
 
     def settle_anew(self) -> None:
         """Sites have become ours of which we may have missed something."""
-        self._settling, self._heard_from_ms = Settling.begun(self._clock_ms()), None
+        now_ms = self._clock_ms()
+        self._settling, self._heard_from_ms = Settling.begun(now_ms), None
+        self._arrears = Arrears.begun(self._writer.facts, now_ms)
 
     @property
     def late(self) -> bool:
@@ -122,6 +129,7 @@ class Listener:
         async with self._writer.turn:
             heard = await self._absent.hears(messages)
             await self._writer.work(partial(self._hear, heard))
+            self._present.clear()
             for message in messages:
                 site = _site(message)
                 if site is None or site in self._tenure.mine:
@@ -136,6 +144,9 @@ class Listener:
             if site is None or site in self._tenure.mine:
                 self.take(work, message.topic, message.payload, now_ms, kept=message.retain)
         work.settle(now_ms)
+        for edge, lag_ms in self._present.items():
+            if edge not in self._order.behind:
+                self._arrears.pay(work, edge, lag_ms, now_ms)
         due_ms, heard_until_ms = self._writer.facts.next_wake_ms(), self._mark.heard_until_ms
         if self._settling.may_fire(due_ms, heard_until_ms, now_ms):
             work.wake(now_ms, by_ms=min(now_ms, heard_until_ms), behind=self._order.behind)
@@ -172,13 +183,19 @@ class Listener:
         """A broker tells in the order in which it was told: whoever hears what was said after the connect has heard its mail."""
         if self._heard_from_ms is None:
             self._heard_from_ms = self._clock_ms() if self._bus.connected else None
-        elif self._settling.lasts(self._clock_ms()) and self._history.settled:
-            begun = [base_ms for message in messages if (base_ms := begun_ms(message)) is not None]
-            now_ms = self._clock_ms()
-            if (
-                begun and self._heard_from_ms <= min(begun) and max(begun) <= now_ms
-            ):  # a clock that is ahead proves nothing
-                self._settling.over(now_ms)
+            return
+        now_ms = self._clock_ms()
+        if not self._history.settled or not (self._settling.lasts(now_ms) or self._arrears.lasts(now_ms)):
+            return
+        begun = [(edge_of(message), base_ms) for message in messages if (base_ms := begun_ms(message)) is not None]
+        for edge, base_ms in begun:
+            if edge and self._heard_from_ms <= base_ms <= now_ms and self._arrears.is_owed(edge):
+                self._present[edge] = min(now_ms - base_ms, self._present.get(edge, now_ms))
+        moments = [base_ms for _, base_ms in begun]
+        if (
+            moments and self._heard_from_ms <= min(moments) and max(moments) <= now_ms
+        ):  # a clock that is ahead proves nothing
+            self._settling.over(now_ms)
 
     def _complain(self, topic: str, why: str | None) -> None:
         if why is None or self._complaints.get(topic) == why:

@@ -229,6 +229,38 @@ async def test_what_was_said_after_the_connect_shows_that_the_mail_is_read(
     assert plant.heard[-1][0] <= T0 + 300 + 3 * BATCH_MS
 
 
+@pytest.mark.parametrize("past", [False, True])
+async def test_what_was_said_while_nobody_listened_rings_when_it_would_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, past: bool
+) -> None:
+    """`past`: but the edge has still to tell of the past, and what it says now queues behind that."""
+    monkeypatch.setattr(Stream, "connected", True)
+    monkeypatch.setattr(order, "PORTION_BYTES", 1)
+    before = Plant(tmp_path)
+    before.announce("door")
+    before.announce("other")
+    before.say("door", False)
+    await before.run(lambda: None, lambda: before.passed(0.1))
+    before.room.database.close()
+    plant = Plant(tmp_path, T0 + 5_000)
+    plant.numbers = before.numbers
+    plant.say("door", True, at_ms=T0 + 1_000)
+    if past:
+        plant.say("other", False, at_ms=T0 - 100_000)
+    said = 0
+
+    def stream() -> None:
+        nonlocal said
+        said += 1
+        if past or said > 3:
+            plant.say("other", False)
+
+    await plant.run(stream, lambda: bool(plant.alarms()) or plant.passed(20))
+    assert plant.alarms() == ["door"]
+    due_ms = T0 + (15_000 if past else 11_000)
+    assert due_ms <= plant.heard[-1][0] <= due_ms + 4 * BATCH_MS + (overdue.BEHIND_MS if past else 0)
+
+
 async def test_it_is_late_until_everything_that_was_overdue_at_the_start_has_fired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
