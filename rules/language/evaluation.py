@@ -78,7 +78,8 @@ def step(
         return state, changes, _wake_at_ms(live)
     if at_ms == newest.said_ms or at_ms in newest.ahead:
         return state, [], _wake_at_ms(live)
-    past, changes = _history(rule, state[2], channel, at_ms, known, now_ms, _ahead(newest, at_ms, now_ms))
+    past = _informed(rule, state[2], live, at_ms)
+    past, changes = _history(rule, past, channel, at_ms, known, now_ms, _ahead(newest, at_ms, now_ms))
     if rule.keeps and known is not None:  # it fills a hole in what the present remembers
         kept = keeps.with_reading(rule.keeps, live.kept, channel, at_ms, known)
         live = live._replace(kept=kept)
@@ -248,6 +249,21 @@ def _wake(rule: Rule, lane: Lane, now_ms: int, around: Mapping[str, int]) -> tup
             changes += more
         lane = _looking(lane, _look_at_ms(rule, lane, now_ms))
     return lane, changes
+
+
+def _informed(rule: Rule, lane: Lane, live: Lane, at_ms: int) -> Lane:
+    """What the present has heard meanwhile that ended, by `at_ms`, what the lane last heard of a channel."""
+    known, seen = lane.seen, dict(lane.seen)
+    for channel, (_, value, _, since_ms, changed, ahead) in live.seen.items():
+        word = known.get(channel)
+        if word is not None and word[2] < since_ms <= at_ms:
+            seen[channel] = (since_ms, value, since_ms, since_ms, changed, ahead)
+    if seen == known:
+        return lane
+    lane = lane._replace(seen=seen)
+    moment_ms = max(word[0] for word in seen.values())
+    turns = _turns(rule, lane, Then(moment_ms, lane.kept, NOBODY))
+    return _run(rule, lane, turns, moment_ms, 0, heard=True)._replace(due_at_ms=None)
 
 
 def _history(

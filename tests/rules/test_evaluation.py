@@ -114,6 +114,14 @@ def test_nothing_is_assumed_between_two_readings_of_the_past() -> None:
     assert run(COVER, tilt((100, 20.0), (900, 2.0)), state=state, arrived_s=1001)[1] == []
 
 
+def test_what_the_present_has_heard_meanwhile_ends_a_stretch_of_the_past() -> None:
+    stragglers = tilt((6, 20.0), (60, 20.0))
+    assert replay(COVER, [*tilt((0, 2.0), (7, 3.0), (100, 3.0)), *stragglers], arrived_s=101) == []
+    assert replay(COVER, [*tilt((0, 2.0), (100, 3.0)), *stragglers], arrived_s=101) == [
+        Happened(at(36), {"tilt": 20.0}, late=False)
+    ]
+
+
 def test_an_older_stretch_of_the_past_is_looked_at_by_itself() -> None:
     state, _ = run(LEAK, gas((0, 0.0), (1000, 0.0)))
     state, found = run(LEAK, course("gas_concentration", (500, 20.0), (600, 0.0)), state=state, arrived_s=1001)
