@@ -27,7 +27,9 @@ def is_said(template: str) -> bool:
 
 def templates() -> Iterator[tuple[str, str]]:
     """All that stand in the product's code, with their place."""
-    files = subprocess.run(["git", "ls-files", "-co", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True)
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     for name in files.stdout.split():
         if name.startswith("tests/") or not (ROOT / name).exists():
             continue
