@@ -112,11 +112,10 @@ class Audience:
         self._from_seq = board.position.seq
 
     def missed(self, after: Position | None) -> list[Message]:
-        """What turns the page that has seen `after` into the page of now: some steps, or the whole list."""
-        position = self.board.position
-        if after == position:
+        """What turns the page that has seen `after`, which lies in the log, into the page of now: some steps, or the whole list."""
+        if after == self.board.position:
             return []
-        if after and reaches(position, after) and self._from_seq <= after.seq:
+        if after and self._from_seq <= after.seq:
             return [message for upto, message in self._steps if upto > after.seq]
         return [self.whole]
 
@@ -130,8 +129,3 @@ class Audience:
         """Another log, or an older copy: what was told before leads nowhere."""
         self._steps.clear()
         self._from_seq = self.board.position.seq
-
-
-def reaches(position: Position, other: Position) -> bool:
-    """Whether `other` lies behind it, in the same log."""
-    return position.life == other.life and position.seq >= other.seq

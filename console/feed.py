@@ -3,8 +3,10 @@
 * Looking: about seven times a second one thread asks for the last log number, and when it has grown for the alarms that the new lines
   are about. Readers cost the database nothing.
 * A message is either a `step` (rows that are new, changed or gone; its id is the position in the log that it
-  reaches), a `list` (all rows, for a reader whose last position is too long ago or of another database), or a `beat`
+  reaches), a `list` (all rows, for a reader whose last position is too long ago or not of this log), or a `beat`
   each second. Steps and lists count all open alarms, also those for which there is no room.
+* Which positions lie in the log is known from the lines that we have seen ourselves, each with its mark (decision 91): a page that slept while
+  the database was set back to a copy knows numbers that mean other lines now.
 * Readers of one scope and language get the same bytes, made once. Who may see nothing of a change hears nothing of it.
 * A stream begins with the time of its beginning, by the clock of the beats: a page that knows when it asked for the stream knows how old a
   beat is at the most, whatever lies in between.
@@ -17,12 +19,12 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
-from console.audience import Audience, Message, Reader, chunk_of, reaches
+from console.audience import Audience, Message, Reader, chunk_of
 from console.board import Area, Board, Difference, Whole, advanced, board, difference, tallies, whole
 from console.fragments import Fragments
 from console.freshness import Vitals
@@ -39,6 +41,8 @@ MOST_KNOWN = 20_000
 """Open alarms of all sites that are kept in mind; the gravest, where there are more. A city's share of one console."""
 MOST_LINES = 500
 """Of the log, that are followed one by one; after more, everything is read anew."""
+MOST_PASSED = 20_000
+"""Positions from which a page may go on."""
 MOST_READERS = 1500
 QUEUE = 64
 """Messages that a slow reader may lag behind: about a minute of beats."""
@@ -58,6 +62,17 @@ class Full(Exception):
     """Too many pages are open."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is open, where something is different (None: anywhere), and the positions that led there. `anew`: the first look, another
+    database, or one that was set back to a copy."""
+
+    now: Whole
+    touched: frozenset[Area] | None
+    passed: tuple[Position, ...]
+    anew: bool = False
+
+
 class Feed:
     """Use: `run()` in a task for as long as the console lives; `stream()` for each page; `close()` before the end."""
 
@@ -66,6 +81,8 @@ class Feed:
         self._fragments = fragments
         self._clock_ms = clock_ms
         self._whole: Whole | None = None
+        self._trail: dict[Position, None] = {}
+        """Positions that we have passed and that lie in the log, the oldest first."""
         self._audiences: dict[Scope, Audience] = {}
         self._rows: dict[tuple[str, Language], tuple[Alarm, str]] = {}
         self._readers = 0
@@ -106,11 +123,11 @@ class Feed:
         """What a page hears that has seen the log up to `after`; None: one that knows nothing. `wire`: as `Reader` has it. Raises Full."""
         if self._closed or self._readers >= MOST_READERS:
             raise Full
-        if self._whole is None or (after and not reaches(self._whole.position, after)):
+        if self._whole is None or (after and after not in self._trail and after.seq >= self._whole.position.seq):
             await self._look()  # the page was rendered after our last look
         reader = Reader(language, owner, QUEUE, wire)
         audience = self._audience(scope)
-        for message in audience.missed(after) if self._whole else ():
+        for message in audience.missed(after if after in self._trail else None) if self._whole else ():
             _give(reader, message.of(language))  # without a board nothing is known, and the first one is told to all
         if (beat := self._beats.get(scope)) and self._heard_of(BEAT_EVERY_S + LOOK_EVERY_S):  # an older one looks fresh
             _give(reader, beat.of(language))
@@ -159,7 +176,7 @@ class Feed:
         async with self._looking:
             before = self._whole
             try:
-                now, touched = await asyncio.to_thread(self._read_whole, before)
+                look = await asyncio.to_thread(self._read_whole, before)
             except DatabaseAway as error:
                 if not self._away:
                     log.warning("the rules' database is away", why=str(error))
@@ -168,38 +185,43 @@ class Feed:
             if self._away:
                 log.info("the rules' database is back")
             self._away = False
-            self._whole = now
-            if now is before:
+            if look is None:
                 return
-            self._rows = {key: row for key, row in self._rows.items() if key[0] in now.found}
+            self._whole = look.now
+            if look.anew:
+                self._trail.clear()
+            for position in look.passed:
+                self._trail[position] = None
+            while len(self._trail) > MOST_PASSED:
+                del self._trail[next(iter(self._trail))]
+            self._rows = {key: row for key, row in self._rows.items() if key[0] in look.now.found}
             for audience in self._audiences.values():
-                self._move(audience, now, touched, anew=before is None or not reaches(now.position, before.position))
+                self._move(audience, look)
 
-    def _read_whole(self, before: Whole | None) -> tuple[Whole, frozenset[Area] | None]:
-        """What is open now, and where something is different; None: anywhere."""
+    def _read_whole(self, before: Whole | None) -> _Look | None:
+        """What is open now; None: as before."""
         # The position first: what is committed in between is in the list, and comes once more with the next step.
         position = self._desk.position()
         if before is not None and position == before.position:
-            return before, frozenset()
-        if (
-            before is not None
-            and reaches(position, before.position)
-            and position.seq - before.position.seq <= MOST_LINES
-            and len(before.found) < MOST_KNOWN
-        ):
-            lines = self._desk.log_after(before.position.seq, MOST_LINES)
-            return advanced(before, position, self._desk.alarms_in(lines))
-        return whole(position, self._desk.alarms(open_only=True, limit=MOST_KNOWN)), None
+            return None
+        lines = self._desk.lines_behind(before.position, MOST_LINES + 1) if before is not None else None
+        if before is not None and lines and len(lines) <= MOST_LINES and len(before.found) < MOST_KNOWN:
+            *_, position = passed = tuple(lines)
+            now, touched = advanced(before, position, self._desk.alarms_in(list(lines.values())))
+            return _Look(now, touched, passed)
+        now = whole(position, self._desk.alarms(open_only=True, limit=MOST_KNOWN))
+        return _Look(now, None, (position,), anew=lines is None)
 
-    def _move(self, audience: Audience, now: Whole, touched: frozenset[Area] | None, *, anew: bool) -> None:
+    def _move(self, audience: Audience, look: _Look) -> None:
         """Tell an audience what has changed for it."""
-        if not anew and touched is not None and not any(audience.scope.covers(*area) for area in touched):
+        now, touched = look.now, look.touched
+        if not look.anew and touched is not None and not any(audience.scope.covers(*area) for area in touched):
             audience.board = replace(audience.board, position=now.position)
             audience.whole = self._list(audience.board)
             return
         before, audience.board = audience.board, board(now, audience.scope, MOST_ROWS)
         audience.whole = self._list(audience.board)
-        if anew:  # the first look, another database, or an older copy
+        if look.anew:
             audience.forget()
             self._tell(audience, audience.whole)
         else:

@@ -27,7 +27,7 @@ from rules.notices.doorstep import Doorstep
 from rules.notices.telling import Telling
 from rules.outside.gate import Gate
 from rules.records import OVER, WAITING, Alarm, AlarmState, Calling, Case, EdgeState, LogEntry, Position, Pulse
-from rules.store import rows
+from rules.store import positions, rows
 from rules.store import tables as db
 
 _LEVEL_ORDER = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.alarms.c.level, else_=3)
@@ -176,9 +176,17 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
     def position(self) -> Position:
         """Where the log ends, and whose log it is."""
         with self._database.reading() as connection:
-            life = connection.scalar(select(db.counters.c.value).where(db.counters.c.name == "life"))
-            seq = connection.scalar(select(func.max(db.log.c.seq)))
-        return Position(f"{life or 0:x}", seq or 0)
+            return positions.end(connection)
+
+    def lines_behind(self, position: Position, limit: int) -> dict[Position, LogEntry] | None:
+        """What came after a position, and how far each line leads. None: it is not of this log."""
+        with self._database.reading() as connection:
+            if not positions.holds(connection, position):
+                return None
+            query, life = select(db.log).where(db.log.c.seq > position.seq), positions.life(connection)
+            found = connection.execute(query.order_by(db.log.c.seq).limit(limit))
+            lines = [LogEntry(**row._mapping) for row in found]
+            return {Position.of(line, life): line for line in lines}
 
     def pulse(self) -> Pulse | None:
         """None before the engine has ever run."""

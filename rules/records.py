@@ -278,6 +278,8 @@ class LogEntry:
     """When the actor did it, by the clock of the phone; `at_ms` is when it was heard of."""
     key: str | None = None
     """Of the act, from whoever did it: the same act sent twice is one line."""
+    mark: int | None = field(default=None, compare=False, repr=False)
+    """Random, of the transaction that wrote it: no other line of this number has it, in whichever copy of the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,19 +319,25 @@ MOST_POSITION = 60
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far in the log of which database. Another database is another `life`: its numbers begin anew."""
+    """How far in which log: the number of its last line and the mark of that line, or that of the database before the first one. Who
+    finds them together has all that came before, too; another database, and one that was set back to a copy, has another mark there."""
 
-    life: str
+    mark: str
     seq: int
 
     def __str__(self) -> str:
-        return f"{self.life}-{self.seq}"
+        return f"{self.mark}-{self.seq}"
+
+    @classmethod
+    def of(cls, line: LogEntry, life: str) -> Self:
+        """`life`: the mark of the database, under which lines go that are older than marks."""
+        return cls(life if line.mark is None else f"{line.mark:x}", line.seq)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """What `str` made; None for anything else, be it ever so long."""
-        life, _, seq = text.partition("-")
-        return cls(life, int(seq)) if len(text) <= MOST_POSITION and seq.isascii() and seq.isdecimal() else None
+        mark, _, seq = text.partition("-")
+        return cls(mark, int(seq)) if len(text) <= MOST_POSITION and seq.isascii() and seq.isdecimal() else None
 
 
 class ActionRefused(Exception):

@@ -1,7 +1,8 @@
 """What happens, for who must not miss any of it: the log since a position, as a poll and as server-sent events.
 
-A position names a line of the log of one database. Who comes with none, or with one of another database, learns where the log is now and
-should read the lists first. Nothing is told twice and nothing is left out: lines become visible in the order of their numbers.
+A position names a line of this log. Who comes with none, or with one that the log doesn't hold, as after the database was set back to a copy, learns
+where the log is now, reads `anew`, and has to read the lists first. Else nothing is told twice and nothing is left out: lines become visible in the
+order of their numbers.
 """
 
 import asyncio
@@ -34,8 +35,7 @@ After = Annotated[str | None, Query(max_length=MOST_POSITION, description="`posi
 
 @router.get("/changes", summary="What happened since a position")
 def changes(caller: Reader, after: After = None, limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = 100) -> Changes:
-    found, position = caller.desk.changes_for(caller.sites, _position(after), limit)
-    return Changes.of(found, position, limit)
+    return Changes.of(caller.desk.changes_for(caller.sites, _position(after), limit), limit)
 
 
 @router.get(
@@ -50,7 +50,8 @@ async def stream(
     after: After = None,
     last_event_id: Annotated[str | None, Header(max_length=MOST_POSITION)] = None,
 ) -> StreamingResponse:
-    """Event `change`, its id the position behind it; event `position` where there is nothing to tell yet, or none is known of the given one."""
+    """Event `change`, its id the position behind it; event `position` at the beginning; and event `anew`, whose data is a position too: the log doesn't
+    hold the given one, or no longer, and the lists have to be read first."""
     position = _position(last_event_id or after)
     state = request.app.state
     if state.streams >= MOST_STREAMS:
@@ -64,19 +65,18 @@ async def _events(state: "_Streams", caller: Caller, after: Position | None) -> 
     state.streams += 1
     try:
         while loop.time() < ends_s and await run_sync(_still_holds, state.works, caller):
-            found: list[Change] = []
+            found: tuple[Change, ...] = ()
             with suppress(DatabaseAway):
-                found, position = await run_sync(caller.desk.changes_for, caller.sites, after, MOST_AT_ONCE)
+                news = await run_sync(caller.desk.changes_for, caller.sites, after, MOST_AT_ONCE)
+                found = news.changes
                 for change in found:
                     content = orjson.dumps(ChangeOut.of_change(change).model_dump())
-                    yield b"event: change\nid: %s\ndata: %s\n\n" % (
-                        str(Position(position.life, change.line.seq)).encode(),
-                        content,
-                    )
-                if not told or (not found and after is not None and after.life != position.life):
-                    yield b'event: position\nid: %s\ndata: "%s"\n\n' % ((str(position).encode(),) * 2)
+                    yield b"event: change\nid: %s\ndata: %s\n\n" % (str(change.position).encode(), content)
+                if not told or news.anew:
+                    event = b"anew" if news.anew and after is not None else b"position"
+                    yield b'event: %s\nid: %s\ndata: "%s"\n\n' % (event, *((str(news.position).encode(),) * 2))
                     told = True
-                after = position
+                after = news.position
             if loop.time() - beat_s >= BEAT_EVERY_S:
                 beat_s = loop.time()
                 yield b": alive\n\n"

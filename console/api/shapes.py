@@ -11,10 +11,10 @@ from messages.ids import ONE_LINE
 from messages.settings import Text
 from rules.alarms.published import published
 from rules.drills.drill import is_practice
-from rules.outside.gate import Whole
+from rules.outside.gate import News, Whole
 from rules.outside.reading import Change
 from rules.outside.tickets import Ticket
-from rules.records import Alarm, Case, CaseState, LogEntry, Origin, Position
+from rules.records import Alarm, Case, CaseState, LogEntry, Origin
 
 MOST_AT_ONCE = 200
 MOST_MS = 2**48
@@ -184,13 +184,15 @@ class ChangeOut(LogOut):
 
 
 class Changes(BaseModel):
-    """`position`: what to ask for as `after` the next time. `more`: ask at once."""
+    """`position`: what to ask for as `after` the next time. `more`: ask at once. `anew`: no position was given, or one that the log doesn't hold, as after
+    the database was set back to a copy; read the lists first, then go on from `position`."""
 
     position: str
     more: bool
+    anew: bool
     changes: list[ChangeOut]
 
     @classmethod
-    def of(cls, changes: list[Change], position: Position, limit: int) -> Self:
-        more = len(changes) == limit
-        return cls(position=str(position), more=more, changes=[ChangeOut.of_change(one) for one in changes])
+    def of(cls, news: News, limit: int) -> Self:
+        told = [ChangeOut.of_change(one) for one in news.changes]
+        return cls(position=str(news.position), more=len(told) == limit, anew=news.anew, changes=told)

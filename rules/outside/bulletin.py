@@ -11,7 +11,7 @@ from rules.outside.area import area
 from rules.outside.cap import Issuer, Step
 from rules.outside.reading import Sites, Wanted
 from rules.records import LogEntry
-from rules.store import rows
+from rules.store import positions, rows
 
 SiteOf = Callable[[str], Site | None]
 """A site's file, if it has one."""
@@ -73,5 +73,4 @@ def _step(steps: list[Step], seq: int | None) -> Step | None:
 def _issuer(connection: Connection, site: str, site_of: SiteOf, addressee: str) -> Issuer:
     file = site_of(site)
     name = file.name if file else Text(zh=site, en=site)
-    life = reading.position(connection, 0).life
-    return Issuer(site=site, site_name=name, life=life, addressee=addressee)
+    return Issuer(site=site, site_name=name, life=positions.life(connection), addressee=addressee)

@@ -16,7 +16,7 @@ from messages.alarm import Level
 from messages.settings import Text
 from rules.drills.drill import PREFIX, is_practice
 from rules.outside.area import Area
-from rules.records import OVER, Alarm, AlarmState, Case, LogEntry
+from rules.records import OVER, Alarm, AlarmState, Case, LogEntry, Position
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 CONTENT_TYPE = "application/cap+xml"
@@ -79,7 +79,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Who tells whom. `life`: of the database whose log it is, so that names never come twice."""
+    """Who tells whom. `life`: the mark of the database; with those of its lines no name comes twice."""
 
     site: str
     site_name: Text
@@ -92,7 +92,7 @@ class Issuer:
         return f"gridcall.{self.site}.{self.life}"
 
     def name(self, line: LogEntry) -> str:
-        return f"{self.site}.{self.life}.{line.seq}"
+        return f"{self.site}.{Position.of(line, self.life).mark}.{line.seq}"
 
     def reference(self, line: LogEntry) -> str:
         return f"{self.sender},{self.name(line)},{_time(line.at_ms)}"

@@ -18,8 +18,7 @@ from rules.outside import bulletin, cap, payload, reading, tickets
 from rules.outside.bulletin import SiteOf
 from rules.outside.hook import Hook, again_ms, is_over
 from rules.outside.reading import Change
-from rules.records import Position
-from rules.store import rows
+from rules.store import positions, rows
 from rules.store import tables as db
 from rules.store.refusals import Apart
 
@@ -100,10 +99,11 @@ def due(connection: Connection, hooks: Sequence[Hook], now_ms: int) -> list[Deli
     first = heads.where(table.hook.in_(served)).subquery()
     joined = db.deliveries.join(first, and_(table.hook == first.c.hook, table.seq == first.c.seq))
     query = select(db.deliveries).select_from(joined).where(table.due_at_ms <= now_ms)
-    life = reading.position(connection, 0).life
     return [
-        Delivery(row.hook, row.seq, row.about, f"{life}-{row.seq}", row.content_type, row.body.encode())
-        for row in connection.execute(query.order_by(table.seq, table.hook).limit(HEADS_AT_ONCE))
+        Delivery(
+            row.hook, row.seq, row.about, str(positions.at(connection, row.seq)), row.content_type, row.body.encode()
+        )
+        for row in connection.execute(query.order_by(table.seq, table.hook).limit(HEADS_AT_ONCE)).all()
     ]
 
 
@@ -183,9 +183,8 @@ def _row(connection: Connection, hook: Hook, change: Change, site_of: SiteOf, no
     elif (case and is_practice(case)) or (alarm and alarm.rule.startswith(PREFIX)):
         return []  # a drill calls nobody outside
     else:
-        position = Position(reading.position(connection, 0).life, line.seq)
         upstream = tickets.upstream(connection, case.id) if case else None
-        body = payload.news(change, position, case, rows.alarm_of(alarm) if alarm else None, upstream)
+        body = payload.news(change, case, rows.alarm_of(alarm) if alarm else None, upstream)
         content_type = payload.CONTENT_TYPE
     if body is None:
         return []

@@ -11,7 +11,7 @@ from rules.outside.deliveries import Standing
 from rules.outside.reading import Change, Sites, Wanted
 from rules.outside.tickets import Ticket
 from rules.records import ActionRefused, Alarm, Case, LogEntry, Photo, Position
-from rules.store import rows
+from rules.store import positions, rows
 from rules.store.database import Database
 
 UPSTREAM = "case.upstream"
@@ -27,6 +27,15 @@ class Whole:
     tickets: tuple[Ticket, ...]
     upstream: tuple[str, str] | None
     """System and number."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """`anew`: whoever asks doesn't know this log, and has to read the lists first."""
+
+    changes: tuple[Change, ...]
+    position: Position
+    anew: bool
 
 
 class Gate:
@@ -64,15 +73,15 @@ class Gate:
                 upstream=tickets.upstream(connection, case_id),
             )
 
-    def changes_for(self, sites: Sites, after: Position | None, limit: int) -> tuple[list[Change], Position]:
-        """What came after a position, and how far that leads. None, or a position of another database: nothing, and where we are."""
+    def changes_for(self, sites: Sites, after: Position | None, limit: int) -> News:
+        """What came after a position, and how far that leads. None, or one that this log doesn't hold: nothing, and where we are."""
         with self._database.reading() as connection:
-            here = reading.position(connection, 0)
-            if after is None or after.life != here.life:
-                found, seq = reading.changes(connection, (), 0, 1)
-                return found, Position(here.life, seq)
+            if after is None or not positions.holds(connection, after):
+                return News((), positions.end(connection), anew=True)
             found, seq = reading.changes(connection, sites, after.seq, limit)
-            return found, Position(here.life, seq)
+            here = positions.at(connection, seq)
+            assert here is not None, "the log loses no line"
+            return News(tuple(found), here, anew=False)
 
     def alarm_as_cap(self, sites: Sites, alarm_id: str, site_of: SiteOf, addressee: str) -> bytes | None:
         """Its latest message; None where there is none, or none at these sites."""

@@ -7,14 +7,12 @@ import orjson
 
 from rules.alarms.published import published
 from rules.outside.reading import Change
-from rules.records import Alarm, Case, Position
+from rules.records import Alarm, Case
 
 CONTENT_TYPE = "application/json"
 
 
-def news(
-    change: Change, position: Position, case: Case | None, alarm: Alarm | None, upstream: tuple[str, str] | None
-) -> bytes:
+def news(change: Change, case: Case | None, alarm: Alarm | None, upstream: tuple[str, str] | None) -> bytes:
     """One line of the log, and its case and alarm as they were when it was queued."""
     line = change.line
     moment = datetime.fromtimestamp(line.at_ms / 1000, UTC)
@@ -23,7 +21,7 @@ def news(
             "type": line.event,
             "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "data": {
-                "position": str(position),
+                "position": str(change.position),
                 "seq": line.seq,
                 "number": line.number,
                 "at_ms": line.at_ms,

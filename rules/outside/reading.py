@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, func, or_, select
 from sqlalchemy.sql import Select
 
 from rules.records import OVER, Alarm, Case, LogEntry, Position
-from rules.store import rows
+from rules.store import positions, rows
 from rules.store import tables as db
 
 Sites = Collection[str] | None
@@ -34,10 +34,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A line of the log, and where it belongs."""
+    """A line of the log, where it belongs, and how far it leads."""
 
     line: LogEntry
     site: str
+    position: Position
 
 
 def cases(
@@ -82,8 +83,9 @@ def changes(connection: Connection, sites: Sites, after_seq: int, limit: int) ->
     query = _with_site(site).where(db.log.c.seq > after_seq, site.is_not(None))
     if sites is not None:
         query = query.where(site.in_(list(sites)))
-    found = [_change(row) for row in connection.execute(query.order_by(db.log.c.seq).limit(limit))]
-    return found, (found[-1].line.seq if len(found) == limit else max(last, after_seq))
+    life = positions.life(connection)
+    found = [_change(row, life) for row in connection.execute(query.order_by(db.log.c.seq).limit(limit))]
+    return found, (found[-1].line.seq if len(found) == limit else last)
 
 
 def lines_of(connection: Connection, *, case: str | None = None, alarm: str | None = None) -> list[LogEntry]:
@@ -97,11 +99,6 @@ def lines_of(connection: Connection, *, case: str | None = None, alarm: str | No
     return [LogEntry(**row._mapping) for row in connection.execute(query)]
 
 
-def position(connection: Connection, seq: int) -> Position:
-    life = connection.scalar(select(db.counters.c.value).where(db.counters.c.name == "life"))
-    return Position(f"{life or 0:x}", seq)
-
-
 def _with_site(site: Any) -> Select[Any]:
     joined = db.log.outerjoin(db.alarms, db.alarms.c.id == db.log.c.alarm).outerjoin(
         db.cases, db.cases.c.id == db.log.c.case
@@ -109,10 +106,11 @@ def _with_site(site: Any) -> Select[Any]:
     return select(*db.log.c, site.label("site")).select_from(joined)
 
 
-def _change(row: Row[Any]) -> Change:
+def _change(row: Row[Any], life: str) -> Change:
     columns = dict(row._mapping)
     site = columns.pop("site")
-    return Change(LogEntry(**columns), site)
+    line = LogEntry(**columns)
+    return Change(line, site, Position.of(line, life))
 
 
 def _fits(table: Any, wanted: Wanted) -> list[Any]:

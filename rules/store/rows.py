@@ -1,5 +1,6 @@
 """Rows of the rules' database as records, and back: alarms with their cases, and lines of the log."""
 
+import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -248,12 +249,13 @@ def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
     counts = Counter[str]()
     for named in parts({line.case for line in lines if line.case}):
         counts.update({row[0]: row[1] or 0 for row in connection.execute(_LAST_NUMBERS, {"cases": named})})
-    written = []
+    written, mark = [], secrets.randbits(62)
     for seq, line in zip(database.next_seqs(connection, len(lines)), lines, strict=True):
         if line.case:
             counts[line.case] += 1
         values = {name: getattr(line, name) for name in Line.__dataclass_fields__}
-        written.append({"seq": seq, "at_ms": at_ms, "number": counts[line.case] if line.case else None, **values})
+        number = counts[line.case] if line.case else None
+        written.append({"seq": seq, "at_ms": at_ms, "number": number, "mark": mark, **values})
     connection.execute(_INSERT_LINES, written)
 
 

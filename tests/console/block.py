@@ -43,7 +43,7 @@ SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")
 
 SETTINGS = """
 listen = "127.0.0.1:{port}"
-database = "sqlite:///rules.db"
+database = "{database}"
 store = "sqlite:history.db"
 accounts = "console.db"
 site_files = "sites"
@@ -55,11 +55,11 @@ KINDS = load_kinds()
 GAS = Text(zh="燃气泄漏", en="Gas leak")
 
 
-def settings(folder: Path, port: int = 8080) -> Path:
+def settings(folder: Path, port: int = 8080, database: str = "sqlite:///rules.db", name: str = "console") -> Path:
     (folder / "sites").mkdir(exist_ok=True)
     shutil.copy(ROOT / "deploy/sites/junmen.toml", folder / "sites")
-    path = folder / "console.toml"
-    path.write_text(SETTINGS.format(port=port), encoding="utf-8")
+    path = folder / f"{name}.toml"
+    path.write_text(SETTINGS.format(port=port, database=database), encoding="utf-8")
     return path
 
 
@@ -70,13 +70,15 @@ class Block:
     folder: Path
     now_ms: int = NOON_MS
     practice: Practice = PLAIN
+    address: str = "sqlite:///rules.db"
+    """Of the rules' database."""
     database: Database = field(init=False)
     config: Config = field(init=False)
     accounts: Accounts = field(init=False)
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
-        self.config = load(settings(self.folder))
+        self.config = load(settings(self.folder, database=self.address))
         self.database = Database(self.config.database, follow=True)
         self.accounts = Accounts(self.config.accounts)
         self.store = SqliteStore(self.folder / "history.db")

@@ -23,6 +23,7 @@ from messages.settings import Text
 from rules.records import Position
 from rules.store.database import Database
 from rules.store.sqlite import set_aside
+from tests.backups import back_up, file_of, restore
 from tests.console.block import Block
 from tests.rules.room import mend
 
@@ -135,15 +136,15 @@ async def test_who_comes_back_hears_what_was_missed_once(feed: Feed, junmen: Blo
         assert step.number == junmen.desk.position()
 
 
-@pytest.mark.parametrize("who", ["knows nothing", "is of another life", "is ahead"])
-async def test_who_knows_nothing_or_another_life_gets_the_whole_list(feed: Feed, junmen: Block, who: str) -> None:
+@pytest.mark.parametrize("who", ["knows nothing", "is of another log", "is ahead"])
+async def test_who_knows_nothing_or_another_log_gets_the_whole_list(feed: Feed, junmen: Block, who: str) -> None:
     async with page(feed, junmen.desk.position()) as hear:
         await hear("beat")
         alarms = {junmen.raise_alarm(f"d-{number}").id for number in range(2)}
         while (await hear("step")).number != junmen.desk.position():
             pass
-    life, seq = junmen.desk.position().life, junmen.desk.position().seq
-    others = {"knows nothing": None, "is of another life": Position("f00", seq), "is ahead": Position(life, 10_000)}
+    mark, seq = junmen.desk.position().mark, junmen.desk.position().seq
+    others = {"knows nothing": None, "is of another log": Position("f00", seq), "is ahead": Position(mark, 10_000)}
     async with page(feed, others[who]) as hear:
         whole = await hear("list", "step")
         assert whole.event == "list"
@@ -199,6 +200,52 @@ async def test_another_database_under_the_same_name_is_told_as_a_whole(feed: Fee
         with junmen.database.writing() as connection:
             connection.exec_driver_sql("DELETE FROM log WHERE seq > 1")
         assert (await hear("list", "step")).event == "list"
+
+
+async def test_a_page_that_slept_while_the_database_was_set_back_gets_the_whole_list_when_the_log_has_grown_past_it(
+    feed: Feed, junmen: Block
+) -> None:
+    file = file_of(junmen.config.database)
+    kept = junmen.raise_alarm("d-1")
+    back_up(file, file.with_name("copy.db"))
+    async with page(feed, junmen.desk.position()) as hear:
+        await hear("beat")
+        junmen.raise_alarm("lost-1")
+        junmen.raise_alarm("lost-2")
+        while (last := (await hear("step")).number) != junmen.desk.position():
+            pass
+        assert last
+        restore(file.with_name("copy.db"), file)
+        whole = await hear("list", "step")
+        assert (whole.event, whole.number) == ("list", junmen.desk.position())
+        after = [junmen.raise_alarm(f"after-{number}").id for number in range(3)]
+        while (await hear("step")).number != junmen.desk.position():
+            pass
+    async with page(feed, last) as hear:
+        whole = await hear("list", "step")
+        assert whole.event == "list"
+        assert {entry["id"] for entry in whole.content["all"]} == {kept.id, *after}
+
+
+async def test_a_console_that_did_not_see_its_database_being_set_back_tells_the_whole_when_the_log_has_grown_past_it(
+    junmen: Block,
+) -> None:
+    file = file_of(junmen.config.database)
+    junmen.raise_alarm("d-1")
+    back_up(file, file.with_name("copy.db"))
+    junmen.raise_alarm("lost")
+    fragments = Fragments(load_words(ZoneInfo("UTC")), load_kinds(), Text(zh="军门", en="Junmen"))
+    feed = Feed(junmen.desk, fragments, lambda: junmen.now_ms)
+    async with page(feed, None) as hear:  # it looks when somebody comes, and not by itself
+        assert len((await hear("list")).content["all"]) == 2
+        restore(file.with_name("copy.db"), file)
+        after = [junmen.raise_alarm(f"after-{number}").id for number in range(2)]
+        async with page(feed, junmen.desk.position()):
+            whole = await hear("list", "step")
+            assert whole.event == "list"
+            assert after[0] in {entry["id"] for entry in whole.content["all"]}
+            assert len(whole.content["all"]) == 3
+    feed.close()
 
 
 async def test_a_page_that_does_not_read_is_cut_off_and_costs_no_more_memory(feed: Feed, junmen: Block) -> None:

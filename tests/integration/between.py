@@ -1,6 +1,7 @@
 """Something between a browser and the console: a relay that answers in its stead, holds back what comes, or forgets a connection as a NAT does."""
 
 import contextlib
+import itertools
 import queue
 import socket
 import threading
@@ -31,14 +32,18 @@ class _Carried:
 
 
 class Between:
-    """Each connection carries one request. `delay_s` holds back all that comes in answer to the paths that are `slow`."""
+    """Each connection carries one request, to the ports `behind` in turn: to the next one where nobody listens. `delay_s` holds back all that
+    comes in answer to the paths that are `slow`."""
 
-    def __init__(self, behind: int) -> None:
+    def __init__(self, *behind: int) -> None:
         self.instead: Instead = lambda _method, _path: None
         self.delay_s = 0.0
         self.slow: Callable[[str], bool] = lambda _path: True
         self.asked: list[tuple[str, str]] = []
         self._answers: dict[str, bytes] = {}
+        self.served: list[tuple[int, str]] = []
+        """By which port each path was answered."""
+        self._turns = itertools.cycle(behind)
         self._behind = behind
         self._carried: list[_Carried] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -96,9 +101,17 @@ class Between:
                 near.shutdown(socket.SHUT_WR)
                 return
             kept = [line for line in lines if not line.lower().startswith("connection:")]
-            with socket.create_connection(("127.0.0.1", self._behind)) as far:
+            with self._connected(path) as far:
                 far.sendall("\r\n".join([first, *kept, "Connection: close"]).encode("latin-1") + b"\r\n\r\n" + body)
                 self._carry(_Carried(near, far), path)
+
+    def _connected(self, path: str) -> socket.socket:
+        for port in itertools.islice(self._turns, len(self._behind)):
+            with contextlib.suppress(ConnectionRefusedError):
+                made = socket.create_connection(("127.0.0.1", port))
+                self.served.append((port, path))
+                return made
+        raise ConnectionRefusedError
 
     def _carry(self, one: _Carried, path: str) -> None:
         self._carried.append(one)

@@ -42,17 +42,21 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@contextlib.contextmanager
-def console(folder: Path, more: str = "") -> Iterator[Console]:
-    """`more`: further lines of its settings."""
+def _service(block: Block, name: str, more: str = "") -> ConsoleProcess:
     port = free_port()
-    block = Block(folder, now_ms())
-    path = settings(folder, port)
+    path = settings(block.folder, port, block.address, name)
     path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+    return ConsoleProcess(["console", "run", str(path)], port, block.folder / f"{name}.log")
+
+
+@contextlib.contextmanager
+def console(folder: Path, more: str = "", database: str = "sqlite:///rules.db") -> Iterator[Console]:
+    """`more`: further lines of its settings."""
+    block = Block(folder, now_ms(), address=database)
+    service = _service(block, "console", more)
     block.accounts.add(NAME, PASSWORD)
     block.put_edge("pi-1")
     block.beat()
-    service = ConsoleProcess(["console", "run", str(path)], port, folder / "console.log")
     beating, over = threading.Event(), threading.Event()
     beating.set()
 
@@ -73,3 +77,14 @@ def console(folder: Path, more: str = "") -> Iterator[Console]:
         service.stop()
         block.store.close()
         block.database.close()
+
+
+@contextlib.contextmanager
+def second_console(beside: Console) -> Iterator[Service]:
+    """One more process over the same database, accounts and photos."""
+    service = _service(beside.block, "second")
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()

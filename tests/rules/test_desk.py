@@ -339,7 +339,7 @@ def test_a_position_in_the_log_tells_one_database_from_another(room: Room, tmp_p
     room.start()
     assert room.desk.position() == here
     another = Desk(Database(f"sqlite:///{tmp_path}/another.db")).position()
-    assert (another.seq, another.life == here.life) == (here.seq, False)
+    assert (another.seq, another.mark == here.mark) == (here.seq, False)
     assert Position.parse(str(here)) == here
 
 

@@ -1,6 +1,7 @@
 """What other systems bring in and read, on each sort of database: tickets once, pages whole, nothing of other sites."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from rules.cases.case import Situation
 from rules.desk import Desk
 from rules.outside.reading import Wanted
 from rules.outside.tickets import TicketRefused, plain_code
-from rules.records import Photo, Position
+from rules.records import Photo
 from rules.store.database import Database
+from tests.backups import back_up, restore
 
 NOON_MS = 1_795_233_600_000
 
@@ -70,6 +72,7 @@ def test_a_ticket_whose_case_was_merged_is_with_the_case_that_goes_on(desk: Desk
 
 
 def test_pages_and_changes_are_of_the_sites_that_are_asked_for(desk: Desk) -> None:
+    begin = desk.changes_for(None, None, 9).position
     cases = [bring(desk, str(n), about(kind))[1] for n, kind in enumerate(("siren", "waste_bin", "manhole_cover"))]
     bring(desk, "far", about(site="xicheng"))
     seen, after = list[str](), None
@@ -80,14 +83,32 @@ def test_pages_and_changes_are_of_the_sites_that_are_asked_for(desk: Desk) -> No
     assert len(desk.cases_for(Wanted(), None, 9)) == 4
     assert desk.cases_for(Wanted(open=False), None, 9) == []
     assert desk.alarms_for(Wanted(open=True, sites=("junmen",)), (NOON_MS, "a"), 9) == []
-    _, end = desk.changes_for(("junmen",), None, 9)
-    begin = Position(end.life, 0)
-    found, position = desk.changes_for(("junmen",), begin, 99)
-    assert {change.site for change in found} == {"junmen"}
-    assert position == end
-    some, first = desk.changes_for(("junmen",), begin, 2)
-    rest, last = desk.changes_for(("junmen",), first, 99)
-    assert ([*some, *rest], last) == (found, end)
+    end = desk.changes_for(("junmen",), None, 9).position
+    every = desk.changes_for(("junmen",), begin, 99)
+    assert {change.site for change in every.changes} == {"junmen"}
+    assert (every.position, every.anew) == (end, False)
+    some = desk.changes_for(("junmen",), begin, 2)
+    rest = desk.changes_for(("junmen",), some.position, 99)
+    assert ((*some.changes, *rest.changes), rest.position) == (every.changes, end)
+
+
+def test_who_knows_a_line_that_the_log_no_longer_holds_is_told_so_however_far_it_has_grown(tmp_path: Path) -> None:
+    file = tmp_path / "rules.db"
+    desk = Desk(Database(f"sqlite:///{file}", follow=True))
+    bring(desk, "1", about())
+    at_the_copy = desk.changes_for(None, None, 9).position
+    back_up(file, tmp_path / "copy.db")
+    bring(desk, "lost", about("waste_bin"))
+    lost = desk.changes_for(None, at_the_copy, 9)
+    assert (lost.position.seq > at_the_copy.seq, lost.anew) == (True, False)
+    restore(tmp_path / "copy.db", file)
+    ahead = desk.changes_for(None, lost.position, 9)
+    assert (ahead.changes, ahead.anew) == ((), True)
+    for number in range(3):
+        bring(desk, f"after-{number}", about("siren"))
+    behind = desk.changes_for(None, lost.position, 99)
+    assert (behind.changes, behind.anew, behind.position.seq > lost.position.seq) == ((), True, True)
+    assert desk.changes_for(None, at_the_copy, 99).position == behind.position
 
 
 def test_a_code_is_read_however_a_person_has_typed_it() -> None:

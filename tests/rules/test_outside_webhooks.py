@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from rules.outside.hook import Hook, HookText, again_ms, hooks
 from rules.records import Case
 from rules.store import refusals, rows
 from rules.store.database import Database
+from tests.backups import back_up, restore
 from tests.fakes import Answer, Asked, Provider, provider
 from tests.rules.refusing import accept, refuse
 
@@ -231,6 +233,42 @@ async def test_a_drill_is_told_as_an_exercise_by_cap_and_not_at_all_by_json(town
         town.report("waste_bin")
         await town.settled(2)
     assert town.city.asked[1].json["data"]["case"]["kind"] == "waste_bin"
+
+
+def test_news_after_a_database_was_set_back_bears_no_name_that_a_receiver_knows_already(tmp_path: Path) -> None:
+    file, both = tmp_path / "rules.db", [HOOK, replace(HOOK, name="cap", format="cap")]
+    database = Database(f"sqlite:///{file}", follow=True)
+
+    def told(situation: Situation | None) -> tuple[list[int], set[str]]:
+        """The numbers of the lines of which news waits; and by which names the receivers know it."""
+        if situation:
+            Desk(database).report(situation, actor="api:hotline", at_ms=NOON_MS)
+        with database.writing() as connection:
+            for hook in both:
+                deliveries.fill(connection, hook, lambda _: None, NOON_MS)
+            due = deliveries.due(connection, both, NOON_MS)
+        identifiers = {name for one in due for name in re.findall(rb"<identifier>([^<]+)", one.body)}
+        assert len(identifiers) == len(due) / 2
+        return [one.seq for one in due], {one.id for one in due} | {str(one) for one in identifiers}
+
+    told(None)  # from now on
+    back_up(file, tmp_path / "copy.db")
+    about = Situation(
+        site=SiteId("junmen"),
+        place=Place(grid="g1", text="东街口"),
+        kind="citizen_report",
+        subject="",
+        title=Text(zh="井盖松动", en="A loose cover"),
+        level="yellow",
+        origin="ticket",
+    )
+    numbers, before = told(about)
+    restore(tmp_path / "copy.db", file)
+    again, after = told(replace(about, kind="waste_bin"))
+    assert numbers == again
+    assert len(numbers) == 2
+    assert before.isdisjoint(after)
+    database.close()
 
 
 async def test_what_waits_is_bounded_and_the_rest_stays_in_the_log(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

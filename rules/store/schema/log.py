@@ -18,6 +18,9 @@ log = Table(  # append-only
     Column("detail", Prose(), nullable=False),
     Column("device_at_ms", BigInteger),
     Column("key", String(80), unique=True),  # of an act: the same one twice is once
+    Column(
+        "mark", BigInteger
+    ),  # random, of the transaction that wrote it; lines from before there were marks have none
     Index("log_of_case", "case", "number", unique=True),
     Index("log_by_time", "at_ms", "alarm"),
     Index("log_by_event", "event", "at_ms"),

@@ -15,6 +15,7 @@ from console.tokens import Tokens
 from rules.notices.channels.http import Http
 from rules.outside import deliveries
 from rules.outside.hook import Hook
+from tests.backups import back_up, file_of, restore
 from tests.console.api.conftest import Calls
 from tests.console.block import Block
 from tests.services import ROOT
@@ -63,7 +64,7 @@ async def test_a_poll_goes_on_where_it_was(junmen: Block, calls: Calls) -> None:
     junmen.raise_alarm("gas-0")
     async with calls("read") as client:
         begun = (await client.get("/changes")).json()
-        assert begun["changes"] == []
+        assert (begun["changes"], begun["anew"]) == ([], True)
         alarm = junmen.raise_alarm("gas-1")
         first = (await client.get("/changes", params={"after": begun["position"], "limit": 1})).json()
         assert (first["more"], [one["event"] for one in first["changes"]]) == (True, ["alarm.raised"])
@@ -73,7 +74,34 @@ async def test_a_poll_goes_on_where_it_was(junmen: Block, calls: Calls) -> None:
         assert rest["changes"][0]["case"] == alarm.case.id
         assert (await client.get("/changes", params={"after": rest["position"]})).json()["changes"] == []
         other = (await client.get("/changes", params={"after": "beef-1"})).json()
-        assert (other["changes"], other["position"]) == ([], rest["position"])
+        assert (other["changes"], other["position"], other["anew"]) == ([], rest["position"], True)
+        assert (first["anew"], rest["anew"]) == (False, False)
+
+
+async def test_a_stream_says_in_its_midst_that_the_log_it_told_of_is_no_more(
+    junmen: Block, calls: Calls, tokens: Tokens
+) -> None:
+    file = file_of(junmen.config.database)
+    secret = tokens.add("city", ["read"], junmen.now_ms, days=1, sites=["junmen"])
+    junmen.raise_alarm("gas-0")
+    back_up(file, file.with_name("copy.db"))
+    async with calls("read") as client:
+        position = (await client.get("/changes")).json()["position"]
+    junmen.raise_alarm("lost")
+    async with streamed(junmen, secret, position) as pieces:
+        told: list[tuple[str, str]] = []
+        while len(told) < 2:
+            told += changes_in(await asyncio.wait_for(pieces.get(), 10))
+        restore(file.with_name("copy.db"), file)
+        junmen.raise_alarm("after")
+        assert junmen.desk.position().seq == int(told[-1][1].partition("-")[2])
+        while (piece := await asyncio.wait_for(pieces.get(), 10)) is not None and b"event: anew" not in piece:
+            assert changes_in(piece) == []
+        assert piece == f'event: anew\nid: {junmen.desk.position()}\ndata: "{junmen.desk.position()}"\n\n'.encode()
+        junmen.raise_alarm("later")
+        while len(told) < 4:
+            told += changes_in(await asyncio.wait_for(pieces.get(), 10))
+        tokens.revoke("city", junmen.now_ms)
 
 
 async def test_a_stream_tells_each_change_once_and_ends_with_its_token(
@@ -155,11 +183,12 @@ async def test_nothing_is_read_without_a_token(path: str, calls: Calls) -> None:
 
 
 async def test_a_token_of_one_site_sees_nothing_of_another(junmen: Block, calls: Calls) -> None:
-    alarm = junmen.raise_alarm()
-    assert alarm.case
     async with calls("read", "report", "act", "admin", sites=("xicheng",)) as other:
-        start = (await other.get("/changes")).json()["position"].partition("-")[0] + "-0"
-        assert (await other.get("/changes", params={"after": start})).json()["changes"] == []
+        start = (await other.get("/changes")).json()["position"]
+        alarm = junmen.raise_alarm()
+        assert alarm.case
+        news = (await other.get("/changes", params={"after": start})).json()
+        assert (news["changes"], news["anew"], news["position"] == start) == ([], False, False)
         assert (await other.get("/cases")).json()["cases"] == []
         assert (await other.get("/alarms")).json()["alarms"] == []
         for path in (f"/cases/{alarm.case.id}", f"/alarms/{alarm.id}"):

@@ -142,6 +142,7 @@ def _cases_of_their_own() -> None:
         log.add_column(sa.Column("number", sa.Integer))
         log.add_column(sa.Column("device_at_ms", sa.BigInteger))
         log.add_column(sa.Column("key", sa.String(80)))
+        log.add_column(sa.Column("mark", sa.BigInteger))
         log.create_unique_constraint("log_key_key", ["key"])
     held = sa.table("alarms", sa.column("id", sa.String), sa.column("case", sa.String))
     for row in known:
