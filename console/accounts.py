@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,6 +264,15 @@ class Accounts:
     def sessions(self, name: str, now_ms: int) -> Sequence[Login]:
         with self._open() as database:
             return sessions.of(database, name, now_ms)
+
+    def standing(self) -> Mapping[str, Scope]:
+        """The sessions that have not been ended, by id, and for which places they count."""
+        query = "SELECT id, sites, grids FROM sessions JOIN users USING (name) WHERE disabled_at_ms IS NULL"
+        with self._open() as database:
+            return {
+                session_id: Scope(tuple(sites.split()), tuple(grids.split()))
+                for session_id, sites, grids in database.execute(query)
+            }
 
     def end(
         self, name: str, *, actor: str, now_ms: int, only: str | None = None, but: str | None = None

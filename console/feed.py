@@ -136,6 +136,10 @@ class Feed:
         self._readers += 1
         return self._read(audience, reader)
 
+    def owners(self) -> set[tuple[str, Scope]]:
+        """Whose streams are open, and what they may see."""
+        return {(reader.owner, scope) for scope, audience in self._audiences.items() for reader in audience.readers}
+
     def drop(self, owner: str) -> None:
         """End the streams of a login that has ended."""
         for audience in self._audiences.values():

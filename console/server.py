@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from console.access.ending import watching as watch_logins
 from console.access.forgetting import forgetting as forget_daily
 from console.config import Listen
 from console.wire import Protocol
@@ -58,6 +59,7 @@ async def serve(app: FastAPI, listening: socket.socket) -> None:
     parts = app.state.parts
     days = parts.config.access.forget_after_days
     forgetting = asyncio.create_task(forget_daily(parts.desk, parts.accounts, days, parts.clock_ms), name="forgetting")
+    watching = asyncio.create_task(watch_logins(feed, parts.accounts), name="logins")
     serving = asyncio.create_task(server.serve([listening]), name="server")
     gc.collect()
     gc.freeze()  # modules and templates stay: to look through them again and again would stop all pages for a third of a second
@@ -70,8 +72,9 @@ async def serve(app: FastAPI, listening: socket.socket) -> None:
         feed.close()
         feeding.cancel()
         forgetting.cancel()
+        watching.cancel()
         server.should_exit = True
-        await asyncio.gather(serving, feeding, forgetting, return_exceptions=True)
+        await asyncio.gather(serving, feeding, forgetting, watching, return_exceptions=True)
         app.state.parts.history.close()
         app.state.parts.plant.close()
         log.info("the console is closed")
