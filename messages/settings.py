@@ -10,19 +10,22 @@ import stat
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from messages.language import NOTHING, Language, Phrase, Unfit, phrase, why
-from messages.wording import not_toml, shown, worst
+from messages.spot import Where, place, spots
+from messages.wording import complaints, not_toml, shown
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_KEY = r"""[\w-]+|"[^"]*"|'[^']*'"""
-_DOTTED = rf"(?:{_KEY})(?:\s*\.\s*(?:{_KEY}))*"
-_HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
-_ASSIGNMENT = re.compile(rf"\s*({_DOTTED})\s*=")
-_LONG_QUOTE = re.compile(r"\"\"\"|'''")
+_UNITS_AS_SAID = {
+    "ms": ("ms", "msec", "毫秒"),
+    "s": ("s", "sec", "secs", "second", "seconds", "秒", "秒钟"),
+    "min": ("m", "min", "mins", "minute", "minutes", "分", "分钟"),
+    "h": ("h", "hr", "hrs", "hour", "hours", "时", "小时", "个小时"),
+    "d": ("d", "day", "days", "天", "日"),
+}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|h|d)")
 
 
@@ -51,8 +54,23 @@ def duration_s(text: object) -> float:
     """Seconds in a duration such as "500ms", "10min" or "1h30min". Raises ValueError for anything else."""
     parts = _DURATION.findall(text) if isinstance(text, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise Unfit('a duration such as "500ms", "10s", "5min" or "1h30min" is wanted, not {text}', text=shown(text))
+        raise Unfit(
+            'a duration such as "500ms", "10s", "5min" or "1h30min" is wanted, not {text}{near}',
+            text=shown(text),
+            near=_near_duration(text),
+        )
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def _near_duration(text: object) -> Phrase:
+    """Of what people call the units."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([^\W\d]+)", text) if isinstance(text, str) else None
+    unit = next((unit for unit, words in _UNITS_AS_SAID.items() if found and found[2].lower() in words), "")
+    return (
+        phrase("; did you mean `{near}`?{letter}", near=f"{found[1]}{unit}", letter=NOTHING)
+        if found and unit
+        else NOTHING
+    )
 
 
 def duration_words(seconds: float) -> str:
@@ -138,51 +156,26 @@ def understood(path: Path, source: str, model: type[M]) -> M:
     try:
         content = tomllib.loads(source)
     except (ValueError, RecursionError) as error:
-        line, words = not_toml(error, source)
+        line, _, words = not_toml(error, source)
         raise ConfigError("{path}:{line}: {what}", path=path, line=line, what=words) from error
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        where, words = worst(error, content, model)
-        raise mistake(path, source, where, words) from error
+        first = complaints(error, content, model)[0]
+        raise mistake(path, source, first.where, first.what) from error
 
 
-def mistake(path: Path, source: str, where: tuple[Any, ...], what: Phrase) -> ConfigError:
+def mistake(path: Path, source: str, where: Where, what: Phrase) -> ConfigError:
     """`source`: what stood at `path` when it was read, which may be another text by now."""
     field = phrase("{field}", field=".".join(map(str, where))) if where else phrase("the file")
     return ConfigError("{path}:{line}: {field}: {what}", path=path, line=line_of(source, where), field=field, what=what)
 
 
-def line_of(source: str, where: tuple[Any, ...]) -> int:
-    """The line (from 1) on which the key path `where` stands, or the nearest key above it that is written.
-
-    Knows table headers, arrays of tables, dotted keys and texts of several lines; a key inside an inline table is
-    found by the line of the table. Good enough to put a cursor there; it is not a TOML parser.
-    """
-    best, best_depth = 1, 0
-    table: tuple[Any, ...] = ()
-    counts: dict[tuple[str, ...], int] = {}
-    inside_text = False
-    for number, line in enumerate(source.splitlines(), start=1):
-        was_inside, inside_text = inside_text, inside_text ^ (len(_LONG_QUOTE.findall(line)) % 2 == 1)
-        if was_inside:
-            continue
-        if header := _HEADER.match(line):
-            names = _keys(header[2])
-            if header[1] == "[[":
-                counts = {other: count for other, count in counts.items() if other[: len(names)] != names} | {
-                    names: counts.get(names, -1) + 1  # a new entry begins its own arrays anew
-                }
-            table = _indexed(names, counts)
-            path = table
-        elif key := _ASSIGNMENT.match(line):
-            path = (*table, *_keys(key[1]))
-        else:
-            continue
-        depth = _shared(path, where)
-        if depth == min(len(path), len(where)) and depth > best_depth:
-            best, best_depth = number, depth
-    return best
+def line_of(source: str, where: Where) -> int:
+    """The line (from 1) on which the key path `where` stands, or the nearest key above it that is written."""
+    known = spots(source)
+    near = next((spot for end in range(len(where), 0, -1) if (spot := known.get(where[:end]))), None)
+    return 1 if near is None else place(source, near.key)[0]
 
 
 def folders(path: Path, field: str, written: Iterable[Path]) -> list[Path]:
@@ -212,25 +205,3 @@ def replacements(shipped: Path, own: Iterable[Path], table: str) -> list[Phrase]
             lost = phrase("; gone: {gone}", gone=gone) if gone else NOTHING
             notes.append(phrase("{file} replaces the shipped one{gone}", file=file, gone=lost))
     return notes
-
-
-def _indexed(names: tuple[str, ...], counts: dict[tuple[str, ...], int]) -> tuple[Any, ...]:
-    path: list[Any] = []
-    for end in range(1, len(names) + 1):
-        path.append(names[end - 1])
-        if names[:end] in counts:
-            path.append(counts[names[:end]])
-    return tuple(path)
-
-
-def _shared(path: tuple[Any, ...], where: tuple[Any, ...]) -> int:
-    depth = 0
-    for mine, theirs in zip(path, where, strict=False):
-        if mine != theirs:
-            break
-        depth += 1
-    return depth
-
-
-def _keys(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in re.findall(_KEY, dotted))

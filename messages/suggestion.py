@@ -10,9 +10,16 @@ from messages.language import LONGEST, NOTHING, Phrase, phrase
 def suggest(wrong: str, known: Iterable[str]) -> Phrase:
     """ "; did you mean `x`?", or the known names when none is near, ready to follow a complaint."""
     names = sorted(known)
-    if near := difflib.get_close_matches(wrong[:LONGEST], names, n=1):
-        return phrase("; did you mean `{near}`?{letter}", near=near[0], letter=foreign_letter(wrong, near[0]))
+    if near := nearest(wrong, names):
+        return phrase("; did you mean `{near}`?{letter}", near=near, letter=foreign_letter(wrong, near))
     return phrase("; known: {names}", names=Phrase(", ".join(names))) if names else NOTHING
+
+
+def nearest(wrong: str, names: Iterable[str]) -> str:
+    """The name that may have been meant, however it is capitalised; empty if none is near."""
+    plain = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(wrong[:LONGEST].lower(), plain, n=1)
+    return plain[near[0]] if near else ""
 
 
 def foreign_letter(wrong: str, meant: str = "") -> Phrase:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from tomllib import TOMLDecodeError
 from typing import Any
 
@@ -9,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from messages.ids import IDENTIFIER, ONE_LINE
 from messages.language import LONGEST, NOTHING, Phrase, phrase, why
-from messages.suggestion import foreign_letter, suggest
+from messages.spot import Where
+from messages.suggestion import foreign_letter, nearest, suggest
 
 _SECRET = {"password", "store", "database"}
 """Fields that hold a password, or an address that may: what stands there is for nobody's screen or log."""
@@ -73,19 +75,17 @@ _PATTERNS = {
     ONE_LINE: phrase("text of one line, without control characters"),
 }
 _TOML_QUOTES = re.compile(
-    r"(Illegal character|Expected character|Duplicate inline table key|Cannot declare|Cannot mutate immutable namespace) (.+)"
+    r"(Illegal character|Found invalid character|Expected character|Duplicate inline table key|Cannot declare|Cannot mutate immutable namespace) (.+)"
 )
+_QUOTED = re.compile(r"""\"[^"]*\"|'[^']*'""")
 _TOML_HINTS = {
     "Illegal character '\\n'": phrase("; is a closing quote missing?"),
     "Unterminated string": phrase("; is a closing quote missing?"),
     "Cannot overwrite a value": phrase("; is the same name given twice?"),
     "Cannot declare": phrase("; is the same table written twice?"),
-    "Invalid value": phrase("; text stands in double quotes"),
+    "Found invalid character '\\n'": phrase("; is a closing quote missing?"),
+    "Invalid value": phrase("; text stands in double quotes, and true or false are written small"),
 }
-
-
-Where = tuple[Any, ...]
-"""Keys of a file, from the outermost."""
 
 
 def _round(bound: float) -> float:
@@ -93,22 +93,26 @@ def _round(bound: float) -> float:
     return int(bound) if bound == int(bound) else bound
 
 
-def not_toml(error: Exception, source: str) -> tuple[int, Phrase]:
-    """The line of what is no TOML, and what to say of it."""
+def not_toml(error: Exception, source: str, *, column_said: bool = True) -> tuple[int, int, Phrase]:
+    """Line and column of what is no TOML, and what to say of it."""
     if isinstance(error, RecursionError):
-        return 1, phrase("not TOML: tables or arrays too deep in one another")
-    message, lines = str(error), source.splitlines()
+        return 1, 1, phrase("not TOML: tables or arrays too deep in one another")
+    message, lines = str(error), source.removesuffix("\n").split("\n")
     if not isinstance(error, TOMLDecodeError):
-        return _line_of_longest_number(lines), phrase("not TOML: a number with too many digits")
+        return _line_of_longest_number(lines), 1, phrase("not TOML: a number with too many digits")
     found = re.search(r" \(at line (\d+), column (\d+)\)", message)
     line = int(found[1]) if found else max(1, len(lines))
     said = message[: found.start()] if found else message
     hint = next((hint for words, hint in _TOML_HINTS.items() if words in said), NOTHING)
-    written = lines[line - 1].partition("#")[0] if line <= len(lines) else ""
-    if wide := next((one for one in written if one in _WIDE), ""):
+    written = lines[line - 1] if line <= len(lines) else ""
+    if said.startswith("Expected newline") and written.count('"') > 2:
+        hint = phrase("; around a text that holds double quotes write '…'")
+    bare = _QUOTED.sub("", written).partition("#")[0]
+    if wide := next((one for one in bare if one in _WIDE), ""):
         hint = phrase("; `{wide}` is a sign of a Chinese keyboard: type {plain}", wide=wide, plain=_WIDE[wide])
-    column = phrase(" at column {n}", n=int(found[2])) if found else NOTHING
-    return line, phrase("not TOML{column}: {said}{hint}", column=column, said=_toml_words(said), hint=hint)
+    column = int(found[2]) if found else 1
+    at = phrase(" at column {n}", n=column) if found and column_said else NOTHING
+    return line, column, phrase("not TOML{column}: {said}{hint}", column=at, said=_toml_words(said), hint=hint)
 
 
 def _line_of_longest_number(lines: list[str]) -> int:
@@ -122,18 +126,40 @@ def _toml_words(said: str) -> Phrase:
     return phrase("{text} {rest}", text=Phrase(found[1]), rest=found[2]) if found else Phrase(said)
 
 
-def worst(error: ValidationError, content: Any, model: type[BaseModel]) -> tuple[Where, Phrase]:
-    """Where the first mistake is, as keys of the file, and what to say of it."""
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    where: Where
+    what: Phrase
+    of_key: bool
+    """Not the value is wrong, but that it is there, or isn't, or what it is called."""
+
+
+def complaints(error: ValidationError, content: Any, model: type[BaseModel]) -> list[Complaint]:
+    """Each mistake once, the one to mend first at the beginning."""
     # A name that is not known comes first: a misspelt one is missing too, and only the former says what to mend.
     found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    where, value = _place(found[0], content)
+    meant = {
+        (*one["loc"][:-1], nearest(str(one["loc"][-1]), _fields_at(model, one["loc"][:-1])))
+        for one in found
+        if one["type"] == "extra_forbidden"
+    }
     # One value that might have been several things is reported once for each of them.
-    same = [other for other in found if _place(other, content)[0] == where]
-    words = _any_of(list(dict.fromkeys(_complaint(one, model) for one in same)))
+    places: dict[Where, list[Any]] = {}
+    for one in found:
+        if one["type"] != "missing" or one["loc"] not in meant:
+            places.setdefault(_place(one, content)[0], []).append(one)
+    return [_of_place(some, content, model) for some in places.values()]
+
+
+def _of_place(some: list[Any], content: Any, model: type[BaseModel]) -> Complaint:
+    where, value = _place(some[0], content)
+    words = _any_of(list(dict.fromkeys(_complaint(one, model) for one in some)))
+    of_key = some[0]["type"] in ("missing", "extra_forbidden") or "[key]" in some[0]["loc"]
     if value is _NOTHING or _is_secret(where, value) or shown(value) in str(words):
-        return where, words
+        return Complaint(where, words, of_key)
     letter = foreign_letter(value) if isinstance(value, str) else NOTHING
-    return where, phrase("{what}, not {value}{letter}", what=words, value=Phrase(shown(value)), letter=letter)
+    words = phrase("{what}, not {value}{letter}", what=words, value=Phrase(shown(value)), letter=letter)
+    return Complaint(where, words, of_key)
 
 
 def _any_of(complaints: list[Phrase]) -> Phrase:

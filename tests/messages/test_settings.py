@@ -146,7 +146,7 @@ device = "/dev/ttyUSB1"
         ),
         ('site = "a"\nspan = [1.0]\n', "2: span: should have at least 2 entries"),
         ('site = "a"\nspan = [1.0, 2.0, 3.0]\n', "2: span: should have at most 2 entries"),
-        ('site = "a"\nspan = [\n 1.0,\n "x"]\n', "2: span.1: should be a number, not 'x'"),
+        ('site = "a"\nspan = [\n 1.0,\n "x"]\n', "4: span.1: should be a number, not 'x'"),
     ],
 )
 def test_a_mistake_is_told_with_line_field_and_what_is_wanted(tmp_path: Path, source: str, words: str) -> None:
@@ -171,7 +171,7 @@ def test_a_mistake_is_told_with_line_field_and_what_is_wanted(tmp_path: Path, so
         ('site = "a"\nbroker = { host = "x", prot = 3 }\n', "2: broker.prot: is not known here; did you mean `port`?"),
         (
             'site = "a"\nlines = [\n  { device = "x" },\n  { device = 3 },\n]\n',
-            "2: lines.1.device: should be text in quotes, not 3",
+            "4: lines.1.device: should be text in quotes, not 3",
         ),
         ('site = "a"\nbroker.host = "x"\nbroker . "port" = "y"\n', "3: broker.port: should be a whole number, not 'y'"),
         (
@@ -226,7 +226,10 @@ def test_what_depends_on_a_word_in_the_file_is_told_without_pydantics_marks(
             'site = "a"\nsite = "b"\n',
             "2: not TOML at column 11: Cannot overwrite a value; is the same name given twice?",
         ),
-        ("site = junmen\n", "1: not TOML at column 8: Invalid value; text stands in double quotes"),
+        (
+            "site = junmen\n",
+            "1: not TOML at column 8: Invalid value; text stands in double quotes, and true or false are written small",
+        ),
         ("[broker\n", "1: not TOML at column 8: Expected ']' at the end of a table declaration"),
         ('site = "\x00"\n', "1: not TOML at column 9: Illegal character '\\x00'"),
         (b'\nsite = "\xe4"\n', "2: not UTF-8 text at byte 9 of the file; save it as UTF-8"),
