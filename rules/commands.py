@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import textwrap
 import time
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ from messages.bus import Bus
 from messages.command import Command, Outcome
 from messages.ids import EdgeId, SiteId, is_identifier
 from messages.kind import Kinds, load_kinds
+from messages.language import NOTHING, Language, Phrase, phrase, why
 from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words
+from messages.terminal import In, language_of
 from rules import gone, service, telling
 from rules.backtest.commands import backtest, shadow
 from rules.cases.practice import Practice
-from rules.checking.report import Report, examine
+from rules.checking.report import Report, examine, with_line
 from rules.config import Configuration, load
 from rules.duty import book
 from rules.duty import commands as roster
@@ -83,6 +86,7 @@ def check(
         Path | None, typer.Option(help="The engine's TOML file: its kinds, rules, calendar and retention.")
     ] = None,
     retention: Annotated[str | None, typer.Option(help="How long readings are kept, e.g. 365d.")] = None,
+    wanted: In = "",
 ) -> None:
     """Read the shipped rules and yours and look for faults. Lists your PATHS by kind, each rule with when it raises and
     when it clears; without PATHS all that would be in force.
@@ -95,10 +99,10 @@ def check(
 
     Exit code 2: something can't be read, and an engine refuses it. 1: a fault that is an error. 0: none, or warnings only.
     """
-    asked: list[Path] = []
+    asked, spoken = list[Path](), language_of(wanted, os.environ)
     for path in paths or ():
         if not path.exists():
-            raise ConfigError(f"{path}: no such file or folder")
+            raise ConfigError("{path}: no such file or folder", path=path)
         asked += rule_files(path) if path.is_dir() else (path,)
     own = asked
     known: Kinds = load_kinds(*(kinds or ()))
@@ -111,27 +115,29 @@ def check(
         try:
             kept_s = duration_s(retention)
         except ValueError as error:
-            raise ConfigError(f"--retention: {error}") from error
+            raise ConfigError("--retention: {why}", why=why(error)) from error
     year = calendar.local(_clock_ms()).year
     report = examine(own, known, calendar=calendar, retention_s=kept_s, year=year)
-    for line in _listed(report, set(asked) if asked else None):
+    for line in _listed(report, set(asked) if asked else None, spoken):
         print(line)
     for note in replaced(own) if not report.mistakes else ():
-        print(f"note: {note}")
+        print(phrase("note: {what}", what=note).said(spoken))
     for remark in report.remarks:
-        print(f"{remark.grade}: {remark.words}")
+        words = Phrase(with_line(remark.mistake, spoken))
+        grades = {"error": phrase("error: {what}", what=words), "warning": phrase("warning: {what}", what=words)}
+        print(grades[remark.grade].said(spoken))
     for hole in _holes(engine) if engine is not None else ():
-        print(f"warning: {hole}")
+        print(phrase("warning: {what}", what=hole).said(spoken))
     if report.mistakes:
-        raise ConfigError("\n".join(report.mistakes))
+        raise ConfigError(Phrase("\n".join(with_line(mistake, spoken) for mistake in report.mistakes)))
     if any(remark.grade == "error" for remark in report.remarks):
         raise typer.Exit(1)
 
 
-def _holes(engine: Configuration) -> Iterator[str]:
+def _holes(engine: Configuration) -> Iterator[Phrase]:
     yield from roster.holes(engine.site_files, _leave(engine))
     if not engine.pages and any(site.households for site in engine.site_files.sites.values()):
-        yield "without `pages` who is asked how all is has no link to answer by: the worker goes all the same"
+        yield phrase("without `pages` who is asked how all is has no link to answer by: the worker goes all the same")
 
 
 def _loaded(config: Path) -> Configuration:
@@ -283,30 +289,49 @@ def _running_ms() -> int:
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000_000
 
 
-def _listed(report: Report, asked: set[Path] | None) -> Iterator[str]:
+def _listed(report: Report, asked: set[Path] | None, spoken: Language) -> Iterator[str]:
     """`asked`: the files to list; None: all."""
+    shipped = phrase("shipped")
     for file, rules in report.rules.items():
         if asked is not None and file not in asked:
             continue
-        yield f"{file.stem}, {'shipped' if file.parent == SHIPPED else file}"
+        yield phrase("{kind}, {file}", kind=file.stem, file=shipped if file.parent == SHIPPED else file).said(spoken)
         for rule in rules:
-            yield from _lines(rule)
+            yield from _lines(rule, spoken)
     for file, of_kinds in report.common.items():
         if asked is not None and file not in asked:
             continue
-        yield f"every kind with `{file.stem}`, {'shipped' if file.parent.parent == SHIPPED else file}"
+        whose = shipped if file.parent.parent == SHIPPED else file
+        yield phrase("every kind with `{channel}`, {file}", channel=file.stem, file=whose).said(spoken)
         for rule in next(iter(of_kinds.values()), ()):
-            yield from _lines(rule)
+            yield from _lines(rule, spoken)
 
 
-def _lines(rule: Rule) -> Iterator[str]:
-    name = f"  {rule.id}, {rule.level}{', latched' if rule.latch else ''}:"
-    yield from _wrapped(f"{name} {rule.raise_when.source}{_lasting(rule.raise_delay_ms)}")
-    yield from _wrapped(f"    clears: {rule.clear_when.source}{_lasting(rule.clear_delay_ms)}")
+def _lines(rule: Rule, spoken: Language) -> Iterator[str]:
+    raises = phrase(
+        "  {rule}, {level}{latched}: {sentence}{lasting}",
+        rule=rule.id,
+        level=Phrase(rule.level),
+        latched=phrase(", latched") if rule.latch else NOTHING,
+        sentence=_one_line(rule.raise_when.source),
+        lasting=_lasting(rule.raise_delay_ms),
+    )
+    clears = phrase(
+        "    clears: {sentence}{lasting}",
+        sentence=_one_line(rule.clear_when.source),
+        lasting=_lasting(rule.clear_delay_ms),
+    )
+    yield from _wrapped(raises.said(spoken))
+    yield from _wrapped(clears.said(spoken))
 
 
-def _lasting(delay_ms: int) -> str:
-    return f", for {duration_words(delay_ms / 1000)}" if delay_ms else ""
+def _one_line(sentence: str) -> Phrase:
+    """The whole of it, however long: it was read, so nothing in it surprises a terminal but the ends of its lines."""
+    return Phrase(" ".join(sentence.split()))
+
+
+def _lasting(delay_ms: int) -> Phrase:
+    return phrase(", for {duration}", duration=duration_words(delay_ms / 1000)) if delay_ms else NOTHING
 
 
 def _wrapped(line: str) -> list[str]:

@@ -52,7 +52,7 @@ class RuleFiles:
         """On the user's rules, where they can be read and can't be meant so."""
         own = {str(file) for file in self.own()}
         report = examine(self.own(), self.kinds, calendar=self.calendar, retention_s=self.retention_s, year=year)
-        return [remark.line for remark in report.remarks if remark.file in own]
+        return [str(remark.mistake) for remark in report.remarks if remark.file in own]
 
     def answering(self, rules: Rules) -> dict[str, tuple[Rule, ...]]:
         return with_answers(rules, self.kinds)

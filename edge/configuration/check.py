@@ -31,8 +31,8 @@ from messages.kind import SHIPPED as KINDS
 from messages.kind import Kinds, load_kinds
 from messages.language import NOTHING, Phrase, Unfit, either, phrase, why
 from messages.settings import folders, mistake, replacements, text_of, understood
+from messages.spot import Where
 from messages.suggestion import suggest
-from messages.wording import Where
 from rules.language.library import load_rules
 from rules.language.neighbours import WHEREABOUTS
 from rules.language.rule import Rules, same_type

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from messages.kind import Channel
+from messages.language import Phrase, phrase
 from messages.reading import Value
 from messages.settings import duration_s
 from rules.checking import span
@@ -60,7 +61,7 @@ class Condition:
     """Those that can be."""
     natural: Mapping[str, Span]
     """What each of its terms can be at all."""
-    clash: str | None
+    clash: Phrase | None
     """Why it can never be true; None if it can."""
 
 
@@ -141,28 +142,41 @@ def _covers(general: Way, special: Way, of_special: Condition, of_general: Condi
     )
 
 
-def _clash(ways: list[dict[str, Span]], reader: "_Reader") -> str:
+def _clash(ways: list[dict[str, Span]], reader: "_Reader") -> Phrase:
     """Of the ways that can't be, what is in the way of each."""
-    words = []
+    words: list[Phrase] = []
     for way in ways:
         term = next(term for term, allowed in way.items() if allowed.empty)
         asked = reader.asked.get(term, [])
         natural = reader.natural[term]
         alone = [wanted for wanted in asked if wanted.meet(natural).empty]
         if alone and natural != ANY:
-            natural_words = _value(natural, natural)
-            words += [f"`{term}` can't be {_value(one, natural)}: it is {natural_words}" for one in alone]
+            words += [
+                phrase(
+                    "`{term}` can't be {value}: it is {natural}",
+                    term=term,
+                    value=_value(one, natural),
+                    natural=_value(natural, natural),
+                )
+                for one in alone
+            ]
         else:
-            words.append(
-                f"`{term}` can't be {' and '.join(dict.fromkeys(_value(one, natural) for one in asked))} at once"
-            )
-    return "; ".join(dict.fromkeys(words)) or "it is written so"
+            first, *others = dict.fromkeys(_value(one, natural) for one in asked)
+            for other in others:
+                first = phrase("{some} and {other}", some=first, other=other)
+            words.append(phrase("`{term}` can't be {values} at once", term=term, values=first))
+    if not words:
+        return phrase("it is written so")
+    clash, *more = dict.fromkeys(words)
+    for other in more:
+        clash = phrase("{some}; {other}", some=clash, other=other)
+    return clash
 
 
-def _value(one: Span, natural: Span) -> str:
-    if natural == BOOLEAN and one.low == one.high:
-        return "true" if one.low else "false"
-    return str(one)
+def _value(one: Span, natural: Span) -> Phrase:
+    if natural in (BOOLEAN, TRUE, FALSE) and one.low == one.high:
+        return Phrase("true" if one.low else "false")
+    return one.words
 
 
 class _Reader:
@@ -189,7 +203,7 @@ class _Reader:
                 return _all(pairs) if wanted else [way for one in pairs for way in one]
         if (value := self._fixed(node)) is not None:
             return [{}] if bool(value) == wanted else []
-        return [self._way(ast.unparse(node), TRUE if wanted else FALSE, BOOLEAN)]
+        return [self._way(ast.unparse(node), TRUE if wanted else FALSE, FALSE if _is_no_span(node) else BOOLEAN)]
 
     def _pair(self, left: ast.expr, sign: str, right: ast.expr, wanted: bool) -> list[dict[str, Span]]:
         sign = sign if wanted else _OPPOSITE[sign]
@@ -299,6 +313,14 @@ class _Reader:
             case "rate" | "before":
                 return ANY
         return POSITIVE
+
+
+def _is_no_span(node: ast.expr) -> bool:
+    """A span of the day or the year that ends when it begins: the end is no part of it."""
+    match node:
+        case ast.Call(func=ast.Name(id="time_between" | "date_between"), args=[first, last]):
+            return ast.dump(first) == ast.dump(last)
+    return False
 
 
 def _range(channel: Channel) -> Span:

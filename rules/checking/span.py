@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from messages.language import Phrase, phrase
+
 INFINITY = math.inf
 
 
@@ -32,18 +34,19 @@ class Span:
     def within(self, other: "Span") -> bool:
         return self.empty or self.meet(other) == self
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> Phrase:
         if self.low == self.high:
-            return f"{self.low:g}"
+            return Phrase(f"{self.low:g}")
+        if self.high == INFINITY and self.low == -INFINITY:
+            return phrase("any number")
         if self.high == INFINITY:
-            return (
-                "any number"
-                if self.low == -INFINITY
-                else f"{'more than' if self.open_low else 'at least'} {self.low:g}"
-            )
+            least = phrase("more than {n:g}", n=self.low), phrase("at least {n:g}", n=self.low)
+            return least[0] if self.open_low else least[1]
         if self.low == -INFINITY:
-            return f"{'less than' if self.open_high else 'at most'} {self.high:g}"
-        return f"{self.low:g} to {self.high:g}"
+            most = phrase("less than {n:g}", n=self.high), phrase("at most {n:g}", n=self.high)
+            return most[0] if self.open_high else most[1]
+        return phrase("{low:g} to {high:g}", low=self.low, high=self.high)
 
 
 ANY = Span()

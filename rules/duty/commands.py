@@ -187,16 +187,16 @@ def forget(
     print(f"{site}: forgotten; the engine does so within ten seconds")
 
 
-def holes(folder: SiteFolder, changes: Mapping[SiteId, Changes], days: int = 14) -> Iterator[str]:
+def holes(folder: SiteFolder, changes: Mapping[SiteId, Changes], days: int = 14) -> Iterator[Phrase]:
     """What `rules check` says of a roster: a line for each span in which nobody would be called, leave included, and for each household of which
     nobody can be asked."""
     now_ms = _now_ms()
     for name, site in folder.sites.items():
         known = changes.get(name, UNCHANGED)
         for gap in gaps(site, folder.routes, now_ms, now_ms + days * 86_400_000, known):
-            yield f"{name}: {_gap_line(site, gap)}"
+            yield phrase("{site}: {what}", site=name, what=_gap_line(site, gap))
         for line in _unasked_lines(site):
-            yield f"{name}: {line}"
+            yield phrase("{site}: {what}", site=name, what=line)
 
 
 def _unasked_lines(site: Site) -> Iterator[Phrase]:

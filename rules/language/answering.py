@@ -35,7 +35,7 @@ def with_answers(rules: Rules, kinds: Kinds, more: Iterable[Rule] = ()) -> dict[
 def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str, Value]) -> Rule:
     settings = {name: Setting(value) for name, value in values.items()}
     holds = parse(question.condition, kind.channels, settings)
-    ends = parse(f"not ({question.condition})", kind.channels, settings)
+    ends = parse(question.ends, kind.channels, settings)
     name = digest(question.key, 8)
     used = {name: values[name] for name in holds.settings}
     return Rule(

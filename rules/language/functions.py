@@ -21,10 +21,12 @@ decides: three openings within half a day are more than two within the whole of 
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from messages.kind import Channel
+from messages.language import Phrase, phrase
+from messages.suggestion import foreign_letter
 from rules.language import terms, usual
 from rules.language.calendar import Calendar
 from rules.language.code import Compute
@@ -54,14 +56,14 @@ _RISING = frozenset({"increase", "max", "count"})
 
 def over_time(function: str, name: str, channel: Channel, window: str, calendar: Calendar) -> tuple[Term, WindowKeep]:
     """`function(name, "window")` and what it needs. Raises Misfit."""
-    begins = _minute(window.removeprefix("since ")) if window.startswith("since ") else None
+    begins = _minute(window.removeprefix("since "), 1) if window.startswith("since ") else None
     if begins is not None and function == "rate":
-        raise Misfit('`rate` takes a duration: rate(level, "10min")')
-    length_s = DAY_S if begins is not None else terms.fixed_value(terms.duration(terms.literal(window)), {})
+        raise Misfit('`rate` takes a duration: rate(level, "10min")').of(1)
+    length_s = DAY_S if begins is not None else _seconds(window)
     if not 0 < length_s <= LONGEST_S:
-        raise Misfit(f"a window is longer than nothing and at most {LONGEST_S / 86400:g} days")
+        raise Misfit("a window is longer than nothing and at most {days:g} days", days=LONGEST_S / 86400).of(1)
     if function not in ("count", "changed") and channel.type != "number":
-        raise Misfit(f"`{function}` is for numbers, and {name} is a {channel.type}")
+        raise _no_number(function, name, channel)
     keep = WindowKeep(name, round(length_s * 1000), max(patience_ms(channel), 1))
     measure, kind, unit = _measure(function, channel, length_s)
     length_ms = _length(keep, begins, calendar)
@@ -72,6 +74,18 @@ def over_time(function: str, name: str, channel: Channel, window: str, calendar:
     if function == "changed":
         whole = _changed(keep, length_ms)
     return Term(kind, unit, whole, (name,), floor=floor, ceiling=ceiling), keep
+
+
+def _seconds(window: str) -> float:
+    try:
+        return float(terms.fixed_value(terms.duration(terms.literal(window)), {}))
+    except Misfit as misfit:
+        raise misfit.of(1) from None
+
+
+def _no_number(function: str, name: str, channel: Channel) -> Misfit:
+    kind = terms.TYPES[channel.type]
+    return Misfit("`{function}` is for numbers, and {name} is {type}", function=function, name=name, type=kind).of(0)
 
 
 def _length(keep: WindowKeep, begins: int | None, calendar: Calendar) -> Callable[[int], int]:
@@ -127,7 +141,7 @@ def of_channel(function: str, name: str, channel: Channel, calendar: Calendar) -
         case "silent_for":
             return _silent_for(name), None
     if channel.type != "number":
-        raise Misfit(f"`{function}` is for numbers, and {name} is a {channel.type}")
+        raise _no_number(function, name, channel)
     keep = UsualKeep(name, patience_ms(channel), calendar)
     compute = _usual(keep) if function == "usual" else _off_by(keep, channel.deadband)
     return Term("number", channel.unit if function == "usual" else RATIO, asked(compute), (name,)), keep
@@ -206,7 +220,7 @@ def of_calendar(function: str, texts: list[Any], calendar: Calendar) -> Term:
     """`hour()`, `weekday()`, `holiday()`, `time_between(…)`, `date_between(…)`. Raises Misfit."""
     if function in ("hour", "weekday", "holiday"):
         if texts:
-            raise Misfit(f"`{function}()` takes nothing")
+            raise Misfit("`{function}()` takes nothing", function=function)
         if function == "hour":
             return _asked("number", lambda at_ms: calendar.minute_of_day(at_ms) / 60)
         if function == "weekday":
@@ -214,11 +228,11 @@ def of_calendar(function: str, texts: list[Any], calendar: Calendar) -> Term:
         return _asked("boolean", calendar.is_holiday)
     if len(texts) != 2 or not all(isinstance(text, str) for text in texts):
         example = '"22:00", "06:00"' if function == "time_between" else '"11-15", "03-15"'
-        raise Misfit(f"`{function}` takes two texts: {function}({example})")
+        raise Misfit("`{function}` takes two texts: {function}({example})", function=function, example=Phrase(example))
     if function == "time_between":
-        first, last = (_minute(text) for text in texts)
+        first, last = (_minute(text, at) for at, text in enumerate(texts))
         return _asked("boolean", lambda at_ms: _between(first, calendar.minute_of_day(at_ms), last))
-    begin, end = (_day(text) for text in texts)
+    begin, end = (_day(text, at) for at, text in enumerate(texts))
 
     def within(at_ms: int) -> bool:
         then = calendar.local(at_ms)
@@ -236,13 +250,19 @@ def _between(first: int, now: int, last: int) -> bool:
     return first <= now < last if first <= last else now >= first or now < last
 
 
-def _minute(text: str) -> int:
-    if (found := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)) is None:
-        raise Misfit(f'a time of day such as "22:30" is wanted, not {text!r}')
+def _minute(text: str, argument: int) -> int:
+    if (found := re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text)) is None:
+        words = phrase('a time of day such as "22:30" is wanted, not {text}{letter}', **_quoted(text))
+        raise Misfit(words).of(argument)
     return int(found[1]) * 60 + int(found[2])
 
 
-def _day(text: str) -> int:
-    if (found := re.fullmatch(r"(0?[1-9]|1[0-2])-(0?[1-9]|[12]\d|3[01])", text)) is None:
-        raise Misfit(f'month and day such as "11-15" are wanted, not {text!r}')
+def _day(text: str, argument: int) -> int:
+    if (found := re.fullmatch(r"(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])", text)) is None:
+        words = phrase('month and day such as "11-15" are wanted, not {text}{letter}', **_quoted(text))
+        raise Misfit(words).of(argument)
     return int(found[1]) * 100 + int(found[2])
+
+
+def _quoted(text: str) -> Mapping[str, object]:
+    return {"text": repr(text), "letter": foreign_letter(text)}

@@ -12,11 +12,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from messages.kind import Kind, Kinds
-from messages.settings import ConfigError, line_of, read
+from messages.language import phrase
+from messages.settings import ConfigError
 from messages.suggestion import suggest
 from rules.language.calendar import CHINA, Calendar
 from rules.language.making import Mistaken, made
 from rules.language.rule import Rule
+from rules.language.rule_source import FileMistake, RuleSource
 from rules.language.rule_text import RuleFile, settings_of
 from rules.language.sentence import Setting, Vocabulary
 
@@ -31,7 +33,7 @@ def load_rules(kinds: Kinds, *folders: Path, calendar: Calendar = CHINA) -> dict
     common: dict[str, Path] = {}
     for folder in (SHIPPED, *folders):
         if not folder.is_dir():
-            raise ConfigError(f"{folder}: no such folder of rules")
+            raise ConfigError("{folder}: no such folder of {field}", folder=folder, field="rules")
         paths |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
         common |= {path.stem: path for path in sorted((folder / COMMON).glob("*.toml"))}
     known = vocabulary(kinds, paths.values())
@@ -47,7 +49,7 @@ def load_rules(kinds: Kinds, *folders: Path, calendar: Calendar = CHINA) -> dict
 
 def shared_names(
     about: Mapping[Path, Mapping[str, Iterable[Rule]]], own: Mapping[str, Iterable[Rule]]
-) -> list[ConfigError]:
+) -> list[FileMistake]:
     """Rules of two files about channels by which one kind would have two of a name: only one of them could judge, so neither does. A kind's `own`
     rule of the name takes the place of both."""
     mistakes = []
@@ -62,8 +64,12 @@ def shared_names(
             names = {rule.id for rule in own.get(kind, ())}
             for rule in rules:
                 if rule.id not in names and (other := first[kind, rule.id]) != path:
-                    why = f"{kind} has a rule of this name by {other} too; give one of them another one"
-                    mistakes.append(mistake_at(path, ("rules", rule.id), why))
+                    why = phrase(
+                        "{kind} has a rule of this name by {other} too; give one of them another one",
+                        kind=kind,
+                        other=other,
+                    )
+                    mistakes.append(RuleSource.of(path).mistake(("rules", rule.id), why))
     return mistakes
 
 
@@ -86,7 +92,10 @@ def vocabulary(kinds: Kinds, paths: Iterable[Path]) -> dict[str, Vocabulary]:
     """
     settings: dict[str, dict[str, Setting]] = {}
     for path in (*SHIPPED.glob("*.toml"), *paths):
-        settings.setdefault(path.stem, {}).update(settings_of(read(path, RuleFile)))
+        content, mistakes = RuleSource.of(path).read()
+        if content is None:
+            raise mistakes[0]
+        settings.setdefault(path.stem, {}).update(settings_of(content))
     return {name: Vocabulary(kind.channels, settings.get(name, {})) for name, kind in kinds.items()}
 
 
@@ -118,17 +127,21 @@ def read_common(
     having = {name: kind for name, kind in kinds.items() if path.stem in kind.channels}
     if not having:
         every = {channel for kind in kinds.values() for channel in kind.channels}
-        return {}, [ConfigError(f"{path}: no kind has a channel `{path.stem}`{suggest(path.stem, every)}")]
+        near = suggest(path.stem, every)
+        return {}, [ConfigError("{path}: no kind has a channel `{name}`{near}", path=path, name=path.stem, near=near)]
     try:
-        content = read(path, RuleFile)
+        source = RuleSource.of(path)
     except ConfigError as error:
         return {}, [error]
-    rules, mistakes = dict[str, list[Rule]](), list[ConfigError]()
+    content, mistakes = source.read()
+    if content is None:
+        return {}, mistakes
+    rules = dict[str, list[Rule]]()
     for name, kind in having.items():
         of_kind = {} if "guards_lives" in kind.channels else {"guards_lives": Setting(kind.guards_lives)}
-        rules[name], found = _of_kind(path, content, name, kind, of_kind, {}, calendar)
+        rules[name], found = _of_kind(source, content, name, kind, of_kind, {}, calendar)
         mistakes += found
-    return rules, mistakes
+    return rules, in_order(mistakes)
 
 
 def read_file(
@@ -136,17 +149,29 @@ def read_file(
 ) -> tuple[list[Rule], list[ConfigError]]:
     """As `load_file`: the rules that can be read, and what is wrong with the others."""
     if (kind := kinds.get(path.stem)) is None:
-        return [], [ConfigError(f"{path}: no kind `{path.stem}` to make rules for{suggest(path.stem, kinds)}")]
+        near = suggest(path.stem, kinds)
+        return [], [
+            ConfigError("{path}: no kind `{name}` to make rules for{near}", path=path, name=path.stem, near=near)
+        ]
     try:
-        content = read(path, RuleFile)
-        others = vocabulary(kinds, ()) if known is None and "count_devices" in path.read_text("utf-8-sig") else known
+        source = RuleSource.of(path)
+        others = vocabulary(kinds, ()) if known is None and "count_devices" in source.text else known
     except ConfigError as error:
         return [], [error]
-    return _of_kind(path, content, path.stem, kind, {}, others or {}, calendar)
+    content, mistakes = source.read()
+    if content is None:
+        return [], mistakes
+    rules, found = _of_kind(source, content, path.stem, kind, {}, others or {}, calendar)
+    return rules, in_order([*mistakes, *found])
+
+
+def in_order(mistakes: Iterable[ConfigError]) -> list[ConfigError]:
+    """Of one file: as they stand in it."""
+    return sorted(mistakes, key=lambda one: (one.line, one.column) if isinstance(one, FileMistake) else (0, 0))
 
 
 def _of_kind(
-    path: Path,
+    source: RuleSource,
     content: RuleFile,
     kind_name: str,
     kind: Kind,
@@ -156,10 +181,9 @@ def _of_kind(
 ) -> tuple[list[Rule], list[ConfigError]]:
     """`more`: settings that are not the file's."""
     settings = {**settings_of(content), **more}
-    about = path.stem if path.parent.name == COMMON else None
-    whose = f"for a {kind_name}, whose channel `{about}` it is about by its name: " if about else ""
-    mistakes = [
-        mistake_at(path, ("settings", name), f"a {kind_name} has a channel of this name")
+    about = source.path.stem if source.path.parent.name == COMMON else None
+    mistakes: list[ConfigError] = [
+        source.mistake(("settings", name), phrase("a {kind} has a channel of this name", kind=kind_name), of_key=True)
         for name in content.settings
         if name in kind.channels
     ]
@@ -169,23 +193,15 @@ def _of_kind(
             rule = made(kind, kind_name, name, text, settings, others, calendar)
             rules.append(replace(rule, about=about))
         except Mistaken as mistake:
-            where = ("rules", name, *mistake.field)
-            why = f"{whose}{mistake.why}"
-            mistakes.append(mistake_at(path, where, why, mistake.sentence, mistake.line, mistake.column))
+            for wrong in mistake.found:
+                why = wrong.why
+                if about:
+                    why = phrase(
+                        "for a {kind}, whose channel `{about}` it is about by its name: {why}",
+                        kind=kind_name,
+                        about=about,
+                        why=why,
+                    )
+                where = ("rules", name, *wrong.field)
+                mistakes.append(source.mistake(where, why, wrong.text, wrong.line, wrong.column))
     return rules, mistakes
-
-
-def mistake_at(
-    path: Path, where: tuple[str | int, ...], why: str, sentence: str = "", line: int = 0, column: int = 0
-) -> ConfigError:
-    """`line` and `column` count in the sentence that stands at `where`; what is said counts in the file."""
-    source = path.read_text(encoding="utf-8-sig")
-    field = ".".join(map(str, where))
-    first = line_of(source, where)
-    if not line:
-        return ConfigError(f"{path}:{first}: {field}: {why}")
-    begin = sum(len(one) for one in source.splitlines(keepends=True)[: first - 1])
-    if (at := source.find(sentence, begin)) < 0:  # it is written with escapes
-        return ConfigError(f"{path}:{first}: {field}: column {column}: {why}")
-    at += sum(len(one) for one in sentence.splitlines(keepends=True)[: line - 1]) + column - 1
-    return ConfigError(f"{path}:{source.count(chr(10), 0, at) + 1}:{at - source.rfind(chr(10), 0, at)}: {field}: {why}")

@@ -2,34 +2,43 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from messages.kind import Channel, Kind
+from messages.language import NOTHING, Phrase, phrase
 from messages.settings import duration_words
 from messages.suggestion import suggest
 from rules.language import words
 from rules.language.calendar import CHINA, Calendar
-from rules.language.rule import LEVELS, Rule
+from rules.language.rule import LEVELS, Rule, graver
 from rules.language.rule_text import RuleText
 from rules.language.sentence import Expression, SentenceError, Setting, Vocabulary, parse
 
+_UNREAD = parse("false", {}, {})
+"""Stands for a sentence with a mistake, until all are found."""
 VERSION_BYTES = 6
 """Enough to tell apart the few dozen versions that a rule ever has."""
 
 
-class Mistaken(ValueError):
-    """A rule can't be made; says in which of its fields, and where in the sentence (from 1; 0: no place in one)."""
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """In which field of a rule, why, and where in the text that stands there (from 1; 0: no place in one)."""
 
-    def __init__(
-        self, field: tuple[str | int, ...], why: str, sentence: str = "", line: int = 0, column: int = 0
-    ) -> None:
-        super().__init__(f"{'.'.join(map(str, field))}: {why}")
-        self.field = field
-        self.why = why
-        self.sentence = sentence
-        self.line = line
-        self.column = column
+    field: tuple[str | int, ...]
+    why: Phrase
+    text: str = ""
+    line: int = 0
+    column: int = 0
+
+
+class Mistaken(ValueError):
+    """A rule can't be made; says all that is wrong with it."""
+
+    def __init__(self, found: Sequence[Wrong]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, one.field))}: {one.why}" for one in found))
+        self.found = tuple(found)
 
 
 def made(
@@ -42,12 +51,14 @@ def made(
     calendar: Calendar,
 ) -> Rule:
     """Raises Mistaken."""
+    wrong = [*_wrong_levels(text)]
 
     def sentence(source: str, *field: str | int) -> Expression:
         try:
             return parse(source, kind.channels, settings, calendar=calendar, kinds=others)
         except SentenceError as error:
-            raise Mistaken(field, error.why, source, error.line, error.column) from error
+            wrong.append(Wrong(field, error.why, source, error.line, error.column))
+            return _UNREAD
 
     raise_when, clear_when = sentence(text.raise_, "raise"), sentence(text.clear, "clear")
     graver_when = sorted(
@@ -59,17 +70,17 @@ def made(
     keeps = {keep.key: keep for one in sentences for keep in one.keeps}
     questions = {asked.key: asked for one in sentences for asked in one.questions}
     if questions and text.reflex:
-        raise Mistaken(("reflex",), "a Pi sees only its own devices: no `count_devices` in a reflex")
+        wrong.append(Wrong(("reflex",), phrase("a Pi sees only its own devices: no `count_devices` in a reflex")))
     for which, delay in (("raise_delay", text.raise_delay), ("clear_delay", text.clear_delay)):
-        if isinstance(delay, str) and (wrong := _no_delay(delay, settings)):
-            raise Mistaken((which,), wrong)
+        if isinstance(delay, str) and (why := _no_delay(delay, settings)):
+            wrong.append(Wrong((which,), why))
     values = {name: setting.value for name, setting in settings.items()}
     for which, told in (("title", text.title), ("advice", text.advice)):
-        try:
-            if told:
-                words.check(told, kind.channels, values)
-        except ValueError as error:
-            raise Mistaken((which,), str(error)) from error
+        for tongue, template in (("zh", told.zh), ("en", told.en)) if told else ():
+            found = words.check(template, kind.channels, values)
+            wrong += [Wrong((which, tongue), why, template, 1, at + 1) for at, why in found]
+    if wrong:
+        raise Mistaken(wrong)
     names = [setting for one in sentences for setting in one.settings]
     names += [delay for delay in (text.raise_delay, text.clear_delay) if isinstance(delay, str)]
     used = {setting: settings[setting] for setting in names}
@@ -105,13 +116,26 @@ def made(
     )
 
 
-def _no_delay(name: str, settings: Mapping[str, Setting]) -> str | None:
-    """Why the setting `name` can be no delay."""
+def _wrong_levels(text: RuleText) -> Iterator[Wrong]:
+    if text.life_safety and not (text.level == "red" and text.latch):
+        yield Wrong(("life_safety",), phrase('life_safety needs level = "red" and latch = true'))
+    for index, more in enumerate(text.levels):
+        if not graver(more.level, text.level):
+            words = phrase("{level} is not graver than the rule's own, {own}", level=more.level, own=text.level)
+            yield Wrong(("levels", index, "level"), words)
+
+
+def _no_delay(name: str, settings: Mapping[str, Setting]) -> Phrase:
+    """Why the setting `name` can be no delay; nothing if it can."""
     if (setting := settings.get(name)) is None:
-        return f'a duration such as "10min" or a setting is wanted, not {name!r}{suggest(name, settings)}'
+        return phrase(
+            'a duration such as "10min" or a setting is wanted, not {name!r}{near}',
+            name=name,
+            near=suggest(name, settings),
+        )
     if isinstance(setting.value, bool | str) or setting.unit != "s":
-        return f'the setting `{name}` should be a number with unit = "s"'
-    return None
+        return phrase('the setting `{name}` should be a number with unit = "s"', name=name)
+    return NOTHING
 
 
 def _version(

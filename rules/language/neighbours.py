@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from messages.announcement import Place
+from messages.language import Phrase, phrase, why
 from messages.reading import Value
 from messages.settings import duration_s
 from messages.suggestion import suggest
@@ -44,6 +45,11 @@ class Question:
     """For how long a device counts after its condition was last true."""
 
     @property
+    def ends(self) -> str:
+        """The sentence that is true when the condition isn't; a comment in it ends with its line."""
+        return f"not (\n{self.condition}\n)"
+
+    @property
     def key(self) -> str:
         return f"{', '.join(self.kinds)}: {self.condition}, {self.within}, {self.window_ms}"
 
@@ -59,14 +65,14 @@ def question(texts: Sequence[Any], named: Mapping[str, Any], kinds: Mapping[str,
         raise Misfit('write count_devices("kind", "condition", within="500m", window="15min")')
     asked = tuple(name.strip() for name in texts[0].split(","))
     if asked == ("",):
-        raise Misfit("the condition fits no kind")
+        raise Misfit("the condition fits no kind").of(1)
     for name in asked:
         if name not in kinds:
-            raise Misfit(f"no kind `{name}`{suggest(name, kinds)}")
+            raise Misfit("no kind `{kind}`{near}", kind=name, near=suggest(name, kinds)).of(0)
     try:
         window_s = duration_s(named.get("window", "0s"))
     except ValueError as error:
-        raise Misfit(f"window: {error}") from error
+        raise Misfit("window: {why}", why=why(error)).of("window") from error
     return Question(asked, texts[1], _within(named.get("within", "site")), round(window_s * 1000))
 
 
@@ -75,7 +81,13 @@ def _within(text: Any) -> str | float:
         return str(text)
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(m|km)", text) if isinstance(text, str) else None
     if found is None:
-        raise Misfit(f'within: a distance such as "500m", or one of {", ".join(PLACES)} is wanted, not {text!r}')
+        places = Phrase(", ".join(PLACES))
+        words = phrase(
+            'within: a distance such as "500m", or one of {places} is wanted, not {text}',
+            places=places,
+            text=repr(text),
+        )
+        raise Misfit(words).of("within")
     return float(found[1]) * (1000 if found[2] == "km" else 1)
 
 

@@ -1,21 +1,23 @@
 """What a file of rules says, before a rule is made of it: its fields, and which of them can't stand together."""
 
+import keyword
 import re
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from messages.alarm import Level
 from messages.ids import IDENTIFIER
+from messages.language import Unfit, phrase
 from messages.reading import Value
-from messages.settings import Seconds, Settings, Text, duration_s
-from rules.language.rule import graver
+from messages.settings import Seconds, Settings, Text, duration_s, shaped
+from rules.language.rule import LONGEST_DELAY_S
 from rules.language.sentence import Setting
 
 LATENESS_S = duration_s("10min")
 
 
-GATHERED = r"^[a-z0-9_]+\.([a-z0-9_]+|\*)$"
+GATHERED = r"[a-z0-9_]+\.([a-z0-9_]+|\*)"
 
 _Name = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 
@@ -25,19 +27,38 @@ PRACTICE, CHATTERING = "drill-", "chattering"
 
 def _unreserved(name: str) -> str:
     if name.startswith(PRACTICE):
-        raise ValueError(f"names that begin with `{PRACTICE}` are those of drills, and call nobody; choose another one")
+        raise Unfit(
+            "names that begin with `{practice}` are those of drills, and call nobody; choose another one",
+            practice=PRACTICE,
+        )
     if name == CHATTERING:
-        raise ValueError(
-            f"`{CHATTERING}` is the alarm of a device whose other alarms come and go too fast; choose another name"
+        raise Unfit(
+            "`{name}` is the alarm of a device whose other alarms come and go too fast; choose another name",
+            name=CHATTERING,
         )
     return name
 
 
+def _usable(name: str) -> str:
+    """In a sentence."""
+    if keyword.iskeyword(name) or name in ("true", "false"):
+        raise Unfit("`{name}` is a word of the rules' language; choose another name", name=name)
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+        raise Unfit("a setting is lower-case letters, digits and underscores, not digits first; choose another name")
+    return name
+
+
 _RuleName = Annotated[_Name, AfterValidator(_unreserved)]
+_SettingName = Annotated[_Name, AfterValidator(_usable)]
 
 
 def _delay(value: object) -> float | str:
-    return value if isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_]*", value) else duration_s(value)
+    if isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_]*", value):
+        return value
+    seconds = duration_s(value)
+    if seconds > LONGEST_DELAY_S:
+        raise Unfit("at most {days:g} days", days=LONGEST_DELAY_S / 86_400)
+    return seconds
 
 
 _Delay = Annotated[float | str, BeforeValidator(_delay)]
@@ -70,21 +91,16 @@ class RuleText(Settings):
     life_safety: bool = False
     reflex: bool = False
     shadow: bool = False
-    gathers: list[Annotated[str, StringConstraints(pattern=GATHERED)]] = Field(default_factory=list)
+    gathers: list[
+        Annotated[
+            str, shaped(GATHERED, phrase("a kind and a rule are wanted, such as sewer_level.high or sewer_level.*"))
+        ]
+    ] = Field(default_factory=list)
     situation: _RuleName | None = None
-
-    @model_validator(mode="after")
-    def _grave_enough(self) -> Self:
-        if self.life_safety and not (self.level == "red" and self.latch):
-            raise ValueError('life_safety needs level = "red" and latch = true')
-        for more in self.levels:
-            if not graver(more.level, self.level):
-                raise ValueError(f"levels: {more.level} is not graver than the rule's own, {self.level}")
-        return self
 
 
 class RuleFile(Settings):
-    settings: dict[_Name, SettingText] = Field(default_factory=dict)
+    settings: dict[_SettingName, SettingText] = Field(default_factory=dict)
     rules: dict[_RuleName, RuleText] = Field(min_length=1)
 
 

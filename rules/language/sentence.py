@@ -7,21 +7,20 @@ written in `terms.py` and `functions.py`. Types, units and names are checked her
 """
 
 import ast
-import keyword
 import math
-import re
-import unicodedata
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from messages.kind import Channel
+from messages.language import NOTHING, Phrase, phrase
 from messages.reading import Value
 from messages.suggestion import suggest
 from rules.language import functions, terms
 from rules.language.calendar import CHINA, Calendar
 from rules.language.code import Compute, SettingValues
+from rules.language.habits import habit, torn, ungrammatical
 from rules.language.keeps import Keep
 from rules.language.neighbours import EVERY, Question, question
 from rules.language.terms import Misfit, Term, Write
@@ -36,8 +35,11 @@ DEEPEST = 40
 class SentenceError(ValueError):
     """The sentence can't be read; says where (both from 1) and why."""
 
-    def __init__(self, line: int, column: int, why: str) -> None:
-        super().__init__(f"line {line}, column {column}: {why}" if line > 1 else f"column {column}: {why}")
+    def __init__(self, line: int, column: int, why: Phrase) -> None:
+        self.phrase = phrase("line {line}, column {column}: {why}", line=line, column=column, why=why)
+        if line == 1:
+            self.phrase = phrase("column {column}: {why}", column=column, why=why)
+        super().__init__(str(self.phrase))
         self.line = line
         self.column = column
         self.why = why
@@ -100,13 +102,15 @@ def parse(
     """The sentence over a kind's `channels` and a rule's `settings`. `kinds`: the words of all kinds, for sentences
     about the neighbourhood. Raises SentenceError."""
     if len(source) > LONGEST:
-        raise SentenceError(1, LONGEST, f"longer than {LONGEST} characters")
+        raise SentenceError(1, LONGEST + 1, phrase("longer than {most} characters", most=LONGEST))
     reader = _Reader(source, channels, settings, calendar, kinds or {})
     term = reader.read()
     if term.type != "boolean":
-        raise SentenceError(1, 1, f"a sentence that is true or false is wanted, not a {term.type}")
+        kind = terms.TYPES[term.type]
+        raise SentenceError(1, 1, phrase("a sentence that is true or false is wanted, not {type}", type=kind))
     if reader.unbounded_silence:
-        raise SentenceError(1, 1, 'compare `silent_for(…)` with a number or a duration: silent_for(flow) > "10min"')
+        words = phrase('compare `silent_for(…)` with a number or a duration: silent_for(flow) > "10min"')
+        raise SentenceError(1, 1, words)
     return Expression(
         source,
         tuple(name for name in term.names if name in channels),
@@ -149,20 +153,22 @@ class _Reader:
                 warnings.simplefilter("error")  # Python only warns of `1or 2` and of "\d": no rule needs them
                 tree = ast.parse(self._wrapped, mode="eval")
         except SyntaxError as error:
-            if habit := _habit(self._source):
-                raise habit from error
-            raise SentenceError(self._line(error.lineno or 1), error.offset or 1, error.msg) from error
+            if misread := habit(self._source, (*self._channels, *self._settings)):
+                raise SentenceError(*misread) from error
+            line, column = self._line(error.lineno or 1), error.offset or 1
+            raise SentenceError(*ungrammatical(self._source, line, column, error.msg)) from error
         except (ValueError, RecursionError, MemoryError, Warning) as error:
-            raise SentenceError(1, 1, f"can't be read: {str(error) or type(error).__name__}") from error
+            words = phrase("can't be read: {why}", why=str(error) or type(error).__name__)
+            raise SentenceError(1, 1, words) from error
         return self._term(tree.body, 0)
 
     def _term(self, node: ast.expr, depth: int) -> Term:
         if depth > DEEPEST:
-            raise self._error(node, f"nested more than {DEEPEST} deep")
+            raise self._error(node, phrase("nested more than {most} deep", most=DEEPEST))
         try:
             return self._admitted(node, depth + 1)
         except Misfit as misfit:
-            raise self._error(node, str(misfit)) from misfit
+            raise self._error(_meant(node, misfit.argument), misfit.phrase) from misfit
 
     def _admitted(self, node: ast.expr, depth: int) -> Term:
         match node:
@@ -185,7 +191,9 @@ class _Reader:
                 return self._count_devices(node, arguments, keywords)
             case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
                 return self._called(node, function, arguments, depth)
-        raise _habit(self._source) or self._error(node, f"`{_words(node)}` is no part of the language")
+        if misread := habit(self._source, (*self._channels, *self._settings)):
+            raise SentenceError(*misread)
+        raise self._error(node, phrase("`{words}` is no part of the language", words=_words(node)))
 
     def _called(self, node: ast.Call, function: str, arguments: list[ast.expr], depth: int) -> Term:
         is_window = (
@@ -193,7 +201,10 @@ class _Reader:
         )
         if function in functions.OVER_TIME and (is_window or function not in terms.FUNCTIONS):
             if not is_window:
-                raise self._error(node, f'`{function}` takes a channel and a duration: {function}(channel, "10min")')
+                words = phrase(
+                    '`{function}` takes a channel and a duration: {function}(channel, "10min")', function=function
+                )
+                raise self._error(node, words)
             name, channel = self._channel(arguments[0], function)
             window = self._term(arguments[1], depth).literal
             term, keep = functions.over_time(function, name, channel, str(window), self._calendar)
@@ -202,7 +213,7 @@ class _Reader:
             return term
         if function in functions.OF_CHANNEL:
             if len(arguments) != 1:
-                raise self._error(node, f"`{function}` takes a channel: {function}(channel)")
+                raise self._error(node, phrase("`{function}` takes a channel: {function}(channel)", function=function))
             name, channel = self._channel(arguments[0], function)
             term, usual = functions.of_channel(function, name, channel, self._calendar)
             if usual is not None:
@@ -216,24 +227,26 @@ class _Reader:
             return functions.of_calendar(function, texts, self._calendar)
         if function == "before":
             if len(arguments) != 2:
-                raise self._error(node, "`before` takes two channels: before(card, door_open)")
+                raise self._error(node, phrase("`before` takes two channels: before(card, door_open)"))
             (first, _), (then, _) = (self._channel(argument, function) for argument in arguments)
             return functions.before(first, then)
         if function == "given":
             if len(arguments) != 2:
-                raise self._error(node, "`given` takes a channel and a value: given(water_level, 0)")
+                raise self._error(node, phrase("`given` takes a channel and a value: given(water_level, 0)"))
             name, channel = self._channel(arguments[0], function)
             return terms.given(terms.channel(name, channel.type, channel.unit), self._term(arguments[1], depth))
         if function not in terms.FUNCTIONS:
             known = (*terms.FUNCTIONS, *functions.NAMES)
-            raise self._error(node, f"no function `{function}`{suggest(function, known)}")
+            raise self._error(node, phrase("no function `{name}`{near}", name=function, near=suggest(function, known)))
         return terms.called(function, [self._term(value, depth) for value in arguments])
 
     def _channel(self, node: ast.expr, function: str) -> tuple[str, Channel]:
         if not isinstance(node, ast.Name):
-            raise self._error(node, f"`{function}` wants a channel here, not `{_words(node)}`")
+            words = phrase("`{function}` wants a channel here, not `{words}`", function=function, words=_words(node))
+            raise self._error(node, words)
         if (channel := self._channels.get(node.id)) is None:
-            raise self._error(node, f"no channel `{node.id}`{suggest(node.id, self._channels)}")
+            near = self._labelled(node.id) or suggest(node.id, self._channels)
+            raise self._error(node, phrase("no channel `{name}`{near}", name=node.id, near=near))
         return node.id, channel
 
     def _count_devices(self, node: ast.Call, arguments: list[ast.expr], keywords: list[ast.keyword]) -> Term:
@@ -248,10 +261,13 @@ class _Reader:
             words = self._kinds[kind]
             try:
                 condition = parse(asked.condition, words.channels, words.settings, calendar=self._calendar)
+                parse(asked.ends, words.channels, words.settings, calendar=self._calendar)
             except SentenceError as error:
-                raise self._error(node, f"the condition, for a {kind}: {error}") from error
+                said = phrase("the condition, for a {kind}: {why}", kind=kind, why=error.phrase)
+                raise self._error(arguments[1], said) from error
             if condition.timed:
-                raise self._error(node, "the condition of `count_devices` may look at the last values only")
+                said = phrase("the condition of `count_devices` may look at the last values only")
+                raise self._error(arguments[1], said)
         self.questions[asked.key] = asked
         self.timed = True
         return asked.term()
@@ -274,8 +290,8 @@ class _Reader:
                 number = math.inf
             if math.isfinite(number):
                 return terms.literal(number)
-            raise self._error(node, "the number is too big")
-        raise self._error(node, f"`{_words(node)}` is no part of the language")
+            raise self._error(node, phrase("the number is too big"))
+        raise self._error(node, phrase("`{words}` is no part of the language", words=_words(node)))
 
     def _name(self, node: ast.Name) -> Term:
         if node.id in ("true", "false"):  # as TOML writes them, in the same file
@@ -284,13 +300,29 @@ class _Reader:
             return terms.channel(node.id, channel.type, channel.unit)
         if (setting := self._settings.get(node.id)) is not None:
             return terms.setting(node.id, terms.literal(setting.value).type, setting.unit)
-        known = (*self._channels, *self._settings)
-        raise self._error(node, f"no channel or setting `{node.id}`{suggest(node.id, known)}")
+        if node.id in (*functions.NAMES, *terms.FUNCTIONS):
+            raise self._error(node, phrase("`{name}` is a function: write {name}(…)", name=node.id))
+        if misread := torn(self._source, (*self._channels, *self._settings)):
+            raise SentenceError(*misread)
+        near = self._labelled(node.id) or suggest(node.id, (*self._channels, *self._settings))
+        raise self._error(node, phrase("no channel or setting `{name}`{near}", name=node.id, near=near))
+
+    def _labelled(self, name: str) -> Phrase:
+        """Of a channel that is called by what people call it."""
+        for known, channel in self._channels.items():
+            if name in (channel.name.zh, channel.name.en):
+                return phrase("; did you mean `{near}`?{letter}", near=known, letter=NOTHING)
+        return NOTHING
 
     def _comparison(self, node: ast.Compare, depth: int) -> Term:
         for op, right in zip(node.ops, node.comparators, strict=True):
             if type(op) not in _COMPARISONS:
-                raise self._error(right, f"the comparison before `{_words(right)}` is no part of the language")
+                words = phrase(
+                    "the comparison before `{words}` is no part of the language{mend}",
+                    words=_words(right),
+                    mend=_STRANGE.get(type(op), NOTHING),
+                )
+                raise self._error(right, words)
         sides = [node.left, *node.comparators]
         values = [self._term(side, depth) for side in sides]
         pairs = []
@@ -312,7 +344,7 @@ class _Reader:
             self.silences.append((term.silence, other, 0.001 if past else 0.0))
             self.unbounded_silence -= 1
 
-    def _error(self, node: ast.expr, why: str) -> SentenceError:
+    def _error(self, node: ast.expr, why: Phrase) -> SentenceError:
         line = self._wrapped.encode().splitlines()[node.lineno - 1]  # Python counts columns in bytes
         return SentenceError(self._line(node.lineno), len(line[: node.col_offset].decode()) + 1, why)
 
@@ -331,48 +363,22 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
 }
-
-
-_TEXT = re.compile(r"""\"[^"]*\"|'[^']*'""")
-_ELSEWHERE = re.compile(r"=>|=<|<>|&+|\|+|!(?!=)|(?<![<>=!])=(?!=)|[且或非]|\b(?:AND|OR|NOT)\b")
-"""What other languages write for a comparison or a joint."""
-_MEASURED = re.compile(
-    r"(?<![\w.])(?>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([^\W\d]\w*|[°℃℉]\w*|%(?!\s*[\w(])|%\s*[^\W\d]\w*)"
-)
-"""A number with its unit."""
-_ASCII = {
-    "≥": ">=",
-    "≤": "<=",
-    "≠": "!=",
-    "×": "*",
-    "÷": "/",
-    "−": "-",
-    "“": '"',
-    "”": '"',
-    "‘": "'",
-    "’": "'",
-    "、": ",",
+_STRANGE: dict[type[ast.cmpop], Phrase] = {
+    ast.Is: phrase("; write =="),
+    ast.IsNot: phrase("; write !="),
+    ast.In: phrase("; compare with each, and join with or"),
+    ast.NotIn: phrase("; compare with each, and join with and"),
 }
+"""Comparisons of Python's that rules do without."""
 
 
-def _habit(source: str) -> SentenceError | None:
-    """What people write by habit in a sentence that could not be read, with what to write instead."""
-    bare = _TEXT.sub(lambda text: " " * len(text[0]), source)
-    for at, character in enumerate(bare):
-        plain = _ASCII.get(character) or unicodedata.normalize("NFKC", character)
-        if plain != character and plain.isascii():
-            return _at(source, at, f"write `{plain.strip() or 'a blank'}` for `{character}`")
-    if found := _ELSEWHERE.search(bare):
-        return _at(source, found.start(), "compare with >= <= > < == !=; join with and, or, not")
-    for found in _MEASURED.finditer(bare):
-        if not keyword.iskeyword(found[1]):
-            return _at(source, found.start(), "write numbers without the unit")
-    return None
-
-
-def _at(source: str, offset: int, why: str) -> SentenceError:
-    before = source[:offset]
-    return SentenceError(before.count("\n") + 1, offset - before.rfind("\n"), why)
+def _meant(node: ast.expr, argument: int | str | None) -> ast.expr:
+    """The argument of a call, by its place or its name."""
+    given: dict[int | str | None, ast.expr] = {}
+    if isinstance(node, ast.Call):
+        given |= {word.arg: word.value for word in node.keywords}
+        given |= dict(enumerate(node.args))
+    return given.get(argument, node)
 
 
 def _words(node: ast.expr) -> str:

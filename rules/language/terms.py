@@ -9,11 +9,12 @@ computed at each reading. Binding folds what no channel has a part in, so `0.8 *
 
 import ast
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from messages.language import NOTHING, Phrase, Unfit, phrase, why
 from messages.reading import Value
 from messages.settings import duration_s
 from rules.language.code import (
@@ -63,8 +64,23 @@ class Term:
     """What it is at most, while it is unknown."""
 
 
-class Misfit(ValueError):
-    """Two terms can't stand together; the message says why."""
+class Misfit(Unfit):
+    """Two terms can't stand together, or a function takes something else; says why, and which of its arguments is meant, if it is one."""
+
+    argument: int | str | None = None
+
+    def of(self, argument: int | str) -> Self:
+        self.argument = argument
+        return self
+
+
+TYPES: Mapping[Type, Phrase] = {
+    "number": phrase("a number"),
+    "boolean": phrase("a boolean"),
+    "text": phrase("a text"),
+}
+"""As people call them."""
+_NOUNS: Mapping[Type, Phrase] = {"number": phrase("number"), "boolean": phrase("boolean"), "text": phrase("text")}
 
 
 def channel(name: str, kind: Type, unit: str | None) -> Term:
@@ -74,8 +90,9 @@ def channel(name: str, kind: Type, unit: str | None) -> Term:
 def given(known: Term, otherwise: Term) -> Term:
     """The channel, or `otherwise` while the device has never spoken of it; a bad value stays unknown. Raises Misfit."""
     if known.type != otherwise.type or not otherwise.fixed:
-        raise Misfit(f"`given` wants a fixed {known.type} for the case that nothing was ever heard")
-    unit = _common_unit(known, otherwise, "set beside")
+        words = phrase("`given` wants a fixed {type} for the case that nothing was ever heard", type=_NOUNS[known.type])
+        raise Misfit(words).of(1)
+    unit = _common_unit(known, otherwise, phrase("set beside"))
     name = known.names[0]
 
     def write(draft: Draft) -> ast.expr:
@@ -132,10 +149,11 @@ _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 def compared(sign: str, left: Term, right: Term) -> Term:
     left, right = _as_seconds(left, right), _as_seconds(right, left)
     if left.type != right.type:
-        raise Misfit(f"a {left.type} can't be compared with a {right.type}")
+        words = phrase("{left} can't be compared with {right}{mend}", **_each(left, right), mend=_mend(left, right))
+        raise Misfit(words)
     if left.type != "number" and sign not in ("==", "!="):
-        raise Misfit(f"`{sign}` is for numbers, not for a {left.type}")
-    _common_unit(left, right, "compared with")
+        raise Misfit("`{sign}` is for numbers, not for {type}", sign=sign, type=TYPES[left.type])
+    _common_unit(left, right, phrase("compared with"))
     if left.fixed and not right.fixed:
         left, right, sign = right, left, _MIRRORED[sign]
     bound = left.floor if sign in (">", ">=") else left.ceiling if sign in ("<", "<=") else None
@@ -155,6 +173,20 @@ def compared(sign: str, left: Term, right: Term) -> Term:
     return _made("boolean", None, write, left, right)
 
 
+def _each(left: Term, right: Term) -> Mapping[str, Phrase]:
+    return {"left": TYPES[left.type], "right": TYPES[right.type]}
+
+
+def _mend(left: Term, right: Term) -> Phrase:
+    """What is often meant by two types side by side."""
+    for one, other in ((left, right), (right, left)):
+        if one.type == "boolean" and one.names and other.literal in (0, 1, "true", "false", "0", "1"):
+            return phrase("; write `{name}` by itself, or `not {name}`", name=one.names[0])
+        if one.type == "number" and isinstance(other.literal, str):
+            return phrase("; names and numbers stand without quotes")
+    return NOTHING
+
+
 def _as_seconds(term: Term, other: Term) -> Term:
     """A duration that was written as text, beside a number of seconds."""
     if other.unit != SECONDS or not isinstance(term.literal, str):
@@ -169,7 +201,7 @@ def duration(term: Term) -> Term:
     try:
         seconds = duration_s(term.literal)
     except ValueError as error:
-        raise Misfit(str(error)) from error
+        raise Misfit(why(error)) from error
     return Term("number", SECONDS, lambda _: ast.Constant(seconds), fixed=True, literal=seconds)
 
 
@@ -183,7 +215,7 @@ def any_of(terms: Sequence[Term]) -> Term:
 
 def _joined(word: str, terms: Sequence[Term], *, decisive: bool) -> Term:
     for term in terms:
-        _wanted(term, "boolean", f"`{word}`")
+        _wanted(term, "boolean", word)
 
     def write(draft: Draft) -> ast.expr:
         parts = [draft.taken(_written(term, draft)) for term in terms]
@@ -195,7 +227,7 @@ def _joined(word: str, terms: Sequence[Term], *, decisive: bool) -> Term:
 
 
 def negated(term: Term) -> Term:
-    _wanted(term, "boolean", "`not`")
+    _wanted(term, "boolean", "not")
 
     def write(draft: Draft) -> ast.expr:
         unknown, value = draft.known(_written(term, draft))
@@ -211,11 +243,12 @@ FUNCTIONS = tuple(_FUNCTIONS)
 def called(function: str, terms: Sequence[Term]) -> Term:
     """`abs(x)`, `min(a, b, …)`, `max(a, b, …)`."""
     if (len(terms) == 1) != (function == "abs") or not terms:
-        raise Misfit(f"`{function}` takes {'one value' if function == 'abs' else 'two values or more'}")
+        most = phrase("one value") if function == "abs" else phrase("two values or more")
+        raise Misfit("`{function}` takes {what}", function=function, what=most)
     unit = None
     for term in terms:
-        _wanted(term, "number", f"`{function}`")
-        unit = _common_unit(Term("number", unit, term.write), term, "set beside")
+        _wanted(term, "number", function)
+        unit = _common_unit(Term("number", unit, term.write), term, phrase("set beside"))
     act = _FUNCTIONS[function]
 
     def write(draft: Draft) -> ast.expr:
@@ -225,7 +258,7 @@ def called(function: str, terms: Sequence[Term]) -> Term:
 
 
 def reversed_sign(term: Term) -> Term:
-    _wanted(term, "number", "`-`")
+    _wanted(term, "number", "-")
 
     def write(draft: Draft) -> ast.expr:
         unknown, value = draft.known(_written(term, draft))
@@ -245,8 +278,8 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
 def calculated(sign: str, left: Term, right: Term) -> Term:
     """A sum or difference keeps the unit, a product or quotient makes one. No finite result is unknown."""
     for term in (left, right):
-        _wanted(term, "number", f"`{sign}`")
-    unit = _common_unit(left, right, "added to") if sign in "+-" else _made_unit(sign, left.unit, right.unit)
+        _wanted(term, "number", sign)
+    unit = _common_unit(left, right, phrase("added to")) if sign in "+-" else _made_unit(sign, left.unit, right.unit)
     act = _finite(_ARITHMETIC[sign])
     return _made("number", unit, lambda draft: _applied(draft, act, (left, right)), left, right)
 
@@ -286,12 +319,17 @@ def _made_unit(sign: str, left: str | None, right: str | None) -> str | None:
     return RATIO if left == right else f"{left or RATIO}/{right}"
 
 
-def _common_unit(left: Term, right: Term, deed: str) -> str | None:
+def _common_unit(left: Term, right: Term, deed: Phrase) -> str | None:
     if left.unit and right.unit and left.unit != right.unit:
-        raise Misfit(f"{left.unit} can't be {deed} {right.unit}: give both in one unit")
+        per_s = (left.unit, right.unit) in ((f"{right.unit}/s", right.unit), (left.unit, f"{left.unit}/s"))
+        mend = phrase("; `rate` is a change per second") if per_s else NOTHING
+        words = phrase(
+            "{one} can't be {deed} {other}: give both in one unit", one=left.unit, deed=deed, other=right.unit
+        )
+        raise Misfit("{what}{mend}", what=words, mend=mend)
     return left.unit or right.unit
 
 
-def _wanted(term: Term, kind: str, where: str) -> None:
+def _wanted(term: Term, kind: Type, sign: str) -> None:
     if term.type != kind:
-        raise Misfit(f"{where} wants a {kind}, not a {term.type}")
+        raise Misfit("`{sign}` wants {wanted}, not {found}", sign=sign, wanted=TYPES[kind], found=TYPES[term.type])

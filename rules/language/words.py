@@ -8,12 +8,13 @@ Names are checked when the rule is read, so that a text can't fail when somebody
 """
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from string import Formatter
 
 from messages.announcement import Place
 from messages.kind import Channel
-from messages.language import Language
+from messages.language import Language, Phrase, phrase
 from messages.reading import Value
 from messages.settings import Text
 from messages.suggestion import suggest
@@ -26,27 +27,36 @@ LONGEST = 80
 """Characters of a text value: what a device says must not push the rest out of a message."""
 
 
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _BOOLEANS: dict[Language, tuple[str, str]] = {"zh": ("否", "是"), "en": ("no", "yes")}
 
 
-def check(text: Text, channels: Mapping[str, Channel], settings: Mapping[str, Value]) -> None:
-    """Raises ValueError for what can't be filled in."""
+def check(
+    template: str, channels: Mapping[str, Channel], settings: Mapping[str, Value]
+) -> Iterator[tuple[int, Phrase]]:
+    """What can't be filled in: at which character, and why."""
     known = (*channels, *settings, *OF_PLACE)
-    for template in (text.zh, text.en):
-        for name in _names(template):
-            if name not in known:
-                raise ValueError(f"no channel, setting or part of the place `{name}`{suggest(name, known)}")
+    for piece in _PIECE.finditer(template):
+        name = piece[1]
+        if piece[0] in ("{", "}"):
+            yield (
+                piece.start(),
+                phrase("a `{sign}` by itself; write a brace that people are to read twice", sign=piece[0]),
+            )
+        elif name is not None and name not in known:
+            named, *form = re.split("[:!]", name, maxsplit=1)
+            if form and named in known:
+                yield piece.start(), phrase("`{name}`: only the name stands in the braces", name=piece[0])
+            else:
+                near = suggest(name, known)
+                yield (
+                    piece.start() + 1,
+                    phrase("no channel, setting or part of the place `{name}`{near}", name=name, near=near),
+                )
 
 
 def _names(template: str) -> list[str]:
-    try:
-        parts = list(Formatter().parse(template))
-    except ValueError as error:
-        raise ValueError(f"{error}; write a brace itself twice") from error
-    for _, name, form, conversion in parts:
-        if name is not None and (form or conversion):
-            raise ValueError(f"`{{{name}}}`: only the name stands in the braces")
-    return [name for _, name, _, _ in parts if name is not None]
+    return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
 
 
 def fill(

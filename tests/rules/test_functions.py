@@ -278,7 +278,7 @@ def test_a_delay_may_be_a_devices_own(tap: Tap) -> None:
 )
 def test_a_delay_that_is_no_duration_is_a_mistake(tap: Tap, more: str, said: str) -> None:
     text = f'raise_delay = "patience"\n[settings]\n{more or "limit = { value = 1.0 }"}\n'
-    with pytest.raises(ConfigError, match=r"tap\.toml:\d+: rules\.it\.raise_delay: ") as caught:
+    with pytest.raises(ConfigError, match=r"tap\.toml:\d+:\d+: rules\.it\.raise_delay: ") as caught:
         tap.rule("door", "not door", text)
     assert said in str(caught.value)
 
@@ -300,5 +300,5 @@ def test_what_happened_within_the_lateness_rings_though_its_readings_came_late(t
 
 
 def test_a_reflex_cannot_ask_the_neighbourhood(tap: Tap) -> None:
-    with pytest.raises(ConfigError, match=r"tap\.toml:\d+: rules\.it\.reflex: a Pi sees only its own devices"):
+    with pytest.raises(ConfigError, match=r"tap\.toml:\d+:\d+: rules\.it\.reflex: a Pi sees only its own devices"):
         tap.rule('count_devices("tap", "door", within="grid") > 1', more="reflex = true\n")

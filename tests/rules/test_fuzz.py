@@ -17,6 +17,7 @@ from messages.reading import Value
 from rules.engine.intake import take
 from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
+from rules.language.answering import with_answers
 from rules.language.evaluation import Timer, step
 from rules.language.library import SHIPPED as LIBRARY
 from rules.language.library import read_file, vocabulary
@@ -171,3 +172,22 @@ def test_a_kept_rule_that_is_damaged_is_a_value_error(content: Any) -> None:
 
 def test_what_was_never_broken_is_read(folder: Path) -> None:
     assert from_json(to_json(NEW)) == NEW
+
+
+@pytest.mark.parametrize("condition", [f"{'not ' * 40}alarm_contact", "alarm_contact # the panel's", "(alarm_contact"])
+def test_a_condition_of_neighbours_is_refused_when_it_is_read_or_can_be_asked(folder: Path, condition: str) -> None:
+    # one that was read and could not be negated stopped the engine when it was to watch for it
+    path = folder / "gas_alarm.toml"
+    asks = f'count_devices("gas_alarm", "{condition}", within="grid") >= 2'
+    path.write_text(
+        f"""[rules.many]
+level = "yellow"
+title = {{ zh = "多处", en = "Many" }}
+raise = '''{asks}'''
+clear = '''not ({asks})'''
+""",
+        encoding="utf-8",
+    )
+    rules, mistakes = read_file(path, KINDS, vocabulary_of_all)
+    with_answers({"gas_alarm": tuple(rules)}, KINDS)
+    assert bool(mistakes) != bool(rules)

@@ -13,13 +13,20 @@ from rules.language.sentence import LONGEST, Expression, SentenceError, Setting,
 
 CHANNELS = {
     name: Channel.model_validate(
-        {"name": {"zh": name, "en": name}, "meaning": name, "interval": "1min", "type": kind, "unit": unit}
+        {
+            "name": {"zh": {"gas": "气"}.get(name, name), "en": name},
+            "meaning": name,
+            "interval": "1min",
+            "type": kind,
+            "unit": unit,
+        }
     )
     for name, kind, unit in (
         ("gas", "number", "%LEL"),
         ("level", "number", "m"),
         ("contact", "boolean", None),
         ("open", "boolean", None),
+        ("alarm_off", "boolean", None),
         ("mode", "text", None),
     )
 }
@@ -181,7 +188,7 @@ def test_hostile_and_broken_sources_are_refused_at_once(source: str) -> None:
 
 
 def test_length_is_limited_before_anything_is_parsed() -> None:
-    assert refusal("gas > 1" + " " * LONGEST) == f"column {LONGEST}: longer than {LONGEST} characters"
+    assert refusal("gas > 1" + " " * LONGEST) == f"column {LONGEST + 1}: longer than {LONGEST} characters"
 
 
 def test_what_is_deep_enough_to_be_admitted_can_also_be_computed() -> None:
@@ -255,36 +262,74 @@ def test_any_words_are_read_or_refused_and_then_computed(words: list[str]) -> No
     assert computed(found, values) in (True, False, None)
 
 
-JOINTS = "compare with >= <= > < == !=; join with and, or, not"
-NO_UNIT = "write numbers without the unit"
-
-
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "column", "said"),
     [
-        ("gas = 4", f"column 5: {JOINTS}"),
-        ("gas => 4", f"column 5: {JOINTS}"),
-        ("gas > 4 && contact", f"column 9: {JOINTS}"),
-        ("gas > 4 & contact", f"column 9: {JOINTS}"),
-        ("gas > 4 || contact", f"column 9: {JOINTS}"),
-        ("contact 且 open", f"column 9: {JOINTS}"),
-        ("!contact", f"column 1: {JOINTS}"),
-        ("contact OR open", f"column 9: {JOINTS}"),
-        ("mode == '且' and\n gas = 4", f"line 2, column 6: {JOINTS}"),
-        ("（contact）", "column 1: write `(` for `（`"),
-        ("gas ≥ 4", "column 5: write `>=` for `≥`"),
-        ("gas ＞ 4", "column 5: write `>` for `＞`"),
-        ("gas > ４", "column 7: write `4` for `４`"),
-        ("mode == “满”", 'column 9: write `"` for `“`'),
-        ("gas > 4 %LEL", f"column 7: {NO_UNIT}"),
-        ("gas > 4.5%", f"column 7: {NO_UNIT}"),
-        ("gas > 4 °C", f"column 7: {NO_UNIT}"),
-        ("gas > 4℃", f"column 7: {NO_UNIT}"),
-        ("level > 80cm", f"column 9: {NO_UNIT}"),
+        ("gas = 4", 5, "write `==` for `=`"),
+        ("gas => 4", 5, "write `>=` for `=>`"),
+        ("gas > = 4", 5, "write `>=` for `> =`"),
+        ("gas !> 4", 5, "write `<=` for `!>`"),
+        ("gas > 4 && contact", 9, "write `and` for `&&`"),
+        ("gas > 4 & contact", 9, "write `and` for `&`"),
+        ("gas > 4 || contact", 9, "write `or` for `||`"),
+        ("contact 且 open", 9, "write `and` for `且`"),
+        ("gas 大于等于 4", 5, "write `>=` for `大于等于`"),
+        ("gas 大于 4", 5, "write `>` for `大于`"),
+        ("!contact", 1, "write `not` for `!`"),
+        ("contact OR open", 9, "write `or` for `OR`"),
+        ("（contact）", 1, "write `(` for `（`, `)` for `）`"),
+        ("gas ≥ 4", 5, "write `>=` for `≥`"),
+        ("gas ＞ 4", 5, "write `>` for `＞`"),
+        ("gas > ４", 7, "write `4` for `４`"),
+        ("gas > 4。", 8, "take `。` out: a sentence ends without a stop"),
+        ("gas > 4。5", 8, "write `.` for `。`"),
+        ("gas – 1 > 4", 5, "write `-` for `–`"),
+        ("gas > 4\u3000and contact", 8, "write a blank for `\\u3000`"),
+        ("ga\u200bs > 4", 3, "take out the invisible character U+200B"),
+        ("mode == “满”", 9, 'write `"` for `“`, `"` for `”`'),
+        ("gas > 4 %LEL", 7, "write `4` for `4 %LEL`: numbers stand without the unit"),
+        ("gas > 4.5%", 7, "write `4.5` for `4.5%`: numbers stand without the unit"),
+        ("gas > 4 % and contact", 7, "write `4` for `4 %`: numbers stand without the unit"),
+        ("gas > 4 °C", 7, "write `4` for `4 °C`: numbers stand without the unit"),
+        ("gas > 4℃", 7, "write `4` for `4℃`: numbers stand without the unit"),
+        ("level > 80cm", 9, "write `80` for `80cm`: numbers stand without the unit"),
+        ("since(contact) > 10min", 18, 'write `"10min"` for `10min`'),
+        ("gas > 4 then contact", 9, "`then` does not fit here"),
+        ("gas > 1,5", 7, "write `1.5` for `1,5`: the decimal sign is a point"),
+        ("gas > 1,500", 7, "write `1500` for `1,500`"),
+        ("gas > 010", 7, "write `10` for `010`"),
+        ("time_between(22:00, 06:00)", 14, 'write `"22:00"` for `22:00`'),
+        ("gas > 4 and", 9, "nothing follows `and`"),
+        ("(gas > 4", 1, "`(` is never closed"),
+        ("gas > 4)", 8, "`)` was never opened"),
+        ("gas between 1 and 4", 5, "`between` does not fit here"),
+        ("  ", 1, "there is no sentence"),
+        ("alarm-off and contact", 1, "write `alarm_off` for `alarm-off`"),
+        ("alarm off and contact", 1, "write `alarm_off` for `alarm off`"),
+        ("GAS > 4", 1, "no channel or setting `GAS`; did you mean `gas`?"),
+        ("气 > 4", 1, "no channel or setting `气`; did you mean `gas`?"),
+        ("hour > 4", 1, "`hour` is a function: write hour(…)"),
+        ("contact is true", 12, "the comparison before `true` is no part of the language; write =="),
+        ("contact == 1", 1, "a boolean can't be compared with a number; write `contact` by itself, or `not contact`"),
+        ('gas > "4"', 1, "a number can't be compared with a text; names and numbers stand without quotes"),
+        (
+            'contact and time_between("22：00", "06:00")',
+            26,
+            "a time of day such as \"22:30\" is wanted, not '22：00' (`：` in it is U+FF1A, fullwidth colon)",
+        ),
+        (
+            'avg(gas, "10 分钟") > 4',
+            10,
+            'a duration such as "500ms", "10s", "5min" or "1h30min" is wanted, not \'10 分钟\'; did you mean `10min`?',
+        ),
     ],
 )
-def test_what_people_write_by_habit_is_told_what_to_write_instead(source: str, said: str) -> None:
-    assert refusal(source) == said
+def test_what_people_write_by_habit_is_told_what_to_write_instead(source: str, column: int, said: str) -> None:
+    assert refusal(source) == f"column {column}: {said}"
+
+
+def test_a_habit_in_a_later_line_is_found_there() -> None:
+    assert refusal("mode == '且' and\n gas = 4") == "line 2, column 6: write `==` for `=`"
 
 
 @pytest.mark.parametrize(

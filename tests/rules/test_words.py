@@ -59,10 +59,10 @@ def test_what_is_not_known_is_a_dash_and_no_failure(tmp_path: Path) -> None:
     [
         (
             "{gas_concentratio}",
-            "rules.leak.title: no channel, setting or part of the place `gas_concentratio`; did you mean `gas_concentration`?",
+            "toml:6:28: rules.leak.title.en: no channel, setting or part of the place `gas_concentratio`; did you mean `gas_concentration`?",
         ),
         ("{}", "no channel, setting or part of the place ``"),
-        ("{place", "write a brace itself twice"),
+        ("{place", "a `{` by itself; write a brace that people are to read twice"),
         ("{gas_concentration:.1f}", "only the name stands in the braces"),
         ("{place.grid}", "no channel, setting or part of the place `place.grid`"),
         ("{place!r}", "only the name stands in the braces"),
