@@ -1,26 +1,31 @@
 """Packs that come before others of their stream are missing: what is missing is often only on its way (a connection was made anew, an outage is
 over), and the numbers say so.
 
-Who would ring at once hears them as they come, and so does whatever is red or guards lives. A rule with a delay of PATIENCE_MS and more judges
-them when the gap has closed, all in the order of their own time; or when it has the time no longer, as they came: what never comes
-delays no alarm. A gap is waited for once, from when it was first seen; what is missing then is history (docs/decisions/0079-a-gap-that-closes.md).
+Who would ring at once hears them as they come, and so does whatever is red or guards lives; when the gap has closed it judges them once more, and what it missed
+is told (rules.engine.hindsight). A rule with a delay of PATIENCE_MS and more judges them only then, all in the order of their own time; or when it has the time no longer, as
+they came: what never comes delays no alarm. A gap is waited for once, from when it was first seen; what is missing then is history
+(docs/decisions/0079-a-gap-that-closes.md, 0087-hindsight.md).
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from messages import ranges
 from messages.ids import EdgeId, SiteId
 from messages.reading import Reading
+from rules.engine import hindsight
 from rules.engine.draft import Draft
 from rules.engine.enquiry import ask_around
+from rules.engine.found import Found
 from rules.engine.hearing import hear, in_order
 from rules.engine.judgement import judge_by
 from rules.engine.memory.audience import Ear, Voice
 from rules.engine.memory.beyond import Beyond
 from rules.engine.memory.plant import EdgeKey, StreamKey
+from rules.engine.memory.watch import Watch
 from rules.engine.timers import MOST_DANGEROUS, StateKey, danger
+from rules.language.hindsight import gains
 from rules.language.rule import Rule
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ PATIENCE_MS = 10_000
 """The history is asked after three seconds (rules.engine.catchup), the backlog of a short outage is told in less."""
 
 MOST_HELD, MOST_PACKS = 2_000, 2_000
-"""Of one stream: readings that wait, and packs that have come. Beyond it is a backlog, and no straggler."""
+"""Of one stream: readings that wait or are remembered, and packs that have come. Beyond it is a backlog, and no straggler."""
 MOST_GAPS = 200
 """Streams that are waited for at a time."""
 
@@ -95,6 +100,8 @@ def give_up(work: "Work", stream: StreamKey, now_ms: int) -> None:
     for key, held in beyond.waiting.items():
         if held:
             _judge(work, stream, key, sorted(held, key=_moment) if beyond.whole else held)
+    if beyond.whole:
+        hindsight.look_back(work, stream, beyond)
     ask_around(work, now_ms)
 
 
@@ -124,6 +131,19 @@ def judge_what_waits(draft: Draft, key: StateKey) -> None:
             own.waiting[key], own.held = None, own.held - len(held)
 
 
+def hasty(draft: Draft) -> Collection[StateKey]:
+    """Who has judged something as it came, and may have to judge it again."""
+    return {key for _, beyond in _open(draft) for key in beyond.hasty}
+
+
+def fired(draft: Draft, key: StateKey, before: Watch, found: Sequence[Found]) -> None:
+    """The timer of one of the hasty."""
+    for stream, beyond in _open(draft):
+        if key in beyond.hasty:
+            own = draft.beyond[stream] = beyond.copy()
+            hindsight.fired(own, key, before, draft.watch(key), found)
+
+
 def _moment(one: tuple[Reading, int]) -> int:
     return one[0].at_ms
 
@@ -150,13 +170,20 @@ def _hold(
     beyond: Beyond, draft: Draft, voice: Voice, ear: Ear, reading: Reading, site: SiteId, edge: EdgeId, now_ms: int
 ) -> None:
     """In the place of `rules.engine.together.judge`."""
+    remembered = False
     for _, rule, rule_id, _ in ear.listeners:
         key = (site, reading.device, rule_id)
         if has_time(rule) and (held := beyond.waiting.get(key, ())) is not None:
             beyond.waiting[key] = (*held, (reading, now_ms))
             beyond.held += 1
+        elif gains(rule) and not has_time(rule):
+            hindsight.judge(beyond, draft, voice.device, rule, reading, now_ms)
+            remembered = True
         else:
             judge_by(draft, voice.device, rule, reading, now_ms)
+    if remembered:
+        beyond.said[reading.device] = (*beyond.said.get(reading.device, ()), (reading, now_ms))
+        beyond.held += 1
 
 
 def _judge(draft: Draft, stream: StreamKey, key: StateKey, held: Iterable[tuple[Reading, int]]) -> None:

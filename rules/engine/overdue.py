@@ -29,7 +29,7 @@ _TIMER = Timer()
 def fire(draft: Draft, now_ms: int, most: int, by_ms: int, behind: Collection[EdgeKey]) -> None:
     """As `Work.wake` says."""
     enough = len(draft.found) + FOUND_AT_ONCE
-    waits = gap.waiting(draft)
+    waits, hasty = gap.waiting(draft), gap.hasty(draft)
     with closing(draft.facts.due(by_ms)) as due:
         ripe = (key for key in due if not _waits(draft, key, now_ms, behind)) if behind else due
         for key in islice(ripe, most):
@@ -37,7 +37,10 @@ def fire(draft: Draft, now_ms: int, most: int, by_ms: int, behind: Collection[Ed
                 gap.judge_what_waits(draft, key)
                 if (draft.watch(key).wake_at_ms or now_ms + 1) > now_ms:  # what it had heard has ended its delay
                     continue
+            before, first = draft.watch(key) if key in hasty else None, len(draft.found)
             _fire(draft, key, now_ms)
+            if before is not None:
+                gap.fired(draft, key, before, draft.found[first:])
             if len(draft.found) >= enough:
                 break
     ask_around(draft, now_ms)

@@ -14,7 +14,7 @@ any two readings give the same alarms. Its rules:
   clock of a raise stops too: what made it run is known to be over.
 * A reading that is older than what its channel has said since (a backlog that follows live readings) can't move
   the present. It runs in a lane of its own: what happened there and is over is a past event.
-* So order is put right by whoever hands readings in, within a turn, and where a delay leaves the time for it (rules.engine.gap), not here: what was
+* So order is put right by whoever hands readings in, within a turn, where a delay leaves the time for it (rules.engine.gap), and in hindsight, not here: what was
   decided without a straggler stands. It may have prevented an alarm that was raised, or would have raised one earlier; counting a delay backwards from it would raise false
   ones, since what lies between may still be on its way. A rule on one channel without a delay finds in any order what there was. Of two readings in
   one millisecond the order of arrival counts. Readings that come again change no alarm, nor does a restart between any two.
@@ -61,10 +61,10 @@ def step(
     live = present(state)
     if isinstance(event, Timer):
         woken, changes = _wake(rule, live, now_ms, around)
-        return (state if woken is live else at_present(state, woken)), changes, _wake_at_ms(woken)
+        return (state if woken is live else at_present(state, woken)), changes, wake_at_ms(woken)
     _, channel, at_ms, value, _, quality = event
     if channel not in rule.channels:
-        return state, [], _wake_at_ms(live)
+        return state, [], wake_at_ms(live)
     known = None if quality is Quality.BAD else value
     word = live.seen.get(channel)
     newest = None if word is None else Seen(*word)
@@ -75,9 +75,9 @@ def step(
         if state[3] is not None:
             state, more = _close(rule, state, live, said[0])
             changes += more
-        return state, changes, _wake_at_ms(live)
+        return state, changes, wake_at_ms(live)
     if at_ms == newest.said_ms or at_ms in newest.ahead:
-        return state, [], _wake_at_ms(live)
+        return state, [], wake_at_ms(live)
     past = _informed(rule, state[2], live, at_ms)
     past, changes = _history(rule, past, channel, at_ms, known, now_ms, _ahead(newest, at_ms, now_ms))
     if rule.keeps and known is not None:  # it fills a hole in what the present remembers
@@ -85,7 +85,7 @@ def step(
         live = live._replace(kept=kept)
         state = at_present(state, live)
     seen_by_channel, run, _, open_since_ms = state
-    return _open(rule, (seen_by_channel, run, past, open_since_ms), live, changes), changes, _wake_at_ms(live)
+    return _open(rule, (seen_by_channel, run, past, open_since_ms), live, changes), changes, wake_at_ms(live)
 
 
 def renewed(rule: Rule, state: State, now_ms: int) -> State:
@@ -115,10 +115,11 @@ def hastened(rule: Rule, state: State, from_ms: int, lag_ms: int) -> tuple[State
         if due_at_ms < live.due_at_ms:
             live = live._replace(due_at_ms=due_at_ms)
             state = at_present(state, live)
-    return state, _wake_at_ms(live)
+    return state, wake_at_ms(live)
 
 
-def _wake_at_ms(lane: Lane) -> int | None:
+def wake_at_ms(lane: Lane) -> int | None:
+    """When to call with a Timer."""
     if lane.look_at_ms is None or lane.due_at_ms is None:
         return lane.due_at_ms if lane.look_at_ms is None else lane.look_at_ms
     return min(lane.due_at_ms, lane.look_at_ms)

@@ -67,10 +67,8 @@ def add(window: Window, length_ms: int, at_ms: int, value: float) -> Window:
         if at_ms > cell.start_ms:
             index += 1
             break
-    if index == 0 and at_ms < window[-1].last_ms - length_ms:
-        return window
     alone = Cell(at_ms, at_ms, value, value, value, value, 0.0, 0.0, 1, 0)
-    return (*window[:index], alone, *window[index:])
+    return _trimmed((*window[:index], alone, *window[index:]), window[-1].last_ms - length_ms)
 
 
 def _trimmed(window: Window, from_ms: int) -> Window:

@@ -1,6 +1,7 @@
 """What waits while packs of a stream are missing, and what doesn't."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -118,14 +119,110 @@ def test_before_a_delay_is_over_what_is_in_hand_is_judged(plant: Room) -> None:
     assert raised(plant) == []
 
 
-def test_a_delayed_red_does_not_wait_and_begins_anew(plant: Room) -> None:
-    """The price of red that never waits: its delay runs from what came first."""
+@pytest.fixture
+def bin_(plant: Room) -> Room:
+    """Hot for 30 s is red."""
     plant.announce("bin", "waste_bin")
-    hear(plant, 0, (1, course("temperature", (0, 20.0), device="bin")))
-    hear(plant, 20, (3, course("temperature", (20, 90.0), device="bin")))
-    hear(plant, 21, (2, course("temperature", (1, 90.0), device="bin")))
-    plant.pass_time(60)
-    assert raised(plant) == [("bin", at(50))]
+    hear(plant, 0, (1, heat((0, 20.0))))
+    return plant
+
+
+def heat(*points: tuple[float, float]) -> list[Reading]:
+    return course("temperature", *points, device="bin")
+
+
+def test_a_delayed_red_waits_for_nothing_and_counts_from_where_it_began_once_that_is_known(bin_: Room) -> None:
+    hear(bin_, 20, (3, heat((20, 90.0))))
+    hear(bin_, 21, (2, heat((1, 90.0))))
+    bin_.pass_time(30.9)
+    assert raised(bin_) == []
+    bin_.pass_time(31)
+    assert raised(bin_) == [("bin", at(31))]
+
+
+def test_a_delayed_red_that_should_have_rung_in_the_gap_rings_when_it_is_closed(bin_: Room) -> None:
+    hear(bin_, 40, (3, heat((40, 90.0))))
+    hear(bin_, 41, (2, heat((1, 90.0))))
+    assert raised(bin_) == [("bin", at(31))]
+
+
+def test_what_began_and_ended_in_the_gap_rings_and_is_over(plant: Room) -> None:
+    tamper = partial(course, "tamper", device="gas")  # for 5 s; over after 60 s
+    hear(plant, 0, (1, tamper((0, False))))
+    hear(plant, 85, (3, tamper((20, False), (85, False))))
+    hear(plant, 86, (2, tamper((1, True))))
+    assert raised(plant) == [("gas", at(6))]
+    assert plant.the_alarm().state == "rtn_unack"
+    assert plant.the_alarm().case is not None
+
+
+def test_what_rang_in_the_gap_is_neither_taken_back_nor_told_twice(bin_: Room) -> None:
+    hear(bin_, 1, (2, heat((1, 90.0))))
+    hear(bin_, 25, (4, heat((25, 90.0))))
+    bin_.pass_time(31)
+    assert raised(bin_) == [("bin", at(31))]
+    before = bin_.events()
+    hear(bin_, 32, (3, heat((10, 20.0))))
+    bin_.pass_time(100)
+    assert raised(bin_) == [("bin", at(31))]
+    assert bin_.events() == before
+
+
+def test_the_gravest_moment_of_what_stands_is_told_if_it_lay_in_the_gap(plant: Room) -> None:
+    plant.announce("road", "road_ponding")
+    deep = partial(course, "water_depth", device="road")
+    hear(plant, 0, (1, deep((0, 0.05), (1, 0.05))))
+    assert plant.the_alarm().level == "blue"
+    hear(plant, 20, (3, deep((20, 0.05))))
+    hear(plant, 21, (2, deep((10, 0.5))))
+    assert plant.the_alarm().level == "orange"
+
+
+def test_a_delay_that_ran_through_what_ended_it_is_not_made_longer_for_red(bin_: Room) -> None:
+    """It may not be true; it rings as it would have."""
+    hear(bin_, 1, (2, heat((1, 90.0))))
+    hear(bin_, 20, (4, heat((20, 90.0))))
+    hear(bin_, 21, (3, heat((10, 20.0))))
+    bin_.pass_time(31)
+    assert raised(bin_) == [("bin", at(31))]
+
+
+def test_what_another_edge_said_meanwhile_stands_and_nothing_is_judged_again(bin_: Room) -> None:
+    other = EdgeId("pi-2")
+    bin_.announce("bin", "waste_bin", edge=other)
+    hear(bin_, 20, (3, heat((20, 90.0))))
+    hear(bin_, 20.5, (1, heat((20.5, 90.0))), edge=other)
+    hear(bin_, 21, (2, heat((1, 90.0))))
+    bin_.pass_time(49)
+    assert raised(bin_) == []
+    bin_.pass_time(50)
+    assert raised(bin_) == [("bin", at(50))]
+
+
+def test_a_clock_that_was_ahead_in_the_gap_makes_no_alarm(bin_: Room) -> None:
+    hear(bin_, 20, (3, heat((900, 90.0))))
+    hear(bin_, 21, (4, heat((21, 20.0))))
+    hear(bin_, 22, (2, heat((1, 90.0))))
+    bin_.pass_time(100)
+    assert raised(bin_) == []
+
+
+def test_after_a_kill_in_a_gap_a_delayed_red_rings_as_if_it_had_begun_anew(bin_: Room) -> None:
+    hear(bin_, 20, (3, heat((20, 90.0))))
+    bin_.start()
+    hear(bin_, 21, (2, heat((1, 90.0))))
+    bin_.pass_time(50)
+    assert raised(bin_) == [("bin", at(50))]
+
+
+def test_a_gap_that_is_given_up_moves_no_delay(bin_: Room) -> None:
+    hear(bin_, 20, (3, heat((20, 90.0))))
+    bin_.pass_time(20 + PATIENCE_MS / 1000)
+    hear(bin_, 31, (2, heat((1, 90.0))))
+    bin_.pass_time(49)
+    assert raised(bin_) == []
+    bin_.pass_time(50)
+    assert raised(bin_) == [("bin", at(50))]
 
 
 def test_after_a_kill_what_waited_is_heard_again(plant: Room) -> None:

@@ -72,7 +72,7 @@ def test_a_window_is_bounded_whatever_comes_in_whatever_order(points: list[tuple
     starts = [cell.start_ms for cell in kept]
     assert starts == sorted(starts)
     newest = max(at_ms for at_ms, _ in points)
-    assert len([cell for cell in kept if cell.start_ms > newest - length_ms]) <= CELLS + 2
+    assert len(kept) <= CELLS + 3
     found = course(kept, length_ms, PATIENCE, newest)
     assert found is not None
     assert min(value for _, value in points) <= found.low <= found.high <= max(value for _, value in points)
@@ -88,6 +88,18 @@ def test_the_order_in_which_a_counters_readings_come_changes_nothing_of_its_incr
     exact = seen(points, newest)
     found = seen([points[-1], *shuffled], newest)
     assert (found.rise, found.low, found.high, found.readings) == (exact.rise, exact.low, exact.high, exact.readings)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=20, unique=True), st.randoms(use_true_random=False))
+def test_what_held_when_the_window_began_is_known_in_whatever_order_it_was_heard(
+    minutes: list[int], rng: random.Random
+) -> None:
+    """It is older than the window, and came after what is in it."""
+    points = [(minute * 60_000 * 5, float(minute % 3)) for minute in sorted(minutes)]
+    newest = points[-1][0]
+    ordered = seen(points, newest)
+    rng.shuffle(points)
+    assert seen(points, newest) == ordered
 
 
 def test_the_usual_course_is_learnt_in_weeks_and_by_the_hour() -> None:

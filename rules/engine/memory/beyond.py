@@ -1,15 +1,41 @@
-"""What was heard beyond a gap in the numbers of a stream, and is still to be judged by rules that have the time for it. In memory alone: until it is
-judged its packs don't count as heard, so whoever starts anew hears them again."""
+"""What was heard beyond a gap in the numbers of a stream: what is still to be judged by rules that have the time for it, and what the others were before
+it. In memory alone: until the gap is closed, or given up, its packs don't count as heard, so whoever starts anew hears them again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from messages.ids import DeviceId
 from messages.ranges import Range
 from messages.reading import Reading
+from rules.engine.memory.watch import Watch
 from rules.engine.timers import StateKey
+from rules.language.change import Change
 
 Waiting = tuple[tuple[Reading, int], ...]
 """Readings, each with when it was heard, in the order in which they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hasty:
+    """A rule that judges what comes as it comes."""
+
+    before: Watch
+    """Before all that came."""
+    after: Watch
+    """By now, if nothing but that has been heard."""
+    told: tuple[Change, ...] = ()
+
+    def followed(self, before: Watch, after: Watch, told: Iterable[Change]) -> "Hasty | None":
+        """After one more thing has happened. None: something else was heard meanwhile, or it is another rule by now."""
+        if not self.still(before) or before.version not in (None, after.version):
+            return None
+        return replace(self, after=after, told=(*self.told, *told))
+
+    def still(self, now: Watch) -> bool:
+        """Whether nothing was heard since but what this knows of; timers leave the words as they are."""
+        words, _, past, _ = self.after.state
+        return now.state[0] is words and now.state[2] is past and now.version == self.after.version
 
 
 @dataclass(slots=True)
@@ -24,11 +50,15 @@ class Beyond:
     """Heard since: beyond the gap, and of what was missing."""
     waiting: dict[StateKey, Waiting | None] = field(default_factory=dict)
     """None: it could wait no longer, and judges what comes as it comes."""
+    hasty: dict[StateKey, Hasty | None] = field(default_factory=dict)
+    """None: it has heard something else meanwhile."""
+    said: dict[DeviceId, Waiting] = field(default_factory=dict)
+    """What the hasty have heard."""
     held: int = 0
-    """How many readings wait, each once for each rule."""
+    """How many readings wait, each once for each rule, and how many the hasty have heard."""
 
     def copy(self) -> Self:
-        return replace(self, packs=[*self.packs], waiting={**self.waiting})
+        return replace(self, packs=[*self.packs], waiting={**self.waiting}, hasty={**self.hasty}, said={**self.said})
 
     @property
     def whole(self) -> bool:
@@ -41,4 +71,4 @@ class Beyond:
             key: None if held is None else tuple((reading, heard_ms + by_ms) for reading, heard_ms in held)
             for key, held in self.waiting.items()
         }
-        return replace(self, until_ms=self.until_ms + by_ms, waiting=waiting)
+        return replace(self, until_ms=self.until_ms + by_ms, waiting=waiting, hasty=dict.fromkeys(self.hasty), said={})
