@@ -8,7 +8,6 @@ import argparse
 import os
 import resource
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,7 @@ from messages.settings import ConfigError
 from rules.backtest import report
 from rules.backtest.courses import courses_of
 from rules.backtest.past import Span
-from rules.backtest.replay import Episode
-from rules.backtest.report import Course, difference
+from rules.backtest.report import Course
 from rules.config import load
 from rules.store.database import DatabaseAway
 
@@ -41,7 +39,7 @@ def main() -> None:
         try:
             sites = frozenset(SiteId(site) for site in asked.site)
             judged = courses_of(configuration, span, asked.rule, sites, _told)
-            result = _result(judged.courses, span, configuration.calendar)
+            result = _result(judged.courses, judged.span, configuration.calendar)
         finally:
             configuration.store.close()
     except (ConfigError, DatabaseAway, StoreError) as error:
@@ -49,6 +47,9 @@ def main() -> None:
     except MemoryError:
         _say(error="memory")
     else:
+        if judged.broken is not None:
+            _say(error=judged.broken)
+            return
         _say(result={**result, "readings": judged.readings, "not_judged": judged.unknown})
 
 
@@ -77,28 +78,9 @@ def _told(share: float, count: int) -> bool:
 
 def _result(courses: list[Course], span: Span, calendar: Any) -> dict[str, Any]:
     return {
-        **report.as_json(courses, calendar, span.from_ms, span.until_ms),
+        **report.as_json(courses, calendar, span.from_ms, span.until_ms, MOST_LISTED),
         "days": report.days(calendar, span.from_ms, span.until_ms),
-        "differences": [_difference(before, after) for before, after in pairwise(courses)],
     }
-
-
-def _difference(before: Course, after: Course) -> dict[str, Any]:
-    found = difference(before.episodes, after.episodes)
-    return {
-        "before": before.name,
-        "after": after.name,
-        "same": found.same,
-        "gone": len(found.gone),
-        "new": len(found.new),
-        "gone_listed": [_row(one) for one in found.gone[:MOST_LISTED]],
-        "new_listed": [_row(one) for one in found.new[:MOST_LISTED]],
-    }
-
-
-def _row(one: Episode) -> dict[str, Any]:
-    names = ("site", "device", "kind", "rule", "level", "grid", "raised_at_ms", "cleared_at_ms")
-    return {name: getattr(one, name) for name in names}
 
 
 def _say(**content: object) -> None:

@@ -1,16 +1,17 @@
 """Alarms by day as a picture: bars in a terminal, and an SVG that any browser shows. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from xml.sax.saxutils import escape
 
+from rules.backtest.columns import WIDTH, cells, left
 from rules.backtest.report import Course, day_of
-from rules.backtest.words import cells, left
 from rules.language.calendar import Calendar
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-BAR = 30
-"""Characters of the longest bar."""
+BAR = 48
+"""Characters of the longest bar, where there is room for it."""
 COLOURS = ("#9aa5b1", "#2b6cb0", "#c05621")
 _ROW, _LEFT, _WIDTH, _HEAD = 16, 92, 620, 40
 
@@ -19,21 +20,30 @@ def daily(course: Course, calendar: Calendar) -> Counter[str]:
     return Counter(day_of(calendar, one.raised_at_ms) for one in course.episodes)
 
 
-def bars(courses: Sequence[Course], calendar: Calendar, days: Sequence[str]) -> list[str]:
-    """One line for each day and course."""
+def bars(
+    courses: Sequence[Course], calendar: Calendar, days: Sequence[str], named: Callable[[str], str] = str
+) -> list[str]:
+    """One line for each day, a number and a bar for each course. A star marks a day on which nobody works."""
     counts = [daily(course, calendar) for course in courses]
     most = max((count for one in counts for count in one.values()), default=0) or 1
-    width = max(cells(course.name) for course in courses)
-    lines = []
+    digits = max(len(str(most)), 2)
+    longest = min(BAR, (WIDTH - 11) // len(courses) - digits - 3)
+    heads = (left(named(course.name), digits + 1 + longest) for course in courses)
+    lines = [("  ".join([" " * 11, *heads])).rstrip()]
     for day in days:
-        for index, (course, count) in enumerate(zip(courses, counts, strict=True)):
-            label = day if index == 0 else ""
-            lines.append(f"{label:<10}  {left(course.name, width)}  {_bar(count[day] / most)} {count[day]}")
+        cells = (f"{count[day]:>{digits}} {_bar(count[day] / most, longest):<{longest}}" for count in counts)
+        mark = "*" if is_off(calendar, day) else " "
+        lines.append("  ".join([f"{day}{mark}", *cells]).rstrip())
     return lines
 
 
-def _bar(share: float) -> str:
-    eighths = round(share * BAR * 8)
+def is_off(calendar: Calendar, day: str) -> bool:
+    date = datetime.fromisoformat(day)
+    return calendar.is_holiday(round(date.replace(hour=12, tzinfo=calendar.zone).timestamp() * 1000))
+
+
+def _bar(share: float, longest: int) -> str:
+    eighths = round(share * longest * 8)
     whole, rest = divmod(eighths, 8)
     if share > 0 and not eighths:
         rest = 1

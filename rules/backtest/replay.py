@@ -36,6 +36,15 @@ class Episode:
     raised_at_ms: int
     cleared_at_ms: int | None = None
     """None: it stood when the history ended."""
+    edge: EdgeId | None = None
+    """Who spoke of the device."""
+    version: str = ""
+    """Of the rule."""
+    late: bool = False
+    """It came to light when it was over: nobody was called."""
+
+    def stands_at(self, at_ms: int) -> bool:
+        return self.raised_at_ms < at_ms and (self.cleared_at_ms is None or self.cleared_at_ms >= at_ms)
 
 
 @dataclass(slots=True)
@@ -95,6 +104,8 @@ class Replay:
                         level=change.level or found.rule.level,
                         grid=found.device.place.grid,
                         raised_at_ms=change.at_ms,
+                        edge=found.device.edge,
+                        version=found.rule.version,
                     )
             case Graver() as change if key in self._open:
                 self._open[key] = replace(self._open[key], level=change.level)

@@ -1,8 +1,9 @@
 """What two or three courses of alarms have in common and what not: by rule, by grid and day, flapping, standing. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from messages.alarm import Level
@@ -29,10 +30,19 @@ class Course:
 
     name: str
     episodes: Sequence[Episode]
+    before: Sequence[Episode] = ()
+    """What stood already when it began."""
     by_rule: Mapping[RuleKey, int] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_rule", Counter((one.kind, one.rule) for one in self.episodes))
+
+    @classmethod
+    def within(cls, name: str, episodes: Iterable[Episode], from_ms: int, until_ms: int) -> "Course":
+        """What of these began in a span, and what stood when it began; both in order of time."""
+        every = sorted(episodes, key=lambda one: one.raised_at_ms)
+        began = [one for one in every if from_ms <= one.raised_at_ms < until_ms]
+        return cls(name, began, [one for one in every if one.stands_at(from_ms)])
 
     def by_grid_and_day(self, calendar: Calendar) -> dict[tuple[SiteId, str], Counter[str]]:
         """How many began on each day (of the site's calendar, ISO), by site and grid."""
@@ -54,7 +64,8 @@ class Course:
 
     def standing(self, until_ms: int) -> list[Episode]:
         """Those that stood for more than a day, longest first."""
-        lasted = [(one, (one.cleared_at_ms or until_ms) - one.raised_at_ms) for one in self.episodes]
+        every = (*self.before, *self.episodes)
+        lasted = [(one, (one.cleared_at_ms or until_ms) - one.raised_at_ms) for one in every]
         return [one for one, ms in sorted(lasted, key=lambda pair: -pair[1]) if ms > STANDING_MS]
 
 
@@ -69,29 +80,69 @@ def _most_within(times: Sequence[int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one course has and the other has not."""
+    """What one course has and the other has not. What stood at the beginning of either is neither new nor gone."""
 
     gone: tuple[Episode, ...]
     new: tuple[Episode, ...]
+    moved: tuple[tuple[Episode, Episode], ...]
+    """In both, raised at another time: the one before, and the one after."""
     same: int
 
 
-def difference(before: Iterable[Episode], after: Iterable[Episode]) -> Difference:
-    """Episodes are the same that begin within a minute at the same device by the same rule."""
-    left: dict[Spot, list[Episode]] = defaultdict(list)
-    for one in sorted(before, key=lambda one: one.raised_at_ms):
-        left[one.site, one.device, one.rule].append(one)
-    new, same = [], 0
-    for one in sorted(after, key=lambda one: one.raised_at_ms):
-        candidates = left.get((one.site, one.device, one.rule), [])
-        near = next((other for other in candidates if abs(other.raised_at_ms - one.raised_at_ms) <= SAME_MS), None)
-        if near is None:
-            new.append(one)
+def difference(before: Course, after: Course) -> Difference:
+    """Episodes of a device and a rule are the same that begin within a minute of each other, and moved if one stands while the other does."""
+    left, right = _by_spot(before), _by_spot(after)
+    gone, new, moved, same = list[Episode](), list[Episode](), list[tuple[Episode, Episode]](), 0
+    inside = {id(one) for course in (before, after) for one in course.episodes}
+    for spot in left.keys() | right.keys():
+        pairs, ones, others = _paired(left.get(spot, []), right.get(spot, []), _begin_together)
+        same += sum(id(one) in inside and id(other) in inside for one, other in pairs)
+        pairs, ones, others = _paired(ones, others, _overlap)
+        moved += [pair for pair in pairs if id(pair[0]) in inside or id(pair[1]) in inside]
+        gone += [one for one in ones if id(one) in inside]
+        new += [one for one in others if id(one) in inside]
+    gone, new = sorted(gone, key=_begin), sorted(new, key=_begin)
+    return Difference(tuple(gone), tuple(new), tuple(sorted(moved, key=lambda pair: _begin(pair[0]))), same)
+
+
+def _by_spot(course: Course) -> dict[Spot, list[Episode]]:
+    found: dict[Spot, list[Episode]] = defaultdict(list)
+    for one in sorted((*course.before, *course.episodes), key=_begin):
+        found[one.site, one.device, one.rule].append(one)
+    return found
+
+
+def _paired(
+    ones: Sequence[Episode], others: Sequence[Episode], alike: Callable[[Episode, Episode], bool]
+) -> tuple[list[tuple[Episode, Episode]], list[Episode], list[Episode]]:
+    """Pairs that are alike, each in the order of time, and what is left of both."""
+    pairs, left, right = list[tuple[Episode, Episode]](), list[Episode](), list[Episode]()
+    at = to = 0
+    while at < len(ones) and to < len(others):
+        one, other = ones[at], others[to]
+        if alike(one, other):
+            pairs.append((one, other))
+            at, to = at + 1, to + 1
+        elif one.raised_at_ms < other.raised_at_ms:
+            left.append(one)
+            at += 1
         else:
-            candidates.remove(near)
-            same += 1
-    gone = sorted((one for some in left.values() for one in some), key=lambda one: one.raised_at_ms)
-    return Difference(tuple(gone), tuple(new), same)
+            right.append(other)
+            to += 1
+    return pairs, [*left, *ones[at:]], [*right, *others[to:]]
+
+
+def _begin(one: Episode) -> int:
+    return one.raised_at_ms
+
+
+def _begin_together(one: Episode, other: Episode) -> bool:
+    return abs(one.raised_at_ms - other.raised_at_ms) <= SAME_MS
+
+
+def _overlap(one: Episode, other: Episode) -> bool:
+    first, second = (one, other) if one.raised_at_ms <= other.raised_at_ms else (other, one)
+    return first.cleared_at_ms is None or second.raised_at_ms <= first.cleared_at_ms
 
 
 def day_of(calendar: Calendar, at_ms: int) -> str:
@@ -104,8 +155,10 @@ def days(calendar: Calendar, from_ms: int, until_ms: int) -> list[str]:
     return list(found)
 
 
-def as_json(courses: Sequence[Course], calendar: Calendar, from_ms: int, until_ms: int) -> dict[str, Any]:
-    """All of it for other programs."""
+def as_json(
+    courses: Sequence[Course], calendar: Calendar, from_ms: int, until_ms: int, most: int | None = None
+) -> dict[str, Any]:
+    """All of it for other programs. `most`: how many episodes of each sort to list; None: all."""
     return {
         "from_ms": from_ms,
         "until_ms": until_ms,
@@ -113,6 +166,7 @@ def as_json(courses: Sequence[Course], calendar: Calendar, from_ms: int, until_m
             {
                 "name": course.name,
                 "alarms": len(course.episodes),
+                "stood_before": len(course.before),
                 "by_level": dict(course.by_level()),
                 "by_rule": {f"{kind}.{rule}": count for (kind, rule), count in sorted(course.by_rule.items())},
                 "by_grid_and_day": {
@@ -124,4 +178,26 @@ def as_json(courses: Sequence[Course], calendar: Calendar, from_ms: int, until_m
             }
             for course in courses
         ],
+        "differences": [_difference(before, after, most) for before, after in pairwise(courses)],
     }
+
+
+def _difference(before: Course, after: Course, most: int | None) -> dict[str, Any]:
+    found = difference(before, after)
+    moved = [{**row(one), "moved_to_ms": other.raised_at_ms} for one, other in found.moved[:most]]
+    return {
+        "before": before.name,
+        "after": after.name,
+        "same": found.same,
+        "gone": len(found.gone),
+        "new": len(found.new),
+        "moved": len(found.moved),
+        "gone_listed": [row(one) for one in found.gone[:most]],
+        "new_listed": [row(one) for one in found.new[:most]],
+        "moved_listed": moved,
+    }
+
+
+def row(one: Episode) -> dict[str, Any]:
+    names = ("site", "device", "kind", "rule", "level", "grid", "raised_at_ms", "cleared_at_ms")
+    return {name: getattr(one, name) for name in names}

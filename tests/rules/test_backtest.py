@@ -18,11 +18,11 @@ from collector.stores.choose import open_store
 from messages.ids import DeviceId, EdgeId
 from messages.reading import Reading
 from rules.backtest import chart, past
+from rules.backtest.columns import cells
 from rules.backtest.courses import courses_of
 from rules.backtest.progress import Progress
 from rules.backtest.replay import Episode, Replay
 from rules.backtest.report import Course, days, difference
-from rules.backtest.words import ENGLISH, cells
 from rules.commands import app
 from rules.config import load
 from rules.engine.memory.facts import Facts
@@ -123,13 +123,20 @@ def test_the_neighbourhood_is_asked_as_by_the_engine(room: Room) -> None:
     assert "storm" in {one.rule for one in replayed(room, readings, 3600)}
 
 
-def test_two_courses_differ_by_what_is_gone_and_what_is_new() -> None:
-    found = difference([episode(0), episode(500), episode(5000)], [episode(10), episode(5030), episode(9000)])
-    assert ([one.raised_at_ms for one in found.gone], [one.raised_at_ms for one in found.new], found.same) == (
-        [at(500)],
-        [at(9000)],
-        2,
-    )
+def test_two_courses_differ_by_what_is_gone_new_or_at_another_time() -> None:
+    was = [episode(0, 60), episode(500, 560), episode(5000, 5060), episode(20_000, 20_900)]
+    now = [episode(10, 60), episode(5030, 5060), episode(9000, 9060), episode(19_000, 20_800)]
+    found = difference(Course("was", was), Course("now", now))
+    assert (found.gone, found.new, found.same) == ((was[1],), (now[2],), 2)
+    assert found.moved == ((was[3], now[3]),)
+
+
+def test_what_stood_at_the_beginning_is_neither_gone_nor_new() -> None:
+    """It was raised before the span by the engine, and in the first moment of it by who knows nothing of the time before."""
+    was, now = [episode(-9000, 100), episode(-500, -400)], [episode(0, 100)]
+    found = difference(Course.within("was", was, at(0), at(900)), Course.within("now", now, at(0), at(900)))
+    assert (found.gone, found.new, found.moved, found.same) == ((), (), ((was[0], now[0]),), 0)
+    assert Course.within("was", was, at(0), at(900)).before == [was[0]]
 
 
 def test_three_within_an_hour_flap_and_two_do_not() -> None:
@@ -151,8 +158,20 @@ def test_days_are_those_of_the_site() -> None:
 
 def test_a_bar_is_as_long_as_its_share_and_never_invisible() -> None:
     lines = chart.bars([Course("was", [episode(0)] * 300 + [episode(90_000)])], CHINA, days(CHINA, at(0), at(100_000)))
-    assert lines[0].count("█") == chart.BAR
-    assert "▏" in lines[1]
+    assert lines[1].count("█") == chart.BAR
+    assert "▏" in lines[2]
+
+
+def test_a_day_on_which_nobody_works_is_starred_and_a_line_is_no_wider_than_a_terminal() -> None:
+    many = [Course(name, [episode(0)] * 30_000) for name in ("was", "rules now", "changed")]
+    lines = chart.bars(many, CHINA, ["2025-10-08", "2025-10-09", "2025-10-11", "2025-10-12"])
+    assert [line[10:11] == "*" for line in lines[1:]] == [
+        True,
+        False,
+        False,
+        True,
+    ]  # a holiday, and a Saturday that is worked
+    assert max(map(cells, lines)) <= 80
 
 
 @pytest.fixture
@@ -201,8 +220,14 @@ def test_the_command_shows_what_was_beside_what_would_be_by_the_changed_rule(pla
     picture = tmp_path / "alarms.svg"
     result = CLI.invoke(app, ["backtest", str(plant), "--since", "4h", "--rule", str(changed), "--chart", str(picture)])
     assert result.exit_code == 0, result.output
-    assert "gas_alarm.leak          1          1          2" in result.output
-    assert "rules now -> changed: 1 the same, 0 gone, 1 new" in result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert "gas_alarm.leak 1 1 2" in lines
+    assert "rules now -> changed: 1 the same, 0 at another time, 0 gone, 1 new" in lines
+    assert lines[lines.index("gas_alarm.leak") :][1:3] == [
+        "- raise: gas_concentration >= alarm_at or alarm_contact",
+        "+ raise: gas_concentration >= 6",
+    ]
+    assert max(map(cells, result.output.splitlines())) <= 80
     assert picture.read_text().startswith("<svg")
 
 
@@ -212,11 +237,11 @@ def test_the_command_speaks_chinese_in_columns_of_their_width(plant: Path, tmp_p
     arguments = ["--since", "4h", "--rule", str(changed), "--chart", str(picture), "--language", "zh"]
     result = CLI.invoke(app, ["backtest", str(plant), *arguments])
     assert result.exit_code == 0, result.output
-    assert "现行规则 -> 修改后：相同 1，减少 0，新增 1" in result.output
+    assert "现行规则 -> 修改后：相同 1，时间不同 0，减少 0，新增 1" in result.output
     head, row = (line for line in result.output.splitlines() if line.startswith(("规则", "gas_alarm.leak")))
     assert cells(head) == cells(row)
     (grid,) = (line for line in result.output.splitlines() if line.startswith("junmen/g1 "))
-    assert grid.split() == ["junmen/g1", "1", "最多", "1", "1", "最多", "1", "2", "最多", "2"]
+    assert grid.split() == ["junmen/g1", "1", "1", "1", "1", "2", "2"]
     assert ("每日报警数" in picture.read_text(), "现行规则" in picture.read_text()) == (True, True)
 
 
@@ -236,12 +261,13 @@ def test_who_stops_it_sees_what_was_judged_until_then(plant: Path) -> None:
     assert (whole.readings, whole.span, [len(one.episodes) for one in whole.courses]) == (1080, asked, [1, 1])
     assert told == sorted(told)
     assert 200 <= found.readings < 1080
-    assert found.span.until_ms == asked.from_ms + round(told[-1] * (asked.until_ms - asked.from_ms))
+    both_ms = 2 * (asked.until_ms - asked.from_ms)  # what rules look back on is as long as the span itself, at most
+    assert found.span.until_ms == asked.until_ms - both_ms + round(told[-1] * both_ms)
     assert all(one.raised_at_ms < found.span.until_ms for course in found.courses for one in course.episodes)
 
 
 def test_ctrl_c_asks_the_run_to_stop_and_pressed_again_breaks_it_off() -> None:
-    progress = Progress(ENGLISH, lambda: 0.0)
+    progress = Progress("en", lambda: 0.0)
     with progress.shown():
         assert progress.told(0.1, 1)
         signal.raise_signal(signal.SIGINT)
@@ -339,4 +365,63 @@ def test_what_was_raised_in_shadow_is_said_by_command(plant: Path, tmp_path: Pat
     room.database.close()
     result = CLI.invoke(app, ["shadow", str(plant), "--since", "1h"])
     assert result.exit_code == 0, result.output
-    assert "gas_alarm.strict          1" in result.output
+    assert "gas_alarm.strict 1" in " ".join(result.output.split())
+
+
+def test_files_that_change_one_kind_are_tried_together(plant: Path, tmp_path: Path) -> None:
+    common = tmp_path / "common"
+    common.mkdir()
+    (common / "sensor_fault.toml").write_text(
+        '[rules.sensor_faulty]\nlevel = "red"\ntitle = { zh = "坏", en = "Faulty" }\nraise = "sensor_fault"\nclear = "not sensor_fault"\n'
+    )
+    files = [write_rules(tmp_path / "own", "gas_alarm", STRICTER), common / "sensor_fault.toml"]
+    for order in (files, files[::-1]):
+        named = [word for file in order for word in ("--rule", str(file))]
+        result = CLI.invoke(app, ["backtest", str(plant), "--since", "4h", "--language", "en", *named])
+        assert result.exit_code == 0, result.output
+        assert "+ raise: gas_concentration >= 6" in result.output
+        assert "  gas_alarm.sensor_faulty" in result.output
+
+
+def test_a_changed_file_goes_by_the_calendar_of_the_site(plant: Path, tmp_path: Path) -> None:
+    today = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 8 * 3600))
+    yesterday = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 16 * 3600))
+    plant.write_text(f"{plant.read_text()}[calendar]\ndays_off = [{today}, {yesterday}]\n")
+    free = STRICTER.replace("gas_concentration >= 6", "gas_concentration >= 6 and holiday()")
+    changed = write_rules(tmp_path / "own", "gas_alarm", free)
+    result = CLI.invoke(app, ["backtest", str(plant), "--since", "4h", "--json", "--rule", str(changed)])
+    counts = {one["name"]: one["by_rule"].get("gas_alarm.leak", 0) for one in orjson.loads(result.stdout)["courses"]}
+    assert counts == {"was": 1, "rules now": 1, "changed": 2}
+
+
+def test_what_was_judged_is_shown_though_the_history_dies(plant: Path) -> None:
+    configuration = load(plant)
+    now_ms = time.time_ns() // 1_000_000
+
+    def breaks(share: float, count: int) -> bool:
+        if count:
+            (plant.parent / "history.db").write_bytes(b"\0" * 4096)
+        return True
+
+    found = courses_of(configuration, past.Span(now_ms - 4 * 3_600_000, now_ms), [], frozenset(), breaks)
+    configuration.store.close()
+    assert found.broken
+    assert 0 < found.readings < 1080
+    assert found.span.until_ms < now_ms
+
+
+def test_devices_of_other_kinds_are_not_judged_when_one_kind_is_tried(plant: Path, tmp_path: Path) -> None:
+    room, store = Room(tmp_path), open_store("sqlite:history.db", base=tmp_path)
+    room.announce("bin-1", "waste_bin")
+    room.database.close()
+    now_ms = time.time_ns() // 1_000_000
+    said = course("fill", (0, 20.0), (600, 99.0), device="bin-1")
+    points = [Point(one._replace(at_ms=one.at_ms - T0 + now_ms - 3_600_000), "waste_bin", "m", "3") for one in said]
+    store.write([Batch(site=SITE, edge=EDGE, points=points, packs=())])
+    store.close()
+    changed = write_rules(tmp_path / "changed", "gas_alarm", STRICTER)
+    whole, one_kind = (
+        orjson.loads(CLI.invoke(app, ["backtest", str(plant), "--since", "4h", "--json", *more]).stdout)
+        for more in ([], ["--rule", str(changed)])
+    )
+    assert (whole["readings"], one_kind["readings"], one_kind["not_judged"]) == (1082, 1080, 0)
