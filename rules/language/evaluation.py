@@ -11,7 +11,8 @@ any two readings give the same alarms. Its rules:
   set right it is heard again.
 * Unknown (a bad or missing value) neither raises nor clears. It stops the clock of a clear; that of a raise runs on,
   as it would if nothing had come. Where all values are good and only the time before is not known well enough, the
-  clock of a raise stops too: what made it run is known to be over.
+  clock of a raise stops too: what made it run is known to be over. So it does where all that was ever said is good and clears: a bin
+  without a camera, of which the one half of "full or seen to overflow" is never known, is not full because it was.
 * A reading that is older than what its channel has said since (a backlog that follows live readings) can't move
   the present. It runs in a lane of its own: what happened there and is over is a past event.
 * So order is put right by whoever hands readings in, within a turn, where a delay leaves the time for it (rules.engine.gap), and in hindsight, not here: what was
@@ -320,11 +321,16 @@ def _run(rule: Rule, lane: Lane, turns: bool | None, at_ms: int, now_ms: int, *,
         if due_at_ms is None and samples >= _samples(rule, lane):
             due_at_ms = now_ms + max(_delay_ms(rule, lane) - max(at_ms - since_ms, 0), 0)
         return lane_of((*lane[:3], since_ms, due_at_ms, samples, *lane[6:]))
-    if turns is None and lane.raised_at_ms is None and not (heard and rule.keeps and _all_good(lane)):
+    if turns is None and lane.raised_at_ms is None and not (heard and _all_good(lane) and _is_known(rule, lane, at_ms)):
         return lane
     if lane.since_ms is None and lane.due_at_ms is None and not lane.samples:
         return lane
     return lane_of((*lane[:3], None, None, 0, *lane[6:]))
+
+
+def _is_known(rule: Rule, lane: Lane, at_ms: int) -> bool:
+    """Whether what is not known is only the time before, or a channel that has never said anything, without which it is clear."""
+    return bool(rule.keeps) or rule.clears(lane.seen, Then(at_ms, lane.kept, NOBODY)) is True
 
 
 def _all_good(lane: Lane) -> bool:

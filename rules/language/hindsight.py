@@ -48,7 +48,7 @@ def in_hindsight(
     newest, heard_ms = mine[-1]
     then, _ = hastened(rule, then, 0, heard_ms - newest.at_ms)
     known, missed = _episodes(before, told, state), list[Change]()
-    lane, was = present(state), present(then)
+    lane, was, over_ms = present(state), present(then), None
     for one in _episodes(before, changes, then):
         over = one.ended_at_ms is not None
         same = [other for other in known if one.meets(other) and (not other.late or (one.late and over))]
@@ -65,14 +65,16 @@ def in_hindsight(
             at_ms = one.raised_at_ms if lane.raised_at_ms is None else lane.raised_at_ms
             if lane.raised_at_ms is None or not one.late:
                 missed.append(Raised(at_ms, one.evidence, one.late, one.level))
-            state, lane = (*state[:3], None), was._replace(raised_at_ms=at_ms)
-            return at_present(state, lane), missed, wake_at_ms(lane)
-    lane = _safer(lane, was)
-    return at_present(state, lane), missed, wake_at_ms(lane)
+            lane = was._replace(raised_at_ms=at_ms)
+            return at_present((*state[:2], then[2], None), lane), missed, wake_at_ms(lane)
+        if over:
+            over_ms = one.raised_at_ms
+    lane = _safer(lane, was, over_ms)
+    return at_present((*state[:2], then[2], state[3]), lane), missed, wake_at_ms(lane)
 
 
-def _safer(lane: Lane, was: Lane) -> Lane:
-    """What runs, of what was judged as it came and in order."""
+def _safer(lane: Lane, was: Lane, over_ms: int | None) -> Lane:
+    """What runs, of what was judged as it came and in order. `over_ms`: when the last of what was raised in order, and is over, was raised."""
     if lane.raised_at_ms is not None:
         if was.raised_at_ms is None or lane.due_at_ms is None:
             return lane
@@ -81,9 +83,11 @@ def _safer(lane: Lane, was: Lane) -> Lane:
         return lane._replace(since_ms=was.since_ms, due_at_ms=was.due_at_ms, samples=was.samples)
     if was.raised_at_ms is not None:
         return lane
-    if lane.due_at_ms is None:
-        return was if was.due_at_ms is not None or was.samples >= lane.samples else lane
-    return was if was.due_at_ms is not None and was.due_at_ms < lane.due_at_ms else lane
+    if lane.since_ms is None or (over_ms is not None and lane.since_ms <= over_ms):  # what ran is told by now
+        return was
+    sooner = was.since_ms is not None and was.since_ms <= lane.since_ms and was.samples >= lane.samples
+    dues = [due_at_ms for due_at_ms in (lane.due_at_ms, was.due_at_ms) if due_at_ms is not None]
+    return (was if sooner else lane)._replace(due_at_ms=min(dues, default=None))
 
 
 def _would_wait(was: Lane, lane: Lane) -> bool:

@@ -190,6 +190,15 @@ def test_a_channel_that_a_product_does_not_have_keeps_nothing_raised() -> None:
     assert [type(change) for change in found] == [Raised, Cleared]
 
 
+def test_a_channel_that_a_product_does_not_have_keeps_no_delay_running() -> None:
+    """A bin without a camera: whether "full or seen to overflow" holds is never known to be false."""
+    bin_ = rule("waste_bin", "overflowing")
+    assert live(bin_, course("fill", (0, 96.0), (30, 96.0), (40, 10.0)), until_s=600) == []
+    assert live(bin_, course("fill", (0, 96.0), (40, 10.0), (90, 96.0)), until_s=600) == []
+    broken = reading(40, "fill", 10.0, quality=Quality.BAD)
+    assert raised(60, live(bin_, [*course("fill", (0, 96.0), (30, 96.0)), broken], until_s=600))
+
+
 def test_a_bad_reading_stops_the_clock_of_a_clear() -> None:
     bad = reading(100, "gas_concentration", 0.0, quality=Quality.BAD)
     readings = [*gas((0, 30.0), (10, 0.0)), bad, *course("gas_concentration", (200, 0.0), (499, 0.0), (501, 0.0))]
