@@ -33,6 +33,8 @@ class Scene:
     settings: Mapping[str, Value] = field(default_factory=dict)
     raised: tuple[float, float] = (0.0, 0.0)
     """Between which times it must be raised, if it is positive."""
+    over: tuple[float, float] | None = None
+    """Between which times it must be over, where the scene is about that too."""
     level: Level | None = None
     """How grave it must become; None: as the rule says of itself."""
     clears: bool = True
@@ -50,6 +52,7 @@ class Outcome:
     """What the rule made of a scene."""
 
     raised_s: tuple[float, ...]
+    cleared_s: tuple[float, ...]
     cleared: bool
     level: Level
 
@@ -71,8 +74,9 @@ def play(scene: Scene, *, restart: bool = False) -> Outcome:
     level = rule.level
     for one in levels:
         level = one if graver(one, level) else level
-    cleared = sum(isinstance(change, Cleared) for change in changes) == len(raised)
-    return Outcome(tuple((one.at_ms - midnight_ms) / 1000 for one in raised), cleared, level)
+    cleared = [change for change in changes if isinstance(change, Cleared)]
+    raised_s, cleared_s = (tuple((one.at_ms - midnight_ms) / 1000 for one in some) for some in (raised, cleared))
+    return Outcome(raised_s, cleared_s, len(cleared) == len(raised), level)
 
 
 def positive(kind: str, rule: str, says: str, until_s: float, raised: tuple[float, float], /, **more: Any) -> Scene:
@@ -90,7 +94,7 @@ def flapping(kind: str, rule: str, says: str, until_s: float, most: int, /, **mo
     return _scene(kind, rule, "flapping", says, until_s, more, most=most)
 
 
-_MORE = ("since_s", "day", "settings", "level", "clears")
+_MORE = ("since_s", "day", "settings", "level", "clears", "over")
 
 
 def _scene(kind: str, rule: str, sort: Sort, says: str, until_s: float, more: dict[str, Any], **rest: Any) -> Scene:

@@ -7,11 +7,18 @@ import pytest
 from rules.language.rule import graver
 from tests.rules.course import RULES, reading
 from tests.rules.room import Room
-from tests.rules.scenes import doors_and_people, fire_and_gas, machines, streets, water
+from tests.rules.scenes import doors_and_people, fire_and_gas, limits, machines, streets, water
 from tests.rules.scenes.scene import Scene, play
 from tests.rules.scenes.signals import HOUR, MINUTE, Signal, rain_water, steady, swaying, total
 
-SCENES = [*fire_and_gas.SCENES, *water.SCENES, *doors_and_people.SCENES, *streets.SCENES, *machines.SCENES]
+SCENES = [
+    *fire_and_gas.SCENES,
+    *water.SCENES,
+    *doors_and_people.SCENES,
+    *streets.SCENES,
+    *machines.SCENES,
+    *limits.SCENES,
+]
 OF_A_SITE = {("site", "storm"), ("site", "many_unreachable")}
 """They ask about a neighbourhood, so they are played in an engine, below."""
 
@@ -35,6 +42,9 @@ def test_what_happens_is_raised_once_in_time_and_is_over_in_the_end(scene: Scene
     assert first <= outcome.raised_s[0] <= last
     assert outcome.level == (scene.level or scene.of.level)
     assert outcome.cleared is scene.clears
+    if scene.over is not None:
+        (over_s,) = outcome.cleared_s
+        assert scene.over[0] <= over_s <= scene.over[1]
 
 
 @of("negative")

@@ -55,7 +55,15 @@ def _usual(kind: str, rule: str, channel: str, level: float, day: str = "2025-10
     slams = then(usual, BURST, lambda t: usual(t) * (0.5 if t < BURST + 0.96 * every_s else 1.0))
     sags = then(usual, BURST, lambda t: usual(t) * 0.87)
     hunts = then(usual, BURST, lambda t: usual(t) * (0.80 + 0.04 * (1 if (t // 400) % 2 else -1)))
+    recovers = then(
+        usual, BURST, lambda t: usual(t) * (0.75 if t < BURST + 3 * HOUR else 0.87 if t < BURST + 6 * HOUR else 0.95)
+    )
+    back = BURST + 6 * HOUR
     return [
+        positive(
+            kind, rule, "it fails by a quarter, and comes back in two steps", WEEKS + DAY, (BURST, BURST + 30 * MINUTE),
+            over=(back, back + 50 * MINUTE), day=day, **{channel: recovers},
+        ),
         positive(
             kind, rule, "it fails for three hours", WEEKS + DAY, (BURST, BURST + 25 * MINUTE), day=day,
             **{channel: fails},
@@ -188,7 +196,7 @@ SCENES = [
         volume=metered([(h, 0.0025) for h in range(1, 150, 3)]),
     ),
     positive(
-        "water_meter", "high_use", "a hose runs in the garden", 4 * DAY, (30 * HOUR, 32 * HOUR),
+        "water_meter", "high_use", "a hose runs in the garden", 4 * DAY, (30 * HOUR, 32 * HOUR), over=(51 * HOUR, 52.2 * HOUR),
         volume=metered([*DAYS, *((24 + 2 + h / 4, 0.1) for h in range(24))]),
     ),
     negative(
@@ -200,7 +208,7 @@ SCENES = [
         volume=metered([(h / 2, 2 / 48 * (0.9 if h % 96 < 48 else 1.1)) for h in range(288)]),
     ),
     positive(
-        "water_meter", "leak", "a cistern runs for two days", 4 * DAY, (DAY + 9 * HOUR, DAY + 11 * HOUR), clears=True,
+        "water_meter", "leak", "a cistern runs for two days", 4 * DAY, (DAY + 9 * HOUR, DAY + 11 * HOUR), over=(62.3 * HOUR, 62.7 * HOUR),
         volume=lambda t: metered(DAYS)(t) + min(max(t - 10 * HOUR, 0), 2 * DAY) / HOUR * 0.008,
     ),
     negative("water_meter", "leak", "usual days", 4 * DAY, volume=metered(DAYS)),
