@@ -10,6 +10,12 @@ export function keepTime(serverNowMs) {
 export const clocks = () => ({ steady: performance.now(), wall: Date.now() });
 export const msSince = ({ steady, wall }) => Math.max(performance.now() - steady, Math.abs(Date.now() - wall));
 
+// A tab that was frozen, kept for the way back, or hidden, is about to be seen again: before its timers know.
+export function whenSeen(use) {
+  for (const sign of ["visibilitychange", "resume"]) document.addEventListener(sign, use);
+  addEventListener("pageshow", ({ persisted }) => persisted && use());
+}
+
 export function startClock() {
   setInterval(tick, 500);
 }

@@ -10,6 +10,7 @@
 //   back everything alike, or a proxy that plays an old stream, deceives nobody. A stream that is silent, or too late, is asked for anew.
 
 import { ask } from "./asked.mjs";
+import { clocks, msSince } from "./clock.mjs";
 
 const RETRY_MS = 2000;
 const BROKEN_MS = 1000;
@@ -34,7 +35,8 @@ export class Feed {
   #source = null; // the leader's, or that of a tab alone
   #catching = null; // a follower's, until it is where the leader is
   #heardMs = performance.now();
-  #deafMs = Infinity; // when the stream counts as dead
+  #listened = clocks(); // when the stream was heard last, or asked for
+  #patienceMs = Infinity; // after which it counts as dead
 
   // `use(kind, message, ageMs)` takes each message: a step, a list or a beat, and of this how old it may be.
   constructor({ language, seq }, use) {
@@ -46,7 +48,7 @@ export class Feed {
     else this.#alone();
     setInterval(() => {
       const mine = this.#source && (this.#leading || !this.#channel);
-      if (mine && performance.now() > this.#deafMs) this.#open();
+      if (mine && msSince(this.#listened) > this.#patienceMs) this.#open(); // at once after this computer has slept
     }, SIGN_MS);
   }
 
@@ -135,7 +137,8 @@ export class Feed {
   }
 
   #listens() {
-    this.#deafMs = performance.now() + DEAF_MS[0] + Math.random() * (DEAF_MS[1] - DEAF_MS[0]);
+    this.#listened = clocks();
+    this.#patienceMs = DEAF_MS[0] + Math.random() * (DEAF_MS[1] - DEAF_MS[0]);
   }
 
   #take(kind, data, seq, ageMs) {

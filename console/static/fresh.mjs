@@ -2,7 +2,7 @@
 // no beat for LIMIT_MS, on two clocks, or beats that may have been sent longer ago, as from a proxy that holds them back or a tab that slept; or a page whose parts could
 // not be fetched anew, although the beats arrive.
 
-import { clocks, msSince } from "./clock.mjs";
+import { clocks, msSince, whenSeen } from "./clock.mjs";
 import { partsOldSince } from "./parts.mjs";
 
 const LIMIT_MS = 3000;
@@ -22,7 +22,7 @@ export class Freshness {
     this.#body = body;
     this.#asOf = body.dataset.asOf;
     setInterval(() => this.#show(), 250);
-    document.addEventListener("visibilitychange", () => this.#show());
+    whenSeen(() => this.#show());
   }
 
   // Takes a beat that is at most so old; false for one that is old news.

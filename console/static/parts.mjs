@@ -3,7 +3,7 @@
 // written or chosen and not sent stays in its field.
 
 import { ask } from "./asked.mjs";
-import { clocks, msSince, tick } from "./clock.mjs";
+import { clocks, msSince, tick, whenSeen } from "./clock.mjs";
 import { wholePage } from "./whole.mjs";
 
 const PATIENCE_MS = 5000;
@@ -20,7 +20,7 @@ let retry = null;
 let known = { ...clocks(), asOf: document.body.dataset.asOf }; // how things stood when the parts were asked for last, and got
 let seen = clocks(); // since when somebody looks
 
-document.addEventListener("visibilitychange", () => {
+whenSeen(() => {
   seen = clocks();
   if (document.visibilityState === "visible") refreshParts();
 });

@@ -2,7 +2,7 @@
 // Nothing is replaced while somebody is writing in it. Also: one box that ticks all, and a question before what can't be undone.
 
 import { ask } from "./asked.mjs";
-import { clocks, msSince } from "./clock.mjs";
+import { clocks, msSince, whenSeen } from "./clock.mjs";
 import { wholePage } from "./whole.mjs";
 
 const asOf = document.querySelector(".as-of");
@@ -45,10 +45,13 @@ function age() {
   document.body.classList.toggle("old-page", old && everyMs > 0);
 }
 
-if (asOf) setInterval(age, 1000);
+if (asOf) {
+  setInterval(age, 1000);
+  whenSeen(age);
+}
 if (part) {
   setInterval(refresh, everyMs);
-  document.addEventListener("visibilitychange", refresh);
+  whenSeen(refresh);
 }
 
 document.addEventListener("change", (event) => {

@@ -1,7 +1,7 @@
 // The phone's pages: buttons that work without a network, a page that says how old it is, and a worker that keeps it for later.
 
 import { ask } from "../asked.mjs";
-import { clocks, keepTime, msSince, startClock, tick } from "../clock.mjs";
+import { clocks, keepTime, msSince, startClock, tick, whenSeen } from "../clock.mjs";
 import { wholePage } from "../whole.mjs";
 import { keepPage, PAGES } from "./kept.mjs";
 import { showPending } from "./pending.mjs";
@@ -266,7 +266,7 @@ setInterval(() => document.visibilityState === "visible" && sendNow(), FRESH_EVE
 setInterval(look, LOOK_MS);
 addEventListener("online", sendNow);
 addEventListener("offline", () => verdict("lost"));
-document.addEventListener("visibilitychange", () => {
+whenSeen(() => {
   look();
   if (document.visibilityState === "visible") sendNow();
 });
