@@ -42,6 +42,16 @@ from rules.telling import Told
 
 WIDTH = 80
 
+OUTCOMES = {
+    Outcome.ACCEPTED: phrase("accepted"),
+    Outcome.DONE: phrase("done"),
+    Outcome.FAILED: phrase("failed"),
+    Outcome.REFUSED: phrase("refused"),
+}
+NO_ANSWER = phrase(
+    "no answer: the edge is away, or the device takes its time; it may still be done until the command expires"
+)
+
 log = structlog.get_logger("rules")
 
 GARBAGE = (100_000, 50, 100)
@@ -156,18 +166,19 @@ def tell(
     value: Annotated[str | None, typer.Argument(metavar="[VALUE]", help="true, false or a number.")] = None,
     actor: Annotated[str, typer.Option(help="Who gives it: stands in the log.")] = "",
     expires: Annotated[str, typer.Option(help="After this the device does it no more.")] = "30s",
+    wanted: In = "",
 ) -> None:
     """Tell a device to do something, and say what became of it.
 
     Exit code 0 when the device has confirmed it, else 1. One at a time: another `tell` of the same engine interrupts it.
     """
-    configuration = load(config)
+    spoken, configuration = language_of(wanted, os.environ), load(config)
     if not actor:
         raise ConfigError("--actor: who gives this command?")
     try:
         expires_s = duration_s(expires)
     except ValueError as error:
-        raise ConfigError(f"--expires: {error}") from error
+        raise ConfigError("--expires: {why}", why=why(error)) from error
     try:
         database = Database(configuration.database)
     except DatabaseAway as error:
@@ -175,7 +186,7 @@ def tell(
     try:
         told = telling.addressed(database, device)
         given = telling.command(told, configuration.kinds, command, _value(value), actor, _clock_ms(), expires_s)
-        outcome = asyncio.run(_tell(configuration, database, told, given))
+        outcome = asyncio.run(_tell(configuration, database, told, given, spoken))
     except DatabaseAway as error:
         raise ConfigError(str(error)) from error
     finally:
@@ -184,17 +195,18 @@ def tell(
         raise typer.Exit(1)
 
 
-async def _tell(configuration: Configuration, database: Database, told: Told, given: Command) -> Outcome | None:
+async def _tell(
+    configuration: Configuration, database: Database, told: Told, given: Command, spoken: Language
+) -> Outcome | None:
     last = None
     hears = [topics.result(told.site, told.edge, told.device)]
     async with Bus(configuration.broker, f"{configuration.client_id}-tell", subscribe=hears) as bus:
         async for result in telling.tell(bus, database, told, given, _clock_ms):
-            print(f"{result.outcome}{f': {result.detail}' if result.detail else ''}", flush=True)
+            said = OUTCOMES[result.outcome].said(spoken)
+            print(f"{said}{f': {result.detail}' if result.detail else ''}", flush=True)
             last = result.outcome
     if last is None or not last.final:
-        print(
-            "no answer: the edge is away, or the device takes its time; it may still be done until the command expires"
-        )
+        print(NO_ANSWER.said(spoken))
     return last
 
 
@@ -204,16 +216,17 @@ def forget(
     edge: Annotated[str, typer.Argument(metavar="SITE/EDGE", help="The edge, e.g. junmen/pi-1.")],
     actor: Annotated[str, typer.Option(help="Who says so: stands in the log.")],
     reason: Annotated[str, typer.Option(help="Why: stands in the log.")],
+    wanted: In = "",
 ) -> None:
     """Say that an edge will never come back: its devices vanish, and what stands for it is ended.
 
     Its alarms are over, and its cases are struck out where they hold nothing else. A running engine follows within seconds. An edge that
     speaks again is there again.
     """
-    engine = _loaded(config)
+    spoken, engine = language_of(wanted, os.environ), _loaded(config)
     site, _, name = edge.partition("/")
     if not is_identifier(site) or not is_identifier(name):
-        raise ConfigError(f"SITE/EDGE: an edge of a site is wanted, such as junmen/pi-1, not {edge!r}")
+        raise ConfigError("SITE/EDGE: an edge of a site is wanted, such as junmen/pi-1, not {edge!r}", edge=edge)
     if not actor.strip() or not reason.strip():
         raise ConfigError("--actor, --reason: who says so, and why?")
     practice = Practice(engine.policies, Roll(engine.site_files, desk=engine.desk).ladder, engine.calendar)
@@ -222,11 +235,18 @@ def forget(
         with database.writing() as connection:
             ended = gone.forget(connection, SiteId(site), EdgeId(name), actor, reason, _clock_ms(), practice)
         database.close()
-    except (DatabaseAway, gone.NotGone) as error:
+    except gone.NotGone as error:
+        raise ConfigError(error.phrase) from error
+    except DatabaseAway as error:
         raise ConfigError(str(error)) from error
-    print(f"{edge}: forgotten, with {ended.devices} devices, {ended.alarms} alarms and {ended.cases} cases")
+    counts = {"devices": ended.devices, "alarms": ended.alarms, "cases": ended.cases}
+    with_them = phrase(
+        "{edge}: forgotten, with {devices} devices, {alarms} alarms and {cases} cases", edge=edge, **counts
+    )
+    print(with_them.said(spoken))
     for case in ended.left:
-        print(f"  case {case} goes on: it holds something else, or was {actor}'s own")
+        goes_on = phrase("  case {case} goes on: it holds something else, or was {actor}'s own", case=case, actor=actor)
+        print(goes_on.said(spoken))
 
 
 @app.command("refusals")
@@ -234,8 +254,10 @@ def show_refusals(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")],
     seen: Annotated[bool, typer.Option("--seen", help="They have been looked at: the alarm of the site ends.")] = False,
     actor: Annotated[str, typer.Option(help="Who has looked: stands in the log.")] = "",
+    wanted: In = "",
 ) -> None:
     """List what the database refused to take: findings, steps and calls that could not be written."""
+    spoken = language_of(wanted, os.environ)
     if seen and not actor.strip():
         raise ConfigError("--actor: who has looked at them?")
     try:
@@ -243,13 +265,13 @@ def show_refusals(
         with database.reading() as connection:
             found = refusals.waiting(connection)
         if not found:
-            print("nothing was refused")
+            print(phrase("nothing was refused").said(spoken))
         for one in found:
             at = CHINA.local(one.at_ms).strftime("%Y-%m-%d %H:%M:%S")
             print(f"{at}  {one.site or '-'}  {one.what}  {one.name}\n  {one.why}")
         if seen:
             with database.writing() as connection:
-                print(f"{refusals.see(connection, actor, _clock_ms())} seen")
+                print(phrase("{n} seen", n=refusals.see(connection, actor, _clock_ms())).said(spoken))
         database.close()
     except DatabaseAway as error:
         raise ConfigError(str(error)) from error
@@ -277,7 +299,7 @@ def _value(text: str | None) -> Value | None:
     try:
         return float(text)
     except ValueError as error:
-        raise ConfigError(f"VALUE: true, false or a number is wanted, not {text!r}") from error
+        raise ConfigError("VALUE: true, false or a number is wanted, not {text!r}", text=text) from error
 
 
 def _clock_ms() -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, delete, exists, insert, or_, select
 
 from messages.ids import COLLECTOR, EdgeId, SiteId, ledger_of
+from messages.language import Unfit, phrase
 from rules.alarms.condition import AlarmEvent
 from rules.alarms.standing import Move
 from rules.cases import acting, acts
@@ -24,7 +25,7 @@ OVER_BY_HAND = (AlarmEvent.RETURNED, AlarmEvent.ACKNOWLEDGED, AlarmEvent.RESET)
 STRUCK_OUT = "nothing_there"
 
 
-class NotGone(ValueError):
+class NotGone(Unfit):
     """It can't be forgotten; the message says why."""
 
 
@@ -53,9 +54,9 @@ def forget(
     of_it = (db.devices.c.site == site, db.devices.c.edge == edge)
     devices = connection.scalars(select(db.devices.c.device).where(*of_it)).all()
     if online is None and not devices:
-        raise NotGone(f"no edge {edge!r} is known at {site!r}")
+        raise NotGone(phrase("no edge {edge!r} is known at {site!r}", edge=edge, site=site))
     if online:
-        raise NotGone(f"{site}/{edge} is online: what is there can't be forgotten")
+        raise NotGone(phrase("{site}/{edge} is online: what is there can't be forgotten", site=site, edge=edge))
     rows.append(connection, [Line("edge.forgotten", None, None, actor, f"{site}/{edge}: {reason}")], now_ms)
     ended, cases = _end_alarms(connection, site, edge, actor, reason, now_ms, practice)
     struck, left = _strike_out(connection, cases, actor, now_ms, practice)

@@ -18,6 +18,7 @@ from messages.bus import Bus, Disconnected, Refused
 from messages.command import Command, CommandError, Outcome, Result
 from messages.ids import DeviceId, EdgeId, SiteId
 from messages.kind import Kinds
+from messages.language import phrase, why
 from messages.reading import Value
 from messages.settings import ConfigError
 from messages.suggestion import suggest
@@ -46,10 +47,11 @@ def addressed(database: Database, device: str) -> Told:
         every = connection.execute(select(db.devices)).all()
     found = [row for row in every if row.device == name and site in ("", row.site)]
     if not found:
-        raise ConfigError(f"no device `{device}` has been announced{suggest(name, [row.device for row in every])}")
+        near = suggest(name, [row.device for row in every])
+        raise ConfigError("no device `{device}` has been announced{near}", device=device, near=near)
     if len(found) > 1:
         names = ", ".join(sorted(f"{row.site}/{row.device} of {row.edge}" for row in found))
-        raise ConfigError(f"`{device}` is more than one: {names}")
+        raise ConfigError("`{device}` is more than one: {names}", device=device, names=names)
     row = found[0]
     return Told(SiteId(row.site), EdgeId(row.edge), DeviceId(row.device), row.kind)
 
@@ -60,9 +62,14 @@ def command(
     """A new command. Raises ConfigError if the kind can't be told this; model and value are judged by the edge."""
     known = kinds[told.kind].commands if told.kind in kinds else {}
     if name not in known:
-        raise ConfigError(f"a {told.kind} can't be told to {name}{suggest(name, known)}")
+        raise ConfigError(
+            "a {kind} can't be told to {name}{near}", kind=told.kind, name=name, near=suggest(name, known)
+        )
     if (known[name].type == "none") != (value is None):
-        raise ConfigError(f"{name} takes {'no value' if value is not None else 'a ' + known[name].type}")
+        if value is not None:
+            raise ConfigError("{name} takes no value", name=name)
+        takes = phrase("true or false") if known[name].type == "boolean" else phrase("a number")
+        raise ConfigError("{name} takes {what}", name=name, what=takes)
     return Command(
         id="".join(random.SystemRandom().choices(string.ascii_lowercase + string.digits, k=16)),
         actor=actor,
@@ -101,7 +108,9 @@ async def _publish(bus: Bus, topic: str, payload: bytes) -> None:
         except Disconnected:
             await asyncio.sleep(0)
         except Refused as error:
-            raise ConfigError(f"the broker refuses {topic}: {error}; may this user write there?") from error
+            raise ConfigError(
+                "the broker refuses {topic}: {why}; may this user write there?", topic=topic, why=why(error)
+            ) from error
         else:
             return
 

@@ -7,6 +7,7 @@ It knows what lines mean, not why they were written: so it can be held against t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from messages.language import Unfit, phrase
 from rules.alarms.moment import moment_ms
 from rules.records import AlarmState, LogEntry, Overlays, Pause
 
@@ -26,7 +27,7 @@ LATE = "late"
 """How the detail of a line begins that speaks of the past: it moves nothing."""
 
 
-class Unreadable(ValueError):
+class Unreadable(Unfit):
     """A line that could not have been written where it stands; the message names it."""
 
 
@@ -51,7 +52,14 @@ def after(before: Rebuilt, line: LogEntry) -> Rebuilt:
         if line.detail.startswith(LATE):
             return before
         if before.state not in moves:
-            raise Unreadable(f"line {line.seq}: {line.event} of an alarm that is {before.state}")
+            raise Unreadable(
+                phrase(
+                    "line {seq}: {event} of an alarm that is {state}",
+                    seq=line.seq,
+                    event=line.event,
+                    state=before.state,
+                )
+            )
         now = replace(before, state=moves[before.state])
     else:
         now = replace(before, overlays=_laid(before.overlays, line))
@@ -89,7 +97,7 @@ def _laid(over: Overlays, line: LogEntry) -> Overlays:
         case "alarm.stale":
             return replace(over, stale=True)
         case _:
-            raise Unreadable(f"line {line.seq}: {line.event} is no word of an alarm's log")
+            raise Unreadable(phrase("line {seq}: {event} is no word of an alarm's log", seq=line.seq, event=line.event))
 
 
 def _pause(line: LogEntry) -> Pause:
@@ -98,7 +106,9 @@ def _pause(line: LogEntry) -> Pause:
     try:
         until_ms = moment_ms(end)
     except ValueError as error:
-        raise Unreadable(f"line {line.seq}: {line.event} until when? {line.detail!r}") from error
+        raise Unreadable(
+            phrase("line {seq}: {event} until when? {detail!r}", seq=line.seq, event=line.event, detail=line.detail)
+        ) from error
     return Pause(until_ms=until_ms, actor=line.actor, reason=reason, one_shot=bool(once))
 
 

@@ -53,18 +53,23 @@ def quality(
         print("\n".join(line.said(spoken) for line in lines))
 
 
-def audit(config: Config, as_json: AsJson = False) -> None:
+def audit(config: Config, as_json: AsJson = False, wanted: In = "") -> None:
     """Rebuild every alarm from the log alone, and compare with the tables. Exit code 1 when they differ."""
+    spoken = language_of(wanted, os.environ)
     with _opened(config) as (_, database):
         lines, alarms, found = gathering.audited(database)
     if as_json:
-        sys.stdout.buffer.write(orjson.dumps({"lines": lines, "alarms": alarms, "differences": found}) + b"\n")
+        content = {"lines": lines, "alarms": alarms, "differences": list(map(str, found))}
+        sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
     else:
         for words in found[:MOST_TOLD]:
-            print(words)
+            print(words.said(spoken))
         if len(found) > MOST_TOLD:
-            print(f"and {len(found) - MOST_TOLD} more")
-        print(f"{lines} lines, {alarms} alarms: {f'{len(found)} differences' if found else 'log and tables agree'}")
+            print(phrase("and {count} more", count=len(found) - MOST_TOLD).said(spoken))
+        agreed = phrase("{n} differences", n=len(found)) if found else phrase("log and tables agree")
+        print(
+            phrase("{lines} lines, {alarms} alarms: {agreed}", lines=lines, alarms=alarms, agreed=agreed).said(spoken)
+        )
     if found:
         raise typer.Exit(1)
 

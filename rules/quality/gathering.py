@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from messages.ids import SiteId
+from messages.language import Phrase
 from rules.alarms.rebuild import Rebuilt
 from rules.drills.drill import PREFIX
 from rules.quality.audit import Audit
@@ -18,7 +19,7 @@ from rules.store.database import Database
 LINES_AT_ONCE = 10_000
 
 
-def audited(database: Database) -> tuple[int, int, list[str]]:
+def audited(database: Database) -> tuple[int, int, list[Phrase]]:
     """How many lines and alarms were compared, and every difference. Raises DatabaseAway."""
     audit = Audit()
     with database.reading() as connection:

@@ -91,7 +91,7 @@ async def test_an_edge_that_is_away_is_waited_for_until_the_command_expires(
         ("siren-1", "sound", True, "`siren-1` is more than one: junmen/siren-1 of pi-1, other/siren-1 of pi-1"),
         ("valve-1", "open", None, "a gas_valve can't be told to open"),
         ("valve-1", "close", True, "close takes no value"),
-        ("junmen/siren-1", "sound", None, "sound takes a boolean"),
+        ("junmen/siren-1", "sound", None, "sound takes true or false"),
     ],
 )
 def test_a_mistake_is_said_before_anything_leaves(

@@ -1,0 +1,56 @@
+"""The commands of the server that were English alone: what they say to whoever reads Chinese."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from collector.stores.choose import open_store
+from messages.settings import ConfigError
+from rules.commands import app
+from tests.rules.room import Room
+
+CONFIG = 'name = "rules-1"\ndatabase = "sqlite:///rules.db"\nstore = "sqlite:history.db"\n[broker]\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    room = Room(tmp_path)
+    room.announce("valve-1", "gas_valve")
+    room.announce("pi-1", "edge_agent")
+    room.database.close()
+    path = tmp_path / "rules.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["refusals"], "没有被拒绝的内容"),
+        (["webhooks", "list"], "没有 webhook"),
+        (["audit"], "日志与表一致"),
+        (["shadow"], "影子规则没有报出任何告警"),
+        (["backtest", "--since", "1h"], "这段时间的历史里没有读数"),
+    ],
+)
+def test_what_a_command_prints_is_chinese_where_that_is_wanted(config: Path, words: list[str], said: str) -> None:
+    open_store("sqlite:history.db", base=config.parent).setup(None)
+    result = CliRunner().invoke(app, [*words, str(config), "--language", "zh"])
+    assert said in result.output, result.exception
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["forget", "junmen/pi-9", "--actor", "li", "--reason", "r"], "没有边缘网关"),
+        (["tell", "valve-2", "close", "--actor", "li"], "没有设备通告过 `valve-2`；是不是 `valve-1`？"),
+        (["webhooks", "enable", "city"], "从未有过 webhook"),
+        (["backtest", "--site", "junmn"], "没有 `junmn` 的任何设备"),
+    ],
+)
+def test_what_is_wrong_is_said_in_chinese_too(config: Path, words: list[str], said: str) -> None:
+    name = 2 if words[0] == "webhooks" else 1
+    result = CliRunner().invoke(app, [*words[:name], str(config), *words[name:]])
+    assert isinstance(result.exception, ConfigError)
+    assert said in result.exception.said("zh")
