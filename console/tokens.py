@@ -17,8 +17,9 @@ from console.rights import Scope
 from messages.ids import is_identifier
 from messages.settings import ConfigError
 
-TokenRight = Literal["read", "report", "act", "admin"]
-"""read: cases, alarms, changes. report: bring in tickets and reports. act: accept, arrive, mend, for a department. admin: webhooks."""
+TokenRight = Literal["read", "report", "act", "dispatch", "admin"]
+"""read: cases, alarms, changes. report: bring in tickets and reports. act: accept, arrive, mend, for a department. dispatch: what a desk does with
+cases. admin: webhooks."""
 RIGHTS: tuple[TokenRight, ...] = get_args(TokenRight)
 
 DAY_MS = 86_400_000

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from console.api import acts, cases, changes, problem, residents, tickets, webhooks
+from console.api import acts, cases, changes, desk, problem, residents, tickets, webhooks
 from console.api.caller import AnyCaller, Works
 from console.api.problem import Problem, ProblemOut
 from rules.cases.photos import MOST_BYTES
@@ -42,7 +42,15 @@ def build(works: Works) -> FastAPI:
     app.state.works = works
     app.state.streams = 0
     app.state.pace = residents.pace()
-    for router in (cases.router, changes.router, tickets.router, acts.router, residents.router, webhooks.router):
+    for router in (
+        cases.router,
+        changes.router,
+        tickets.router,
+        acts.router,
+        desk.router,
+        residents.router,
+        webhooks.router,
+    ):
         app.include_router(router)
     app.get("/openapi.json", include_in_schema=False)(_description)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

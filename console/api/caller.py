@@ -126,5 +126,6 @@ def _with(*rights: TokenRight) -> Any:
 Reader = Annotated[Caller, _with("read")]
 Reporter = Annotated[Caller, _with("report")]
 Actor = Annotated[Caller, _with("act")]
+Dispatcher = Annotated[Caller, _with("dispatch")]
 Admin = Annotated[Caller, _with("admin")]
 PhotoBringer = Annotated[Caller, _with("report", "act")]

@@ -7,7 +7,7 @@ same act sent twice is once. Each raises ActionRefused, with a word of `rules.re
 import secrets
 from typing import TypedDict, Unpack
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from messages.alarm import Level
 from rules.assets import register
@@ -123,12 +123,16 @@ class Casework:
             case = self._case(case.parent)
         return self._do(case.id, acts.Help(actor, whose), at_ms, **asked)
 
-    def no_answer(self, case_id: str, *, actor: str, at_ms: int, whose: str) -> Case:
+    def no_answer(self, case_id: str, *, actor: str, at_ms: int, whose: str, **asked: Unpack[Asked]) -> Case:
         """`actor` has telephoned somebody who was asked, in vain. When that is so of all whom a step of the asking has called, nobody waits for
         them any longer: the next one is asked, or the worker called."""
         case = self._case(case_id)
         with self._database.writing() as connection:
-            rows.append(connection, [rows.Line("case.no_answer", None, case_id, actor, whose)], at_ms)
+            key = asked.get("key")
+            if _is_done(connection, key):
+                return case
+            line = rows.Line("case.no_answer", None, case_id, actor, whose, asked.get("device_at_ms"), key)
+            rows.append(connection, [line], at_ms)
             rung = asking.in_vain(connection, case, whose)
             if rung is not None:
                 timers.pass_over(connection, case_id, rung, at_ms, self._practice)
@@ -200,7 +204,7 @@ class Casework:
             raise ActionRefused("reason-missing", case)
         with self._database.writing() as connection:
             key = asked.get("key")
-            if key is None or not connection.scalar(select(db.log.c.seq).where(db.log.c.key == key)):
+            if not _is_done(connection, key):
                 line = rows.Line(event, None, case_id, actor, _short(words), asked.get("device_at_ms"), key)
                 rows.append(connection, [line], at_ms)
         return case
@@ -232,6 +236,11 @@ class Casework:
     def _do(self, case_id: str, act: Act, at_ms: int, **asked: Unpack[Asked]) -> Case:
         with self._database.writing() as connection:
             return acting.do(connection, case_id, act, at_ms, self._practice, **asked)
+
+
+def _is_done(connection: Connection, key: str | None) -> bool:
+    """The act of this key, before."""
+    return key is not None and connection.scalar(select(db.log.c.seq).where(db.log.c.key == key)) is not None
 
 
 def _short(words: str) -> str:
