@@ -25,6 +25,7 @@ from rules.cases.practice import PLAIN, Practice
 from rules.engine.found import Abandoned, Again, Found
 from rules.engine.memory.plant import where
 from rules.language.change import Cleared, Ended, Graver, Happened, Raised
+from rules.language.rule import graver
 from rules.records import AlarmState
 from rules.store import rows
 from rules.store import tables as db
@@ -274,6 +275,11 @@ def _add_past(
         if rings and row.returned_at_ms is not None and change.at_ms > row.returned_at_ms:
             lines = _again(connection, row, change.at_ms, now_ms, practice)
             return lines + _over_again(connection, found, change, now_ms, practice, returned_at_ms=change.at_ms)
+        if (
+            rings and change.level is not None and graver(change.level, row.level)
+        ):  # it was worse than who was called knows
+            worse = Graver(row.raised_at_ms, change.at_ms, change.level, change.evidence)
+            return _worsen(connection, found, worse, now_ms, practice)
         return [] if row.raised_at_ms <= change.at_ms else [_line("alarm.raised", row, f"late, also at {change.at_ms}")]
     ends = func.coalesce(db.alarms.c.returned_at_ms, db.alarms.c.raised_at_ms)
     covers = (db.alarms.c.raised_at_ms <= change.at_ms) & (ends >= change.at_ms)

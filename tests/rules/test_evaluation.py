@@ -190,6 +190,17 @@ def test_a_channel_that_a_product_does_not_have_keeps_nothing_raised() -> None:
     assert [type(change) for change in found] == [Raised, Cleared]
 
 
+def test_an_old_word_that_meets_a_young_one_begins_a_delay_now() -> None:
+    """A backlog of days that follows live readings: what the one channel said then and the other says now were never true together until now."""
+    covered = replace(rule("manhole_cover", "surcharge"), raise_samples=1, delays=(30.0, 0.0))
+    days_s = 3 * 86_400.0
+    state, found = run(covered, [reading(days_s, "water_level", 3.0)])
+    state, more = run(covered, [reading(57, "tilt", 20.0)], state=state, arrived_s=days_s + 1)
+    assert found + more == []
+    assert run(covered, [reading(days_s + 5, "tilt", 0.0)], state=state)[1] == []
+    assert raised(days_s + 30, run(covered, [reading(days_s + 31, "tilt", 20.0)], state=state)[1])
+
+
 def test_a_channel_that_a_product_does_not_have_keeps_no_delay_running() -> None:
     """A bin without a camera: whether "full or seen to overflow" holds is never known to be false."""
     bin_ = rule("waste_bin", "overflowing")

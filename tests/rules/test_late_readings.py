@@ -123,6 +123,18 @@ def test_an_earlier_episode_of_an_open_alarm_is_a_line_in_its_log(room: Room) ->
     assert room.desk.log_of(before.id)[-1].detail == f"late, also at {at(100)}"
 
 
+@pytest.mark.parametrize(("at_s", "level"), [(1900, "orange"), (100, "blue")])
+def test_a_graver_moment_that_comes_to_light_makes_an_open_alarm_graver_unless_it_is_too_old(
+    room: Room, at_s: float, level: str
+) -> None:
+    room.announce("road-1", "road_ponding")
+    room.hear(*course("water_depth", (0, 0.05), (1, 0.05), (2000, 0.05), device="road-1"))
+    assert room.the_alarm().level == "blue"
+    room.hear(*course("water_depth", (at_s, 0.5), (at_s + 1, 0.5), device="road-1"), now_s=2001)
+    assert (room.the_alarm().level, room.the_alarm().raised_at_ms) == (level, at(1))
+    assert room.events().count("alarm.severity_changed") == (level == "orange")
+
+
 def test_a_late_occurrence_does_not_ring_a_held_alarm_again(room: Room) -> None:
     room.hear(*tilt((0, 60.0), (10, 0.0), (71, 0.0)))
     before = room.the_alarm()
