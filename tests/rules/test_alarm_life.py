@@ -12,12 +12,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from messages.ids import DeviceId
 from rules.alarms.condition import ACTIVE, LATCHED
+from rules.cases.practice import PLAIN
+from rules.drills import drill as drills
+from rules.drills import exercise
+from rules.drills.exercise import DrillRefused
+from rules.engine.work import Work
+from rules.language.answering import with_answers
+from rules.language.library import load_rules
 from rules.quality.gathering import audited
 from rules.records import ActionRefused, Alarm, AlarmState
-from tests.rules.course import at, reading
+from rules.store import versions
+from tests.rules.course import KINDS, at, reading, write_rules
 from tests.rules.room import SITE, Room, mend
 
 SIGNALS = {  # device: its kind, channel, value that raises, value that clears
+    "road-1": ("road_ponding", "water_depth", 0.05, 0.0),
     "gas-1": ("gas_alarm", "gas_concentration", 30.0, 0.0),
     "cover-1": ("manhole_cover", "tilt", 90.0, 0.0),
     "door-1": ("door_access", "door_open", True, False),
@@ -27,7 +36,27 @@ DEVICES, PEOPLE = st.sampled_from(sorted(SIGNALS)), st.sampled_from(["li", "wang
 PICKS, SPANS_S = st.integers(0, 9), st.sampled_from([10, 300, 3_600, 9 * 3_600])
 
 
+WORSE = {"road-1": 0.5, "cover-1": 20.0}
+OTHER_DOOR = """
+[rules.held]
+level = "orange"
+title = {{ zh = "甲", en = "A" }}
+raise = "door_open"
+raise_delay = "{delay}s"
+clear = "not door_open"
+
+[rules.glanced]
+level = "red"
+title = {{ zh = "乙", en = "B" }}
+raise = "door_open"
+clear = "not door_open"
+shadow = true
+"""
+
+
 class Life(RuleBasedStateMachine):
+    """`announced`: what is not withdrawn."""
+
     @initialize()
     def begin(self) -> None:
         self.folder, self.now_s = Path(tempfile.mkdtemp(prefix="alarm-life-")), 0.0
@@ -35,6 +64,8 @@ class Life(RuleBasedStateMachine):
         self.room.status(0, online=True)
         for device, (kind, *_) in SIGNALS.items():
             self.room.announce(device, kind)
+        self.announced = {*SIGNALS}
+        versions.keep(self.room.database, self.room.known, self.at_ms)
 
     def teardown(self) -> None:
         if hasattr(self, "room"):
@@ -57,6 +88,64 @@ class Life(RuleBasedStateMachine):
             value = on if raises == (number % 2 == 0) else off
             self.room.hear(reading(self.now_s, channel, value, device=device))
 
+    @rule(device=st.sampled_from(sorted(WORSE)))
+    def become_worse(self, device: str) -> None:
+        for _ in range(2):
+            self.now_s += 5
+            self.room.hear(reading(self.now_s, SIGNALS[device][1], WORSE[device], device=device))
+
+    @rule(device=DEVICES, ago_s=st.sampled_from([3, 20, 400, 5_000]), last_s=st.sampled_from([1, 15, 200]))
+    def tell_of_the_past(self, device: str, ago_s: int, last_s: int) -> None:
+        """A backlog that follows live readings."""
+        _, channel, on, off = SIGNALS[device]
+        for more_s, value in ((0, on), (last_s, on), (last_s + 1, off)):
+            at_s = min(self.now_s - ago_s + more_s, self.now_s) + 0.25
+            self.room.hear(reading(at_s, channel, value, device=device), now_s=self.now_s + 0.5)
+        self.now_s += 1
+
+    @rule(device=DEVICES, rather=st.sampled_from(["", "gas_alarm"]))
+    def be_taken_away_or_come_back(self, device: str, rather: str) -> None:
+        if device in self.announced:
+            self.announced.remove(device)
+            self.room.withdraw(device, self.now_s)
+        else:
+            self.announced.add(device)
+            self.room.announce(device, SIGNALS[device][0], self.now_s)
+        if rather:  # it is said to be something else, and at once to be itself again
+            self.room.announce(device, rather, self.now_s)
+            self.room.announce(device, SIGNALS[device][0], self.now_s)
+            self.announced.add(device)
+
+    @rule(delay=st.integers(0, 40))
+    def change_the_rules(self, delay: int) -> None:
+        folder = write_rules(self.folder / "own", "door_access", OTHER_DOOR.format(delay=delay)).parent
+        self.room.known = with_answers(load_rules(KINDS, folder), KINDS)
+        versions.keep(self.room.database, self.room.known, self.at_ms)
+        self.room.facts.replace_rules(self.room.known)
+        self.renew()
+
+    def renew(self) -> None:
+        work = Work(self.room.facts)
+        work.renew(self.at_ms)
+        self.room.write(work, self.now_s)
+
+    @rule(seconds=SPANS_S, device=DEVICES)
+    def practise(self, seconds: int, device: str) -> None:
+        until_ms = self.at_ms + min(seconds, 3_600) * 1000
+        with suppress(DrillRefused), self.room.database.writing() as connection:
+            drill = next(iter(drills.running(connection, self.at_ms)), None) or exercise.start(
+                connection, SITE, actor="li", why="r", until_ms=until_ms, now_ms=self.at_ms
+            )
+            name = next(one.id for one in self.room.known[SIGNALS[device][0]])
+            exercise.raise_alarm(connection, drill, device, name, actor="li", now_ms=self.at_ms, practice=PLAIN)
+
+    @rule(by_s=st.sampled_from([-3_600, 3_600]))
+    def set_the_clock(self, by_s: int) -> None:
+        self.now_s = max(self.now_s + by_s, 10_000)
+        work = Work(self.room.facts)
+        work.step(by_s * 1000, {SITE}, self.at_ms)
+        self.room.write(work, self.now_s)
+
     @rule(seconds=SPANS_S)
     def wait(self, seconds: int) -> None:
         self.now_s += seconds
@@ -71,6 +160,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def be_killed(self) -> None:
         self.room.start()
+        self.renew()
 
     @precondition(lambda self: self.room.desk.counts())
     @rule(number=PICKS, actor=PEOPLE, one_shot=st.booleans(), seconds=SPANS_S)
