@@ -14,8 +14,9 @@ from rules.engine.timers import StateKey
 from rules.language.evaluation import Timer
 from rules.language.rule import Rule
 
-WAKE_AT_ONCE, FOUND_AT_ONCE = 5_000, 50
-"""Timers of one work, and findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile."""
+WAKE_AT_ONCE, FOUND_AT_ONCE, MOST_AT_ONCE = 5_000, 50, 200
+"""Timers of one work, and findings: those that come first are written, and call, before the rest. Nobody else can write meanwhile. Behind a full work, and
+one that was written fast, may come a larger one."""
 
 BEHIND_MS = 1_000
 """How long a timer waits for an edge that tells of the past; what it will say may take minutes."""
@@ -26,9 +27,9 @@ HIDDEN_MS = 60_000
 _TIMER = Timer()
 
 
-def fire(draft: Draft, now_ms: int, most: int, by_ms: int, behind: Collection[EdgeKey]) -> None:
+def fire(draft: Draft, now_ms: int, most: int, enough: int, by_ms: int, behind: Collection[EdgeKey]) -> None:
     """As `Work.wake` says."""
-    enough = len(draft.found) + FOUND_AT_ONCE
+    enough += len(draft.found)
     waits, hasty = gap.waiting(draft), gap.hasty(draft)
     with closing(draft.facts.due(by_ms)) as due:
         ripe = (key for key in due if not _waits(draft, key, now_ms, behind)) if behind else due

@@ -25,7 +25,7 @@ from rules.engine.hearing import hear, in_order
 from rules.engine.judgement import abandon, give_up, look_again, renewed_watch
 from rules.engine.memory.plant import Device, Edge, EdgeKey, StreamKey
 from rules.engine.memory.watch import Watch
-from rules.engine.overdue import WAKE_AT_ONCE
+from rules.engine.overdue import FOUND_AT_ONCE, WAKE_AT_ONCE
 from rules.engine.reports import count_away, speak
 from rules.engine.skew import heard
 from rules.engine.skew import stepped as after_step
@@ -238,14 +238,20 @@ class Work(Draft):
         hear(self, [(site, edge, reading) for reading in readings], now_ms)
 
     def wake(
-        self, now_ms: int, most: int = WAKE_AT_ONCE, *, by_ms: int | None = None, behind: Collection[EdgeKey] = ()
+        self,
+        now_ms: int,
+        most: int = WAKE_AT_ONCE,
+        *,
+        enough: int = FOUND_AT_ONCE,
+        by_ms: int | None = None,
+        behind: Collection[EdgeKey] = (),
     ) -> None:
-        """Fire the timers that are due, the most dangerous first: `most` of them, or as many as find enough for one work. `by_ms`: those
+        """Fire the timers that are due, the most dangerous first: `most` of them, or until they have found `enough` for one work. `by_ms`: those
         that were due by then. `behind`: edges of which something older is still unheard; theirs wait a moment."""
         by_ms = now_ms if by_ms is None else by_ms
         if self.facts.beyond:
             gap.give_up_old(self, by_ms, now_ms)
-        overdue.fire(self, now_ms, most, by_ms, behind)
+        overdue.fire(self, now_ms, most, enough, by_ms, behind)
 
     def _keep(self, key: StreamKey, stream: Stream) -> None:
         """Remember a stream, and forget another one of its edge if they are too many."""

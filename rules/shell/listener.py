@@ -17,6 +17,7 @@ from rules.engine.arrears import Arrears
 from rules.engine.intake import Undecodable, take
 from rules.engine.memory.plant import EdgeKey
 from rules.engine.order import Order, begun_ms, edge_of
+from rules.engine.overdue import FOUND_AT_ONCE, MOST_AT_ONCE
 from rules.engine.tail import Tail, Word
 from rules.engine.work import Work
 from rules.shell.absent import Absent
@@ -61,6 +62,8 @@ class Listener:
         self._undecided: list[tuple[SiteId, Incoming]] = []
         """Messages of sites that nobody is known to own: the broker keeps them until somebody does."""
         self._at_once = MESSAGES_AT_ONCE
+        self._enough, self._full = FOUND_AT_ONCE, False
+        """How much overdue timers may find in one work, and whether they found so much in the last one."""
         self._complaints: dict[str, str] = {}
         self._settling = Settling.begun(clock_ms())
         self._arrears = Arrears.begun(writer.facts, clock_ms())
@@ -124,6 +127,12 @@ class Listener:
             self._at_once = max(FEWEST_AT_ONCE, min(self._at_once, len(messages)) // 2)
         elif took_s < LONG_S / 4 and len(messages) >= self._at_once:
             self._at_once = min(MESSAGES_AT_ONCE, self._at_once * 2)
+        if not self._full:
+            self._enough = FOUND_AT_ONCE
+        elif took_s > LONG_S / 2:
+            self._enough = max(FOUND_AT_ONCE, self._enough // 2)
+        elif took_s < LONG_S / 4:
+            self._enough = min(MOST_AT_ONCE, self._enough * 2)
 
     async def _write(self, messages: Sequence[Incoming]) -> None:
         async with self._writer.turn:
@@ -148,8 +157,11 @@ class Listener:
             if edge not in self._order.behind:
                 self._arrears.pay(work, edge, lag_ms, now_ms)
         due_ms, heard_until_ms = self._writer.facts.next_wake_ms(), self._mark.heard_until_ms
+        heard = len(work.found)
         if self._settling.may_fire(due_ms, heard_until_ms, now_ms):
-            work.wake(now_ms, by_ms=min(now_ms, heard_until_ms), behind=self._order.behind)
+            by_ms = min(now_ms, heard_until_ms)
+            work.wake(now_ms, enough=self._enough, by_ms=by_ms, behind=self._order.behind)
+        self._full = len(work.found) - heard >= self._enough
 
     def _pass_over(self, site: SiteId, message: Incoming) -> None:
         """A message of a site that is not ours, or was not when it came."""

@@ -261,18 +261,43 @@ async def test_what_was_said_while_nobody_listened_rings_when_it_would_have(
     assert due_ms <= plant.heard[-1][0] <= due_ms + 4 * BATCH_MS + (overdue.BEHIND_MS if past else 0)
 
 
+async def overdue_plant(folder: Path, doors: int) -> "Plant":
+    """After a start: so many doors were left open long ago."""
+    before = Plant(folder)
+    for number in range(doors):
+        before.announce(f"door-{number}")
+        before.say(f"door-{number}", True)
+    await before.run(lambda: None, lambda: len(before.room.facts.watches) == doors)
+    before.room.database.close()
+    return Plant(folder, T0 + 60_000)
+
+
+@pytest.mark.parametrize(("long_s", "counts"), [(1000.0, {0, 2, 6, 10}), (0.0, {0, 2, 4, 6, 8, 10})])
+async def test_works_of_overdue_alarms_grow_as_long_as_they_are_written_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_s: float, counts: set[int]
+) -> None:
+    """The first ones call at once; behind them each transaction costs as much whatever it holds."""
+    monkeypatch.setattr(listener, "FOUND_AT_ONCE", 2)
+    monkeypatch.setattr(listener, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(listener, "LONG_S", long_s)
+    plant = await overdue_plant(tmp_path, 10)
+    seen = set[int]()
+
+    def look() -> None:
+        seen.add(len(plant.alarms()))
+        plant.say("other", False)
+
+    await plant.run(look, lambda: 10 in seen)
+    assert seen == counts
+
+
 async def test_it_is_late_until_everything_that_was_overdue_at_the_start_has_fired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is not urgent waits for that: open alarms are said again, and looked at, behind what should have been called long ago."""
-    monkeypatch.setattr(overdue, "FOUND_AT_ONCE", 2)
-    before = Plant(tmp_path)
-    for number in range(5):
-        before.announce(f"door-{number}")
-        before.say(f"door-{number}", True)
-    await before.run(lambda: None, lambda: len(before.room.facts.watches) == 5)
-    before.room.database.close()
-    plant = Plant(tmp_path, T0 + 60_000)
+    monkeypatch.setattr(listener, "FOUND_AT_ONCE", 2)
+    monkeypatch.setattr(listener, "MOST_AT_ONCE", 2)
+    plant = await overdue_plant(tmp_path, 5)
     late_with = list[tuple[int, bool]]()
 
     def look() -> None:
