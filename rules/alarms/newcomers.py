@@ -72,7 +72,7 @@ def among(
         return {}
     known = _known(connection, [(key_of(one), findings.id_of(one, change.at_ms)) for one, change in wanted.values()])
     reported = _reported(connection, {(one.device.site, one.device.kind) for one, _ in wanted.values()}, now_ms)
-    around = surroundings.of_some(connection, {one.device.id for one, _ in wanted.values()}, now_ms)
+    around = surroundings.of_some(connection, {(one.device.site, one.device.id) for one, _ in wanted.values()}, now_ms)
     new = {}
     for at, (one, change) in wanted.items():
         if key_of(one) in known or (one.device.site, one.device.kind) in reported:

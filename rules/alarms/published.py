@@ -3,6 +3,9 @@
 from messages.alarm import PublishedAlarm
 from rules.records import Alarm
 
+UNSAID = "notify."
+"""How the events begin that change nothing of what is published: what becomes of calls."""
+
 
 def published(alarm: Alarm) -> PublishedAlarm:
     over = alarm.overlays

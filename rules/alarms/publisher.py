@@ -16,7 +16,7 @@ from messages import topics
 from messages.alarm import encode
 from messages.bus import Bus, Disconnected, Refused
 from rules.alarms import recital
-from rules.alarms.published import published
+from rules.alarms.published import UNSAID, published
 from rules.desk import Desk
 from rules.records import Alarm
 from rules.store import database
@@ -111,7 +111,8 @@ class Publisher:
         lines = self._desk.log_after(database.counter(self._database, "published"), LINES_AT_ONCE)
         if not lines:
             return None
-        return lines[-1].seq, self._desk.alarms_in(lines)
+        telling = [line for line in lines if not line.event.startswith(UNSAID)]
+        return lines[-1].seq, self._desk.alarms_in(telling) if telling else []
 
     async def _tell(self, alarm: Alarm) -> None:
         if not self._leads():  # another one tells by now; what we know may be old

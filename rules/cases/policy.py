@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
@@ -77,15 +77,16 @@ class Policies:
     def of(self, level: Level, kind: str, situation: str = "") -> Policy:
         """A preset of a kind takes the place of what its level promises, unless the level is stricter. `situation`: of a case that begins."""
         policy = self.levels[level]
-        known = asdict(policy)
         own = {
-            name: value for name, value in self.kinds.get(kind, {}).items() if not _stricter(name, known[name], value)
+            name: value
+            for name, value in self.kinds.get(kind, {}).items()
+            if not _stricter(name, getattr(policy, name), value)
         }
         if level in WATCHED:
             own["verifier"] = "other"
         if level in ASKED:
             own["ask_s"] = self.asks_s.get(situation) or None
-        return Policy(**known | own)
+        return replace(policy, **own) if own else policy
 
 
 def end_ms(from_ms: int, span: str, calendar: Calendar) -> int:

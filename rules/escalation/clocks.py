@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from messages.ids import DeviceId
 from rules.cases.acts import RULES
@@ -20,7 +20,7 @@ from rules.escalation.call import Call, Fired, ask, fire
 from rules.escalation.program import Leg, Step, due, running, step
 from rules.notices.notice import WAITING
 from rules.records import Case
-from rules.store import rows
+from rules.store import many, rows
 from rules.store import tables as db
 
 SUPERSEDED = "superseded"
@@ -34,9 +34,7 @@ FAR_MS = 2**53
 Waiting = tuple[int, str, str]
 """When a step is due, of which case and leg: in this order they are done."""
 
-_ITS = (db.timers.c.case == bindparam("its_case"), db.timers.c.leg == bindparam("its_leg"))
 _OF_CASES = select(db.timers).where(db.timers.c.case.in_(bindparam("cases", expanding=True)))
-_INSERT, _UPDATE, _DELETE = insert(db.timers), update(db.timers).where(*_ITS), delete(db.timers).where(*_ITS)
 _ANNUNCIATED = select(db.alarms.c.case, db.alarms.c.annunciated).where(
     db.alarms.c.case.in_(bindparam("cases", expanding=True)), db.alarms.c.open
 )
@@ -76,6 +74,8 @@ class Clocks:
         self._written: dict[str, Mapping[Leg, Timer]] = {}
         """As they are in the database."""
         self._new: set[str] = set()
+        self._untold: set[str] = set()
+        """Those of them that have no line in the log yet."""
         self._quiet: set[str] | None = None
         self._changed: dict[str, Case] = {}
         self._withdrawn: list[tuple[str, Leg]] = []
@@ -102,6 +102,12 @@ class Clocks:
         self._new.add(case.id)
         self._timers[case.id], self._written[case.id] = {}, {}
         self.wind(case)
+
+    def say(self, lines: Iterable[rows.Line], *, first: bool) -> None:
+        """Lines that come before those of the steps. `first`: nobody has written any of the cases that begin."""
+        self._lines += lines
+        if first:
+            self._untold |= self._new
 
     def wind(self, case: Case) -> bool:
         """Legs that run have a timer, others have none, and what they had queued and nobody has sent is withdrawn. Whether one was missing."""
@@ -170,7 +176,8 @@ class Clocks:
         if self._withdrawn:
             some = [{"its_case": case_id, "its_leg": leg} for case_id, leg in self._withdrawn]
             self._connection.execute(_WITHDRAW, some)
-        rows.append(self._connection, self._lines, self._now_ms)
+        rows.append(self._connection, self._lines, self._now_ms, new=self._untold)
+        self._untold.clear()
         self._written = {case_id: dict(timers) for case_id, timers in self._timers.items()}
         self._changed, self._withdrawn, self._calls, self._lines = {}, [], {}, []
 
@@ -218,21 +225,21 @@ class Clocks:
         return self._quiet
 
     def _write_timers(self) -> None:
-        gone, fresh, moved = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
+        gone, put = list[tuple[str, Leg]](), list[dict[str, Any]]()
         for case_id, timers in self._timers.items():
             written = self._written[case_id]
-            gone += [{"its_case": case_id, "its_leg": leg} for leg in written if leg not in timers]
-            for leg, timer in timers.items():
-                values = {
+            gone += [(case_id, leg) for leg in written if leg not in timers]
+            put += [
+                {
+                    "case": case_id,
+                    "leg": leg,
                     "from_ms": timer.from_ms,
                     "number": timer.number,
                     "due_at_ms": timer.due_at_ms,
                     "shift_ms": timer.shift_ms,
                 }
-                if leg not in written:
-                    fresh.append({"case": case_id, "leg": leg, **values})
-                elif written[leg] != timer:
-                    moved.append({"its_case": case_id, "its_leg": leg, **values})
-        for statement, some in ((_DELETE, gone), (_UPDATE, moved), (_INSERT, fresh)):
-            if some:
-                self._connection.execute(statement, some)
+                for leg, timer in timers.items()
+                if written.get(leg) != timer
+            ]
+        many.remove(self._connection, db.timers, gone)
+        many.put(self._connection, db.timers, put)

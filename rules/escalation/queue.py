@@ -7,15 +7,17 @@ as of any other.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, or_, select
 
 from messages.ids import SiteId
 from rules.cases.acts import RULES
+from rules.duty.ladder import Person
 from rules.escalation.call import Call
 from rules.records import OVER
-from rules.store import database, refusals, rows
+from rules.store import database, many, refusals, rows
 from rules.store import tables as db
 
 QUEUED = "queued"
@@ -23,7 +25,6 @@ AGAIN_MS = 60_000
 """When a call that the database refused is tried again."""
 
 _KNOWN = select(db.notices.c.key).where(db.notices.c.key.in_(bindparam("calls", expanding=True)))
-_QUEUE = insert(db.notices)
 _HELD = db.held_calls
 """Made once, as in rules.store.rows."""
 
@@ -67,7 +68,7 @@ def _write(connection: Connection, calls: list[dict[str, Any]], now_ms: int) -> 
         return 0
     try:
         with connection.begin_nested():
-            connection.execute(_QUEUE, calls)
+            many.insert(connection, db.notices, calls)
     except Exception as error:
         if not database.refuses(connection, error):
             raise
@@ -108,5 +109,11 @@ def _row(call: Call, due_ms: int, now_ms: int) -> dict[str, Any]:
         "address": 0,
         "attempts": 0,
         "due_at_ms": due_ms,
-        "detail": {"turn": call.turn, **asdict(call.person)},
+        "detail": {"turn": call.turn, **_content(call.person)},
     }
+
+
+@lru_cache(maxsize=256)
+def _content(person: Person) -> dict[str, Any]:
+    """Whoever is on duty is called for many cases. Not to be changed."""
+    return asdict(person)

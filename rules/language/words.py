@@ -10,6 +10,7 @@ Names are checked when the rule is read, so that a text can't fail when somebody
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from string import Formatter
 
 from messages.announcement import Place
@@ -55,8 +56,9 @@ def check(
                 )
 
 
-def _names(template: str) -> list[str]:
-    return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+@lru_cache(maxsize=1024)
+def _names(template: str) -> tuple[str, ...]:
+    return tuple(name for _, name, _, _ in Formatter().parse(template) if name is not None)
 
 
 def fill(

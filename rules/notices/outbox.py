@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
 from sqlalchemy import case as ranked
 from sqlalchemy.sql import ColumnElement
 
@@ -30,7 +30,7 @@ from rules.notices.notice import DEADLINE_MS, TOLD, WAITING, Notice, NoticeEvent
 from rules.notices.plan import RED_WAITS_MS, Due, Habits, Move, Send, Sent, plan
 from rules.notices.words import Told, message
 from rules.records import Case
-from rules.store import rows
+from rules.store import many, rows
 from rules.store import tables as db
 from rules.store.refusals import Apart
 
@@ -51,11 +51,8 @@ KEPT_MS = 400 * 86_400_000
 _GRAVEST_FIRST = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.notices.c.level, else_=3)
 
 _SENDINGS = select(db.sendings).where(db.sendings.c.id.in_(bindparam("ids", expanding=True)))
-_END_SENDING = update(db.sendings).where(db.sendings.c.id == bindparam("its_id"))
 _NOTICES = select(db.notices).where(db.notices.c.key.in_(bindparam("keys", expanding=True)))
-_STORE = update(db.notices).where(db.notices.c.key == bindparam("its_key"))
 _LAST_SENDING = select(func.max(db.sendings.c.id))
-_BEGIN_SENDING = insert(db.sendings)
 _HAPPENED = (
     select(db.alarms.c.case, func.min(db.alarms.c.raised_at_ms), func.sum(db.alarms.c.occurrences))
     .where(db.alarms.c.case.in_(bindparam("cases", expanding=True)))
@@ -133,17 +130,18 @@ def take(
         case.id: case for case in rows.cases_where(connection, db.cases.c.id.in_({r.case for r in found.values()}))
     }
     inside = drill.kept_inside(connection, cases.values(), now_ms)
+    book = _Book()
     for row in [row for row in found.values() if row.case in inside]:
-        _to_pages(connection, found.pop(row.key), now_ms)
+        _to_pages(book, found.pop(row.key), now_ms)
+    book.write(connection, now_ms)
     due = [_due(row, cases[row.case], find) for row in found.values()]
     if others:
         theirs = set(connection.scalars(select(db.leases.c.site).where(db.leases.c.token.in_(list(others)))))
         due = [one for one in due if one.addresses or one.site not in theirs]
-    sends: list[Send] = []
+    sends, moves = list[Send](), list[Move]()
     for decision in plan(due, _sent(connection, due, ways, habits, now_ms), ways, practice.calendar, now_ms, habits):
         if isinstance(decision, Move):
-            move = partial(_move, connection, found[decision.due.notice.key], decision, practice, now_ms)
-            _each(connection, decision.due, move, apart, now_ms)
+            moves.append(decision)
             continue
         red, way = decision.due.level == "red", decision.due.addresses[decision.address].channel
         left = red_room.get(way, AT_ONCE) if red else room
@@ -153,15 +151,17 @@ def take(
             room -= 1
         if left > 0:
             sends.append(decision)
+    move = partial(_move, connection, found, practice, now_ms)
     begin = partial(_begin, connection, found, cases, practice.calendar, address_of_pages, now_ms)
     if apart is None:
+        move(moves)
         return begin(sends)
-    return [one for send in sends for one in _each(connection, send.due, partial(begin, [send]), apart, now_ms) or ()]
+    for one in moves:
+        _each(connection, one.due, partial(move, [one]), apart, now_ms)
+    return [new for send in sends for new in _each(connection, send.due, partial(begin, [send]), apart, now_ms) or ()]
 
 
-def _each(connection: Connection, due: Due, act: Callable[[], T], apart: Apart | None, now_ms: int) -> T | None:
-    if apart is None:
-        return act()
+def _each(connection: Connection, due: Due, act: Callable[[], T], apart: Apart, now_ms: int) -> T | None:
     done = apart.done(SiteId(due.site), "call", due.notice.key, lambda: (act(),))
     if done is None:
         its = db.notices.c.key == due.notice.key
@@ -182,15 +182,14 @@ def end(connection: Connection, ended: Sequence[tuple[Begun, Outcome]], now_ms: 
         sending = sendings[begun.sending]
         word = "taken" if isinstance(outcome, Taken) else "throttled" if outcome.throttled_s else "failed"
         answer = outcome.id if isinstance(outcome, Taken) else outcome.why
-        over.append({"its_id": begun.sending, "ended_at_ms": now_ms, "outcome": word, "answer": answer[:200]})
+        over.append({"id": begun.sending, "ended_at_ms": now_ms, "outcome": word, "answer": answer[:200]})
         row = notices.pop(sending.notice, None)  # the first answer counts, as if each were written by itself
         if row is None or row.state != NoticeState.SENDING:
             continue  # acted upon or lost meanwhile
         further = row.level == "red" and row.address + 1 < len(row.detail.get("addresses", ()))
         took_ms = now_ms - sending.begun_at_ms
         book.note(row, *_after(_notice(row), outcome, now_ms, took_ms, further=further), answer)
-    if over:
-        connection.execute(_END_SENDING, over)
+    many.change(connection, db.sendings, over)
     book.write(connection, now_ms)
 
 
@@ -272,20 +271,34 @@ def _came_ms(row: Row[Any], now_ms: int) -> int:
     return max(int(row.begun_at_ms), int(row.ended_at_ms or 0))
 
 
-def _move(connection: Connection, row: Row[Any], decision: Move, practice: Practice, now_ms: int) -> None:
-    notice = decision.due.notice
-    if decision.event is NoticeEvent.NO_CHANNEL and row.person == DESK.id:
-        _to_pages(connection, row, now_ms)
+def _move(
+    connection: Connection, found: Mapping[str, Row[Any]], practice: Practice, now_ms: int, moves: Sequence[Move]
+) -> None:
+    """Write down how those stand that aren't sent now, all of it at once. What a step up leads to is asked when all before it is written."""
+    book = _Book()
+    for one in moves:
+        row = found[one.due.notice.key]
+        if one.event is NoticeEvent.NO_CHANNEL and row.person == DESK.id:
+            _to_pages(book, row, now_ms)
+            continue
+        after = machine.apply(one.due.notice, one.event, now_ms, again_at_ms=one.again_at_ms)
+        event = {NoticeEvent.NO_CHANNEL: "notify.exhausted", NoticeEvent.HELD_BACK: "notify.throttled"}.get(one.event)
+        again = one.event is NoticeEvent.HELD_BACK and row.state == NoticeState.THROTTLED
+        book.note(row, after, None if again else event)
+        if after.state is NoticeState.EXHAUSTED:
+            book.write(connection, now_ms)
+            _step_up(connection, row, practice, now_ms)
+    book.write(connection, now_ms)
+
+
+def _step_up(connection: Connection, row: Row[Any], practice: Practice, now_ms: int) -> None:
+    """Somebody can't be reached: unless others hear of the step, the next one is called."""
+    if _others_hear(connection, row):
         return
-    after = machine.apply(notice, decision.event, now_ms, again_at_ms=decision.again_at_ms)
-    event = {NoticeEvent.NO_CHANNEL: "notify.exhausted", NoticeEvent.HELD_BACK: "notify.throttled"}.get(decision.event)
-    again = decision.event is NoticeEvent.HELD_BACK and row.state == NoticeState.THROTTLED
-    _write(connection, row, after, None if again else event, now_ms, "")
-    if after.state is NoticeState.EXHAUSTED and not _others_hear(connection, row):
-        if row.leg == Leg.ASK:
-            timers.pass_over(connection, row.case, row.rung, now_ms, practice)
-        else:
-            timers.hasten(connection, row.case, now_ms, practice)
+    if row.leg == Leg.ASK:
+        timers.pass_over(connection, row.case, row.rung, now_ms, practice)
+    else:
+        timers.hasten(connection, row.case, now_ms, practice)
 
 
 def _others_hear(connection: Connection, row: Row[Any]) -> bool:
@@ -296,10 +309,10 @@ def _others_hear(connection: Connection, row: Row[Any]) -> bool:
     return any(key.startswith(step) for key in connection.scalars(select(db.notices.c.key).where(*its)))
 
 
-def _to_pages(connection: Connection, row: Row[Any], now_ms: int) -> None:
+def _to_pages(book: "_Book", row: Row[Any], now_ms: int) -> None:
     """Told by the pages alone: it counts as handed over."""
     taken = machine.apply(machine.apply(_notice(row), NoticeEvent.BEGUN, now_ms), NoticeEvent.TAKEN, now_ms)
-    _write(connection, row, taken, "notify.handed_over", now_ms, "pages")
+    book.note(row, taken, "notify.handed_over", "pages")
 
 
 def _begin(
@@ -354,7 +367,7 @@ def _begin(
                 "answer": "",
             }
         )
-    connection.execute(_BEGIN_SENDING, written)
+    many.insert(connection, db.sendings, written)
     book.write(connection, now_ms)
     return begun
 
@@ -415,25 +428,19 @@ class _Book:
 
     def note(self, row: Row[Any], after: Notice, event: str | None, detail: str = "", *, channel: str = "") -> None:
         """`event`: the log's word for it. `channel`: on which it is tried now."""
-        self._stored.append({"its_key": after.key, **_stand(after), "channel": channel or row.channel})
+        self._stored.append({"key": after.key, **_stand(after), "channel": channel or row.channel})
         if event:
             words = " ".join(part for part in (row.person, row.channel, detail) if part)
             self._lines.append(rows.Line(event, None, row.case, RULES, words[:300]))
 
     def write(self, connection: Connection, now_ms: int) -> None:
-        if self._stored:
-            connection.execute(_STORE, self._stored)
+        many.change(connection, db.notices, self._stored)
         rows.append(connection, self._lines, now_ms)
-
-
-def _write(connection: Connection, row: Row[Any], after: Notice, event: str | None, now_ms: int, detail: str) -> None:
-    book = _Book()
-    book.note(row, after, event, detail)
-    book.write(connection, now_ms)
+        self._stored, self._lines = [], []
 
 
 def _store(connection: Connection, notice: Notice) -> None:
-    connection.execute(_STORE, {"its_key": notice.key, **_stand(notice)})
+    many.change(connection, db.notices, [{"key": notice.key, **_stand(notice)}])
 
 
 def _stand(notice: Notice) -> dict[str, Any]:

@@ -7,7 +7,25 @@ from typing import Any
 import orjson
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Connection, Row, Table, Text, and_, bindparam, cast, delete, insert, select, tuple_, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Connection,
+    Row,
+    Table,
+    Text,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.sql import Select
 
 from messages.announcement import Place
@@ -33,11 +51,20 @@ from rules.escalation.clocks import Clocks
 from rules.language.calendar import CHINA, Calendar
 from rules.language.rule import Rules
 from rules.language.state import NEW, from_json, to_json
-from rules.store import leases, rows, versions
+from rules.store import leases, many, rows, versions
 from rules.store import tables as db
 from rules.store.database import Database
 from rules.store.leases import Holder
 from rules.store.refusals import Apart
+
+_LAST, _LAST_MS = db.pulse.c.last_reading_at_ms, bindparam("last_ms", type_=BigInteger)
+_BEAT = update(db.pulse).values(
+    at_ms=bindparam("now_ms"),
+    last_reading_at_ms=case((or_(_LAST.is_(None), _LAST < _LAST_MS), _LAST_MS), else_=_LAST),
+    readings=db.pulse.c.readings + bindparam("more"),
+    hears=func.coalesce(bindparam("hears_it", type_=Boolean), db.pulse.c.hears),
+)
+"""Made once, as in rules.store.rows: it ends each work."""
 
 log = structlog.get_logger("rules")
 
@@ -133,7 +160,7 @@ def _write(connection: Connection, work: Work, now_ms: int, practice: Practice) 
             lines += findings.abandon(connection, one, now_ms, practice)
         else:
             lines += new[at].lines if at in new else findings.carry_out(connection, one, now_ms, practice)
-    rows.append(connection, lines, now_ms)
+    clocks.say(lines, first=len(new) == len(found))
     timers.fire_cases(connection, practice, now_ms, (line.case for line in lines if line.case), clocks)
     _beat(connection, now_ms, work.readings, work.last_reading_at_ms)
 
@@ -267,24 +294,16 @@ def _beat(
     connection: Connection, now_ms: int, readings: int = 0, last_ms: int | None = None, hears: bool | None = None
 ) -> None:
     """`hears` None: as it was, at first not."""
-    row = connection.execute(select(db.pulse)).one_or_none()
-    values = {
-        "at_ms": now_ms,
-        "last_reading_at_ms": max((row and row.last_reading_at_ms) or 0, last_ms or 0) or None,
-        "readings": (row.readings if row else 0) + readings,
-        "hears": (row is not None and row.hears) if hears is None else hears,
-    }
-    connection.execute(update(db.pulse).values(values) if row else insert(db.pulse).values(id=1, **values))
+    its = {"now_ms": now_ms, "more": readings, "last_ms": last_ms or None, "hears_it": hears}
+    if connection.execute(_BEAT, its).rowcount != 1:
+        first = {"at_ms": now_ms, "last_reading_at_ms": last_ms or None, "readings": readings, "hears": bool(hears)}
+        connection.execute(insert(db.pulse).values(id=1, **first))
 
 
 def _replace(connection: Connection, table: Table, some: Mapping[tuple[str, ...], dict[str, Any] | None]) -> None:
     """Write rows by their primary key, whether they were there or not; None takes one away."""
-    if some:
-        names = [f"{column.name}_" for column in table.primary_key]
-        is_it = and_(*(column == bindparam(name) for column, name in zip(table.primary_key, names, strict=True)))
-        connection.execute(delete(table).where(is_it), [dict(zip(names, key, strict=True)) for key in some])
-    if written := [row for row in some.values() if row is not None]:
-        connection.execute(insert(table), written)
+    many.remove(connection, table, [key for key, row in some.items() if row is None])
+    many.put(connection, table, [row for row in some.values() if row is not None])
 
 
 _DEVICE = ("site", "edge", "device", "kind", "model", "place", "settings")

@@ -7,12 +7,22 @@ import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from messages.ids import SiteId
 from rules.engine.share import Lease, Worker
 from rules.store import tables as db
 from rules.store.database import Overtaken
+
+_MINE = select(db.leases.c.site).where(
+    db.leases.c.token == bindparam("its_token"), db.leases.c.site.in_(bindparam("sites", expanding=True))
+)
+_ONE_MORE = (
+    update(db.workers)
+    .where(db.workers.c.token == bindparam("its_token"), db.workers.c.works <= bindparam("known"))
+    .values(works=bindparam("next"))
+)
+"""Made once, as in rules.store.rows: they begin each work."""
 
 
 class LeaseLost(Overtaken):
@@ -97,8 +107,8 @@ def leave(connection: Connection, holder: Holder) -> None:
 
 def fence(connection: Connection, holder: Holder, sites: Collection[SiteId]) -> None:
     """Raises LeaseLost unless all of `sites` are ours."""
-    mine = select(db.leases.c.site).where(db.leases.c.token == holder.token, db.leases.c.site.in_(list(sites)))
-    if missing := set(sites) - set(connection.scalars(mine)):
+    mine = connection.scalars(_MINE, {"its_token": holder.token, "sites": list(sites)})
+    if missing := set(sites) - set(mine):
         raise LeaseLost(missing)
 
 
@@ -107,10 +117,9 @@ def is_written(connection: Connection, holder: Holder) -> bool:
 
     `holder.works` moves when the answer has come (`rules.store.facts.commit`).
     """
-    row = connection.execute(select(db.workers.c.works).where(db.workers.c.token == holder.token)).one_or_none()
-    if row is None:
+    its = {"its_token": holder.token, "known": holder.works, "next": holder.works + 1}
+    if connection.execute(_ONE_MORE, its).rowcount == 1:
+        return False
+    if connection.scalar(select(db.workers.c.works).where(db.workers.c.token == holder.token)) is None:
         raise Superseded(f"another engine of the name {holder.name!r} has started on this database")
-    if row.works > holder.works:
-        return True
-    connection.execute(update(db.workers).where(db.workers.c.token == holder.token).values(works=holder.works + 1))
-    return False
+    return True

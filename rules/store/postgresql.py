@@ -15,6 +15,9 @@ SESSION_LIMITS = {
     "statement_timeout": "30s",
     "idle_in_transaction_session_timeout": "5s",  # who was stopped while it wrote holds nobody up for longer
 }
+PLANS = {"random_page_cost": "1.1"}
+"""What is asked for by key is looked up, not read through for: a server supposes disks that turn, unless it is told otherwise, and reads all alarms
+to find fifty of them."""
 LINK = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -30,7 +33,7 @@ MOST_CONNECTIONS, CONNECTION_WAIT_S = 20, 5.0
 
 def connect(url: URL, *, follow: bool, migrates: bool) -> Engine:
     del follow, migrates  # a server is one place, and it alters tables where they are
-    options = " ".join(f"-c {name}={limit}" for name, limit in SESSION_LIMITS.items())
+    options = " ".join(f"-c {name}={limit}" for name, limit in (SESSION_LIMITS | PLANS).items())
     given = {name: value for name, value in LINK.items() if name not in url.query}
     return engine(
         url,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Table, and_, bindparam, func, or_, select
 from sqlalchemy.sql import ColumnElement, Select
 
 from messages.announcement import Place
@@ -18,7 +18,7 @@ from rules.alarms.condition import Condition
 from rules.alarms.standing import Standing
 from rules.cases.policy import Policy, policy_from
 from rules.records import OVER, Alarm, AlarmState, Case, CaseState, Overlays, Pause, Photo
-from rules.store import database
+from rules.store import database, many
 from rules.store import tables as db
 
 T = TypeVar("T")
@@ -50,17 +50,14 @@ _OPEN_ALARM = _ALARMS.where(
     db.alarms.c.rule == bindparam("rule"),
     db.alarms.c.open,
 )
-_INSERT_ALARM, _INSERT_CASE, _INSERT_LINES = insert(db.alarms), insert(db.cases), insert(db.log)
 CASES = select(*_CASE_COLUMNS)
 _CASE = CASES.where(db.cases.c.id == bindparam("id"))
 _SOME_CASES = CASES.where(db.cases.c.id.in_(bindparam("ids", expanding=True)))
-_UPDATE_CASE = update(db.cases).where(db.cases.c.id == bindparam("its_id"))
 _LAST_NUMBERS = (
     select(db.log.c.case, func.max(db.log.c.number))
     .where(db.log.c.case.in_(bindparam("cases", expanding=True)))
     .group_by(db.log.c.case)
 )
-_UPDATE_ALARM = update(db.alarms).where(db.alarms.c.id == bindparam("its_id"))
 """Made once: to make a statement, and to look for how it was compiled, takes longer than to execute it."""
 
 
@@ -83,8 +80,7 @@ def insert_alarm(connection: Connection, values: Mapping[str, Any]) -> None:
 
 def insert_alarms(connection: Connection, some: Sequence[dict[str, Any]]) -> None:
     """They all name the same columns."""
-    if some:
-        connection.execute(_INSERT_ALARM, some)
+    many.insert(connection, db.alarms, some)
 
 
 def parts(named: Iterable[T], most: int = MOST_NAMED) -> Iterator[list[T]]:
@@ -166,7 +162,7 @@ def write_standing(
 ) -> None:
     """`was_open` False: it has ended with an earlier closing of its case, and only its own condition opens it again."""
     changed = standing_values(standing, case, was_open=was_open)
-    connection.execute(_UPDATE_ALARM, {"its_id": alarm_id} | changed | more)
+    many.change(connection, db.alarms, [{"id": alarm_id} | changed | more])
 
 
 def standing_values(standing: Standing, case: Case | None, *, was_open: bool = True) -> dict[str, Any]:
@@ -175,7 +171,7 @@ def standing_values(standing: Standing, case: Case | None, *, was_open: bool = T
     return {
         "state": standing.state,
         "changed_at_ms": standing.condition.changed_at_ms,
-        "overlays": asdict(standing.overlays),
+        "overlays": _overlays_content(standing.overlays),
         "annunciated": standing.overlays.annunciated,
         "returned": standing.returned,
         "open": standing.state is not AlarmState.NORM or work,
@@ -229,8 +225,7 @@ def insert_case(connection: Connection, new: Case) -> None:
 
 
 def insert_cases(connection: Connection, some: Iterable[Case]) -> None:
-    if values := [_case_values(new) for new in some]:
-        connection.execute(_INSERT_CASE, values)
+    many.insert(connection, db.cases, [_case_values(new) for new in some])
 
 
 def write_case(connection: Connection, changed: Case) -> None:
@@ -238,16 +233,15 @@ def write_case(connection: Connection, changed: Case) -> None:
 
 
 def write_cases(connection: Connection, some: Iterable[Case]) -> None:
-    if values := [{"its_id": changed.id, **_case_values(changed)} for changed in some]:
-        connection.execute(_UPDATE_CASE, values)
+    many.change(connection, db.cases, [_case_values(changed) for changed in some])
 
 
-def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
-    """Write `lines` at the end of the log, those of a case with its next numbers."""
+def append(connection: Connection, lines: Sequence[Line], at_ms: int, *, new: Collection[str] = ()) -> None:
+    """Write `lines` at the end of the log, those of a case with its next numbers. `new`: cases that have none yet."""
     if not lines:
         return
     counts = Counter[str]()
-    for named in parts({line.case for line in lines if line.case}):
+    for named in parts({line.case for line in lines if line.case}.difference(new)):
         counts.update({row[0]: row[1] or 0 for row in connection.execute(_LAST_NUMBERS, {"cases": named})})
     written, mark = [], secrets.randbits(62)
     for seq, line in zip(database.next_seqs(connection, len(lines)), lines, strict=True):
@@ -256,7 +250,7 @@ def append(connection: Connection, lines: Sequence[Line], at_ms: int) -> None:
         values = {name: getattr(line, name) for name in Line.__dataclass_fields__}
         number = counts[line.case] if line.case else None
         written.append({"seq": seq, "at_ms": at_ms, "number": number, "mark": mark, **values})
-    connection.execute(_INSERT_LINES, written)
+    many.insert(connection, db.log, written)
 
 
 def _case_values(one: Case) -> dict[str, Any]:
@@ -267,6 +261,12 @@ def _case_values(one: Case) -> dict[str, Any]:
         "policy": _policy_content(one.policy),
         "photo": asdict(one.photo) if one.photo else None,
     }
+
+
+@lru_cache(maxsize=64)
+def _overlays_content(overlays: Overlays) -> dict[str, Any]:
+    """Over most alarms lies nothing. Not to be changed."""
+    return asdict(overlays)
 
 
 @lru_cache(maxsize=64)

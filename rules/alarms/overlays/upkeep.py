@@ -88,7 +88,7 @@ def settled(connection: Connection, now_ms: int, practice: Practice = PLAIN, eac
     lines = _end_holds(connection, now_ms)
     wide = surroundings.of_open(connection, now_ms)
     opened = _opened(connection, concerned(wide, now_ms, practice.figures), now_ms)
-    around = surroundings.of_some(connection, {row.device for row in opened}, now_ms)
+    around = surroundings.of_some(connection, {(row.site, row.device) for row in opened}, now_ms)
     chattering = _chattering(connection, opened)
     found: dict[str, list[Event]] = {}
     for row in opened:

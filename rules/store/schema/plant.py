@@ -16,6 +16,7 @@ devices = Table(
     Column("place", JSON, nullable=False),
     Column("settings", JSON, nullable=False),
     Column("guards", Boolean, nullable=False),  # lives hang on it
+    Index("devices_by_name", "site", "device"),  # who speaks of one: asked for with each raise
 )
 
 silences = Table(  # from when a device has said nothing for too long, unless it says something first

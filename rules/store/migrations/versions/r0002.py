@@ -462,6 +462,7 @@ def _labels() -> None:
 def _many_rows() -> None:
     """What is asked for each second, with each raise and call, or by a page, is found without reading all that there is."""
     gathers = sa.text("gathers IS NOT NULL")
+    op.create_index("devices_by_name", "devices", ["site", "device"])
     op.create_index("alarms_by_news", "alarms", ["known_at_ms"])
     if op.get_bind().dialect.name == "sqlite":
         op.drop_index("one_open_alarm", "alarms")
