@@ -68,8 +68,8 @@ def svg(courses: Sequence[Course], calendar: Calendar, days: Sequence[str], titl
         parts.append(f'<text x="{x + 14}" y="33">{escape(course.name)}</text>')
         x += 40 + 8 * cells(course.name)
     for row, day in enumerate(days):
-        top = _HEAD + row * step
-        parts.append(f'<text x="8" y="{top + 12}" fill="#4a5568">{day}</text>')
+        top, mark = _HEAD + row * step, "*" if is_off(calendar, day) else ""
+        parts.append(f'<text x="8" y="{top + 12}" fill="#4a5568">{day}{mark}</text>')
         for index, count in enumerate(counts):
             y, length = top + index * _ROW, count[day] / most * _WIDTH
             parts.append(
