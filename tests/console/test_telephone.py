@@ -1,5 +1,7 @@
 """The desk telephones about somebody who isn't seen, and writes down at her case what was said: by whom, to whom, with the same effect as her own button."""
 
+import re
+
 import httpx
 import pytest
 
@@ -60,7 +62,11 @@ async def test_no_answer_stands_in_the_log_and_moves_nothing_by_itself(desk: htt
     case = asked_of(lin)
     await do(desk, f"/cases/{case.id}/answer", person=SHE, outcome="none")
     assert now(lin, case) == case
-    assert "电话无人接听 陈志强 陈**" in seen(await desk.get(f"/cases/{case.id}"))
+    page = seen(await desk.get(f"/cases/{case.id}"))
+    assert "电话无人接听 陈志强 陈**" in page
+    assert re.search(r"住户 陈\*\* 059\*{4}0031 没人接 \d\d:\d\d", page), (
+        "who calls next sees whom he needn't call again"
+    )
 
 
 @pytest.mark.parametrize(
