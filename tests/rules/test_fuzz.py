@@ -14,14 +14,18 @@ from messages.announcement import AnnouncementError
 from messages.ids import DeviceId
 from messages.kind import Channel
 from messages.reading import Value
+from rules.checking.faults import faults
+from rules.checking.report import with_line
 from rules.engine.intake import take
 from rules.engine.memory.facts import Facts
 from rules.engine.work import Work
 from rules.language.answering import with_answers
+from rules.language.calendar import CHINA
 from rules.language.evaluation import Timer, step
 from rules.language.library import SHIPPED as LIBRARY
 from rules.language.library import read_file, vocabulary
-from rules.language.making import rewritten
+from rules.language.making import Mistaken, made, rewritten
+from rules.language.rule_text import RuleText
 from rules.language.sentence import SentenceError, parse
 from rules.language.state import NEW, from_json, to_json
 from tests.rules.course import ALL_RULES, KINDS, RULES, at, reading, run
@@ -46,6 +50,27 @@ def test_words_of_the_library_in_any_order_are_a_sentence_or_a_mistake_with_a_pl
     source = " ".join(words)
     error = _refusal(source, channels)
     assert error is None or (1 <= error.line <= source.count("\n") + 2 and error.column >= 1)
+
+
+@settings(deadline=10_000)
+@example("smoke # the panel's", "not smoke # nor this")
+@given(
+    *[
+        st.lists(st.sampled_from([*WORDS, "and", "or", "not", "true", "# x", "\n"]), min_size=1, max_size=12).map(
+            " ".join
+        )
+    ]
+    * 2
+)
+def test_faults_are_found_in_whatever_can_be_read(raises: str, clears: str) -> None:
+    channels = {name: channel for kind in KINDS.values() for name, channel in kind.channels.items()}
+    kind = KINDS["smoke_alarm"].model_copy(update={"channels": channels})
+    content = {"level": "red", "title": {"zh": "烟", "en": "Smoke"}, "raise": raises, "clear": clears}
+    try:
+        rule = made(kind, "smoke_alarm", "it", RuleText.model_validate(content), {}, vocabulary_of_all, CHINA)
+    except Mistaken:
+        return
+    assert all(str(fault.why) for fault in faults([rule], retention_s=86_400.0, calendar=CHINA, year=2026))
 
 
 def _refusal(source: str, channels: dict[str, Channel]) -> SentenceError | None:
@@ -77,7 +102,9 @@ def test_a_rule_file_in_which_something_is_broken_is_read_or_named(
     path = folder / f"{kind}.toml"
     path.write_text(text[:begin] + piece + text[end:], encoding="utf-8")
     _, mistakes = read_file(path, KINDS, vocabulary_of_all)
-    assert all(str(mistake).startswith(str(path)) for mistake in mistakes)
+    for mistake in mistakes:
+        assert str(mistake).startswith(str(path))
+        assert len(with_line(mistake, "zh").splitlines()) in (1, 3)
 
 
 _JSON = st.recursive(

@@ -1,5 +1,6 @@
 """Shafts, streets, mains, a household's water."""
 
+from messages.alarm import Level
 from tests.rules.scenes.scene import Scene, flapping, negative, positive
 from tests.rules.scenes.sensor import COMMONLY
 from tests.rules.scenes.signals import (
@@ -40,6 +41,16 @@ def _mains(quantity: float) -> Signal:
     """A week's course: less while everybody showers and cooks."""
     return lambda t: (
         quantity * (1 - 0.10 * ((6.5 <= (t / HOUR) % 24 < 8.5) or (17.5 <= (t / HOUR) % 24 < 20)))
+    )  # fmt: skip
+
+
+def _unused(last_h: int, again_h: int, level: Level, called_h: int) -> Scene:
+    """A tap that is opened each hour, and then not from the one to the other."""
+    hours = [h for h in range(1, 72) if not last_h < h < again_h]
+    return positive(
+        "water_meter", "no_use", f"no tap is opened from {last_h} to {again_h} h", 3 * DAY,
+        (called_h * HOUR, (called_h + 1) * HOUR), over=(again_h * HOUR, (again_h + 1) * HOUR),
+        settings=WATCHED, level=level, volume=metered([(h, 0.012) for h in hours]),
     )  # fmt: skip
 
 
@@ -171,6 +182,9 @@ SCENES = [
         (DAY + 22 * HOUR, DAY + 24 * HOUR), since_s=6 * HOUR, settings=WATCHED, level="orange",
         volume=metered([*days(QUIET_DAY, 2, until_h=24 + 10.5), (24 + 10.4, 0.004), (48.5, WASHING_M3), (56, 0.012), (64, 0.012)]),
     ),
+    _unused(33, 54, "orange", 45),
+    _unused(33, 60, "red", 45),
+    _unused(43, 60, "orange", 56),  # half a day is over at seven; nobody is called before eight
     negative(
         "water_meter", "no_use", "three usual days, and long nights", 3 * DAY, since_s=6 * HOUR, settings=WATCHED,
         volume=metered(DAYS),
