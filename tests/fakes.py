@@ -47,7 +47,7 @@ class Provider:
     always: Answer = field(default_factory=Answer)
     news: threading.Event = field(default_factory=threading.Event)
 
-    def wait(self, count: int, limit_s: float = 20) -> list[Asked]:
+    def wait(self, count: int, limit_s: float = 60) -> list[Asked]:
         """Until so many requests have come."""
         until = time.monotonic() + limit_s
         while len(self.asked) < count:

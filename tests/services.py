@@ -23,6 +23,8 @@ from tests import programs
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "a-password-for-tests"
+START_S = 60.0
+"""How long a program may take until it answers. It takes a second or two, and ten times that on a machine that is busy besides."""
 USERS = (
     "collector",
     "rules",
@@ -64,7 +66,7 @@ def free_port() -> int:
     raise AssertionError("a hundred ports are all taken")
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, *, limit_s: float = 60) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, *, limit_s: float = START_S) -> None:
     """Until something listens. Fails with the program's own words if it ends instead."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
@@ -296,7 +298,7 @@ bind-address = "127.0.0.1:{rpc_port}"
     )
     server = Influx([program("influxd"), "-config", str(config)], port, folder / "influxd.log")
     server.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + START_S
     while time.monotonic() < until:
         with contextlib.suppress(urllib.error.URLError, OSError):
             urllib.request.urlopen(f"{server.url}/ping", timeout=1).close()
@@ -335,7 +337,7 @@ class PostgreSql(Service):
     def start(self) -> None:
         """Until it lets clients in: it listens a little earlier."""
         super().start()
-        until = time.monotonic() + 20
+        until = time.monotonic() + START_S
         while time.monotonic() < until:
             with contextlib.suppress(psycopg.OperationalError):
                 return self._run("SELECT 1")

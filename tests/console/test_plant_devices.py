@@ -88,7 +88,7 @@ def collector(quarantine: Quarantine) -> Iterator[str]:
     thread.start()
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 def with_collector(junmen: Block, address: str) -> AbstractAsyncContextManager[httpx.AsyncClient]:

@@ -36,7 +36,7 @@ def test_a_child_dies_with_a_parent_that_is_killed_outright(tmp_path: Path) -> N
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    wait_until(lambda: not alive(child), "the child is gone", limit_s=5)
+    wait_until(lambda: not alive(child), "the child is gone", limit_s=60)
 
 
 def test_a_child_that_ignores_the_request_to_stop_is_stopped(tmp_path: Path) -> None:

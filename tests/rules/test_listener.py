@@ -89,7 +89,7 @@ class Plant:
         self.bus.before_each = before_each
         task = asyncio.create_task(self.listener.run())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while not until():
                     await asyncio.sleep(0)
                     if task.done():
@@ -108,9 +108,11 @@ class Plant:
 async def test_under_a_stream_that_never_pauses_a_timer_fires_when_what_was_unread_is_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        listener, "MESSAGES_AT_ONCE", 1
-    )  # with each that is taken another one comes: something is always unread
+    for most in (
+        "MESSAGES_AT_ONCE",
+        "FEWEST_AT_ONCE",
+    ):  # the fewest are what a slow write leads to, on a busy machine too
+        monkeypatch.setattr(listener, most, 1)  # with each that is taken another one comes: something is always unread
     plant = Plant(tmp_path)
     for device in ("door", "other"):
         plant.announce(device)

@@ -117,14 +117,14 @@ def test_two_programs_that_open_an_old_database_at_once_bring_it_up_to_date_once
     together, opened = Barrier(2), list[Database]()
 
     def open_it() -> None:
-        together.wait(10)
+        together.wait(60)
         opened.append(Database(database_url))
 
     programs = [Thread(target=open_it) for _ in range(2)]
     for program in programs:
         program.start()
     for program in programs:
-        program.join(20)
+        program.join(60)
     assert len(opened) == 2
     for database in opened:
         database.close()

@@ -96,7 +96,7 @@ class Town:
 
     async def until(self, true: Callable[[], bool], what: str) -> None:
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 while not true():
                     await asyncio.sleep(0.01)
         except TimeoutError:

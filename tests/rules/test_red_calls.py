@@ -84,7 +84,7 @@ async def test_a_channel_that_hangs_for_ever_holds_up_no_other(street: Street) -
     sender = Sender(bus, street.room.database, ways, street.roll.find, street.practice, lambda: at(1))
     running = asyncio.create_task(sender.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             while len(set(taking.taken)) < 6:
                 await asyncio.sleep(0.02)
     finally:
@@ -113,7 +113,7 @@ async def test_a_call_on_a_channel_that_hangs_goes_on_by_the_next(
     sender = Sender(bus, street.room.database, ways, street.roll.find, street.practice, clock_ms)
     running = asyncio.create_task(sender.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             while street.states()["lin/new"] != "handed_over":
                 await asyncio.sleep(0.02)
     finally:
