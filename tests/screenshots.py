@@ -22,9 +22,9 @@ from console.rights import Scope
 from console.server import bound, serve
 from console.words import LANGUAGES
 from tests.console.block import NOON_MS, PASSWORD, Block, block
+from tests.integration.browsing import ARGUMENTS
 from tests.integration.full_block import Filled, fill, flood
 from tests.integration.judging import PHONE, WALL, Ground, Look, put_on
-from tests.integration.test_console_browser import ARGUMENTS
 from tests.services import ROOT, free_port, program
 
 FOLDER = ROOT / "docs/screenshots"

@@ -14,10 +14,8 @@ from tests.console.block import PASSWORD
 from tests.integration.console_filling import Console, console
 from tests.integration.judging import PHONE, WALL, complaints, violations, violations_in
 from tests.integration.plant_filling import PEOPLE, log_in
-from tests.integration.test_console_browser import chromium
 
 pytestmark = pytest.mark.needs("chromium")
-__all__ = ["chromium"]
 
 ON_BOTH = pytest.mark.parametrize(("language", "screen"), [("zh", PHONE), ("en", WALL)])
 NEW = "mended by noon"

@@ -2,23 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Route, expect
 
 from messages.settings import Text
 from rules.records import CaseState
 from tests.console.block import PASSWORD
-from tests.integration.console_filling import NAME, Console, console
-from tests.services import program
+from tests.integration.browsing import Window
+from tests.integration.console_filling import NAME, Console
 
 pytestmark = pytest.mark.needs("chromium")
-
-QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-dev-shm-usage", *QUIET]
-
 
 WITHIN_SECONDS_MS = 10_000
 """A page says after three that it hears nothing; and a machine may be busy."""
@@ -36,52 +30,9 @@ WITHOUT_THE_TIMER = """{
 """A page of parts asks for them every five seconds: here only when it is told that something has changed."""
 
 
-@dataclass
-class Window:
-    """One page, with everything that it complained of or asked for."""
-
-    page: Page
-    address: str
-    complaints: list[str] = field(default_factory=list)
-    asked: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", self._note)
-
-    def log_in(self) -> None:
-        self.page.goto(self.address)
-        self.page.get_by_label("Name").fill(NAME)
-        self.page.get_by_label("Password").fill(PASSWORD)
-        self.page.get_by_role("button", name="Log in").click()
-        expect(self.page.locator("body")).to_have_attribute("data-verdict", "live")
-
-    def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def _note(self, request: Request) -> None:
-        self.asked.add(re.sub(r"^(\w+://[^/]*).*", r"\1", request.url))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Console]:
-    with console(tmp_path) as started:
-        yield started
-
-
 @pytest.fixture
 def window(chromium: Browser, running: Console) -> Iterator[Window]:
-    context = chromium.new_context(locale="en-GB", timezone_id="Europe/London")
+    context = chromium.new_context(locale="en-GB", timezone_id="Europe/London", reduced_motion="reduce")
     opened = Window(context.new_page(), running.address)
     yield opened
     context.close()

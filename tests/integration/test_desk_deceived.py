@@ -11,10 +11,10 @@ from sqlalchemy import update
 from rules.records import Case
 from rules.store import tables
 from tests.integration.between import Between, answer
+from tests.integration.browsing import Window
 from tests.integration.console_filling import Console, console
-from tests.integration.test_console_browser import VERDICTS, Window, chromium
+from tests.integration.test_console_browser import VERDICTS
 
-__all__ = ["chromium"]
 pytestmark = pytest.mark.needs("chromium")
 
 PATIENCE_S = 60
@@ -37,7 +37,7 @@ def between(running: Console) -> Iterator[Between]:
 
 @pytest.fixture(scope="module")
 def logged_in(chromium: Browser, running: Console) -> Iterator[BrowserContext]:
-    context = chromium.new_context(locale="en-GB", timezone_id="Europe/London")
+    context = chromium.new_context(locale="en-GB", timezone_id="Europe/London", reduced_motion="reduce")
     Window(context.new_page(), running.address).log_in()
     for one in context.pages:
         one.close()

@@ -15,10 +15,9 @@ from tests import services
 from tests.backups import back_up, file_of, restore
 from tests.console.block import PASSWORD, Block
 from tests.integration.between import Between
+from tests.integration.browsing import Window
 from tests.integration.console_filling import NAME, Console, console, second_console
-from tests.integration.test_console_browser import Window, chromium
 
-__all__ = ["chromium"]
 pytestmark = pytest.mark.needs("chromium")
 
 Copied = Callable[[Console], Callable[[], None]]
@@ -37,7 +36,7 @@ def asleep(page: Page) -> Iterator[None]:
 
 def test_pages_that_are_open_follow_a_database_that_was_set_back(chromium: Browser, tmp_path: Path) -> None:
     with console(tmp_path) as running:
-        context = chromium.new_context(locale="en-GB")
+        context = chromium.new_context(locale="en-GB", reduced_motion="reduce")
         feed = Window(context.new_page(), running.address)
         feed.log_in()
         kept = running.block.raise_alarm("gas-1")
@@ -63,7 +62,7 @@ def test_a_page_that_slept_through_it_is_not_fooled_by_a_log_that_is_as_long_aga
     """Set back as the README says it: everything is stopped meanwhile. The log then ends at the very number that the page knows."""
     with console(tmp_path) as running:
         block, file = running.block, file_of(running.block.config.database)
-        context = chromium.new_context(locale="en-GB")
+        context = chromium.new_context(locale="en-GB", reduced_motion="reduce")
         window = Window(context.new_page(), running.address)
         window.log_in()
         kept = block.raise_alarm("gas-1")
@@ -134,7 +133,7 @@ def test_a_page_that_slept_through_it_between_two_consoles_has_the_whole_list_wh
     """The consoles went on: one of them is asked when the page wakes, and both have seen the log at less than the page knows, and at more."""
     with console(tmp_path, database=database_url) as running, second_console(running) as second:
         between, block = Between(running.service.port, second.port), running.block
-        context = chromium.new_context(locale="en-GB")
+        context = chromium.new_context(locale="en-GB", reduced_motion="reduce")
         window = Window(context.new_page(), between.address)
         window.log_in()
         block.raise_alarm("gas-1")

@@ -1,40 +1,23 @@
 """The operator's pages in Chromium: acts without a reload, the map by keys, a flood on the wall, sounds, keys of the desk, every size and theme."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import delete, insert
 
 from rules.store import tables as db
-from tests.integration.console_filling import Console, console
-from tests.integration.test_console_browser import CONTRAST, SMALL, Window, chromium
+from tests.integration.browsing import Window
+from tests.integration.console_filling import Console
+from tests.integration.test_console_browser import CONTRAST, SMALL
 
 pytestmark = pytest.mark.needs("chromium")
-__all__ = ["chromium"]
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Console]:
-    with console(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-def page(chromium: Browser, running: Console) -> Iterator[Page]:
-    context = chromium.new_context(locale="en-GB", reduced_motion="reduce")
-    window = Window(context.new_page(), running.address)
-    window.log_in()
-    yield window.page
-    assert [text for text in window.complaints if "409" not in text] == []
-    context.close()
 
 
 def test_a_case_is_sent_to_somebody_and_its_page_and_the_map_follow_without_a_reload(
-    running: Console, page: Page
+    running: Console, at_the_desk: Window
 ) -> None:
+    page = at_the_desk.page
     alarm = running.block.raise_alarm("cover-1", kind="manhole_cover", rule="open", level="orange")
     assert alarm.case
     page.goto(f"{running.address}/cases/{alarm.case.id}")
@@ -48,6 +31,8 @@ def test_a_case_is_sent_to_somebody_and_its_page_and_the_map_follow_without_a_re
     page.locator("form[action$='/cancel'] button").click()
     expect(page.get_by_role("alert")).to_contain_text("still going on")
     assert page.evaluate("window.sameDocument") is True
+    assert ["409" in text for text in at_the_desk.complaints] == [True], "a browser notes each act that is refused"
+    at_the_desk.complaints.clear()
 
     page.goto(f"{running.address}/map")
     page.evaluate("window.sameDocument = true")

@@ -10,13 +10,12 @@ from sqlalchemy import delete
 
 from rules.store import tables as db
 from tests.console.block import PASSWORD
+from tests.integration.browsing import Window
 from tests.integration.console_filling import NAME, Console, console
 from tests.integration.full_block import Filled, fill, flood
 from tests.integration.judging import PHONE, complaints, violations
-from tests.integration.test_console_browser import Window, chromium
 
 pytestmark = pytest.mark.needs("chromium")
-__all__ = ["chromium"]
 
 
 @dataclass(frozen=True, slots=True)

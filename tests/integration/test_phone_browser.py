@@ -13,9 +13,9 @@ from rules.records import CaseState
 from tests.console.block import PASSWORD
 from tests.integration.console_filling import Console
 from tests.integration.judging import violations
-from tests.integration.phones import PHONE, case_of, chromium, opened, phone, press, running
+from tests.integration.phones import PHONE, case_of, opened, phone, press, running
 
-__all__ = ["chromium", "running"]
+__all__ = ["running"]
 pytestmark = pytest.mark.needs("chromium")
 
 TOO_SMALL = """(least) =>

@@ -12,10 +12,10 @@ from rules.records import CaseState
 from rules.store import tables
 from tests.integration.between import WIFI, Between, answer
 from tests.integration.console_filling import Console
-from tests.integration.phones import acts, case_of, chromium, finish, opened, phone, press, running
+from tests.integration.phones import acts, case_of, finish, opened, phone, press, running
 from tests.pictures import png_of
 
-__all__ = ["chromium", "running"]
+__all__ = ["running"]
 pytestmark = pytest.mark.needs("chromium")
 
 LOST_WITHIN_MS = 40_000

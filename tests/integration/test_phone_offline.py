@@ -15,12 +15,12 @@ from sqlalchemy import update
 from rules.notices import links
 from rules.store import tables as db
 from tests.console.block import PASSWORD
+from tests.integration.browsing import ARGUMENTS
 from tests.integration.console_filling import Console
-from tests.integration.phones import PHONE, acts, case_of, chromium, finish, log_in, opened, phone, press, running
-from tests.integration.test_console_browser import ARGUMENTS
+from tests.integration.phones import PHONE, acts, case_of, finish, log_in, opened, phone, press, running
 from tests.services import ROOT, program
 
-__all__ = ["chromium", "running"]
+__all__ = ["running"]
 pytestmark = pytest.mark.needs("chromium")
 
 DAY_S = 86_400

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.integration.console_filling import Console
-from tests.integration.phones import case_of, chromium, opened, phone, running
+from tests.integration.phones import case_of, opened, phone, running
 
-__all__ = ["chromium", "running"]
+__all__ = ["running"]
 pytestmark = pytest.mark.needs("chromium")
 
 WHERE = {"within the head": 300, "within the page": 2_000}

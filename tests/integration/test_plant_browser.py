@@ -14,10 +14,8 @@ from messages.language import Language
 from tests.console.block import SITE
 from tests.integration.judging import PHONE, WALL, violations
 from tests.integration.plant_filling import Plant, hold_bad_messages, log_in, person, plant
-from tests.integration.test_console_browser import chromium
 
 pytestmark = pytest.mark.needs("chromium")
-__all__ = ["chromium"]
 
 Open = Callable[..., Page]
 PAGES = {

@@ -1,37 +1,16 @@
 """The desk writes down what was said on the telephone, in Chromium: on a phone and on a wall, in both languages, without a reload."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from rules.cases.acts import SAFE
 from rules.records import CaseState
 from tests.console.phones import now
 from tests.console.test_phone_asked import SHE, asked_of
-from tests.integration.console_filling import Console, console
+from tests.integration.console_filling import Console
 from tests.integration.judging import PHONE, violations
-from tests.integration.test_console_browser import Window, chromium
 
 pytestmark = pytest.mark.needs("chromium")
-__all__ = ["chromium"]
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Console]:
-    with console(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-def page(chromium: Browser, running: Console) -> Iterator[Page]:
-    context = chromium.new_context(locale="en-GB", reduced_motion="reduce")
-    window = Window(context.new_page(), running.address)
-    window.log_in()
-    yield window.page
-    assert window.complaints == []
-    context.close()
 
 
 def test_an_operator_who_has_telephoned_presses_what_was_said_and_reads_that_it_counts(

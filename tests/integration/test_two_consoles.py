@@ -9,12 +9,11 @@ from playwright.sync_api import Browser, Page, expect
 from console.rights import Scope
 from tests.console.block import PASSWORD
 from tests.integration.between import Between
+from tests.integration.browsing import Window
 from tests.integration.console_filling import Console, console, second_console
 from tests.integration.phones import PHONE, acts, case_of, finish, press
-from tests.integration.test_console_browser import Window, chromium
 from tests.services import Service
 
-__all__ = ["chromium"]
 pytestmark = pytest.mark.needs("chromium")
 
 
@@ -86,7 +85,7 @@ def log_in(page: Page, between: Between, name: str) -> None:
 def test_the_live_feed_goes_on_with_the_other_one_and_misses_nothing(
     chromium: Browser, first: Console, second: Service, between: Between
 ) -> None:
-    context = chromium.new_context(locale="en-GB")
+    context = chromium.new_context(locale="en-GB", reduced_motion="reduce")
     window = Window(context.new_page(), between.address)
     window.log_in()
     page, raised = window.page, list[str]()
@@ -111,7 +110,7 @@ def test_the_live_feed_goes_on_with_the_other_one_and_misses_nothing(
 def test_whoever_logs_out_by_one_of_them_is_out_of_both_and_hears_no_alarm_any_more(
     chromium: Browser, first: Console, second: Service, between: Between
 ) -> None:
-    context = chromium.new_context(locale="en-GB")
+    context = chromium.new_context(locale="en-GB", reduced_motion="reduce")
     window = Window(context.new_page(), between.address)
     window.log_in()
     listens_to = served_by(between, "/feed")
