@@ -13,8 +13,8 @@ demo:
 test:
 	@deploy/prepare.sh dev
 	@deploy/test-services.sh
-	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25 --ignore tests/system
-	.venv/bin/pytest tests/system
+	.venv/bin/pytest -n 3 --no-loadscope-reorder --durations 25 -m "not alone"
+	.venv/bin/pytest -m alone tests/system
 
 check:
 	@deploy/prepare.sh dev

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import services
+from tests import services, turns
 
 CI = os.environ.get("CI") == "true"
 settings.register_profile("ours", deadline=None, derandomize=CI)
 """How fast something is, is for the benches to say. New examples are for those who develop; what lands is judged by the same ones."""
 settings.load_profile("ours")
 
-INTEGRATION = Path(__file__).parent / "integration"
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 3 << 30
 
@@ -39,9 +38,17 @@ if "TMPDIR" not in os.environ and in_memory():
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # of this process, and of those that it starts
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    turns.begin(config)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that wait for other programs begin, by file: they take longest, and the short ones then fill what remains."""
-    items.sort(key=lambda item: INTEGRATION not in item.path.parents)
+    items.sort(key=lambda item: turns.place(item.path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> turns.Turns:
+    return turns.Turns(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

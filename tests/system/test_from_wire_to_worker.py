@@ -71,6 +71,7 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
+@pytest.mark.alone
 @pytest.mark.needs("mosquitto", "chromium")
 def test_a_gas_leak_is_in_the_open_page_within_two_seconds_and_the_accept_outlives_every_program(
     block: Plant, page: Page
