@@ -8,8 +8,27 @@ from playwright.sync_api import ConsoleMessage, Page, Request, expect
 from tests.console.block import PASSWORD
 from tests.integration.console_filling import NAME
 
+AS_THE_DRIVER = (
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+    "AimEnabled",
+)
+"""What Playwright switches off. Of two lists a browser takes the last one, so that ours has to say it again."""
+UNSEEN = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess")
+"""What hangs from an address bar that nobody sees, and a process in store: they cost more for each window than our page in it."""
+OFF = f"--disable-features={','.join((*AS_THE_DRIVER, *UNSEEN))}"
 QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-dev-shm-usage", *QUIET]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-dev-shm-usage", OFF, *QUIET]
 
 
 @dataclass

@@ -11,20 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.integration.browsing import ARGUMENTS
 from tests.services import MqttBroker
 from tests.system.plant import CONSOLE_PASSWORD, LOGIN, Plant, plant, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 PAGE_LIMIT_MS, ACCEPT_LIMIT_MS = 2000, 1000
 
 SCENARIO = """
@@ -66,7 +57,7 @@ def block(tmp_path: Path, mosquitto: MqttBroker) -> Iterator[Plant]:
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser.new_context(locale="en-US").new_page()
         browser.close()
 
