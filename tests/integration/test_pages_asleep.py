@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from console.rights import Scope
 from tests.console.block import PASSWORD
 from tests.integration.between import Between
+from tests.integration.browsing import ARGUMENTS, Window
 from tests.integration.console_filling import Console, console
 from tests.integration.phones import case_of, opened, phone
-from tests.integration.test_console_browser import ARGUMENTS, Window
 from tests.services import program
 
 pytestmark = pytest.mark.needs("chromium")
