@@ -53,7 +53,8 @@ class Report:
 
 def examine(own: Iterable[Path], kinds: Kinds, *, calendar: Calendar, retention_s: float | None, year: int) -> Report:
     """The shipped rules and `own`, a file of which replaces the shipped one of its name."""
-    every = (*rule_files(SHIPPED), *own)
+    theirs = [*own]
+    every = (*rule_files(SHIPPED), *theirs)
     files = {file.stem: file for file in every if file.parent.name != COMMON}
     about = {file.stem: file for file in every if file.parent.name == COMMON}
     known = vocabulary(kinds, [file for file in files.values() if _can_be_read(file)])
@@ -71,9 +72,10 @@ def examine(own: Iterable[Path], kinds: Kinds, *, calendar: Calendar, retention_
     in_all = _InAll([rule for some in of_kinds.values() for rule in some], kinds)
     found: dict[Path, dict[tuple[str, str], Remark]] = {file: {} for file in wrong}
     for (file, _), some in of_kinds.items():
-        these = [*faults(some, retention_s=retention_s, calendar=calendar, year=year), *in_all.lost(some)]
-        if not wrong[file]:  # what can't be read may speak of it
-            these += in_all.idle(some)
+        these = [*faults(some, retention_s=retention_s, calendar=calendar, year=year)]
+        if file in theirs or not theirs:  # what a user's file takes from a shipped one is a note, and no fault of that one
+            these += in_all.lost(some)
+            these += in_all.idle(some) if not wrong[file] else ()  # what can't be read may speak of it
         for remark in _remarks(file, these):
             found[file].setdefault((remark.grade, str(remark.mistake)), remark)
     return Report(

@@ -168,6 +168,13 @@ def test_a_setting_of_which_only_the_neighbourhood_speaks_is_not_idle(tmp_path: 
     assert said(checked(tmp_path, text)) == []
 
 
+def test_what_a_users_file_takes_from_a_shipped_one_is_no_fault_of_that_one(tmp_path: Path) -> None:
+    text = GOOD.replace("gas_concentration", "water_level").replace("%LEL", "m").replace("燃气", "水位")
+    found = CHECK.invoke(app, ["check", str(write_rules(tmp_path, "sewer_level", text)), "--language", "en"])
+    assert "note: " in found.output
+    assert "warning: " not in found.output  # the storm of a site gathers alarms of the shipped file
+
+
 def test_check_speaks_the_language_that_is_asked_for(tmp_path: Path) -> None:
     found = checked(tmp_path, GOOD.replace("limit = {", "more = { value = true }\nlimit = {") + OTHER, language="zh")
     assert "  other, 黄: alarm_contact\n    解除：not alarm_contact\n" in found.output
