@@ -227,6 +227,7 @@ def _shadowed(known: _Known, others: Iterable[_Known]) -> Iterator[Fault]:
             other=that.id,
         )
         yield Fault("warning", rule, ("raise",), rule.raise_when.source, why)
+        return  # one is enough to mend it by
 
 
 def _level(name: str) -> Literal["red", "orange", "yellow", "blue"]:

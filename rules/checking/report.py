@@ -73,7 +73,9 @@ def examine(own: Iterable[Path], kinds: Kinds, *, calendar: Calendar, retention_
     found: dict[Path, dict[tuple[str, str], Remark]] = {file: {} for file in wrong}
     for (file, _), some in of_kinds.items():
         these = [*faults(some, retention_s=retention_s, calendar=calendar, year=year)]
-        if file in theirs or not theirs:  # what a user's file takes from a shipped one is a note, and no fault of that one
+        if (
+            file in theirs or not theirs
+        ):  # what a user's file takes from a shipped one is a note, and no fault of that one
             these += in_all.lost(some)
             these += in_all.idle(some) if not wrong[file] else ()  # what can't be read may speak of it
         for remark in _remarks(file, these):

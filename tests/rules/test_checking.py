@@ -190,6 +190,8 @@ def test_a_rule_that_another_one_says_already_is_a_warning(tap: Tap) -> None:
     assert not tap.faults(slow, high)
     banded = entry("50 < flow <= 80", "flow < 40", name="low")
     assert not tap.faults(banded, high)
+    three = [entry(f"flow > {limit}", "flow < 40", name=f"above_{limit}") for limit in (50, 60, 70)]
+    assert [fault.rule.id for fault in tap.faults(*three)] == ["above_60", "above_70"]  # each is said once
     (twin,) = tap.faults(low, entry("flow > 50", "flow < 40", name="twin"))
     assert twin.rule.id == "twin"
 
