@@ -69,7 +69,8 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
         if open_only:
             query = query.where(db.alarms.c.open)
         with self._database.reading() as connection:
-            return [rows.alarm_of(row) for row in connection.execute(query.limit(limit))]
+            found = connection.execute(query.limit(limit)).all()
+        return [rows.alarm_of(row) for row in found]  # thousands take seconds, for which no transaction stays open
 
     def counts(self, *, sites: Collection[str] = (), grids: Collection[str] = ()) -> dict[Level, int]:
         """How many alarms are open there, by level; a level without any is left out."""
