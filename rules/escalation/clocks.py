@@ -225,12 +225,14 @@ class Clocks:
         return self._quiet
 
     def _write_timers(self) -> None:
-        gone, put = list[tuple[str, Leg]](), list[dict[str, Any]]()
+        gone, fresh, moved = list[tuple[str, Leg]](), list[dict[str, Any]](), list[dict[str, Any]]()
         for case_id, timers in self._timers.items():
             written = self._written[case_id]
             gone += [(case_id, leg) for leg in written if leg not in timers]
-            put += [
-                {
+            for leg, timer in timers.items():
+                if written.get(leg) == timer:
+                    continue
+                row = {
                     "case": case_id,
                     "leg": leg,
                     "from_ms": timer.from_ms,
@@ -238,8 +240,7 @@ class Clocks:
                     "due_at_ms": timer.due_at_ms,
                     "shift_ms": timer.shift_ms,
                 }
-                for leg, timer in timers.items()
-                if written.get(leg) != timer
-            ]
+                (moved if leg in written else fresh).append(row)
         many.remove(self._connection, db.timers, gone)
-        many.put(self._connection, db.timers, put)
+        many.change(self._connection, db.timers, moved)
+        many.insert(self._connection, db.timers, fresh)

@@ -127,5 +127,8 @@ def _given(table: Table, way: Way, some: Sequence[Mapping[str, Any]]) -> list[di
     """The rows for that. What says which row it is has a name of its own beside what is set."""
     if way in ("insert", "put"):
         return [dict(row) for row in some]
-    key = {column.name for column in table.primary_key}
-    return [{f"its_{name}" if name in key else name: value for name, value in row.items()} for row in some]
+    made = [dict(row) for row in some]
+    for column in table.primary_key:
+        for row in made:
+            row[f"its_{column.name}"] = row.pop(column.name)
+    return made
