@@ -220,6 +220,11 @@ class Block:
             connection.execute(delete(db.edges).where(db.edges.c.edge == name))
             connection.execute(insert(db.edges), row)
 
+    def hear(self, name: str) -> None:
+        """A reading of this edge has come, now."""
+        with self.database.writing() as connection:
+            connection.execute(update(db.edges).where(db.edges.c.edge == name).values(last_reading_at_ms=self.now_ms))
+
     def add_device(self, name: str, *, edge: str = "pi-1", silent_from_ms: int) -> None:
         key = {"site": SITE, "edge": EdgeId(edge), "device": DeviceId(name)}
         with self.database.writing() as connection:

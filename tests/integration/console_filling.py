@@ -65,6 +65,7 @@ def console(folder: Path, more: str = "", database: str = "sqlite:///rules.db") 
             if beating.is_set():
                 block.now_ms = now_ms()
                 block.beat()
+                block.hear("pi-1")  # which is silent after two minutes: a file of tests may take longer
 
     thread = threading.Thread(target=engine)
     service.start()
