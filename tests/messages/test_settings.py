@@ -123,7 +123,7 @@ device = "/dev/ttyUSB1"
         ('site = "a"\n[broker]\nprotocol = "4"\n', "3: broker.protocol: should be '5' or '3.1.1', not '4'"),
         (
             'site = "a"\n[broker]\nkeepalive = "9 sec"\n',
-            '3: broker.keepalive: a duration such as "500ms", "10s", "5min" or "1h30min" is wanted, not \'9 sec\'',
+            '3: broker.keepalive: a duration such as "500ms", "10s", "5min" or "1h30min" is wanted, not \'9 sec\'; did you mean `9s`?',
         ),
         (
             'site = "a"\n[broker]\nkeepalive = 9\n',
