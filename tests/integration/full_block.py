@@ -50,8 +50,13 @@ def fill(block: Block) -> Filled:
     block.put_edge("pi-1", last_reading_at_ms=now_ms - 2_000)
     block.put_edge("pi-2", online=False, last_reading_at_ms=now_ms - 95_000)
     block.fall_silent("smoke-9", edge="pi-1")
-    for name in ("gas-1", "smoke-9", "cover-1", "bin-1"):
-        block.announce(name, edge="pi-2" if name in ("cover-1", "bin-1") else "pi-1")
+    for name, kind, edge in (
+        ("gas-1", "gas_alarm", "pi-1"),
+        ("smoke-9", "smoke_alarm", "pi-1"),
+        ("cover-1", "manhole_cover", "pi-2"),
+        ("bin-1", "waste_bin", "pi-2"),
+    ):
+        block.announce(name, kind=kind, edge=edge)
     sos = block.raise_alarm(
         "sos-301",
         kind="sos_button",
