@@ -2,9 +2,9 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,9 @@ from messages.settings import ConfigError, text_of
 from messages.spot import Spot, Where, letters, place, spots
 from messages.wording import complaints, not_toml
 from rules.language.rule_text import RuleFile
+
+MOST_READ = 64
+"""Sources that are remembered as they were read: whoever makes rules of a file needs its words and those of all others, and a start is to be short."""
 
 _LINE_END = re.compile(r"\r\n?|\n")
 
@@ -62,6 +65,11 @@ class RuleSource:
 
     def read(self) -> tuple[RuleFile | None, list[ConfigError]]:
         """What can be read of it, and what is wrong with the rest."""
+        content, mistakes = self._read()
+        return content, [*mistakes]
+
+    @lru_cache(maxsize=MOST_READ)  # noqa: B019 not more than these are kept
+    def _read(self) -> tuple[RuleFile | None, Sequence[ConfigError]]:
         try:
             content = tomllib.loads(self.text)
         except (ValueError, RecursionError) as error:
