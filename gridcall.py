@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 import pwd
+import select
 import signal
 import sys
 from pathlib import Path
@@ -51,10 +52,12 @@ WRONG_SETTING = 2
 OURS = {"messages", "edge", "collector", "rules", "console", "simulators", "deploy"}
 
 INTERRUPTED = 130
+UNREAD = 1
+"""As click does where it notices by itself."""
 
 
 def main() -> NoReturn:
-    """Run one program; exit code 0, 2 for a wrong setting or a wrong call, 130 after Ctrl-C."""
+    """Run one program; exit code 0, 2 for a wrong setting or a wrong call, 130 after Ctrl-C, 1 if nobody reads what it prints."""
     words = sys.argv[1:]
     verbose = words[:1] == ["--verbose"]
     words = words[verbose:]
@@ -74,12 +77,36 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        _load(words)(args=words[1:], prog_name=f"gridcall {words[0]}")
+        _run(words)
     except ConfigError as error:
         _leave(error.phrase, words)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def _run(words: list[str]) -> None:
+    """Whoever reads what we print may have seen enough (`gridcall … | head`): then there is nothing left to do, nor to complain of."""
+    seen_enough = False
+    try:
+        try:
+            _load(words)(args=words[1:], prog_name=f"gridcall {words[0]}")
+        finally:
+            sys.stdout.flush()
+    except* BrokenPipeError:
+        if not _is_unread():
+            raise
+        seen_enough = True
+    if seen_enough:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(UNREAD)
+
+
+def _is_unread() -> bool:
+    """Nobody reads our output any more; it is no other connection that broke."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(events & select.POLLERR for _, events in output.poll(0))
 
 
 def _load(words: list[str]) -> typer.Typer:

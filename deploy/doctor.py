@@ -11,7 +11,7 @@ import shutil
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -290,10 +290,11 @@ def _rosters(path: Path) -> Iterator[Finding]:
         engine = load(path, rules_may_fail=True)
         if engine.site_files.folder is None:
             yield Finding(
-                Verdict.NOTE,
+                Verdict.NOTE if engine.desk else Verdict.WRONG,
                 phrase("no rosters: every call goes to the desk"),
                 phrase("set `site_files` in {path}", path=path),
             )
+            yield from _desk(engine.desk, path)
             return
         if not is_there(engine.database):
             faults = {name: (Phrase(said), phrase("mend it")) for name, said in engine.site_files.faults.items()}
@@ -320,7 +321,11 @@ def _rosters(path: Path) -> Iterator[Finding]:
             Phrase(nobody),
             phrase("write the channel into {path}: until then such a call can't be made", path=path),
         )
-    if not engine.desk:
+    yield from _desk(engine.desk, path)
+
+
+def _desk(addresses: Collection[object], path: Path) -> Iterator[Finding]:
+    if not addresses:
         yield Finding(
             Verdict.NOTE,
             phrase("the desk is told by the pages alone"),

@@ -312,16 +312,16 @@ def _running_ms() -> int:
 
 
 def _listed(report: Report, asked: set[Path] | None, spoken: Language) -> Iterator[str]:
-    """`asked`: the files to list; None: all."""
+    """`asked`: the files to list; None: all. Not those of which no rule can be read."""
     shipped = phrase("shipped")
     for file, rules in report.rules.items():
-        if asked is not None and file not in asked:
+        if not rules or (asked is not None and file not in asked):
             continue
         yield phrase("{kind}, {file}", kind=file.stem, file=shipped if file.parent == SHIPPED else file).said(spoken)
         for rule in rules:
             yield from _lines(rule, spoken)
     for file, of_kinds in report.common.items():
-        if asked is not None and file not in asked:
+        if not any(of_kinds.values()) or (asked is not None and file not in asked):
             continue
         whose = shipped if file.parent.parent == SHIPPED else file
         yield phrase("every kind with `{channel}`, {file}", channel=file.stem, file=whose).said(spoken)

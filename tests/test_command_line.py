@@ -2,10 +2,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from gridcall import closed_to_service
+import gridcall
+from gridcall import UNREAD, closed_to_service
 
 NOBODY = 65534
 LOADED = """import gc, gridcall
@@ -39,3 +41,30 @@ def test_the_service_itself_is_told_nothing_and_nor_is_root_who_only_looks(setti
     assert closed_to_service(["collector", "check", settings], 0) == ""
     assert closed_to_service(["doctor", "--rules", settings], 0) == ""
     assert closed_to_service(["collector", "setup", "absent.toml"], 0) == ""
+
+
+PRINTS = """import asyncio, sys, gridcall
+async def page():
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(asyncio.to_thread(print, "a page", flush=True))
+gridcall._load = lambda words: lambda **_: asyncio.run(page())
+gridcall._run(["edge", "monitor"])
+"""
+"""As a program does that prints in a task."""
+
+
+def test_whoever_has_seen_enough_closes_the_pipe_and_nothing_is_complained_of() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", PRINTS], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (UNREAD, "")
+
+
+def test_another_connection_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> NoReturn:
+        raise ExceptionGroup("tasks", [BrokenPipeError("a broker's")])
+
+    monkeypatch.setattr(gridcall, "_load", breaks)
+    with pytest.raises(ExceptionGroup):
+        gridcall._run(["rules"])

@@ -8,11 +8,12 @@ from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 
 from console.api.acts import Act, Key, Later, Plain, Reasoned, do, known_case
-from console.api.caller import Dispatcher
+from console.api.caller import Caller, Dispatcher
 from console.api.problem import wrong_field
 from console.api.shapes import CaseOut, Id
 from messages.alarm import Level
 from messages.ids import DeviceId
+from messages.suggestion import suggest
 from rules.duty.household import names
 
 router = APIRouter(tags=["desk"])
@@ -68,12 +69,12 @@ def register(caller: Dispatcher, case_id: Id, act: Worth, key: Key = None) -> Ca
 
 @router.post("/cases/{case_id}/dispatch", summary="派遣, 改派: send somebody, who is called")
 def dispatch(caller: Dispatcher, case_id: Id, act: To, key: Key = None) -> CaseOut:
-    return do(caller, case_id, caller.desk.dispatch, act, key, to=act.person)
+    return do(caller, case_id, caller.desk.dispatch, act, key, to=_listed(caller, case_id, act.person))
 
 
 @router.post("/cases/{case_id}/accept-for", summary="接单 of somebody who has said so on the telephone")
 def accept_for(caller: Dispatcher, case_id: Id, act: To, key: Key = None) -> CaseOut:
-    return do(caller, case_id, caller.desk.accept, act, key, whose=act.person)
+    return do(caller, case_id, caller.desk.accept, act, key, whose=_listed(caller, case_id, act.person))
 
 
 @router.post(
@@ -123,3 +124,11 @@ def cancel(caller: Dispatcher, case_id: Id, act: Struck, key: Key = None) -> Cas
 @router.post("/cases/{case_id}/reopen", summary="返工: open again what was closed")
 def reopen(caller: Dispatcher, case_id: Id, act: Reasoned, key: Key = None) -> CaseOut:
     return do(caller, case_id, caller.desk.reopen, act, key, reason=act.reason)
+
+
+def _listed(caller: Caller, case_id: str, person: str) -> str:
+    """Whoever isn't on the site's roster can't be called; without a file of the site nobody knows who is."""
+    site = caller.works.site_of(known_case(caller, case_id).site)
+    if site is not None and person not in site.people:
+        raise wrong_field("body.person", f"nobody on the roster of this site{suggest(person, site.people)}")
+    return person

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
 from console.operator.case import known, to_ask
+from console.operator.names import sites_of
 from console.operator.sheet import done
 from console.rights import CaseAct, right_for
 from console.routes import known_alarm
@@ -84,6 +85,14 @@ def _whom(fields: Fields, case: Case) -> str:
     return name
 
 
+def _listed(fields: Fields, case: Case, visit: Visit) -> str:
+    """Whoever isn't on the site's roster can't be called; without a file of the site nobody knows who is."""
+    name, site = _whom(fields, case), sites_of(visit).get(case.site)
+    if site is not None and name not in site.people:
+        raise ActionRefused("nobody-chosen", case)
+    return name
+
+
 def _one_of(word: str, known_words: tuple[str, ...], case: Case) -> str:
     if word not in known_words:
         raise ActionRefused("outcome-missing", case)
@@ -136,8 +145,10 @@ _DO: Mapping[CaseAct, Callable[[Desk, Case, Fields, Visit], object]] = {
         case.id, outcome=_one_of(fields.outcome, OUTCOMES, case), **_by(visit)
     ),
     "verify": _verify,
-    "dispatch": lambda desk, case, fields, visit: desk.dispatch(case.id, to=_whom(fields, case), **_by(visit)),
-    "accept_for": lambda desk, case, fields, visit: desk.accept(case.id, whose=_whom(fields, case), **_by(visit)),
+    "dispatch": lambda desk, case, fields, visit: desk.dispatch(case.id, to=_listed(fields, case, visit), **_by(visit)),
+    "accept_for": lambda desk, case, fields, visit: desk.accept(
+        case.id, whose=_listed(fields, case, visit), **_by(visit)
+    ),
     "answer": _answer,
     "escalate": lambda desk, case, fields, visit: desk.escalate(case.id, reason=fields.reason, **_by(visit)),
     "extend": lambda desk, case, fields, visit: desk.ask_extension(

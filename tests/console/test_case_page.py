@@ -144,6 +144,8 @@ async def test_more_time_is_granted_by_somebody_else(desk: httpx.AsyncClient, ju
     [
         ("dispatch", {}, "请选择人。"),
         ("accept_for", {"person": "  "}, "请选择人。"),
+        ("dispatch", {"person": "nobody"}, "请选择人。"),
+        ("accept_for", {"person": "linn"}, "请选择人。"),
         ("cancel", {"outcome": "bored"}, "请选择结果。"),
         ("suspend", {"until": "tomorrow", "reason": "r"}, "时间填得不对。"),
         ("escalate", {"reason": " "}, "请写明原因。"),

@@ -79,3 +79,18 @@ def test_what_is_missing_is_said_in_chinese_to_who_reads_chinese(tmp_path: Path)
     assert "正常" in said
     assert "GiB 可用" in said
     assert "free in" not in said
+
+
+def test_a_server_on_which_nobody_can_be_called_is_wrong(tmp_path: Path) -> None:
+    config = tmp_path / "rules.toml"
+    text = (ROOT / "deploy/examples/rules.toml").read_text(encoding="utf-8")
+    for folder in ("/var/lib/gridcall", "/etc/gridcall"):
+        text = text.replace(folder, str(tmp_path))
+    config.write_text(text, encoding="utf-8")
+    (tmp_path / "rules.password").write_text("secret", encoding="utf-8")
+    said = doctor("--as", "server", "--rules", str(config), LANG="en_US.UTF-8")
+    assert said.returncode == 1, said.stdout
+    assert "WRONG" in next(line for line in said.stdout.splitlines() if "no rosters" in line)
+    config.write_text(text.replace('#? desk = ["sms:13800000000"]', 'desk = ["ntfy:desk"]'), encoding="utf-8")
+    said = doctor("--as", "server", "--rules", str(config), LANG="en_US.UTF-8")
+    assert "WRONG" not in next(line for line in said.stdout.splitlines() if "no rosters" in line)

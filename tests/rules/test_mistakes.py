@@ -183,3 +183,9 @@ def test_check_speaks_the_language_that_is_asked_for(tmp_path: Path) -> None:
     wrong = checked(tmp_path, GOOD.replace(">= limit", ">= limt"), language="zh")
     assert "rules.leak.raise: 没有通道或设置 `limt`；是不是 `limit`？\n    raise = " in str(wrong.exception)
     assert checked(tmp_path, GOOD, language="de").exit_code != 0
+
+
+def test_a_file_of_which_nothing_can_be_read_is_not_listed_as_if_it_had_no_rules(tmp_path: Path) -> None:
+    found = checked(tmp_path, "rules = 3\n")
+    assert found.exit_code != 0
+    assert "gas_alarm, " not in found.output

@@ -65,6 +65,18 @@ async def test_a_desk_sends_somebody_gives_him_time_checks_what_he_did_and_opens
     assert ("case.accepted", "api:centre") in log
 
 
+@pytest.mark.parametrize("act", ["dispatch", "accept-for"])
+async def test_who_is_not_on_the_roster_gets_no_case(junmen: Block, calls: Calls, act: str) -> None:
+    """Nobody could call him, and the case would have an owner who isn't there."""
+    case = junmen.raise_alarm().case
+    assert case
+    async with calls("dispatch") as centre:
+        answer = await centre.post(f"/cases/{case.id}/{act}", json={"person": "linn"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.person")
+    assert "did you mean `lin`" in answer.json()["detail"]
+    assert now(junmen, case) == case
+
+
 async def test_a_desk_puts_a_case_aside_takes_it_up_and_strikes_it_out(junmen: Block, calls: Calls) -> None:
     about = Situation(
         site=SITE,
