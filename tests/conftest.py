@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests import services, turns
 
 CI = os.environ.get("CI") == "true"
-settings.register_profile("ours", deadline=None, derandomize=CI)
+WHERE_IT_LANDS = (Phase.explicit, Phase.generate)
+"""What fails there fails at once: to look for the shortest example takes longer than a test may, and the other tests wait."""
+settings.register_profile("ours", deadline=None, derandomize=CI, phases=WHERE_IT_LANDS if CI else tuple(Phase))
 """How fast something is, is for the benches to say. New examples are for those who develop; what lands is judged by the same ones."""
 settings.load_profile("ours")
 

@@ -347,9 +347,12 @@ def packed(of: Room, number: int, one: Reading, now_ms: int) -> None:
     of.write(work, (now_ms - T0) / 1000)
 
 
-def of_the_patient(found: list[tuple[object, ...]], kind: str) -> list[tuple[object, ...]]:
+def of_the_patient(kind: str, *of: Room) -> list[list[tuple[object, ...]]]:
+    """Of each room. Where a device was silent they may differ in what is over: what is told of one that has begun to speak again may clear an alarm, and a word of
+    another channel may come before it, or behind."""
     names = {rule.id for rule in PATIENT if rule.kind == kind}
-    return [one for one in found if one[1] in names]
+    silent = any("alarm.uncertain" in one.events() for one in of)
+    return [[alarm for alarm in (raises if silent else alarms)(one) if alarm[1] in names] for one in of]
 
 
 @settings(max_examples=20, deadline=None)
@@ -363,7 +366,8 @@ def test_packs_that_come_in_another_order_in_turns_of_their_own_change_no_alarm_
     with room(course.kind) as one, room(course.kind) as other:
         bursts(one, course, cut)
         bursts(other, course, [data.draw(st.permutations(burst)) for burst in cut], kills)
-        assert of_the_patient(alarms(other), course.kind) == of_the_patient(alarms(one), course.kind)
+        in_order, found = of_the_patient(course.kind, one, other)
+        assert found == in_order
 
 
 HASTY = [rule for rule in EVERY if gains(rule) and not has_time(rule)]
@@ -453,7 +457,8 @@ def test_packs_that_lag_behind_later_ones_for_less_than_the_patience_change_no_a
     with room(course.kind) as one, room(course.kind) as other:
         lagging(one, course, [0.0] * 24)
         lagging(other, course, [0.0, *lags_s[1:]])
-        assert of_the_patient(alarms(other), course.kind) == of_the_patient(alarms(one), course.kind)
+        in_order, found = of_the_patient(course.kind, one, other)
+        assert found == in_order
 
 
 def test_the_durations_of_the_courses_pass_the_delays_of_the_library() -> None:
