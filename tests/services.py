@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +56,20 @@ def program(name: str) -> str:
     return found
 
 
+_GIVEN = deque[int](maxlen=50)
+"""The ports of late."""
+
+
 def free_port() -> int:
     """Below those that Linux gives to outgoing connections (32768 up): a program that is killed finds its port free again. Of tests
     that run beside each other, each has a range of its own."""
     beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
     for port in random.SystemRandom().sample(range(20000 + 3000 * beside, 23000 + 3000 * beside), 100):
+        if port in _GIVEN:  # whoever was given it may not have begun to listen
+            continue
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
+            _GIVEN.append(port)
             return port
     raise AssertionError("a hundred ports are all taken")
 

@@ -10,7 +10,8 @@ any two readings give the same alarms. Its rules:
   time ahead of the server's clock counts as now, so a device whose clock jumps fires nothing, and once its clock is
   set right it is heard again.
 * What several channels say together is so from the youngest of their words on: an old word of a channel that has said nothing since began
-  nothing in its own time, of which nobody knows what the others said.
+  nothing in its own time, of which nobody knows what the others said. Not where a rule asks for a silence: that counts from the word itself, and
+  an edge whose clock is behind ours is not silent.
 * Unknown (a bad or missing value) neither raises nor clears. It stops the clock of a clear; that of a raise runs on,
   as it would if nothing had come. Where all values are good and only the time before is not known well enough, the
   clock of a raise stops too: what made it run is known to be over. So it does where all that was ever said is good and clears: a bin
@@ -187,7 +188,9 @@ def _present(
 ) -> tuple[Lane, list[Change]]:
     changes: list[Change] = []
     after, stands = _with(rule, lane, channel, said), False
-    at_ms = said[0] if len(after.seen) == 1 else max([word[0] for word in after.seen.values()])
+    at_ms = said[0]
+    if len(after.seen) > 1 and not rule.silences:
+        at_ms = max([word[0] for word in after.seen.values()])
     then = Then(at_ms, after.kept, around)
     turns = _turns(rule, after, then)
     if lane.due_at_ms is not None and turns is not True and _over(rule, lane, at_ms):

@@ -54,6 +54,7 @@ def violations(page: Page, address: str) -> list[str]:
 
 def violations_in(page: Page, language: Language) -> list[str]:
     """The same of the page as it stands, which is in this language: for one that is shown once."""
+    page.wait_for_load_state("load")  # without its style sheets nothing has its size
     assert page.evaluate("document.documentElement.lang").startswith(language)
     found, before = list[str](), None
     for look in (look for look in LOOKS if look.language == language):
