@@ -81,7 +81,8 @@ def provider(port: int = 0) -> Iterator[Provider]:
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked waits no longer
+                self.wfile.write(content)
 
         do_GET = do_POST = do_PUT = _answer
 

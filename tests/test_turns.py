@@ -1,4 +1,11 @@
-"""Which worker takes which file of tests."""
+"""Which worker takes which file of tests, and that a run goes on without a worker that died."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from tests.turns import LONGEST, TESTS, Sort, place, sort_for, sort_of, taken
 
@@ -28,3 +35,37 @@ def test_of_two_workers_each_takes_what_comes() -> None:
 
 def test_every_file_that_is_said_to_be_long_is_there() -> None:
     assert set(LONGEST) <= {file.stem for file in TESTS.rglob("test_*.py")}
+
+
+DIES = "import os\n\ndef test_{number}():\n    os._exit(1)\n"
+PASSES = "def test_{number}():\n    pass\n"
+DIRECTOR = """
+import pytest
+from tests import turns
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return turns.Turns(config, log)
+"""
+
+
+@pytest.mark.parametrize(
+    ("workers", "files"),
+    [(1, (".x.", "x", "x", ".")), (3, ("....x", "x", "x.", ".x.x.", "."))],
+)
+def test_who_dies_costs_the_test_that_he_was_at_and_no_other(
+    tmp_path: Path, workers: int, files: tuple[str, ...]
+) -> None:
+    (tmp_path / "conftest.py").write_text(DIRECTOR)
+    for number, tests in enumerate(files):
+        text = "".join((DIES if test == "x" else PASSES).format(number=at) for at, test in enumerate(tests))
+        (tmp_path / f"test_{number}.py").write_text(text)
+    options = f"-n {workers} --no-loadscope-reorder -p no:cacheprovider".split()
+    command = [sys.executable, "-m", "pytest", *options, "--rootdir", str(tmp_path), str(tmp_path)]
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ended = subprocess.run(
+        command, cwd=TESTS.parent, env=ours, capture_output=True, text=True, timeout=120, check=False
+    )
+    failed, passed = "".join(files).count("x"), "".join(files).count(".")
+    assert ended.returncode == 1, ended.stdout
+    assert f"{failed} failed" + (f", {passed} passed" if passed else "") in ended.stdout.splitlines()[-1]

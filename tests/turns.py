@@ -7,6 +7,7 @@ them. Who has no more of his own sort takes of the others', the short ones first
 
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -72,14 +73,51 @@ def taken(row: list[str], ours: Sort | None) -> str:
 
 
 class Turns(LoadFileScheduling):  # type: ignore[misc]
-    """Gives each worker the next file of its own sort."""
+    """Gives each worker the next file of its own sort, and goes on without one that died.
+
+    The library's own way stands still then, for good (pytest-xdist 3.8, its issues 1323, 1327, 1371 and 1378): it hands out files with nothing left in
+    them, and the test that killed a worker once more; and a worker with one test waits for a second before it begins.
+    """
 
     workqueue: OrderedDict[str, dict[str, bool]]
+    assigned_work: dict[WorkerController, dict[str, dict[str, bool]]]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         ours = sort_for(node.gateway.id, self.numnodes)
         self.workqueue.move_to_end(taken(list(self.workqueue), ours), last=False)
-        super()._assign_work_unit(node)
+        with suppress(OSError):  # he is dead, which is not known here yet: what he was given comes back
+            super()._assign_work_unit(node)
+
+    def schedule(self) -> None:
+        super().schedule()
+        for node in self.nodes:  # a worker begins where it knows of a second test, or that there is none
+            if self._pending_of(self.assigned_work[node]) < 2:
+                self._reschedule(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if node in self.registered_collections:  # who comes in the place of a dead one does not know the tests at first
+            super()._reschedule(node)
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """The test that a dead worker was at, which has failed; what it had still to do waits for the others, or for who comes in its place."""
+        undone = unfinished(self.assigned_work.pop(node))
+        if not undone:
+            return None
+        file, tests = next(iter(undone.items()))
+        failed = next(iter(tests))
+        del tests[failed]
+        self.workqueue.update(undone if tests else {other: undone[other] for other in undone if other != file})
+        for other in self.nodes:
+            self._reschedule(other)
+        return failed
+
+
+def unfinished(files: dict[str, dict[str, bool]]) -> dict[str, dict[str, bool]]:
+    """Of a worker's files, what is not done, in the order in which it was handed out."""
+    left = {
+        file: dict.fromkeys((test for test, done in tests.items() if not done), False) for file, tests in files.items()
+    }
+    return {file: tests for file, tests in left.items() if tests}
 
 
 def begin(config: pytest.Config) -> None:
