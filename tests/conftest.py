@@ -3,9 +3,12 @@
 A test that needs a program this machine lacks is left out with the reason; with CI=true it fails instead.
 """
 
+import asyncio
+import functools
+import inspect
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +47,25 @@ def pytest_configure(config: pytest.Config) -> None:
     turns.begin(config)
 
 
+WAITS_FOR_EVER_S = 150
+"""What an asynchronous test has waited for so long won't come: it fails where it waits, before its worker is ended."""
+
+
+def ends(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """The same test, that says where it waits for ever."""
+
+    @functools.wraps(test)
+    async def within_limit(*given: object, **named: object) -> None:
+        async with asyncio.timeout(WAITS_FOR_EVER_S):
+            await test(*given, **named)
+
+    return within_limit
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = ends(item.obj)
     items.sort(key=lambda item: turns.place(item.path))
 
 

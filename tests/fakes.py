@@ -156,17 +156,20 @@ def postbox() -> Iterator[Postbox]:
     class Session(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             self._say("220 postbox")
-            while line := self.rfile.readline().decode().strip():
-                word = line[:4].upper()
+            while line := self.rfile.readline():
+                said = line.decode().strip()
+                word = said[:4].upper()
                 if word == "DATA":
                     self._say("354 go on")
                     lines = []
-                    while (text := self.rfile.readline().decode().rstrip("\r\n")) != ".":
-                        lines.append(text)
+                    while (line := self.rfile.readline()) and line != b".\r\n":
+                        lines.append(line.decode().rstrip("\r\n"))
+                    if not line:  # the client has gone in the midst of it
+                        return
                     ours.mails.append("\n".join(lines))
                     self._say("250 taken")
                 elif word == "RCPT":
-                    address = line.partition("<")[2].partition(">")[0]
+                    address = said.partition("<")[2].partition(">")[0]
                     self._say(ours.refused.get(address, "250 ok"))
                 elif word == "QUIT":
                     self._say("221 bye")
