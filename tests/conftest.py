@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     turns.begin(config)
 
 
-WAITS_FOR_EVER_S = 150
+WAITS_FOR_EVER_S = 300
 """What an asynchronous test has waited for so long won't come: it fails where it waits, before its worker is ended."""
 
 
