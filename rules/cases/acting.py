@@ -20,7 +20,7 @@ from rules.cases.practice import Practice
 from rules.duty import book
 from rules.engine import own
 from rules.escalation import call, queue, timers
-from rules.notices import outbox
+from rules.notices import sendings
 from rules.records import OVER, TAKEN, WAITING, ActionRefused, Case, CaseState
 from rules.store import rows
 from rules.store import tables as db
@@ -54,7 +54,7 @@ def do(
     if done is case:
         return case
     doer = act.by if isinstance(act, acts.Accept | acts.Safe | acts.Help) else act.actor
-    outbox.acted(connection, case_id, doer, now_ms)  # before the timers take back what is no longer needed
+    sendings.acted(connection, case_id, doer, now_ms)  # before the timers take back what is no longer needed
     (event, text), *more = sayings.said(case, act, done)
     lines = [rows.Line(event, None, case_id, act.actor, text, device_at_ms, key)]
     lines += [rows.Line(other, None, case_id, act.actor, words) for other, words in more]

@@ -1,6 +1,6 @@
 """Who comes by the link of a message: a part of the desk (rules.desk)."""
 
-from rules.notices import links, outbox
+from rules.notices import links, sendings
 from rules.store.database import Database
 
 
@@ -26,5 +26,5 @@ class Doorstep:
             return None
         with self._database.writing() as connection:
             if (found := links.opened(connection, token, at_ms)) is not None:
-                outbox.read(connection, *found, at_ms)
+                sendings.read(connection, *found, at_ms)
             return found

@@ -1,20 +1,19 @@
-"""The notices' rows: what is due, what is begun, and what became of it. Inside the caller's transaction; nothing is sent here.
+"""The outbox: which calls are due, and what of them is taken to be sent now. Inside the caller's transaction; nothing is sent here.
 
 A call is written by escalation in the transaction of its case (rules.escalation.timers). Each send is a row of its own beside it, so that
-limits count what was sent, and a person can see what was tried.
+limits count what was sent, and a person can see what was tried; what becomes of it is the affair of rules.notices.sendings.
 """
 
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 from sqlalchemy import case as ranked
 from sqlalchemy.sql import ColumnElement
 
 from messages.ids import SiteId
-from rules.cases.acts import RULES
 from rules.cases.practice import Practice
 from rules.drills import drill
 from rules.duty.ladder import DESK, Address
@@ -23,11 +22,11 @@ from rules.escalation.program import Leg, running
 from rules.language.calendar import Calendar
 from rules.notices import links
 from rules.notices import notice as machine
-from rules.notices.channels.base import Message, Outcome, Taken
 from rules.notices.config import Way
 from rules.notices.limits import Limit, longest_ms
-from rules.notices.notice import DEADLINE_MS, TOLD, WAITING, Notice, NoticeEvent, NoticeState
-from rules.notices.plan import RED_WAITS_MS, Due, Habits, Move, Send, Sent, plan
+from rules.notices.notice import DEADLINE_MS, TOLD, WAITING, NoticeEvent, NoticeState
+from rules.notices.plan import Due, Habits, Move, Send, Sent, plan
+from rules.notices.sendings import Begun, Book, lose_hanging, notice_of
 from rules.notices.words import Told, message
 from rules.records import Case
 from rules.store import many, rows
@@ -38,28 +37,15 @@ AT_ONCE = 500
 """Notices that are looked at in one transaction; the gravest first."""
 AHEAD_MS = 5_000
 """A send that began so long after now was written down by a clock that has been set back since: no limit waits for it."""
-RED_ATTEMPTS, SOON_MS = 2, 2_000
-"""What a red call may try on a channel before it takes the person's next one: so that, with the pause between the two, it is handed over
-there within 15 s of its call though each answer here takes as long as it may (10 s)."""
-CUT_OFF_MOST = 5
-"""Sends of one call that ended with their engine: after so many it may be the send that ends it, and its deadline decides [E]."""
 AGAIN_MS = 60_000
 """When a call that the database refused is tried again."""
-KEPT_MS = 400 * 86_400_000
-"""How long it is kept who was told what when."""
 
 _GRAVEST_FIRST = ranked({"red": 0, "orange": 1, "yellow": 2}, value=db.notices.c.level, else_=3)
-
-_SENDINGS = select(db.sendings).where(db.sendings.c.id.in_(bindparam("ids", expanding=True)))
-_NOTICES = select(db.notices).where(db.notices.c.key.in_(bindparam("keys", expanding=True)))
 _LAST_SENDING = select(func.max(db.sendings.c.id))
 _HAPPENED = (
     select(db.alarms.c.case, func.min(db.alarms.c.raised_at_ms), func.sum(db.alarms.c.occurrences))
     .where(db.alarms.c.case.in_(bindparam("cases", expanding=True)))
     .group_by(db.alarms.c.case)
-)
-_HANGING = select(db.notices).where(
-    db.notices.c.state == NoticeState.SENDING, db.notices.c.due_at_ms <= bindparam("now_ms")
 )
 _NEXT = (
     select(db.notices.c.due_at_ms)
@@ -72,26 +58,6 @@ _NEXT = (
 T = TypeVar("T")
 Find = Callable[[str, str], tuple[Address, ...]]
 """Addresses of a person of a site, by id or login, for calls that were made by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A message to be sent now, and where its end is to be written."""
-
-    sending: int
-    way: str
-    to: str
-    message: Message
-
-
-def resume(connection: Connection, now_ms: int) -> None:
-    """Of an engine that begins and is alone: what was under way ended with the one before. It goes again now, not after its deadline."""
-    under_way = select(db.notices).where(db.notices.c.state == NoticeState.SENDING)
-    for row in connection.execute(under_way).all():
-        lost = (db.sendings.c.notice == row.key, db.sendings.c.outcome == "lost")
-        if (connection.scalar(select(func.count()).where(*lost)) or 0) < CUT_OFF_MOST:
-            _store(connection, machine.apply(_notice(row), NoticeEvent.CUT_OFF, now_ms))
-            _lose(connection, row.key, now_ms)
 
 
 def take(
@@ -113,7 +79,7 @@ def take(
     refuses of one is tried again later, and holds up no other. `others`: the tokens of workers that live beside this one: where we know no way to
     somebody of their sites, they may.
     """
-    _lost(connection, now_ms)
+    lose_hanging(connection, now_ms)
     red_room = {} if red_room is None else red_room
     full = [way for way, left in red_room.items() if left <= 0]
     its = (
@@ -130,7 +96,7 @@ def take(
         case.id: case for case in rows.cases_where(connection, db.cases.c.id.in_({r.case for r in found.values()}))
     }
     inside = drill.kept_inside(connection, cases.values(), now_ms)
-    book = _Book()
+    book = Book()
     for row in [row for row in found.values() if row.case in inside]:
         _to_pages(book, found.pop(row.key), now_ms)
     book.write(connection, now_ms)
@@ -170,54 +136,6 @@ def _each(connection: Connection, due: Due, act: Callable[[], T], apart: Apart, 
     return done[0]
 
 
-def end(connection: Connection, ended: Sequence[tuple[Begun, Outcome]], now_ms: int) -> None:
-    """What the provider said to some messages, all of it written at once."""
-    sendings, notices = dict[int, Row[Any]](), dict[str, Row[Any]]()
-    for numbers in rows.parts(begun.sending for begun, _ in ended):
-        sendings |= {row.id: row for row in connection.execute(_SENDINGS, {"ids": numbers})}
-    for keys in rows.parts({row.notice for row in sendings.values()}):
-        notices |= {row.key: row for row in connection.execute(_NOTICES, {"keys": keys})}
-    book, over = _Book(), list[dict[str, Any]]()
-    for begun, outcome in ended:
-        sending = sendings[begun.sending]
-        word = "taken" if isinstance(outcome, Taken) else "throttled" if outcome.throttled_s else "failed"
-        answer = outcome.id if isinstance(outcome, Taken) else outcome.why
-        over.append({"id": begun.sending, "ended_at_ms": now_ms, "outcome": word, "answer": answer[:200]})
-        row = notices.pop(sending.notice, None)  # the first answer counts, as if each were written by itself
-        if row is None or row.state != NoticeState.SENDING:
-            continue  # acted upon or lost meanwhile
-        further = row.level == "red" and row.address + 1 < len(row.detail.get("addresses", ()))
-        took_ms = now_ms - sending.begun_at_ms
-        book.note(row, *_after(_notice(row), outcome, now_ms, took_ms, further=further), answer)
-    many.change(connection, db.sendings, over)
-    book.write(connection, now_ms)
-
-
-def acted(connection: Connection, case_id: str, person: str, now_ms: int) -> None:
-    """The person has done something about the case: all that he was to be told of it has its end."""
-    _told_by_himself(connection, case_id, person, NoticeEvent.ACTED, now_ms)
-
-
-def _told_by_himself(connection: Connection, case_id: str, person: str, event: NoticeEvent, now_ms: int) -> None:
-    its = (db.notices.c.case == case_id, db.notices.c.person == person)
-    for row in connection.execute(select(db.notices).where(*its)).all():
-        after = machine.apply(_notice(row), event, now_ms)
-        if after.state != row.state:
-            _store(connection, after)
-            if event is NoticeEvent.OPENED:
-                rows.append(connection, [rows.Line("notify.read", None, case_id, person)], now_ms)
-
-
-def read(connection: Connection, case_id: str, person: str, now_ms: int) -> None:
-    """The person has opened the case by its link."""
-    _told_by_himself(connection, case_id, person, NoticeEvent.OPENED, now_ms)
-
-
-def forget(connection: Connection, now_ms: int) -> None:
-    """Sends of long ago."""
-    connection.execute(delete(db.sendings).where(db.sendings.c.begun_at_ms < now_ms - KEPT_MS))
-
-
 def next_due_ms(connection: Connection) -> int | None:
     """When a notice that waits, or the deadline of one that is being sent, is due next."""
     return connection.scalar(_NEXT)
@@ -228,7 +146,7 @@ def _due(row: Row[Any], case: Case, find: Find) -> Due:
     turn = row.detail.get("turn", 0) % len(listed) if listed else 0
     addresses = (*listed[turn:], *listed[:turn]) or find(case.site, row.person)
     return Due(
-        notice=_notice(row),
+        notice=notice_of(row),
         case=row.case,
         site=case.site,
         person=row.person,
@@ -275,7 +193,7 @@ def _move(
     connection: Connection, found: Mapping[str, Row[Any]], practice: Practice, now_ms: int, moves: Sequence[Move]
 ) -> None:
     """Write down how those stand that aren't sent now, all of it at once. What a step up leads to is asked when all before it is written."""
-    book = _Book()
+    book = Book()
     for one in moves:
         row = found[one.due.notice.key]
         if one.event is NoticeEvent.NO_CHANNEL and row.person == DESK.id:
@@ -309,9 +227,9 @@ def _others_hear(connection: Connection, row: Row[Any]) -> bool:
     return any(key.startswith(step) for key in connection.scalars(select(db.notices.c.key).where(*its)))
 
 
-def _to_pages(book: "_Book", row: Row[Any], now_ms: int) -> None:
+def _to_pages(book: Book, row: Row[Any], now_ms: int) -> None:
     """Told by the pages alone: it counts as handed over."""
-    taken = machine.apply(machine.apply(_notice(row), NoticeEvent.BEGUN, now_ms), NoticeEvent.TAKEN, now_ms)
+    taken = machine.apply(machine.apply(notice_of(row), NoticeEvent.BEGUN, now_ms), NoticeEvent.TAKEN, now_ms)
     book.note(row, taken, "notify.handed_over", "pages")
 
 
@@ -327,7 +245,7 @@ def _begin(
     """Write down that these are sent now, all of it at once."""
     if not sends:
         return []
-    book, begun, written = _Book(), list[Begun](), list[dict[str, Any]]()
+    book, begun, written = Book(), list[Begun](), list[dict[str, Any]]()
     told = [found[due.notice.key] for send in sends for due in (send.due, *send.others)]
     happened = _happened(connection, {row.case for row in told})
     asked = [(found[send.due.notice.key].case, send.due.person) for send in sends]
@@ -385,78 +303,3 @@ def _told(row: Row[Any], cases: Mapping[str, Case], happened: Mapping[str, tuple
     case = cases[row.case]
     first_ms, times = happened.get(case.id, (case.opened_at_ms, 1))
     return Told(key=row.key, case=case, leg=row.leg, reason=row.reason, happened_at_ms=first_ms, times=times)
-
-
-def _after(notice: Notice, outcome: Outcome, now_ms: int, took_ms: int, *, further: bool) -> tuple[Notice, str | None]:
-    """How the notice stands after an answer that took so long, and the log's word for it. `further`: it is red, and the person has another
-    address; then there is time for one more attempt here if the answer came soon, and for none if it did not (F6)."""
-    if isinstance(outcome, Taken):
-        return machine.apply(notice, NoticeEvent.TAKEN, now_ms), "notify.handed_over"
-    if outcome.throttled_s is not None:
-        again_ms = now_ms + round(outcome.throttled_s * 1000)
-        held = machine.apply(notice, NoticeEvent.HELD_BACK, now_ms, again_at_ms=again_ms)
-        if further and again_ms > now_ms + RED_WAITS_MS:
-            held = machine.apply(held, NoticeEvent.NEXT_CHANNEL, now_ms)
-        return held, "notify.throttled"
-    no_time = further and (took_ms > SOON_MS or notice.attempts >= RED_ATTEMPTS)
-    event = NoticeEvent.REFUSED if outcome.for_good or no_time else NoticeEvent.FAILED
-    failed = machine.apply(notice, event, now_ms)
-    if failed.state is NoticeState.FAILED_PERM:
-        failed = machine.apply(failed, NoticeEvent.NEXT_CHANNEL, now_ms)
-    return failed, "notify.failed"
-
-
-def _lost(connection: Connection, now_ms: int) -> None:
-    """Sends of which nothing was heard: another engine was killed in the midst of them, or a channel hangs."""
-    for row in connection.execute(_HANGING, {"now_ms": now_ms}).all():
-        lost = machine.apply(_notice(row), NoticeEvent.LOST, now_ms)
-        _store(connection, machine.apply(lost, NoticeEvent.NEXT_CHANNEL, now_ms))
-        _lose(connection, row.key, now_ms)
-
-
-def _lose(connection: Connection, key: str, now_ms: int) -> None:
-    sendings = (db.sendings.c.notice == key, db.sendings.c.outcome == "sending")
-    connection.execute(update(db.sendings).where(*sendings).values(outcome="lost", ended_at_ms=now_ms))
-
-
-class _Book:
-    """How notices stand by now, and the lines that tell it; until they are written."""
-
-    def __init__(self) -> None:
-        self._stored: list[dict[str, Any]] = []
-        self._lines: list[rows.Line] = []
-
-    def note(self, row: Row[Any], after: Notice, event: str | None, detail: str = "", *, channel: str = "") -> None:
-        """`event`: the log's word for it. `channel`: on which it is tried now."""
-        self._stored.append({"key": after.key, **_stand(after), "channel": channel or row.channel})
-        if event:
-            words = " ".join(part for part in (row.person, row.channel, detail) if part)
-            self._lines.append(rows.Line(event, None, row.case, RULES, words[:300]))
-
-    def write(self, connection: Connection, now_ms: int) -> None:
-        many.change(connection, db.notices, self._stored)
-        rows.append(connection, self._lines, now_ms)
-        self._stored, self._lines = [], []
-
-
-def _store(connection: Connection, notice: Notice) -> None:
-    many.change(connection, db.notices, [{"key": notice.key, **_stand(notice)}])
-
-
-def _stand(notice: Notice) -> dict[str, Any]:
-    return {
-        "state": notice.state,
-        "address": notice.channel,
-        "attempts": notice.attempts,
-        "due_at_ms": notice.due_at_ms,
-    }
-
-
-def _notice(row: Row[Any]) -> Notice:
-    return Notice(
-        key=row.key,
-        state=NoticeState(row.state),
-        channel=row.address,
-        attempts=row.attempts,
-        due_at_ms=row.due_at_ms,
-    )

@@ -20,11 +20,12 @@ from messages import topics
 from messages.bus import Bus, Disconnected, Refused
 from messages.ids import SiteId, is_identifier
 from rules.cases.practice import Practice
-from rules.notices import links, outbox
+from rules.notices import links, outbox, sendings
 from rules.notices.channels.base import Failed, Message, Outcome, Taken
 from rules.notices.config import Way
-from rules.notices.outbox import AT_ONCE, Begun, Find
+from rules.notices.outbox import AT_ONCE, Find
 from rules.notices.plan import Habits
+from rules.notices.sendings import Begun
 from rules.store.clerk import Clerk
 from rules.store.database import Database
 from rules.store.refusals import Apart
@@ -156,11 +157,11 @@ class Sender:
 
     def _resume(self) -> None:
         with self._database.writing() as connection:
-            outbox.resume(connection, self._clock_ms())
+            sendings.resume(connection, self._clock_ms())
 
     def _forget(self) -> None:
         with self._database.writing() as connection:
-            outbox.forget(connection, self._clock_ms())
+            sendings.forget(connection, self._clock_ms())
             links.forget(connection, self._clock_ms())
 
     async def _send(self, begun: Begun, pool: ThreadPoolExecutor) -> None:
@@ -204,7 +205,7 @@ class Sender:
         now_ms = self._clock_ms()
         try:
             with self._database.writing() as connection:
-                outbox.end(connection, ended, now_ms)
+                sendings.end(connection, ended, now_ms)
             return
         except Exception as error:
             if not self._database.refuses(error):
@@ -213,7 +214,7 @@ class Sender:
         with self._database.writing() as connection:
             apart = Apart(connection, now_ms)
             for begun, outcome in ended:
-                end = partial(outbox.end, connection, [(begun, outcome)], now_ms)
+                end = partial(sendings.end, connection, [(begun, outcome)], now_ms)
                 apart.done(SiteId(begun.message.site), "answer", begun.message.key, end)
 
     async def _publish(self, message: Message, to: str) -> Outcome:

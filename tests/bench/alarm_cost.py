@@ -31,7 +31,7 @@ from rules.duty.roll import Roll
 from rules.engine.share import LEAD
 from rules.engine.work import Work
 from rules.escalation import auditor, timers
-from rules.notices import outbox
+from rules.notices import outbox, sendings
 from rules.notices.channels.base import Taken
 from rules.notices.plan import Habits
 from rules.notices.sender import MOST_RED
@@ -183,7 +183,7 @@ class Plant:
         facts.commit(self.database, work, self.now_ms, self.holder, self.practice)
         self.facts.adopt(work)
 
-    def _begin(self) -> list[outbox.Begun]:
+    def _begin(self) -> list[sendings.Begun]:
         with self.database.reading() as connection:
             outbox.next_due_ms(connection)
         with self.database.writing() as connection:
@@ -199,9 +199,9 @@ class Plant:
                 {"gateway": MOST_RED},
             )
 
-    def _end(self, begun: list[outbox.Begun]) -> None:
+    def _end(self, begun: list[sendings.Begun]) -> None:
         with self.database.writing() as connection:
-            outbox.end(connection, [(one, Taken()) for one in begun], self.now_ms)
+            sendings.end(connection, [(one, Taken()) for one in begun], self.now_ms)
 
     def _tell(self) -> int:
         """As `rules.alarms.publisher`."""

@@ -27,7 +27,7 @@ from rules.drills import exercise
 from rules.engine.intake import take
 from rules.engine.work import Work
 from rules.escalation import timers
-from rules.notices import outbox
+from rules.notices import sendings
 from rules.notices.channels.base import Failed, Taken
 from rules.notices.notice import TOLD
 from rules.records import DONE, OVER, TAKEN, WAITING, ActionRefused, AlarmState, Case, CaseState
@@ -204,7 +204,7 @@ class Day:
             self.keys += [] if fails else [one.message.key]
             assert one.message.level != "red" or one.message.more == 0
             with room.database.writing() as connection:
-                outbox.end(connection, [(one, Failed("no answer") if fails else Taken())], now_ms)
+                sendings.end(connection, [(one, Failed("no answer") if fails else Taken())], now_ms)
 
     def note(self, topic: str, payload: bytes) -> None:
         """What stands red is known to the engine from its first red reading on."""

@@ -16,7 +16,7 @@ from rules.duty.roll import Roll
 from rules.duty.roster import Absence
 from rules.engine.work import Work
 from rules.escalation import timers
-from rules.notices import links, outbox
+from rules.notices import links, outbox, sendings
 from rules.notices.channels.base import Failed, Message, Outcome, Taken
 from rules.notices.config import ALL_LEVELS, Way
 from rules.notices.limits import limit
@@ -108,7 +108,7 @@ class Street:
     def resume(self, now_s: float) -> None:
         """An engine has been killed, and another begins."""
         with self.room.database.writing() as connection:
-            outbox.resume(connection, at(now_s))
+            sendings.resume(connection, at(now_s))
 
     def run(self, from_s: float, until_s: float) -> None:
         """Fire timers and send, at each second at which something is due."""
@@ -120,12 +120,12 @@ class Street:
             for begun in self.take(now_s):
                 self.told.append((now_s, begun.way, begun.to, begun.message))
                 with self.room.database.writing() as connection:
-                    outbox.end(connection, [(begun, self.answers(begun.way, begun.message))], at(now_s))
+                    sendings.end(connection, [(begun, self.answers(begun.way, begun.message))], at(now_s))
             with self.room.database.reading() as connection:
                 due = [ms for ms in (timers.next_due_ms(connection), outbox.next_due_ms(connection)) if ms is not None]
             now_s = max(now_s + 1, math.ceil((min(due, default=at(until_s) + 1000) - at(0)) / 1000))
 
-    def take(self, now_s: float) -> list[outbox.Begun]:
+    def take(self, now_s: float) -> list[sendings.Begun]:
         with self.room.database.writing() as connection:
             return outbox.take(
                 connection, self.ways, self.roll.find, self.practice, Habits(), "https://pages.example", at(now_s)
@@ -241,7 +241,7 @@ def test_what_ended_with_an_engine_goes_again_when_one_begins_and_is_no_fault_of
     with street.room.database.writing() as connection:
         timers.fire_due(connection, street.practice, at(0))
     first = street.take(0)
-    for life in range(1, outbox.CUT_OFF_MOST):
+    for life in range(1, sendings.CUT_OFF_MOST):
         street.resume(life)
         assert [(begun.way, begun.message.key) for begun in street.take(life)] == [
             (begun.way, begun.message.key) for begun in first
@@ -263,7 +263,7 @@ def test_what_ends_one_engine_after_the_other_waits_for_its_deadline_and_goes_by
     street.leak(0)
     with street.room.database.writing() as connection:
         timers.fire_due(connection, street.practice, at(0))
-    for life in range(outbox.CUT_OFF_MOST + 1):
+    for life in range(sendings.CUT_OFF_MOST + 1):
         assert way_to_lin(life) == {"app"}
         street.resume(life)
     assert way_to_lin(5) == set()
@@ -340,7 +340,7 @@ def test_a_link_opens_its_own_case_until_it_expires_or_is_revoked(street: Street
         assert links.opened(connection, token, at(5)) == (street.case(), "lin")
         assert links.opened(connection, token + "x", at(5)) is None
         assert links.opened(connection, token, at(0) + links.LINK_MS) is None
-        outbox.read(connection, street.case(), "lin", at(5))
+        sendings.read(connection, street.case(), "lin", at(5))
     assert street.states()["lin/new"] == "read"
     with street.room.database.writing() as connection:
         assert links.revoke(connection, at(6), person="lin") == 1
