@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from messages.ids import DeviceId
+from messages.language import NOTHING, Phrase
 
 PATIENCE = 3
 """Failures in a row before a device counts as away."""
@@ -79,13 +80,13 @@ class Vitals:
     devices: dict[DeviceId, DeviceVitals]
     open: bool = False
     """Whether the port or the connection is there."""
-    why: str = ""
+    why: Phrase = NOTHING
     """Why it is not."""
     opened: int = 0
     """How often it was opened since the start."""
     strays: int = 0
     """Bytes or messages that answered no question and belong to no device."""
-    mute: str = ""
+    mute: Phrase = NOTHING
     """Why nothing comes over it although it is open: what stands behind the connection is away. Empty if that isn't known."""
     shared: bool = False
     """Whether one thing, which may die, speaks for all its devices: when they fall silent together, it is that."""
@@ -101,10 +102,10 @@ class Vitals:
         return cls(name, {device: DeviceVitals() for device in devices})
 
     def is_open(self) -> None:
-        self.open, self.why = True, ""
+        self.open, self.why = True, NOTHING
         self.opened += 1
 
-    def is_closed(self, why: str) -> bool:
+    def is_closed(self, why: Phrase) -> bool:
         """Whether this is news."""
         news, self.open, self.why = self.why != why, False, why
         return news
@@ -115,14 +116,14 @@ class Vitals:
         self.gateways.append(found)
         return found
 
-    def falls_mute(self, why: str) -> bool:
+    def falls_mute(self, why: Phrase) -> bool:
         """Whether this is news."""
         news, self.mute = not self.mute, why
         return news
 
     def speaks(self, at_ms: int) -> None:
         """Something came over it."""
-        self.mute, self.heard_at_ms = "", at_ms
+        self.mute, self.heard_at_ms = NOTHING, at_ms
 
     @property
     def works(self) -> bool:

@@ -31,6 +31,16 @@ class Phrase:
         text = _chinese().get(self.template, self.template) if language == "zh" else self.template
         return text.format_map({name: _filled(value, language) for name, value in self.slots}) if self.slots else text
 
+    @property
+    def in_each(self) -> dict[Language, str]:
+        """For a reader whose language is not known yet."""
+        return {"zh": self.said("zh"), "en": self.said("en")}
+
+    @property
+    def in_both(self) -> str:
+        """For readers of either language: the Chinese, then the English, once where they are the same."""
+        return " ".join(dict.fromkeys(self.in_each.values()))
+
     def __str__(self) -> str:
         return self.said("en")
 

@@ -1,6 +1,8 @@
 """Every sentence that a program can say to people stands in both languages (messages/language.py)."""
 
 import ast
+import errno
+import os
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -14,6 +16,12 @@ SENTENCES = {"phrase": 0, "Unfit": 0, "Misfit": 0, "ConfigError": 0, "_should_be
 """What takes a template, and the position at which it stands."""
 ELSEWHERE = "outside.zh.toml"
 """The words of others: the operating system, the TOML parser, pydantic."""
+
+OF_LINES = (
+    errno.EACCES, errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EBADF, errno.EBUSY, errno.ECONNREFUSED, errno.ECONNRESET,
+    errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EINVAL, errno.EIO, errno.ENETDOWN, errno.ENETUNREACH, errno.ENODEV, errno.ENOENT, errno.ENOTTY,
+    errno.ENXIO, errno.EPERM, errno.EPIPE, errno.EPROTO, errno.EREMOTEIO, errno.ETIMEDOUT,
+)  # fmt: skip
 
 
 def slots(template: str) -> set[str]:
@@ -74,3 +82,8 @@ def test_both_languages_have_the_same_slots_and_the_chinese_is_chinese(elsewhere
         if not elsewhere:
             assert slots(template) == slots(chinese), template
         assert any("一" <= sign <= "龥" for sign in chinese) or not chinese.isascii(), template
+
+
+@pytest.mark.parametrize("number", OF_LINES)
+def test_what_the_kernel_says_of_ports_and_connections_stands_in_chinese(number: int) -> None:
+    assert os.strerror(number) in table(elsewhere=True)

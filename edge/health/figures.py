@@ -124,7 +124,7 @@ def of_line(
     heard_at_ms += [line.heard_at_ms] if line.heard_at_ms is not None else []
     said: dict[str, tuple[Value | None, str | None]] = {
         "open": (line.works, None),
-        "why": ((line.why or line.mute)[:200], None),
+        "why": ((line.why or line.mute).in_both[:200], None),
         "answering": (len(alive) if line.there else 0, "count"),
         "silent": (len(silent & carried.keys()) if line.there else len(carried), "count"),
         "error_rate": (_sum(now).error_percent(_sum(then)), "%"),

@@ -12,13 +12,13 @@ from edge.health import figures
 from edge.health.figures import Counted, Expected
 from edge.vitals import Vitals
 from messages.ids import DeviceId, EdgeId
+from messages.language import phrase
 from messages.reading import Reading
 
 RATES_EVERY = 30
 """Looks between two error rates: a rate over a few questions says nothing. Counts are said with them."""
 OUTAGE_MS = 60_000
 """How long a line is away before somebody is called (rules/library/edge_line.toml)."""
-UNHEARD = "{count} 台设备均无消息 none of its {count} devices is heard any more"
 
 log = structlog.get_logger("health")
 
@@ -69,7 +69,7 @@ class Lines:
             if quiet_ms is None:
                 continue
             carried = line.carried()
-            line.falls_mute(UNHEARD.format(count=len(carried)))
+            line.falls_mute(phrase("none of its {count} devices is heard any more", count=len(carried)))
             log.warning("nothing comes over a line any more", line=line.name, devices=len(carried), s=quiet_ms // 1000)
             for device, vitals in carried.items():
                 its = line if device in line.devices else line.behind

@@ -203,7 +203,7 @@ def provision(
         outcome = asyncio.run(give(config.lines[readers[0].line], readers[0]))
     except LinkError as error:
         where = f"{'线路' if spoken == 'zh' else 'line'} {readers[0].line}"
-        raise ConfigError(f"{where}: {no_port(str(error), spoken)}") from error
+        raise ConfigError(f"{where}: {no_port(error.why, spoken)}") from error
     print(f"{device}: {CHINESE[outcome] if spoken == 'zh' else outcome}")
     if outcome not in (Outcome.GIVEN, Outcome.HAS_IT):
         raise typer.Exit(1)

@@ -11,11 +11,12 @@ from edge.installer import tap
 from edge.installer.access import SERVICE
 from edge.installer.snapshot import Latest, Snapshot, aged, taken
 from edge.sources.port import LinkError
+from messages.language import phrase
 from messages.reading import Reading
 from messages.settings import ConfigError
 
 EVERY_S, PATIENCE_S = 1.0, 10.0
-AWAY = "网关程序没有应答 the agent is away"
+AWAY = phrase("the agent is away")
 """Why no line is open."""
 
 
@@ -74,7 +75,7 @@ async def _lasting(first: Snapshot, rest: AsyncIterator[Snapshot], folder: Path)
                 yield last
             await asyncio.sleep(EVERY_S)
             rest = tap.snapshots(folder)
-    raise LinkError("the agent has ended")
+    raise LinkError(phrase("the agent has ended"))
 
 
 async def _every_second(look: Callable[[], Snapshot]) -> AsyncIterator[Snapshot]:

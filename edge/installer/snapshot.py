@@ -24,7 +24,8 @@ class LineNow:
 
     name: str
     open: bool
-    why: str
+    why: Mapping[Language, str]
+    """In both languages: who looks has one of them."""
     strays: int
 
 
@@ -75,13 +76,13 @@ def taken(at_ms: int, lines: Iterable[Vitals], latest: Latest, refused: Phrase |
         channels.setdefault(device, {})[channel] = ChannelNow(reading.value, reading.quality, reading.at_ms)
     return Snapshot(
         at_ms,
-        tuple(LineNow(line.name, line.works, line.why or line.mute, line.strays) for line in lines),
+        tuple(LineNow(line.name, line.works, (line.why or line.mute).in_each, line.strays) for line in lines),
         tuple(
             _device(device, line, vitals, channels.get(device, {}))
             for line in lines
             for device, vitals in line.devices.items()
         ),
-        {"zh": refused.said("zh"), "en": refused.said("en")} if refused else {},
+        refused.in_each if refused else {},
     )
 
 
@@ -99,9 +100,9 @@ def _device(device: DeviceId, line: Vitals, vitals: DeviceVitals, channels: Mapp
     )
 
 
-def aged(snapshot: Snapshot, by_ms: int, why: str) -> Snapshot:
+def aged(snapshot: Snapshot, by_ms: int, why: Phrase) -> Snapshot:
     """The same `by_ms` later, when nobody can see any line."""
-    lines = tuple(replace(line, open=False, why=why) for line in snapshot.lines)
+    lines = tuple(replace(line, open=False, why=why.in_each) for line in snapshot.lines)
     return replace(snapshot, at_ms=snapshot.at_ms + by_ms, lines=lines)
 
 
@@ -116,12 +117,16 @@ def load(line: bytes) -> Snapshot:
         content = orjson.loads(line)
         return Snapshot(
             content["at_ms"],
-            tuple(LineNow(**line) for line in content["lines"]),
+            tuple(_line(line) for line in content["lines"]),
             tuple(_loaded(device) for device in content["devices"]),
             content["refused"],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a snapshot: {error}") from error
+
+
+def _line(content: Mapping[str, Any]) -> LineNow:
+    return LineNow(**{**content, "why": dict(content["why"])})
 
 
 def _loaded(content: Mapping[str, Any]) -> DeviceNow:

@@ -137,7 +137,7 @@ def lines(now: Snapshot, language: Language) -> list[str]:
         else "the new configuration is refused, the last good one runs on"
     )
     return ([f"! {refused}: {now.refused[language]}"] if now.refused else []) + [
-        f"{line.name}: {there if line.open else f'{away} ({line.why})'}"
+        f"{line.name}: {there if line.open else f'{away} ({line.why[language]})'}"
         + (f", {strays} {line.strays}" * (line.strays > 0))
         for line in now.lines
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from edge.installer.snapshot import Snapshot, dump, load
+from messages.settings import ConfigError
 
 FILE = "tap.sock"
 EVERY_S = 1.0
@@ -67,11 +68,18 @@ class Tap:
 
 
 async def snapshots(folder: Path) -> AsyncIterator[Snapshot]:
-    """What the agent in `folder` sees, once a second. Raises OSError if there is none, or when it ends."""
+    """What the agent in `folder` sees, once a second. Raises OSError if there is none, or when it ends;
+    ConfigError if it is of another version."""
     reader, writer = await asyncio.open_unix_connection(folder / FILE, limit=LIMIT_BYTES)
     try:
         while line := await reader.readline():
-            yield load(line)
+            try:
+                seen = load(line)
+            except ValueError as error:
+                raise ConfigError(
+                    "{file}: the agent here is of another version: restart it", file=folder / FILE
+                ) from error
+            yield seen
         raise ConnectionResetError("the agent has ended")
     finally:
         writer.close()

@@ -4,7 +4,7 @@ import errno
 import os
 
 from messages.kind import Channel
-from messages.language import Language
+from messages.language import Language, Phrase
 from messages.reading import Quality, Value
 from messages.settings import Text
 
@@ -63,6 +63,7 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
-def no_port(why: str, language: Language) -> str:
+def no_port(why: Phrase, language: Language) -> str:
     """Why a port can't be opened, in an installer's words and with the way out; the kernel's own where there are none."""
-    return said(_WAYS_OUT[why], language) if why in _WAYS_OUT else why
+    way_out = _WAYS_OUT.get(str(why))
+    return said(way_out, language) if way_out else why.said(language)

@@ -62,7 +62,7 @@ class CalledLine:
                 failures += 1
                 why = plain_words(error)
                 if self.vitals.is_closed(why):
-                    log.warning("port is away", line=self._settings.name, port=self._settings.where, why=why)
+                    log.warning("port is away", line=self._settings.name, port=self._settings.where, why=str(why))
             else:
                 failures = 0
                 self.vitals.is_open()

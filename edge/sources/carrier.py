@@ -12,9 +12,15 @@ from edge.protocols.modbus import Fault, Garbled, Question, Refused, Request, Va
 from edge.protocols.modbus_rtu import Judge, Pace
 from edge.protocols.modbus_tcp import TcpJudge
 from edge.sources.port import LinkError, Port, open_port, open_tcp
+from messages.language import phrase
 
 QUIET_S = 0.02
 """A line is quiet when nothing came for so long, or for ten silent intervals: adapters deliver in bursts."""
+_OUT_OF_STEP = {
+    Fault.NO_MODBUS: phrase("what came is no Modbus: the connection is out of step"),
+    Fault.CUT_SHORT: phrase("an answer was cut short: the connection is out of step"),
+}
+"""What can't be told apart from what follows it: the connection is begun anew."""
 
 
 class Carrier(Protocol):
@@ -154,8 +160,8 @@ class TcpCarrier:
         except TimeoutError:
             verdict = judge.time_is_over()
         self.strays += judge.strays
-        if isinstance(verdict, Garbled) and verdict.fault in (Fault.NO_MODBUS, Fault.CUT_SHORT):
-            raise LinkError(f"the stream is out of step: {verdict}")
+        if isinstance(verdict, Garbled) and (why := _OUT_OF_STEP.get(verdict.fault)):
+            raise LinkError(why)
         return verdict
 
     async def close(self) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import structlog
 
 from edge.vitals import Vitals
+from messages.language import NOTHING, phrase
 
-OFFLINE = "它报告离线 it says that it is offline"
+OFFLINE = phrase("it says that it is offline")
 STEADY_S = 40.0
 """How long its "online" must stand before it counts, if no device speaks earlier: one that dies at every start is away all the while. With
 the time of a restart it is less than the minute that a line may be away before somebody is called (rules/library/edge_line.toml)."""
@@ -41,7 +42,7 @@ class Gateway:
         self._wait_no_more()
         if not online:
             if self.vitals.falls_mute(OFFLINE):
-                log.warning("gateway is away", gateway=self.vitals.name, why="it says that it is offline")
+                log.warning("gateway is away", gateway=self.vitals.name, why=str(OFFLINE))
                 self._changed()
         elif self.vitals.mute:
             self._back = asyncio.get_running_loop().call_later(STEADY_S, self._is_back)
@@ -56,7 +57,7 @@ class Gateway:
 
     def _is_back(self) -> None:
         self._wait_no_more()
-        self.vitals.mute = ""
+        self.vitals.mute = NOTHING
         log.info("gateway is back", gateway=self.vitals.name)
         self._changed()
 

@@ -22,6 +22,7 @@ from edge.sources.source import CannotAct, Deliver
 from edge.vitals import Vitals
 from messages import reading as readings
 from messages.ids import DeviceId
+from messages.language import why
 from messages.reading import Reading
 
 LOOK_EVERY_S = 1.0
@@ -88,9 +89,8 @@ class GpioChip:
                     pins.release()
             except OSError as error:
                 failures += 1
-                why = error.strerror or str(error)
-                if self.vitals.is_closed(why):
-                    log.warning("chip is away", line=self._settings.name, chip=self._settings.where, why=why)
+                if self.vitals.is_closed(said := why(error)):
+                    log.warning("chip is away", line=self._settings.name, chip=self._settings.where, why=str(said))
             await asyncio.sleep(backoff_s(failures) * random.uniform(0.7, 1.3))
 
     async def act(self, device: DeviceId, command: str, value: readings.Value | None) -> None:

@@ -22,6 +22,7 @@ from edge.vitals import Vitals
 from messages.broker import Broker
 from messages.bus import Bus, Incoming
 from messages.ids import DeviceId, EdgeId, SiteId
+from messages.language import NOTHING, phrase
 from messages.reading import Quality, Reading, Value
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 MOST_GATEWAYS = 256
 """That are remembered by what they say of themselves: a broker may carry those of a whole city."""
-ALL_OFFLINE = "所有网关均报告离线 all gateways say that they are offline"
+ALL_OFFLINE = phrase("all gateways say that they are offline")
 
 log = structlog.get_logger("lorawan")
 
@@ -136,7 +137,7 @@ class LorawanNetwork:
             if self.vitals.falls_mute(ALL_OFFLINE):
                 log.warning("all gateways are away", gateways=len(known))
         elif self.vitals.mute == ALL_OFFLINE:
-            self.vitals.mute = ""
+            self.vitals.mute = NOTHING
             log.info("a gateway is back")
 
     def _came_through(self, uplink: Uplink, device: Device[LorawanModel] | None, now_ms: int) -> None:

@@ -78,7 +78,7 @@ class ModbusLine:
                     await opened.close()
             except LinkError as error:
                 failures += 1
-                if self.vitals.is_closed(str(error)):
+                if self.vitals.is_closed(error.why):
                     log.warning("port is away", line=self._settings.name, port=self._settings.where, why=str(error))
                 self._give_up(f"the line is away: {error}")
             await asyncio.sleep(backoff_s(failures) * random.uniform(0.7, 1.3))

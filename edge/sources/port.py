@@ -5,6 +5,8 @@ Knows no protocol.
 
 import asyncio
 import os
+import re
+import socket
 import termios
 from functools import partial
 
@@ -13,17 +15,27 @@ import serial.rs485
 import serial_asyncio_fast
 
 from edge.configuration.tables import LineSettings, Rs485Settings
+from messages.language import Phrase, phrase, why
 
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0
 CONNECT_LIMIT_S = 10.0
-GONE = "it has gone, or another program reads it too"
+CLOSED = phrase("the other end has closed the connection")
+GONE = phrase("it has gone, or another program reads it too")
 """What pyserial says in a paragraph when there is something to read and nothing comes."""
 LIMIT_BYTES = 64 * 1024
 """What may lie unread: somebody who babbles between two questions gets no more memory than this."""
 
 
+_NUMBER = re.compile(r"\[Errno (\d+)\]")
+"""Where an error only quotes those of the kernel: pyserial's reads, a name that has several addresses."""
+
+
 class LinkError(Exception):
     """The port is away; retry later, with back-off."""
+
+    def __init__(self, said: Phrase) -> None:
+        self.why = said
+        super().__init__(str(said))
 
 
 class Port(asyncio.Protocol):
@@ -33,7 +45,7 @@ class Port(asyncio.Protocol):
         self._received = bytearray()
         self._arrived = asyncio.Event()
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._why = "closed"
+        self._why = CLOSED
         self._serial: serial.Serial | None = None
         self.transport: asyncio.Transport
 
@@ -49,7 +61,7 @@ class Port(asyncio.Protocol):
         self._arrived.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._why = plain_words(exc) if exc else "closed"
+        self._why = plain_words(exc) if exc else CLOSED
         self._gone.set_result(None)
         self._arrived.set()
 
@@ -63,7 +75,7 @@ class Port(asyncio.Protocol):
                 any_came = any_came or self._serial.in_waiting > 0
                 self._serial.reset_input_buffer()
             except (OSError, termios.error) as error:
-                raise LinkError(str(error)) from error
+                raise LinkError(plain_words(error)) from error
         return any_came
 
     def drive_rs485(self, settings: Rs485Settings) -> None:
@@ -77,7 +89,10 @@ class Port(asyncio.Protocol):
                 delay_before_rx=settings.delay_after_s,
             )
         except (OSError, ValueError) as error:
-            raise LinkError(f"this port's driver knows no RS-485 mode: {error}; leave `rs485` out") from error
+            no_mode = phrase(
+                "this port's driver knows no RS-485 mode: {why}; leave `rs485` out", why=plain_words(error)
+            )
+            raise LinkError(no_mode) from error
 
     def write(self, frame: bytes) -> None:
         self.transport.write(frame)
@@ -149,20 +164,24 @@ async def open_tcp(host: str, tcp_port: int) -> Port:
         async with asyncio.timeout(CONNECT_LIMIT_S):
             _, port = await asyncio.get_running_loop().create_connection(Port, host, tcp_port)
     except TimeoutError as error:
-        raise LinkError(f"no connection in {CONNECT_LIMIT_S:g} s") from error
+        raise LinkError(phrase("no connection in {limit:g} s", limit=CONNECT_LIMIT_S)) from error
     except OSError as error:
         raise LinkError(plain_words(error)) from error
     return port
 
 
-def plain_words(error: Exception) -> str:
+def plain_words(error: Exception) -> Phrase:
     """Why a port failed, for people."""
+    if isinstance(error, serial.SerialException) and "returned no data" in str(error):
+        return GONE
+    if isinstance(error, socket.gaierror):  # its numbers are not the kernel's
+        return why(error)
     number = getattr(error, "errno", None)  # pyserial's own words repeat the path twice
     if isinstance(error, termios.error) and isinstance(error.args[0], int):
         number = error.args[0]
-    if isinstance(error, serial.SerialException) and "returned no data" in str(error):
-        return GONE
-    return os.strerror(number) if number and number > 0 else str(error)
+    if not number and (quoted := _NUMBER.search(str(error))):
+        number = int(quoted[1])
+    return Phrase(os.strerror(number) if number and number > 0 else str(error))
 
 
 def backoff_s(failures: int) -> float:

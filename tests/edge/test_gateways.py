@@ -8,6 +8,7 @@ from edge.health.figures import Expected
 from edge.health.lines import OUTAGE_MS, Lines
 from edge.vitals import Vitals
 from messages.ids import DeviceId, EdgeId
+from messages.language import NOTHING, Phrase
 from messages.reading import Value
 
 START_MS = 1_763_700_000_000
@@ -65,7 +66,7 @@ def test_a_gateway_that_dies_is_known_before_any_of_its_devices_is_called_silent
     paces = [chance.choice((10, 30, 60, 720)) for _ in range(20)] if seed % 2 else [30] * chance.randint(2, 20)
     here = Gateway(*paces, guards_lives=guards_lives, phases=chance)
     here.passes(3 * HOUR_MS + chance.randrange(HOUR_MS))
-    assert (here.alone, here.gateway.mute) == (set(), "")
+    assert (here.alone, here.gateway.mute) == (set(), NOTHING)
     here.dead = set(here.names)
     here.passes(6 * HOUR_MS)
     assert here.said["pi-1-bridge", "open"] is False
@@ -82,7 +83,7 @@ def test_devices_that_die_while_others_speak_are_silent_themselves(living: int) 
     here.passes(6 * HOUR_MS)
     here.dead = {DeviceId("it-0")}
     here.passes(6 * HOUR_MS)
-    assert (here.alone, here.gateway.mute) == ({DeviceId("it-0")}, "")
+    assert (here.alone, here.gateway.mute) == ({DeviceId("it-0")}, NOTHING)
 
 
 def test_a_device_that_has_been_dead_for_long_is_no_witness() -> None:
@@ -92,7 +93,7 @@ def test_a_device_that_has_been_dead_for_long_is_no_witness() -> None:
     assert here.alone == {DeviceId("it-0")}
     here.dead = set(here.names)
     here.passes(6 * HOUR_MS)
-    assert (here.alone, here.gateway.mute) == (set(here.names), "")
+    assert (here.alone, here.gateway.mute) == (set(here.names), NOTHING)
 
 
 def test_a_gateway_that_was_dead_at_the_start_is_known_by_all_who_never_spoke() -> None:
@@ -120,7 +121,7 @@ def test_a_line_that_blinks_excuses_nobody() -> None:
     here = Gateway(30, 30)
     here.dead = {DeviceId("it-0")}
     for _ in range(30):
-        here.line.is_closed("it blinks")
+        here.line.is_closed(Phrase("it blinks"))
         here.passes(OUTAGE_MS - LOOK_MS)
         here.line.is_open()
         here.passes(4 * MINUTE_MS)
@@ -134,4 +135,4 @@ def test_a_clock_that_is_set_makes_no_gateway_silent() -> None:
     here.looks.clock_turned(24 * HOUR_MS, here.now_ms)
     here._next_ms = {name: next_ms + 24 * HOUR_MS for name, next_ms in here._next_ms.items()}
     here.passes(HOUR_MS)
-    assert (here.alone, here.gateway.mute) == (set(), "")
+    assert (here.alone, here.gateway.mute) == (set(), NOTHING)

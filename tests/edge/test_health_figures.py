@@ -11,6 +11,7 @@ from edge.vitals import PATIENCE, DeviceVitals, Vitals
 from messages.announcement import Place
 from messages.ids import DeviceId, EdgeId
 from messages.kind import load_kinds, mismatch
+from messages.language import Phrase
 from messages.reading import Reading, Value
 from messages.status import OutboxFigures
 
@@ -72,13 +73,16 @@ def test_a_reader_that_is_asked_and_never_speaks_by_itself_is_not_silent() -> No
 def test_a_line_that_is_away_is_not_the_devices_silence() -> None:
     vitals = line()
     vitals.devices[GAS].heard(NOW_MS - 5000, 0.02)
-    assert vitals.is_closed("No such file or directory")
-    assert not vitals.is_closed("No such file or directory")
+    assert vitals.is_closed(Phrase("No such file or directory"))
+    assert not vitals.is_closed(Phrase("No such file or directory"))
     found = said(
         list(figures.of_link(GAS, vitals.devices[GAS], vitals, EVERY_MINUTE, Counted(), silent=False, now_ms=NOW_MS))
     )
     assert (found["line_open"], found["answering"], found["heard"]) == (False, True, 5)
-    assert said(list(figures.of_line(EdgeId("pi-1"), vitals, {}, set(), NOW_MS)))["why"] == "No such file or directory"
+    assert (
+        said(list(figures.of_line(EdgeId("pi-1"), vitals, {}, set(), NOW_MS)))["why"]
+        == "没有这个文件或文件夹 No such file or directory"
+    )
 
 
 @pytest.mark.parametrize(("guards_lives", "missed"), [(False, 2.5), (True, 2.0)])

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import errno
 import io
 import os
 from pathlib import Path
+from socket import EAI_NONAME, gaierror
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
+from serial import SerialException
 
 from edge.configuration.check import parse
 from edge.configuration.config import of
@@ -21,14 +24,15 @@ from edge.installer.accepting.acceptance import Entry, SeenDevice, Verdict, look
 from edge.installer.accepting.sheet import Sheet
 from edge.installer.bridging import DAY_S, Bridging, bridging
 from edge.installer.bridging import words as bridged
-from edge.installer.look import looking
+from edge.installer.look import AWAY, looking
 from edge.installer.snapshot import Latest, Snapshot, taken
 from edge.installer.tap import FILE, Tap
 from edge.models.modbus import ModbusModel
+from edge.sources.port import plain_words
 from edge.vitals import PATIENCE, Vitals
 from messages.ids import DeviceId
 from messages.kind import Channel
-from messages.language import Language
+from messages.language import Language, Phrase, phrase
 from messages.reading import Quality, Reading, Value
 from messages.settings import ConfigError
 from tests.edge.test_config import GOOD
@@ -85,13 +89,13 @@ def test_a_snapshot_survives_the_socket(plant: Plant) -> None:
 
 def test_what_nobody_sees_any_more_grows_old(plant: Plant) -> None:
     now = plant.hear(NOW_MS, gas_concentration=1.5)
-    later = snapshots.aged(snapshots.aged(now, 1000, "away"), 1000, "away")
-    assert (later.at_ms, [(line.open, line.why) for line in later.lines]) == (NOW_MS + 2000, [(False, "away")])
+    later = snapshots.aged(snapshots.aged(now, 1000, AWAY), 1000, AWAY)
+    assert (later.at_ms, [(line.open, line.why["en"]) for line in later.lines]) == (NOW_MS + 2000, [(False, str(AWAY))])
     (row, *_) = table.rows([plant.gas], later, "en")
     assert (row.value, row.age) == ("1.5 %LEL", "2 s")
     assert row.bad, "a line that nobody sees shows nothing that is true now"
     assert not table.rows([plant.gas], now, "en")[0].bad
-    assert table.lines(later, "zh") == ["rs485-1: 断开 (away)"]
+    assert table.lines(later, "zh") == ["rs485-1: 断开 (网关程序没有应答)"]
 
 
 def test_units_are_written_as_a_meter_writes_them(plant: Plant) -> None:
@@ -156,8 +160,27 @@ def test_what_needs_a_look_is_marked(plant: Plant) -> None:
     for _ in range(PATIENCE):
         plant.line.devices[GAS].failed("no answer")
     assert all(row.bad for row in table.rows([plant.gas], taken(NOW_MS, [plant.line], plant.latest), "en"))
-    plant.line.is_closed("No such file or directory")
+    plant.line.is_closed(Phrase("No such file or directory"))
     assert "away (No such file" in table.plain([], taken(NOW_MS, [plant.line], plant.latest), "en")
+
+
+@pytest.mark.parametrize(
+    ("why", "zh", "en"),
+    [
+        (phrase("the broker {address} is away", address="127.0.0.1:1883"), "代理 127.0.0.1:1883 断开", "the broker 127.0.0.1:1883 is away"),
+        (plain_words(OSError(errno.ENODEV, "whatever a library says")), "没有这个设备", "No such device"),
+        (plain_words(SerialException("read failed: [Errno 5] Input/output error")), "读写错误", "Input/output error"),
+        (plain_words(OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 502, 0, 0), [Errno 111] …")), "对方拒绝连接", "Connection refused"),
+        (plain_words(gaierror(EAI_NONAME, "Name or service not known")), "没有这个主机名", "Name or service not known"),
+    ],
+)  # fmt: skip
+def test_why_a_line_is_away_is_said_in_the_language_of_whoever_looks(
+    plant: Plant, why: Phrase, zh: str, en: str
+) -> None:
+    plant.line.is_closed(why)
+    now = snapshots.load(snapshots.dump(taken(NOW_MS, [plant.line], plant.latest)))
+    assert table.lines(now, "zh") == [f"rs485-1: 断开 ({zh})"]
+    assert table.lines(now, "en") == [f"rs485-1: away ({en})"]
 
 
 def test_an_age_is_in_the_unit_that_a_person_would_take() -> None:

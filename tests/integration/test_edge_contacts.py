@@ -144,7 +144,7 @@ async def test_a_chip_that_is_not_there_is_said_and_stops_nothing(tmp_path: Path
     async with asyncio.timeout(LIMIT_S):
         while not source.vitals.why:
             await asyncio.sleep(0.01)
-    assert source.vitals.why == "No such file or directory"
+    assert str(source.vitals.why) == "No such file or directory"
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

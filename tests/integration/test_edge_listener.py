@@ -169,10 +169,10 @@ async def test_a_broker_that_is_away_is_a_line_that_is_away_and_no_silence_of_it
             await until(True)
             mosquitto.kill()
             await until(False)
-            assert listener.vitals.why == f"the broker {mosquitto.settings('local').address} is away"
+            assert str(listener.vitals.why) == f"the broker {mosquitto.settings('local').address} is away"
             mosquitto.start()
             await until(True)
-            assert (listener.vitals.why, listener.vitals.opened) == ("", 2)
+            assert (str(listener.vitals.why), listener.vitals.opened) == ("", 2)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -59,7 +59,7 @@ async def test_a_port_that_is_pulled_out_is_said_in_few_words() -> None:
         opened = await open_port(LineSettings(name="rs485-1", port=path, baudrate=9600))
     with pytest.raises(LinkError) as caught:
         await opened.read()
-    assert str(caught.value) in (GONE, os.strerror(errno.EIO))
+    assert str(caught.value) in (str(GONE), os.strerror(errno.EIO))
     await opened.close()
 
 

@@ -33,8 +33,7 @@ from edge.models.modbus import ModbusModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
 from gridcall import software
-from messages.language import Language
-from messages.language import why as why_
+from messages.language import Language, phrase
 from messages.settings import ConfigError, Text
 
 T = TypeVar("T")
@@ -80,7 +79,7 @@ async def accept(
             with _answers() as answers, _hang_up_ends():
                 why = await _Walk(devices, spoken, answers).run(snapshots, entries, watch_s)
     except LinkError as error:
-        raise ConfigError("{why}; what was seen before does not count: begin again", why=why_(error)) from error
+        raise ConfigError("{why}; what was seen before does not count: begin again", why=error.why) from error
     if why and (left := devices[len(entries) :]):
         place, device = f"{len(entries) + 1}/{len(devices)}", left[0].id
         why = Text(zh=f"{why.zh}：停在第 {place} 台（{device}）", en=f"{why.en}, at device {place} ({device})")
@@ -276,7 +275,7 @@ class _Walk:
     def _still_seeing(self) -> None:
         if self.looker.done():
             self.looker.result()
-            raise LinkError("there is nothing to see any more")
+            raise LinkError(phrase("there is nothing to see any more"))
 
     def _said(self, chinese: str, english: str) -> str:
         return chinese if self._spoken == "zh" else english
