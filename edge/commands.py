@@ -14,6 +14,7 @@ from edge.clock import Clock
 from edge.configuration.check import parse
 from edge.installer import checking
 from edge.installer import commands as installer
+from edge.installer.access import user_meant
 from edge.systemd import ServiceManager
 from gridcall import software
 from messages.terminal import In
@@ -55,5 +56,5 @@ def check(file: File, wanted: In = "") -> None:
     print("\n".join(checking.summary(parsed, spoken)))
     for note in parsed.notes:
         print(f"{'提示：' if spoken == 'zh' else 'note: '}{note.said(spoken)}")
-    for warning in checking.warnings(parsed, spoken):
+    for warning in checking.warnings(parsed, spoken, user_meant(os.geteuid(), file=file)):
         print(f"{'警告：' if spoken == 'zh' else 'warning: '}{warning}")

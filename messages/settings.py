@@ -15,6 +15,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from messages.language import NOTHING, Language, Phrase, Unfit, phrase, why
+from messages.owner import other_owner
 from messages.spot import Where, place, spots
 from messages.wording import complaints, not_toml, shown
 
@@ -131,11 +132,11 @@ def text_of(path: Path) -> str:
             if not stat.S_ISREG(os.fstat(number).st_mode):
                 raise ConfigError("{path}: is no file", path=path)
             content = file.read(LIMIT_BYTES + 1)
-    except PermissionError as error:
-        raise ConfigError(
-            "{path}: {why}; it is another user's: sudo -u gridcall gridcall …", path=path, why=why(error)
-        ) from error
     except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError) and (user := other_owner(path)):
+            raise ConfigError(
+                "{path}: {why}; it is another user's: sudo -u {user} gridcall …", path=path, why=why(error), user=user
+            ) from error
         raise ConfigError("{path}: {why}", path=path, why=why(error)) from error
     if len(content) > LIMIT_BYTES:
         raise ConfigError("{path}: larger than {most} MB: is it the right file?", path=path, most=LIMIT_BYTES >> 20)

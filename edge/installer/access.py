@@ -6,18 +6,24 @@ from pathlib import Path
 
 SERVICE = "gridcall"
 """The user of deploy/systemd/gridcall@.service."""
+SETTINGS = Path("/etc/gridcall")
+"""Where that unit finds its configuration."""
 _READ_WRITE = 0o6
 
 
-def user_meant(asking: int, service: str = SERVICE) -> str:
-    """Whose rights count when the user `asking` asks: the service's if that is root and the service has one; empty: his own."""
+def user_meant(asking: int, service: str = SERVICE, file: Path | None = None) -> str:
+    """Whose rights count when the user `asking` asks: the service's if that is root and the service has one; empty: his own.
+
+    Of a configuration in `file` they are his own, too, where it is neither the service's nor where its unit looks: a demo of root's, say.
+    """
     if asking != 0:
         return ""
     try:
-        pwd.getpwnam(service)
+        its = pwd.getpwnam(service).pw_uid
     except KeyError:
         return ""
-    return service
+    elsewhere = file is not None and file.resolve().parent != SETTINGS and file.stat().st_uid != its
+    return "" if elsewhere else service
 
 
 def may_use(path: Path, user: str) -> bool:

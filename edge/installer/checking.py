@@ -1,6 +1,5 @@
 """What a configuration means on this machine: what would be read, where it would go, and what can't work here and now."""
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from edge.configuration.check import MEGABYTE
 from edge.configuration.config import Config, Device, GatewayAt, of
 from edge.configuration.tables import LineSettings
-from edge.installer.access import may_use, user_meant
+from edge.installer.access import may_use
 from edge.installer.bridging import bridging, words
 from edge.keeping.disk import FILE
 from edge.models.gpio import GpioModel
@@ -124,15 +123,15 @@ def where_on_line(device: Device[Model], language: Language = "en") -> str:
     return ""
 
 
-def warnings(parsed: Config, language: Language = "en") -> Iterator[str]:
-    """What is allowed, and can't work here and now."""
+def warnings(parsed: Config, language: Language = "en", user: str = "") -> Iterator[str]:
+    """What is allowed, and can't work here and now, for `user`; empty: for whoever runs this."""
     for line in parsed.lines.values():
-        yield from _of_line(parsed, line, language)
+        yield from _of_line(parsed, line, language, user)
     yield from _of_uplink(parsed, language)
     zh = language == "zh"
     if parsed.local and not parsed.on_broker():
         yield "local: 没有设备在它上面发布" if zh else "local: no device publishes on it"
-    folder, user = _there(parsed.folder), user_meant(os.geteuid())
+    folder = _there(parsed.folder)
     if not may_use(folder, user):
         by = (f"用户 {user} " if zh else f"the user {user}") if user else ("本用户" if zh else "this user")
         yield f"folder: {by}不能写 {folder}" if zh else f"folder: {folder} may not be written by {by}"
@@ -145,9 +144,8 @@ def warnings(parsed: Config, language: Language = "en") -> Iterator[str]:
         )
 
 
-def _of_line(parsed: Config, line: LineSettings, language: Language) -> Iterator[str]:
+def _of_line(parsed: Config, line: LineSettings, language: Language, user: str) -> Iterator[str]:
     zh, name = language == "zh", f"{'线路' if language == 'zh' else 'line'} {line.name}"
-    user = user_meant(os.geteuid())
     for path, group in ((line.port, "dialout"), (line.chip, "gpio")):
         if path and "://" not in path and not may_use(Path(path), user):
             if not Path(path).exists():

@@ -12,6 +12,7 @@ from edge.installer.access import SERVICE
 from edge.installer.snapshot import Latest, Snapshot, aged, taken
 from edge.sources.port import LinkError
 from messages.language import phrase
+from messages.owner import other_owner
 from messages.reading import Reading
 from messages.settings import ConfigError
 
@@ -30,7 +31,7 @@ async def looking(config: Config, clock_ms: Callable[[], int]) -> AsyncIterator[
         raise ConfigError(
             "{file}: this user may not look into the agent: sudo -u {user} gridcall edge …",
             file=config.folder / tap.FILE,
-            user=SERVICE,
+            user=other_owner(config.folder) or SERVICE,
         ) from error
     except OSError:
         pass

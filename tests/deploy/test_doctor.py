@@ -74,6 +74,21 @@ def test_root_is_told_what_the_services_user_may(tmp_path: Path) -> None:
     assert (user_meant(0, "nobody"), user_meant(0, "no-such-user"), user_meant(1000, "nobody")) == ("nobody", "", "")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away, which root alone can")
+def test_what_is_neither_the_services_nor_where_its_unit_looks_is_judged_by_the_rights_of_whoever_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demo of root's, on a machine that has the service too: `edge check` warned that the service may not write its folder."""
+    file = tmp_path / "edge.toml"
+    file.touch()
+    assert user_meant(0, "nobody", file) == ""
+    os.chown(file, pwd.getpwnam("nobody").pw_uid, 0)
+    assert user_meant(0, "nobody", file) == "nobody"
+    os.chown(file, 0, 0)
+    monkeypatch.setattr("edge.installer.access.SETTINGS", tmp_path)
+    assert user_meant(0, "nobody", file) == "nobody", "its unit reads it"
+
+
 def test_what_is_missing_is_said_in_chinese_to_who_reads_chinese(tmp_path: Path) -> None:
     said = doctor("--folder", str(tmp_path), LC_ALL="zh_CN.UTF-8").stdout
     assert "正常" in said

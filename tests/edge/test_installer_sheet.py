@@ -271,10 +271,10 @@ async def test_an_agent_of_another_user_is_not_said_to_be_away(plant: Plant) -> 
             assert from_agent
         os.seteuid(NOBODY)
         try:
-            with pytest.raises(ConfigError, match=r"may not look into the agent: sudo -u gridcall"):
+            with pytest.raises(ConfigError, match=r"may not look into the agent: sudo -u root gridcall"):
                 async with looking(plant.config, lambda: NOW_MS):
                     pass
-            with pytest.raises(ConfigError, match="Permission denied; it is another user's: sudo -u gridcall"):
+            with pytest.raises(ConfigError, match="Permission denied; it is another user's: sudo -u root gridcall"):
                 parse(plant.config.folder.parent / "edge.toml")
         finally:
             os.seteuid(0)
