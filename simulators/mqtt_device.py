@@ -6,6 +6,7 @@ messages wait, the oldest being dropped past `MOST_WAITING`; the record says tha
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,9 +103,10 @@ class MqttDevice:
                     log.info("device is at the broker", device=self._device.id)
                     backoff_s, away = FIRST_BACKOFF_S, False
                     await self._publish(client)
-            except aiomqtt.MqttError as error:
+            except (aiomqtt.MqttError, TimeoutError) as error:
                 if not away:
-                    log.warning("device has lost the broker", device=self._device.id, why=str(error))
+                    why = str(error) or "it confirms nothing"
+                    log.warning("device has lost the broker", device=self._device.id, why=why)
                 away = True
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, MOST_BACKOFF_S)
@@ -125,7 +127,8 @@ class MqttDevice:
             self._mark(f"publishes its message of {self._unconfirmed.at_ms} again")
         while True:
             message = self._unconfirmed = self._unconfirmed or await self._next()
-            await client.publish(self._device.topic, message.payload, qos=1)
+            async with asyncio.timeout(CONFIRMED_WITHIN_S):
+                await client.publish(self._device.topic, message.payload, qos=1, timeout=math.inf)
             self._unconfirmed = None
             self._record.values(message.at_ms, self._device.id, message.values)
 

@@ -1,6 +1,7 @@
 """The phones of a block's people: what they are told is printed. By aiomqtt, as all that stands in for the plant."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import aiomqtt
@@ -10,6 +11,7 @@ from simulators.at_broker import at_broker
 from simulators.block import LocalBroker
 
 TOPIC = "gridcall/1/+/notices/+"
+ANSWERS_WITHIN_S = 5.0
 FIRST_BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
 
 
@@ -19,12 +21,13 @@ async def ring(broker: LocalBroker, say: Callable[[str], None]) -> None:
     while True:
         try:
             async with at_broker(_client(broker)) as client:
-                await client.subscribe(TOPIC, qos=1)
+                async with asyncio.timeout(ANSWERS_WITHIN_S):
+                    await client.subscribe(TOPIC, qos=1, timeout=math.inf)
                 backoff_s = FIRST_BACKOFF_S
                 async for message in client.messages:
                     if isinstance(message.payload, bytes):
                         _ring(str(message.topic), message.payload, known, say)
-        except aiomqtt.MqttError:
+        except (aiomqtt.MqttError, TimeoutError):
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, MOST_BACKOFF_S)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -18,6 +18,8 @@ from structlog.testing import capture_logs
 
 from simulators import mqtt_device
 from simulators.block import Block
+from simulators.record import Record
+from simulators.run import run
 from tests.services import PASSWORD, MqttBroker, free_port
 from tests.simulators import stage
 
@@ -175,6 +177,32 @@ async def test_what_waits_for_a_broker_is_bounded_and_what_is_dropped_is_in_the_
             while len([mark for mark in play.marks() if "dropped" in mark]) < 2:
                 await asyncio.sleep(0.02)
     assert play.values("door-1") == []
+
+
+@pytest.mark.parametrize("later", range(6))
+async def test_it_ends_when_it_is_told_to_in_the_moment_of_a_confirmation(
+    mosquitto: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: int
+) -> None:
+    block = door_only(tmp_path, mosquitto)
+    confirmed = aiomqtt.Client._on_publish
+
+    def told_and(client: aiomqtt.Client, *words: Any) -> None:
+        playing.cancel()
+        and_in(later, lambda: confirmed(client, *words))
+
+    def and_in(turns: int, then: Callable[[], None]) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(and_in, turns - 1, then)
+        else:
+            then()
+
+    monkeypatch.setattr(aiomqtt.Client, "_on_publish", told_and)
+    with Record(tmp_path / "truth.jsonl") as record:
+        scenario = stage.scenario(tmp_path, block, SWINGING)
+        playing = asyncio.create_task(run(block, scenario, record=record, clock_ms=lambda: 0, say=lambda _: None))
+        ended, _ = await asyncio.wait({playing}, timeout=20)
+        assert ended
+    assert playing.cancelled()
 
 
 async def test_it_ends_when_it_is_told_to_although_the_broker_no_longer_answers(
