@@ -22,6 +22,7 @@ PER_SLOT, PER_DAY = 1.0, 150.0
 """Rings that one operator can handle: one in ten minutes, about 150 a day (EEMUA 191, IEC 62682)."""
 FLOODED_SLOTS = 0.01
 """Of all slots, at most this share with more than ten rings."""
+STANDS = (AlarmState.UNACK, AlarmState.ACKED)
 STANDING = 5
 """Stale alarms, fewer than these."""
 PRIORITIES: Mapping[str, float] = {"high": 0.05, "medium": 0.15, "low": 0.80}
@@ -160,7 +161,11 @@ def quality(
     for at_ms, one in rings:
         by_grid[one.grid].append(at_ms)
     raised = [known[alarm] for alarm in told.raised]
-    stale = sorted((one for one in known.values() if _is_standing(one, to_ms)), key=lambda one: (one.since_ms, one.id))
+    stood = ((one, *_stood(one, told, to_ms)) for one in known.values())
+    stale = sorted(
+        ((one, since_ms) for one, state, since_ms in stood if _is_standing(state, since_ms, to_ms)),
+        key=lambda pair: (pair[1], pair[0].id),
+    )
     return Quality(
         site=site,
         from_ms=from_ms,
@@ -171,10 +176,10 @@ def quality(
         rate=rate([at_ms for at_ms, _ in rings], from_ms, to_ms, operators),
         grids={grid: rate(its_ms, from_ms, to_ms, 1) for grid, its_ms in sorted(by_grid.items())},
         priorities=_priorities(raised),
-        repeaters=_repeaters(raised, told.chattered, known),
+        repeaters=_repeaters(told, known, to_ms),
         standing=[
-            Standing(one.id, one.device, one.rule, one.level, (to_ms - one.since_ms) / 3_600_000)
-            for one in stale[:MOST]
+            Standing(one.id, one.device, one.rule, one.level, (to_ms - since_ms) / 3_600_000)
+            for one, since_ms in stale[:MOST]
         ],
         standing_count=len(stale),
         false=falsehoods(works),
@@ -195,11 +200,17 @@ class _Told:
     chattered: Counter[str]
     acknowledged_ms: list[int]
     floods: int
+    times: Counter[str]
+    """How often an alarm was raised, the first time and again."""
+    states: dict[str, Rebuilt]
+    """At the end of the span."""
+    since_ms: dict[str, int]
+    """When each was raised last."""
 
 
 def _told(lines: Iterable[LogEntry], known: Mapping[str, Subject], site: str, from_ms: int, to_ms: int) -> _Told:
-    told = _Told([], [], set(), Counter(), [], 0)
     states: dict[str, Rebuilt] = {}
+    told = _Told([], [], set(), Counter(), [], 0, Counter(), states, {})
     rang: dict[str, int] = {}
     """When an alarm last rang that nobody has looked at since."""
     for line in lines:
@@ -214,6 +225,9 @@ def _told(lines: Iterable[LogEntry], known: Mapping[str, Subject], site: str, fr
         first = line.event == "alarm.raised" and line.detail == ""
         if first and inside:
             told.raised.append(alarm)
+        if line.event == "alarm.raised":
+            told.times[alarm] += inside
+            told.since_ms[alarm] = line.at_ms
         if line.event in ("alarm.raised", "alarm.realarmed") and now.overlays.annunciated:
             rang.setdefault(alarm, line.at_ms)
             if inside:
@@ -268,8 +282,16 @@ def falsehoods(works: Iterable[Work]) -> list[Falsehood]:
     return sorted(found, key=lambda one: (-one.share, -one.false, one.model))
 
 
-def _is_standing(one: Subject, to_ms: int) -> bool:
-    return one.state in (AlarmState.UNACK, AlarmState.ACKED) and to_ms - one.since_ms >= STALE_MS
+def _stood(one: Subject, told: _Told, to_ms: int) -> tuple[AlarmState, int]:
+    """Its state at the end of the span, be that long ago, and since when. Without a line of the log it is as it is now."""
+    if one.id not in told.states:
+        return one.state, one.since_ms
+    since_ms = one.since_ms if one.since_ms < to_ms else told.since_ms.get(one.id, one.since_ms)
+    return told.states[one.id].state, since_ms
+
+
+def _is_standing(state: AlarmState, since_ms: int, to_ms: int) -> bool:
+    return state in STANDS and to_ms - since_ms >= STALE_MS
 
 
 def _priorities(raised: Sequence[Subject]) -> dict[str, float]:
@@ -277,13 +299,16 @@ def _priorities(raised: Sequence[Subject]) -> dict[str, float]:
     return {name: counts[name] / len(raised) for name in PRIORITIES} if raised else {}
 
 
-def _repeaters(raised: Sequence[Subject], chattered: Mapping[str, int], known: Mapping[str, Subject]) -> list[Repeater]:
-    """By device and rule, those that began most often."""
+def _repeaters(told: _Told, known: Mapping[str, Subject], to_ms: int) -> list[Repeater]:
+    """By device and rule, those that began most often in the span. Of an alarm that lies in it wholly all occurrences are known, of another one
+    those that the log has."""
     often: Counter[tuple[str, str]] = Counter()
     found: Counter[tuple[str, str]] = Counter()
-    for one in raised:
-        often[one.device, one.rule] += one.occurrences
-    for alarm, count in chattered.items():
+    whole = {alarm for alarm in told.raised if known[alarm].since_ms < to_ms}
+    for alarm in {*told.raised, *told.times}:
+        one = known[alarm]
+        often[one.device, one.rule] += one.occurrences if alarm in whole else told.times[alarm]
+    for alarm, count in told.chattered.items():
         found[known[alarm].device, known[alarm].rule] += count
     again = [Repeater(*key, count, found[key]) for key, count in often.items() if count > 1]
     return sorted(again, key=lambda one: (-one.chattered, -one.occurrences, one.device, one.rule))[:MOST]

@@ -62,7 +62,8 @@ def _sites(connection: Connection) -> list[SiteId]:
 def _quality(connection: Connection, site: SiteId, from_ms: int, to_ms: int, operators: int) -> Quality:
     spoken = select(db.log.c.alarm).where(db.log.c.at_ms >= from_ms, db.log.c.at_ms < to_ms)
     real = ~db.alarms.c.situation.startswith(PREFIX)
-    concerned = and_(db.alarms.c.site == site, real, or_(db.alarms.c.id.in_(spoken), db.alarms.c.open))
+    lasted = and_(db.alarms.c.raised_at_ms < to_ms, db.alarms.c.changed_at_ms >= from_ms)  # over by now, perhaps
+    concerned = and_(db.alarms.c.site == site, real, or_(db.alarms.c.id.in_(spoken), db.alarms.c.open, lasted))
     models: dict[str, str] = {
         row.device: row.model
         for row in connection.execute(select(db.devices.c.device, db.devices.c.model).where(db.devices.c.site == site))

@@ -8,6 +8,7 @@ import heapq
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -327,6 +328,8 @@ class Life:
                     heapq.heappush(self.acts, (now_ms + 30 * MINUTE_MS, order, "mend", case_id))
 
     def _mend(self, desk: Desk, case_id: str, now_ms: int, outcome: str) -> None:
+        with suppress(ActionRefused):  # he is there already
+            desk.arrive(case_id, actor="wang", at_ms=now_ms)
         done: Case = desk.finish(case_id, actor="wang", at_ms=now_ms, outcome=outcome)
         if done.state not in OVER:
             desk.verify(case_id, actor="zhao", at_ms=now_ms, passed=True)

@@ -16,7 +16,7 @@ from rules.quality.figures import Quality, Subject, Times, Work, quality, rate, 
 from rules.records import AlarmState, LogEntry
 from rules.store import tables as db
 from tests.rules.course import at, reading
-from tests.rules.room import SITE, Room
+from tests.rules.room import SITE, Room, mend
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
@@ -125,9 +125,9 @@ def test_false_alarms_are_shared_out_by_model_among_closed_cases() -> None:
 
 def test_the_worst_come_first_and_what_stands_is_listed_from_the_oldest() -> None:
     subjects = [
-        subject("often", occurrences=9),
-        subject("chatter", occurrences=4),
-        subject("once"),
+        subject("often", occurrences=9, since_ms=DAY),
+        subject("chatter", occurrences=4, since_ms=DAY),
+        subject("once", since_ms=DAY),
         subject("old", state=AlarmState.ACKED, since_ms=0),
         subject("older", state=AlarmState.UNACK, since_ms=-DAY),
         subject("young", state=AlarmState.UNACK, since_ms=DAY),
@@ -144,6 +144,29 @@ def test_the_worst_come_first_and_what_stands_is_listed_from_the_oldest() -> Non
         ("d-often", 9, 0),
     ]
     assert [(one.alarm, one.hours) for one in found.standing] == [("older", 49), ("old", 25)]
+
+
+def test_what_stood_at_the_end_of_a_month_that_is_long_over_is_told_of_that_month() -> None:
+    """It has gone since, or come again: how it stands today is no matter."""
+    subjects = [
+        subject("gone", state=AlarmState.NORM, since_ms=0),
+        subject("again", since_ms=9 * DAY, state=AlarmState.UNACK),
+    ]
+    lines = log((0, "raised", "gone", ""), (HOUR, "raised", "again", ""), (2 * HOUR, "acknowledged", "again", ""))
+    found = figures(subjects, lines, to_ms=2 * DAY)
+    assert [(one.alarm, one.hours) for one in found.standing] == [("gone", 48), ("again", 47)]
+
+
+def test_an_alarm_that_was_raised_before_repeats_itself_in_the_span_as_often_as_the_log_says() -> None:
+    lines = log(
+        (-DAY, "raised", "old", ""),
+        (-HOUR, "cleared", "old", ""),
+        (HOUR, "raised", "old", "again"),
+        (2 * HOUR, "cleared", "old", ""),
+        (3 * HOUR, "raised", "old", "again"),
+    )
+    (found,) = figures([subject("old", occurrences=30)], lines).repeaters
+    assert (found.device, found.occurrences) == ("d-old", 2)
 
 
 def test_the_mix_of_priorities_is_that_of_what_was_raised() -> None:
@@ -222,6 +245,27 @@ def test_log_and_tables_agree_until_somebody_tampers_with_either(lived: Room) ->
     assert "第 2 行：出现在第 1 行的位置" in [one.said("zh") for one in differences]
     assert "line 2: comes where line 1 should be" in said
     assert any("is norm, by the log acked" in words for words in said)
+
+
+def test_a_month_that_is_over_tells_of_what_has_gone_since(tmp_path: Path) -> None:
+    """Nothing was said of the alarm in its second month, and it is closed by now."""
+    room, day_s = Room(tmp_path), DAY / 1000
+    room.announce("gas-1", "gas_alarm")
+    room.hear(
+        reading(0, "gas_concentration", 1.0, device="gas-1"), reading(10, "gas_concentration", 30.0, device="gas-1")
+    )
+    case = room.the_alarm().case
+    assert case
+    room.desk.acknowledge(room.the_alarm().id, actor="li", at_ms=at(20))
+    (second,) = gathering.qualities(room.database, at(30 * day_s), at(60 * day_s), operators={})
+    room.hear(*(reading(70 * day_s + s, "gas_concentration", 1.0, device="gas-1") for s in range(0, 900, 10)))
+    room.desk.accept(case.id, actor="wang", at_ms=at(71 * day_s))
+    room.desk.arrive(case.id, actor="wang", at_ms=at(71 * day_s + 60))
+    mend(room.desk, case.id, at_ms=at(72 * day_s))
+    (later,) = gathering.qualities(room.database, at(30 * day_s), at(60 * day_s), operators={})
+    room.database.close()
+    assert [one.device for one in second.standing] == ["gas-1"]
+    assert [one.device for one in later.standing] == ["gas-1"]
 
 
 @pytest.fixture
