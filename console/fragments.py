@@ -79,6 +79,13 @@ class Fragments:
     def kind(self, name: str) -> Kind | None:
         return self._kinds.get(name)
 
+    def named(self, name: str, words: Words) -> str | None:
+        """What a kind is called, or a channel of whichever kind."""
+        if name in self._kinds:
+            return words.of(self._kinds[name].name)
+        found = next((kind.channels[name] for kind in self._kinds.values() if name in kind.channels), None)
+        return words.of(found.name) if found else None
+
     def channel(self, alarm: Alarm, name: str) -> Channel | None:
         kind = self._kinds.get(alarm.kind)
         return kind.channels.get(name) if kind else None

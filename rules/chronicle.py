@@ -56,6 +56,13 @@ def every(database: Database, search: Search) -> Iterator[LogEntry]:
         before = some[-1].seq
 
 
+def began_ms(database: Database) -> int | None:
+    """When the log begins; before that nobody wrote down anything. Raises DatabaseAway."""
+    with database.reading() as connection:
+        found: int | None = connection.scalar(select(func.min(db.log.c.at_ms)))
+    return found
+
+
 def events(database: Database) -> list[str]:
     """The names that occur."""
     with database.reading() as connection:

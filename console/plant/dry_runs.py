@@ -15,10 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from messages.language import Language
+
 KEPT = 8
 MOST_S = 180.0
 MOST_DAYS = 92
 MOST_TEXT = 200_000
+MOST_COMPLAINT = 1000
 
 State = Literal["running", "done", "failed", "too_long", "stopped"]
 
@@ -43,6 +46,9 @@ class DryRun:
     share: float = 0.0
     readings: int = 0
     why: str = ""
+    """A word of ours for what went wrong: `rules.why_<word>` of the pages' texts."""
+    complaint: Mapping[Language, str] = field(default_factory=dict)
+    """What is wrong with the rules or the settings, in each language."""
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -93,8 +99,8 @@ class DryRuns:
 
     def _work(self, run: DryRun) -> None:
         with tempfile.TemporaryDirectory(prefix="gridcall-dry-run-") as folder:
-            command = [sys.executable, "-m", "rules.backtest.bounded", str(self._config), "--days", str(run.days)]
-            command += ["--until-ms", str(run.began_ms)]
+            command = [sys.executable, "-m", "rules.backtest.bounded", str(self._config), run.kind]
+            command += ["--days", str(run.days), "--until-ms", str(run.began_ms)]
             command += [word for site in run.sites for word in ("--site", site)]
             if run.text is not None:
                 file = Path(folder) / f"{run.kind}.toml"
@@ -122,7 +128,7 @@ class DryRuns:
                 self._process = None
                 if run.state == "running":
                     run.state = "failed"
-                    run.why = run.why or "ended"
+                    run.why = run.why or ("" if run.complaint else "ended")
 
     def _listen(self, run: DryRun, process: subprocess.Popen[bytes], folder: str) -> None:
         assert process.stdout is not None
@@ -133,8 +139,13 @@ class DryRuns:
                     run.result = said["result"]
                     if run.state == "running":
                         run.state = "done"
+            elif "said" in said:
+                run.complaint = {
+                    language: str(words).replace(f"{folder}/", "")[:MOST_COMPLAINT]
+                    for language, words in said["said"].items()
+                }
             elif "error" in said:
-                run.why = str(said["error"]).replace(f"{folder}/", "")[:1000]
+                run.why = str(said["error"])
             else:
                 run.share, run.readings = said["share"], said["count"]
 

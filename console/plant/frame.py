@@ -29,6 +29,7 @@ PAGES = (
     Page("labels", "/labels", "plant"),
     Page("audit", "/audit", "audit"),
 )
+_PLACES = (*((page.path, page.name) for page in PAGES), ("/dry-runs", "rules"))
 
 
 def show(visit: Visit, template: str, status: int = 200, *, complaint: str = "", **values: object) -> HTMLResponse:
@@ -41,7 +42,7 @@ def show(visit: Visit, template: str, status: int = 200, *, complaint: str = "",
         alarms=calling_alarms(visit),
         complaint=complaint,
         ways=[page for page in PAGES if visit.user.may(page.right)],
-        here=next((page.name for page in PAGES if visit.path.startswith(page.path)), ""),
+        here=next((name for path, name in _PLACES if visit.path.startswith(path)), ""),
         **values,
     )
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,9 +15,10 @@ from console.plant.frame import show
 from console.plant.moments import day_ms, month_before, month_of, next_month
 from console.visit import LoggedIn, Visit, needs
 from messages.ids import SiteId
+from rules import rulebook
 from rules.language.calendar import Calendar
 from rules.quality import gathering
-from rules.quality.figures import FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality
+from rules.quality.figures import DAY_MS, FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality
 from rules.quality.people import doings
 
 router = APIRouter(dependencies=[needs("report")])
@@ -59,8 +60,18 @@ def quality(visit: LoggedIn, month: str = "", site: str = "") -> Response:
         percent=lambda share: f"{share:.1%}",
         few=lambda number: "< 0.01" if 0 < number < 0.01 else f"{number:.3g}",
         site_named=lambda one: visit.words.of(listed[one].name) if one in listed else one,
-        rule_name=lambda name: name,
+        is_short=lambda one: one.to_ms - one.from_ms < DAY_MS,
+        rule_name=_rule_names(visit, found),
     )
+
+
+def _rule_names(visit: Visit, found: list[Quality]) -> Callable[[str, str], str]:
+    """What the rules of some figures are called, by kind and rule; one that is gone keeps its id."""
+    kinds = {again.kind for one in found for again in one.repeaters}
+    kinds |= {still.kind for one in found for still in one.standing}
+    every = [version for kind in kinds for version in rulebook.versions(visit.parts.desk.database, kind)]
+    titles = {(one.kind, one.rule): one.text["title"] for one in reversed(every)}
+    return lambda kind, rule: str(titles.get((kind, rule), {}).get(visit.language, rule))
 
 
 @router.get("/quality.csv")
@@ -85,6 +96,7 @@ def _sheet(visit: Visit, month: Month, sites: list[SiteId]) -> Iterator[str]:
 
 
 def _rows(one: Quality) -> Iterator[tuple[str, str, str, str, str]]:
+    yield "site", "", "days", f"{(one.to_ms - one.from_ms) / DAY_MS:.3f}", ""
     yield "site", "", "alarms", str(one.alarms), ""
     yield "site", "", "kept quiet", str(one.quiet), ""
     yield "site", "", "rings per operator and day", f"{one.rate.per_day:.3f}", f"{PER_DAY:g}"

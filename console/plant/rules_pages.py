@@ -10,10 +10,12 @@ from starlette.exceptions import HTTPException
 from console.plant import dry_runs
 from console.plant.dry_runs import MOST_DAYS, MOST_TEXT, Busy, DryRun, DryRuns
 from console.plant.frame import show
-from console.plant.sentences import spoken, valued
+from console.plant.sentences import lasting, spoken, valued
 from console.script import found_in
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, needs
 from rules import chronicle, rulebook
+from rules.backtest.reasons import NOTE, WHY
+from rules.engine import own
 from rules.rulebook import Version
 
 LATELY_MS = 30 * 86_400_000
@@ -40,7 +42,8 @@ def kind(visit: LoggedIn, kind: str) -> Response:
     if not every:
         raise HTTPException(404)
     path = rulebook.file_of(kind, visit.parts.plant.rule_folders)
-    tries = visit.user.may("rules") and visit.parts.plant.dry_runs is not None
+    # what an engine says of the links of edges is in no history
+    tries = kind != own.LINK and visit.user.may("rules") and visit.parts.plant.dry_runs is not None
     return show(
         visit,
         "kind.html",
@@ -92,11 +95,22 @@ def start(
 @router.get("/dry-runs/{run_id}", dependencies=[needs("rules")])
 def dry_run(visit: LoggedIn, run_id: str) -> Response:
     run = _run(visit, run_id)
-    return show(visit, "dry_run.html", run=run, counted=_counted(run.result), **_common(visit))
+    every = rulebook.versions(visit.parts.desk.database, run.kind)
+    titles = {f"{one.kind}.{one.rule}": one.text["title"] for one in reversed(every)}
+    return show(
+        visit,
+        "dry_run.html",
+        run=run,
+        counted=_counted(run.result),
+        rule_title=lambda name: titles.get(name, {}).get(visit.language, ""),
+        why_said=lambda why: WHY[why].said(visit.language),
+        note=NOTE.said(visit.language),
+        **_common(visit),
+    )
 
 
 def _counted(result: Mapping[str, Any]) -> dict[str, dict[str, list[int]]]:
-    """Alarms by rule, by day and by grid: of each the count in every course."""
+    """Alarms by rule, by day and by grid, and what else is counted: of each the count in every course."""
     courses = result.get("courses", [])
     days = {day: [_on(course, day) for course in courses] for day in result.get("days", [])}
     rules = sorted({name for course in courses for name in course["by_rule"]})
@@ -104,6 +118,11 @@ def _counted(result: Mapping[str, Any]) -> dict[str, dict[str, list[int]]]:
     return {
         "rule": {name: [course["by_rule"].get(name, 0) for course in courses] for name in rules},
         "day": days,
+        "besides": {
+            "stood_before": [course["stood_before"] for course in courses],
+            "flapping": [len(course["flapping"]) for course in courses],
+            "stood_long": [len(course["standing"]) for course in courses],
+        },
         "grid": {name: [sum(course["by_grid_and_day"].get(name, {}).values()) for course in courses] for name in grids},
     }
 
@@ -142,12 +161,13 @@ def _common(visit: Visit) -> dict[str, Any]:
     words = visit.words
 
     def sentence(one: Version, source: str) -> str:
-        return spoken(source, one.settings, one.channels, words)
+        return spoken(source, one.settings, one.channels, words, lambda name: visit.parts.fragments.named(name, words))
 
     return {
         "raised": rulebook.raised(visit.parts.desk.database, visit.now_ms - LATELY_MS, visit.user.scope.sites),
         "kind_name": lambda name: words.of(its.name) if (its := visit.parts.fragments.kind(name)) else name,
         "spoken": sentence,
+        "lasting": lambda one, delay: lasting(delay, one.settings, words),
         "valued": lambda setting: valued(setting, words),
         "said": lambda text: text.get(words.language, "") if text else "",
     }

@@ -1,7 +1,8 @@
 """A backtest for a page: in a process of its own, with a bound of memory and of the processor's time, its progress and result as lines of
 JSON. Nothing is written, nobody is called.
 
-`python -m rules.backtest.bounded CONFIG --days 7 --until-ms MS [--site SITE]… [--rule FILE]`. Whoever started it ends it when it takes too long.
+`python -m rules.backtest.bounded CONFIG KIND --days 7 --until-ms MS [--site SITE]… [--rule FILE]`. Whoever started it ends it when it takes too
+long. `KIND`: whose rules are tried; those in use, where no file changes them.
 """
 
 import argparse
@@ -9,18 +10,18 @@ import os
 import resource
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
 from collector.stores.base import StoreError
 from messages.ids import SiteId
+from messages.language import Language, Phrase
 from messages.settings import ConfigError
-from rules.backtest import report
-from rules.backtest.courses import courses_of
+from rules.backtest import chart, report
+from rules.backtest.courses import Judged, courses_of
 from rules.backtest.past import Span
-from rules.backtest.report import Course
-from rules.config import load
+from rules.config import Configuration, load
 from rules.store.database import DatabaseAway
 
 MEMORY_BYTES = 2 * 1024 * 1024 * 1024
@@ -38,24 +39,27 @@ def main() -> None:
         configuration = load(asked.config)
         try:
             sites = frozenset(SiteId(site) for site in asked.site)
-            judged = courses_of(configuration, span, asked.rule, sites, _told)
-            result = _result(judged.courses, judged.span, configuration.calendar)
+            judged = courses_of(configuration, span, asked.rule, sites, _told, frozenset([asked.kind]))
+            result = _result(judged, configuration)
         finally:
             configuration.store.close()
-    except (ConfigError, DatabaseAway, StoreError) as error:
-        _say(error=str(error))
+    except ConfigError as error:
+        _give_up(error.phrase)
+    except (DatabaseAway, StoreError) as error:
+        _give_up(Phrase(str(error)))
     except MemoryError:
         _say(error="memory")
     else:
         if judged.broken is not None:
-            _say(error=judged.broken)
+            _give_up(Phrase(judged.broken))
             return
-        _say(result={**result, "readings": judged.readings, "not_judged": judged.unknown})
+        _say(result=result)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
+    parser.add_argument("kind")
     parser.add_argument("--days", type=int, default=7, choices=range(1, MOST_DAYS + 1))
     parser.add_argument("--until-ms", type=int, required=True)
     parser.add_argument("--site", action="append", default=[])
@@ -76,11 +80,24 @@ def _told(share: float, count: int) -> bool:
     return True
 
 
-def _result(courses: list[Course], span: Span, calendar: Any) -> dict[str, Any]:
+def _result(judged: Judged, configuration: Configuration) -> dict[str, Any]:
+    span, calendar = judged.span, configuration.calendar
+    days = report.days(calendar, span.from_ms, span.until_ms)
     return {
-        **report.as_json(courses, calendar, span.from_ms, span.until_ms, MOST_LISTED),
-        "days": report.days(calendar, span.from_ms, span.until_ms),
+        **report.as_json(judged.courses, calendar, span.from_ms, span.until_ms, MOST_LISTED, judged.then),
+        "days": days,
+        "days_off": [day for day in days if chart.is_off(calendar, day)],
+        "changes": [{"rule": one.rule, "parts": one.parts} for one in judged.changes],
+        "readings": judged.readings,
+        "not_judged": judged.unknown,
+        "first_ms": judged.first_ms,
+        "kept_ms": None if configuration.retention_s is None else round(configuration.retention_s * 1000),
     }
+
+
+def _give_up(why: Phrase) -> None:
+    """In both languages: who will read it is not known here."""
+    _say(said={language: why.said(language) for language in get_args(Language)})
 
 
 def _say(**content: object) -> None:

@@ -66,7 +66,7 @@ def backtest(
         configuration.store.close()
     courses, asked, span, reader = judged.courses, span, judged.span, Reader(spoken, configuration.calendar)
     if as_json:
-        content = report.as_json(courses, configuration.calendar, span.from_ms, span.until_ms)
+        content = report.as_json(courses, configuration.calendar, span.from_ms, span.until_ms, then=judged.then)
         counts = {
             "readings": judged.readings,
             "not_judged": judged.unknown,

@@ -7,12 +7,13 @@ from pathlib import Path
 from collector.stores.base import StoreError
 from messages.ids import SiteId
 from messages.settings import ConfigError
+from rules import chronicle
 from rules.backtest import past
 from rules.backtest.changes import Change, changes
 from rules.backtest.past import Span
 from rules.backtest.reasons import Then
 from rules.backtest.replay import Episode, Replay
-from rules.backtest.report import Course
+from rules.backtest.report import CHANGED, NOW, WAS, Course
 from rules.config import Configuration
 from rules.engine import own
 from rules.engine.memory.facts import Facts
@@ -22,8 +23,6 @@ from rules.language.keeps import HOLDS, WindowKeep
 from rules.language.library import COMMON, beside, load_common, load_file, vocabulary
 from rules.language.rule import Rule, Rules
 from rules.store.database import Database
-
-WAS, NOW, CHANGED = "was", "rules now", "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,9 @@ def courses_of(
     files: Sequence[Path],
     sites: frozenset[SiteId],
     told: Callable[[float, int], bool] = lambda share, count: True,
+    only: frozenset[str] = frozenset(),
 ) -> Judged:
-    """Judge what is stored. `told` hears now and then which share of the span is done, after how many readings, and says whether to go on.
+    """Judge what is stored, by the rules of all kinds, of those that `files` change, or of `only` these. `told` hears now and then which share of the span is done, after how many readings, and says whether to go on.
     Where the history can't be read to the end, what was judged until then is the answer. Raises ConfigError, DatabaseAway, StoreError."""
     database = Database(configuration.database)
     try:
@@ -61,7 +61,7 @@ def courses_of(
         past.look_for(sites, known)
         known = {teller: one for teller, one in known.items() if not sites or one.site in sites}
         changed = _changed(configuration, files)
-        kinds = frozenset(changed) or frozenset(configuration.rules) - {own.LINK}
+        kinds = frozenset(changed) or only or frozenset(configuration.rules) - {own.LINK}
         was = past.alarms(database, sites, kinds, span)
         then = _then(database, configuration, known, span)
     finally:
@@ -115,7 +115,7 @@ def _then(database: Database, configuration: Configuration, known: Mapping[Telle
         devices={(one.site, one.id) for one in known.values()},
         rules={(rule.kind, rule.id): rule for some in configuration.rules.values() for rule in some},
         away=past.absences(database, span),
-        began_ms=past.began_ms(database),
+        began_ms=chronicle.began_ms(database) or 0,
     )
 
 

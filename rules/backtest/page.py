@@ -11,9 +11,9 @@ from messages.settings import duration_words
 from rules.backtest import chart, report
 from rules.backtest.changes import Change
 from rules.backtest.columns import WIDTH, cells, left, table
-from rules.backtest.courses import NOW, WAS, Judged
+from rules.backtest.courses import Judged
 from rules.backtest.past import Span
-from rules.backtest.reasons import Why, counted
+from rules.backtest.reasons import NOTE, WHY, Why, counted
 from rules.backtest.replay import Episode
 from rules.backtest.report import Course, difference
 from rules.language.calendar import Calendar
@@ -28,19 +28,6 @@ COURSES: Mapping[str, Phrase] = {
     "changed": phrase("changed"),
     "shadow": phrase("shadow"),
 }
-WHY: Mapping[Why, Phrase] = {
-    "device gone": phrase("the device is not announced any more"),
-    "rule gone": phrase("there is no such rule any more"),
-    "earlier rule": phrase("raised by an earlier version of the rule"),
-    "late": phrase("known only afterwards, called nobody"),
-    "away": phrase("its edge was away meanwhile"),
-    "no engine": phrase("before the engine's first day"),
-    "shadow": phrase("the rule runs in shadow, calls nobody"),
-    "": phrase("no reason is known"),
-}
-NOTE = phrase(
-    "Every reading counts here as if it had come at once, and by the device's settings of today; when it came is not in the history."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +143,7 @@ def _differences(before: Course, after: Course, reader: Reader, judged: Judged |
             new=len(found.new),
         )
     )
-    then = judged.then if judged is not None and (before.name, after.name) == (WAS, NOW) else None
+    then = judged.then if judged is not None and report.has_reasons(before, after) else None
     for one, other in found.moved[:MOST_LISTED]:
         yield f"  > {_line(one, reader)}  {_shift(one, other)}"
     yield from _more(len(found.moved), ">", reader)

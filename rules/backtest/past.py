@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, or_, select
 
 from collector.stores.base import Store
 from messages.ids import EdgeId, SiteId
@@ -130,12 +130,6 @@ def _lines(connection: Connection, alarms: Sequence[str]) -> dict[str, list[been
         for row in connection.execute(query.order_by(db.log.c.seq)):
             found.setdefault(row.alarm, []).append(been.Line(row.event, row.at_ms, row.detail))
     return found
-
-
-def began_ms(database: Database) -> int:
-    """When the engine's log begins; before that nobody raised anything."""
-    with database.reading() as connection:
-        return connection.scalar(select(func.min(db.log.c.at_ms))) or 0
 
 
 def absences(database: Database, span: Span) -> dict[tuple[SiteId, EdgeId], list[tuple[int, int]]]:

@@ -9,10 +9,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from messages.ids import DeviceId, EdgeId, SiteId
+from messages.language import Phrase, phrase
 from rules.backtest.replay import Episode
 from rules.language.rule import Rule
 
 Why = Literal["device gone", "rule gone", "earlier rule", "late", "away", "no engine", "shadow", ""]
+WHY: Mapping[Why, Phrase] = {
+    "device gone": phrase("the device is not announced any more"),
+    "rule gone": phrase("there is no such rule any more"),
+    "earlier rule": phrase("raised by an earlier version of the rule"),
+    "late": phrase("known only afterwards, called nobody"),
+    "away": phrase("its edge was away meanwhile"),
+    "no engine": phrase("before the engine's first day"),
+    "shadow": phrase("the rule runs in shadow, calls nobody"),
+    "": phrase("no reason is known"),
+}
+NOTE = phrase(
+    "Every reading counts here as if it had come at once, and by the device's settings of today; when it came is not in the history."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,12 @@ from typing import Any
 
 from messages.alarm import Level
 from messages.ids import DeviceId, SiteId
+from rules.backtest.reasons import Then, Why, counted
 from rules.backtest.replay import Episode
 from rules.language.calendar import Calendar
 
+WAS, NOW, CHANGED = "was", "rules now", "changed"
+"""Courses: what was, and what would have been by the rules in use, and by changed ones."""
 FLAPPING, WITHIN_MS = 3, 3_600_000
 """A device that raises the same alarm so often within so long flaps [E]."""
 STANDING_MS = 86_400_000
@@ -155,10 +158,20 @@ def days(calendar: Calendar, from_ms: int, until_ms: int) -> list[str]:
     return list(found)
 
 
+def has_reasons(before: Course, after: Course) -> bool:
+    """Whether something may be known of why two courses differ: two of the same readings differ by their rules."""
+    return (before.name, after.name) == (WAS, NOW)
+
+
 def as_json(
-    courses: Sequence[Course], calendar: Calendar, from_ms: int, until_ms: int, most: int | None = None
+    courses: Sequence[Course],
+    calendar: Calendar,
+    from_ms: int,
+    until_ms: int,
+    most: int | None = None,
+    then: Then | None = None,
 ) -> dict[str, Any]:
-    """All of it for other programs. `most`: how many episodes of each sort to list; None: all."""
+    """All of it for other programs. `most`: how many episodes of each sort to list; None: all. `then`: what is known of the time."""
     return {
         "from_ms": from_ms,
         "until_ms": until_ms,
@@ -178,12 +191,13 @@ def as_json(
             }
             for course in courses
         ],
-        "differences": [_difference(before, after, most) for before, after in pairwise(courses)],
+        "differences": [_difference(before, after, most, then) for before, after in pairwise(courses)],
     }
 
 
-def _difference(before: Course, after: Course, most: int | None) -> dict[str, Any]:
+def _difference(before: Course, after: Course, most: int | None, then: Then | None) -> dict[str, Any]:
     found = difference(before, after)
+    known = then if has_reasons(before, after) else None
     moved = [{**row(one), "moved_to_ms": other.raised_at_ms} for one, other in found.moved[:most]]
     return {
         "before": before.name,
@@ -192,9 +206,21 @@ def _difference(before: Course, after: Course, most: int | None) -> dict[str, An
         "gone": len(found.gone),
         "new": len(found.new),
         "moved": len(found.moved),
-        "gone_listed": [row(one) for one in found.gone[:most]],
-        "new_listed": [row(one) for one in found.new[:most]],
+        **_listed("gone", found.gone, known.gone if known else None, most),
+        **_listed("new", found.new, known.new if known else None, most),
         "moved_listed": moved,
+    }
+
+
+def _listed(
+    name: str, some: Sequence[Episode], why: Callable[[Episode], Why] | None, most: int | None
+) -> dict[str, Any]:
+    """The first of them, each with its reason where reasons are asked for; and how often each reason is that of one."""
+    if why is None:
+        return {f"{name}_listed": [row(one) for one in some[:most]]}
+    return {
+        f"{name}_listed": [{**row(one), "why": why(one)} for one in some[:most]],
+        f"{name}_why": counted(map(why, some)),
     }
 
 

@@ -49,7 +49,10 @@ def quality(
     if as_json:
         sys.stdout.buffer.write(orjson.dumps({"sites": [report.as_json(one) for one in found]}) + b"\n")
     else:
-        lines = [line for one in found for line in report.page(one)] or [phrase("no site is known yet")]
+        local = configuration.calendar.local
+        lines = [
+            line for one in found for line in report.page(one, from_ms, f"{local(one.from_ms):%Y-%m-%d %H:%M}")
+        ] or [phrase("no site is known yet")]
         print("\n".join(line.said(spoken) for line in lines))
 
 

@@ -89,6 +89,7 @@ class Repeater:
     """An alarm that came and went."""
 
     device: str
+    kind: str
     rule: str
     occurrences: int
     chattered: int
@@ -99,6 +100,7 @@ class Repeater:
 class Standing:
     alarm: str
     device: str
+    kind: str
     rule: str
     level: Level
     hours: float
@@ -119,7 +121,7 @@ class Falsehood:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """The figures of one site."""
+    """The figures of one site. The span begins with the log, where that is younger than what was asked for."""
 
     site: str
     from_ms: int
@@ -178,7 +180,7 @@ def quality(
         priorities=_priorities(raised),
         repeaters=_repeaters(told, known, to_ms),
         standing=[
-            Standing(one.id, one.device, one.rule, one.level, (to_ms - since_ms) / 3_600_000)
+            Standing(one.id, one.device, one.kind, one.rule, one.level, (to_ms - since_ms) / 3_600_000)
             for one, since_ms in stale[:MOST]
         ],
         standing_count=len(stale),
@@ -302,13 +304,13 @@ def _priorities(raised: Sequence[Subject]) -> dict[str, float]:
 def _repeaters(told: _Told, known: Mapping[str, Subject], to_ms: int) -> list[Repeater]:
     """By device and rule, those that began most often in the span. Of an alarm that lies in it wholly all occurrences are known, of another one
     those that the log has."""
-    often: Counter[tuple[str, str]] = Counter()
-    found: Counter[tuple[str, str]] = Counter()
+    often: Counter[tuple[str, str, str]] = Counter()
+    found: Counter[tuple[str, str, str]] = Counter()
     whole = {alarm for alarm in told.raised if known[alarm].since_ms < to_ms}
     for alarm in {*told.raised, *told.times}:
         one = known[alarm]
-        often[one.device, one.rule] += one.occurrences if alarm in whole else told.times[alarm]
+        often[one.device, one.kind, one.rule] += one.occurrences if alarm in whole else told.times[alarm]
     for alarm, count in told.chattered.items():
-        found[known[alarm].device, known[alarm].rule] += count
+        found[known[alarm].device, known[alarm].kind, known[alarm].rule] += count
     again = [Repeater(*key, count, found[key]) for key, count in often.items() if count > 1]
     return sorted(again, key=lambda one: (-one.chattered, -one.occurrences, one.device, one.rule))[:MOST]

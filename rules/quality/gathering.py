@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from messages.ids import SiteId
 from messages.language import Phrase
+from rules import chronicle
 from rules.alarms.rebuild import Rebuilt
 from rules.drills.drill import PREFIX
 from rules.quality.audit import Audit
@@ -37,7 +38,12 @@ def audited(database: Database) -> tuple[int, int, list[Phrase]]:
 def qualities(
     database: Database, from_ms: int, to_ms: int, *, operators: Mapping[SiteId, int], only: Sequence[SiteId] = ()
 ) -> list[Quality]:
-    """The figures of each site, or of some, by name. Raises DatabaseAway."""
+    """The figures of each site, or of some, by name; of a span that was over before the log began, nothing. What is said for a day is of the time for
+    which there is a log. Raises DatabaseAway."""
+    began_ms = chronicle.began_ms(database)
+    if began_ms is None or began_ms >= to_ms:
+        return []
+    from_ms = max(from_ms, began_ms)
     with database.reading() as connection:
         some = [site for site in _sites(connection) if not only or site in only]
         return [_quality(connection, site, from_ms, to_ms, operators.get(site, 1)) for site in some]

@@ -8,7 +8,8 @@ from messages.language import NOTHING, Phrase, phrase
 from rules.quality.figures import FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality, Rate, Times
 
 
-def page(found: Quality) -> Iterator[Phrase]:
+def page(found: Quality, asked_ms: int, begins: str) -> Iterator[Phrase]:
+    """`asked_ms`: from when on figures were wanted. `begins`: when they do begin, by the site's clock."""
     days = (found.to_ms - found.from_ms) / 86_400_000
     yield phrase(
         "{site}: {alarms} alarms in {days:.3g} days, {operators}",
@@ -17,6 +18,8 @@ def page(found: Quality) -> Iterator[Phrase]:
         days=days,
         operators=phrase("{n} operators", n=found.operators) if found.operators > 1 else phrase("1 operator"),
     )
+    if found.from_ms > asked_ms:
+        yield phrase("  the log begins on {begins} only: rates are of the time since", begins=begins)
     if found.quiet:
         yield phrase("  {n} of them called nobody: shelved, suppressed or out of service", n=found.quiet)
     yield from _rate(found.rate)

@@ -122,9 +122,29 @@ async def test_quality_stands_beside_its_guidance_and_as_a_sheet(junmen: Block, 
         assert words in page, words
     rows = (await browser.get("/quality.csv?month=2026-11")).text
     assert "junmen,site,,alarms,1," in rows
-    assert "junmen,site,,alarms,0," in (await browser.get("/quality.csv?month=2026-10")).text
+    assert "junmen" not in (await browser.get("/quality.csv?month=2026-10")).text
+    assert "这个月没有日志" in (await browser.get("/quality?month=2026-10")).text
     assert (await browser.get("/quality?month=never")).status_code == 200
     assert (await browser.get("/quality?site=nowhere")).status_code == 404
+
+
+async def test_a_rate_of_a_young_log_is_of_the_time_since_it_began_and_that_is_said(
+    junmen: Block, browser: httpx.AsyncClient
+) -> None:
+    junmen.now_ms = NOON_MS - 48 * HOUR_MS
+    for number in range(4):
+        junmen.raise_alarm(f"gas-{number}")
+    junmen.now_ms = NOON_MS
+    await log_in(browser)
+    page = (await browser.get("/quality")).text
+    assert "<b>2</b>" in page, "four in two days of this month's twenty-one"
+    assert "2026-11-19 12:00:00 至 2026-11-21 12:00:00，共 2 天" in page
+    assert "日志从这时才开始" in page
+    assert "site,,rings per operator and day,2.000," in (await browser.get("/quality.csv")).text
+    junmen.now_ms = NOON_MS - 47 * HOUR_MS
+    page = (await browser.get("/quality")).text
+    assert "96" in page
+    assert "不足一天，不作判断" in page
 
 
 async def test_quality_shows_one_site_at_a_time_and_the_sheet_has_all(

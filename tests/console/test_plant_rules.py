@@ -1,14 +1,16 @@
 """Rules in words, and dry runs in a process of their own, which write nothing."""
 
 import asyncio
+import re
 import threading
 from typing import Any
 
 import httpx
 import pytest
 
+from console.fragments import Fragments
 from console.plant.dry_runs import DryRun, DryRuns, new_id
-from console.plant.sentences import spoken
+from console.plant.sentences import lasting, spoken
 from console.rights import Scope
 from console.words import load_words
 from messages.kind import load_kinds
@@ -89,6 +91,17 @@ def test_a_sentence_is_spoken_in_both_languages(junmen: Block) -> None:
     assert spoken(source, settings, channels, words["zh"]).startswith("「漏电流」 ≥ 30 mA 且 非 无数据时长(「漏电流」)")
 
 
+def test_of_other_devices_and_spans_a_sentence_speaks_in_words_too(junmen: Block) -> None:
+    fragments = Fragments(load_words(junmen.config.zone), KINDS, junmen.config.site_name)
+    words = fragments.words("zh")
+    part = {"part": {"value": 0.8, "unit": "1"}}
+    source = 'count_devices("sewer_level", "not reachable", window="15min") >= part'
+    said = spoken(source, part, {}, words, lambda name: fragments.named(name, words))
+    assert said == "附近设备数(“下水道液位计”, “非 联网”, 时间=15 分钟) ≥ 0.8"
+    held = {"held_after": {"value": 30.0, "unit": "s"}}
+    assert [lasting(one, held, words) for one in ("5min", "held_after", "0s")] == ["5 分钟", "30 s", ""]
+
+
 async def test_a_changed_rule_is_tried_beside_the_one_in_use_and_nothing_is_written(tried: Block) -> None:
     shipped = (SHIPPED / "gas_alarm.toml").read_text()
     changed = shipped.replace("value = 10.0", "value = 50.0")
@@ -107,17 +120,45 @@ async def test_a_changed_rule_is_tried_beside_the_one_in_use_and_nothing_is_writ
     assert page.count('class="bar"') == 1  # by day: a bar for what would have been, none for 0
     # the rules now would have raised it, the changed ones would not
     assert "相同 0，时间不同 0，少了 1，多了 0" in page
+    assert re.search(r"alarm_at.*?>10<.*?>50<", page, re.S)  # what was changed
+    assert "第一网格" in page
+    assert "燃气泄漏<small" in page
+    assert "12:00:00 试算" in page  # and not as of now
+    assert 'class="as-of"' not in page
     assert tried.desk.alarms() == []
     assert [line.event for line in tried.desk.log_after(before)] == ["rule.tried"]
+
+
+async def test_each_difference_to_what_was_is_said_with_its_reason(tried: Block) -> None:
+    leaks_ms = NOON_MS - 110 * MINUTE_MS
+    tried.raise_alarm("gas-1", ago_ms=NOON_MS - leaks_ms - 5 * MINUTE_MS)  # five minutes after the rules of now would
+    tried.raise_alarm("gas-gone", ago_ms=90 * MINUTE_MS)
+    tried.raise_alarm("bin-1", kind="waste_bin", rule="full", level="yellow", ago_ms=90 * MINUTE_MS)
+    async with opened(tried) as browser:
+        await log_in(browser, "wei")
+        page, english = await tried_again(browser)
+    assert "相同 0，时间不同 1，少了 1，多了 0" in page
+    assert "早 5 分钟" in page
+    assert "<b>− 1</b> 不再告警: 设备已无人通告" in page
+    assert "<b>− 1</b> gone: the device is not announced any more" in english
+    assert "waste_bin" not in page, "a dry run of gas alarms is of gas alarms, also where nothing was changed"
+
+
+async def tried_again(browser: httpx.AsyncClient, text: str = "") -> tuple[str, str]:
+    """The page of one more run, in Chinese and in English."""
+    token = hidden((await browser.get("/rules/gas_alarm")).text, "token")
+    fields = {"token": token, "kind": "gas_alarm", "text": text, "days": "1"}
+    path = (await browser.post("/dry-runs", data=fields)).headers["location"]
+    return await ended(browser, path), (await browser.get(f"{path}?language=en")).text
 
 
 async def test_a_text_that_is_no_rule_says_file_and_line(tried: Block) -> None:
     async with opened(tried) as browser:
         await log_in(browser, "wei")
-        token = hidden((await browser.get("/rules/gas_alarm")).text, "token")
-        fields = {"token": token, "kind": "gas_alarm", "text": "[rules.leak]\nlevel = 'purple'\n", "days": "1"}
-        page = await ended(browser, (await browser.post("/dry-runs", data=fields)).headers["location"])
+        page, english = await tried_again(browser, "[rules.leak]\nlevel = 'purple'\n")
     assert "没有完成" in page
+    assert "而不是" in page
+    assert "not &#39;purple&#39;" in english
     assert "gas_alarm.toml:" in page
     assert "/tmp" not in page
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from collector.stores.choose import open_store
 from messages.ids import DeviceId
-from rules.backtest import been, past
+from rules.backtest import been, past, report
 from rules.backtest.been import Line
 from rules.backtest.courses import Judged, courses_of
 from rules.backtest.past import Span
@@ -17,6 +17,7 @@ from rules.backtest.report import difference
 from rules.cases.practice import PLAIN
 from rules.config import load
 from rules.drills import exercise
+from rules.language.calendar import CHINA
 from rules.store import versions
 from tests.rules.course import ALL_RULES, T0, at, course
 from tests.rules.month import Life, Month
@@ -81,6 +82,13 @@ def test_what_an_outage_changes_is_said_with_its_reason(tmp_path: Path) -> None:
     assert found.same > 20
     assert set(whys) <= {"late", "away"}
     assert whys
+    (told,) = report.as_json(judged.courses, CHINA, judged.span.from_ms, judged.span.until_ms, 1, judged.then)[
+        "differences"
+    ]
+    assert sum(told["gone_why"].values()) + sum(told["new_why"].values()) == len(whys)
+    assert [one["why"] for one in (*told["gone_listed"], *told["new_listed"])] == [
+        one for one in (whys[0] if found.gone else None, judged.then.new(found.new[0]) if found.new else None) if one
+    ]
 
 
 def an_alarm(raised_s: float, cleared_s: float | None = None, **more: Any) -> Episode:

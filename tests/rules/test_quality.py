@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from messages.alarm import Level
 from messages.ids import DeviceId
+from rules import chronicle
 from rules.commands import app
 from rules.quality import gathering, report
 from rules.quality.figures import Quality, Subject, Times, Work, quality, rate, times
@@ -226,11 +227,26 @@ def test_the_figures_of_a_database_are_those_of_its_log(lived: Room) -> None:
     assert (found.site, found.alarms, found.rate.rings, found.quiet) == (SITE, 2, 2, 0)
     assert (found.accept, found.acknowledge) == (Times(1, 30.0, 30.0), Times(1, 30.0, 30.0))
     assert found.priorities == {"high": 0.5, "medium": 0.0, "low": 0.5}
-    text = "\n".join(line.said("en") for line in report.page(found))
-    assert "接单用时：中位数 30 s，95% 在 30 s 内，共 1 次" in "\n".join(line.said("zh") for line in report.page(found))
+    text = "\n".join(line.said("en") for line in report.page(found, at(0), ""))
+    assert "接单用时：中位数 30 s，95% 在 30 s 内，共 1 次" in "\n".join(
+        line.said("zh") for line in report.page(found, at(0), "")
+    )
     assert "junmen: 2 alarms in" in text
     assert "to accept: median 30 s, p95 30 s, 1 times" in text
-    assert gathering.qualities(lived.database, at(0), at(1), operators={}, only=[]) != []
+    assert gathering.qualities(lived.database, at(0), at(3600), operators={}, only=[]) != []
+
+
+def test_a_rate_is_of_the_time_for_which_there_is_a_log(lived: Room) -> None:
+    (began_ms,) = {chronicle.began_ms(lived.database)}
+    assert began_ms is not None
+    month_ms, two_days_ms = began_ms - 28 * DAY, began_ms + 2 * DAY
+    (found,) = gathering.qualities(lived.database, month_ms, two_days_ms, operators={})
+    assert (found.from_ms, found.to_ms) == (began_ms, two_days_ms)
+    assert found.rate.per_day == found.rate.rings / 2
+    assert gathering.qualities(lived.database, month_ms, began_ms, operators={}) == []
+    text = [line.said("en") for line in report.page(found, month_ms, "2026-11-19 12:00")]
+    assert "alarms in 2 days" in text[0]
+    assert "  the log begins on 2026-11-19 12:00 only: rates are of the time since" in text
 
 
 def test_log_and_tables_agree_until_somebody_tampers_with_either(lived: Room) -> None:
