@@ -46,9 +46,9 @@ def connect(url: URL, *, follow: bool, migrates: bool) -> Engine:
 
 
 def prepared(connection: Connection, *, write: bool) -> Connection:
-    if write:
-        return connection
-    return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    """Never by `postgresql_readonly`: given back, such a connection begins READ WRITE, and writes to a database that was set to be read only,
+    as hosts set one whose disk is nearly full, and people one that they move."""
+    return connection if write else connection.execution_options(isolation_level="REPEATABLE READ")
 
 
 def begin(connection: Connection, *, write: bool) -> None:

@@ -71,6 +71,7 @@ def test_an_alarms_page_follows_the_case_to_its_end(running: Console, window: Wi
     page.get_by_role("link", name="Gas leak").click()
     expect(page.get_by_text("Open the windows")).to_be_visible()
     expect(page.get_by_role("img", name="Course of Gas concentration")).to_be_visible()
+    page.wait_for_load_state()  # before its modules are there, the browser itself sends a form
     page.evaluate("window.sameDocument = true")
 
     page.get_by_role("button", name="Accept").click()

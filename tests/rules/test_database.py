@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from rules.store import sqlite
@@ -153,6 +153,22 @@ def test_a_server_that_ends_and_returns_is_away_and_then_there_again_and_its_pas
         for error in (ended, absent, never_there):
             assert PASSWORD not in str(error.value)
         ours.close()
+
+
+@pytest.mark.needs("postgres", "initdb")
+def test_a_database_that_is_set_to_be_read_only_is_not_written_by_who_has_read_it(postgresql: str) -> None:
+    Database(postgresql).close()
+    server = create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        name = connection.scalar(text("SELECT current_database()"))
+        connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
+    server.dispose()
+    ours = Database(postgresql)
+    assert counter(ours, "log") == 0
+    with pytest.raises(DatabaseAway, match="read-only"):
+        set_counter(ours, "log", 7)
+    assert counter(ours, "log") == 0
+    ours.close()
 
 
 @pytest.mark.needs("postgres", "initdb")
