@@ -18,6 +18,7 @@
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,6 +45,8 @@ MOST_LINES = 500
 MOST_PASSED = 20_000
 """Positions from which a page may go on."""
 MOST_READERS = 1500
+MOST_OF_A_LOGIN = 30
+"""Streams: more tabs than anybody looks at, and too few to take the room of all others."""
 QUEUE = 64
 """Messages that a slow reader may lag behind: about a minute of beats."""
 STEPS_KEPT = QUEUE // 2
@@ -59,7 +62,7 @@ log = structlog.get_logger("feed")
 
 
 class Full(Exception):
-    """Too many pages are open."""
+    """Too many pages are open, of all logins or of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Feed:
         self._audiences: dict[Scope, Audience] = {}
         self._rows: dict[tuple[str, Language], tuple[Alarm, str]] = {}
         self._readers = 0
+        self._of_login = Counter[str]()
         self._beats: dict[Scope, Message] = {}
         self._vitals: Vitals | None = None
         self._beat_at_s: float | None = None
@@ -121,7 +125,7 @@ class Feed:
         wire: asyncio.Transport | None = None,
     ) -> AsyncIterator[bytes]:
         """What a page hears that has seen the log up to `after`; None: one that knows nothing. `wire`: as `Reader` has it. Raises Full."""
-        if self._closed or self._readers >= MOST_READERS:
+        if self._closed or self._readers >= MOST_READERS or self._of_login[owner] >= MOST_OF_A_LOGIN:
             raise Full
         if self._whole is None or (after and after not in self._trail and after.seq >= self._whole.position.seq):
             await self._look()  # the page was rendered after our last look
@@ -134,6 +138,7 @@ class Feed:
         audience.readers.add(reader)
         audience.left_at_s = None
         self._readers += 1
+        self._of_login[owner] += 1
         return self._read(audience, reader)
 
     def owners(self) -> set[tuple[str, Scope]]:
@@ -318,6 +323,9 @@ class Feed:
         if reader in audience.readers:
             audience.readers.discard(reader)
             self._readers -= 1
+            self._of_login[reader.owner] -= 1
+            if not self._of_login[reader.owner]:
+                del self._of_login[reader.owner]
 
     def _end(self, audience: Audience, reader: Reader) -> None:
         self._leave(audience, reader)

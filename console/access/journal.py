@@ -1,7 +1,8 @@
 """The journal of access: logins and failures, changes of accounts, refusals, and each look at what is personal.
 
 Lines are written inside the caller's transaction, with what they tell of. A stranger can't fill the disk with them: of what anybody
-may cause (`LOUD`) only so many lines an hour are kept, and one that says that there was more.
+may cause (`LOUD`) only so many lines an hour are kept, and one that says that there was more. Each of these events has room of its own, and a refusal
+and a copied cookie that of their account: else whoever makes noise enough is not seen at what he does then.
 """
 
 import sqlite3
@@ -33,6 +34,8 @@ Event = Literal[
 EVENTS: tuple[Event, ...] = get_args(Event)
 
 LOUD: tuple[Event, ...] = ("login.failed", "login.replayed", "refused")
+OF_AN_ACCOUNT: tuple[Event, ...] = ("login.replayed", "refused")
+"""Their actor is a name that is known here. That of a failed login is whatever somebody has typed."""
 MOST_AN_HOUR = 1000
 HOUR_MS = 3_600_000
 MOST_WORDS = 200
@@ -55,11 +58,12 @@ class Line:
 def append(database: sqlite3.Connection, line: Line) -> None:
     event, detail = line.event, line.detail
     if event in LOUD:
-        since = (line.at_ms - HOUR_MS, line.at_ms)
-        lately = "SELECT count(*) FROM journal WHERE at_ms > ? AND at_ms <= ? AND event "
-        marks = ", ".join("?" * len(LOUD))
-        if database.execute(f"{lately} IN ({marks})", (*since, *LOUD)).fetchone()[0] >= MOST_AN_HOUR:
-            if database.execute(f"{lately} = 'journal.more'", since).fetchone()[0]:
+        lately = "SELECT count(*) FROM journal WHERE at_ms > ? AND at_ms <= ? AND event = ?"
+        its: tuple[object, ...] = (line.at_ms - HOUR_MS, line.at_ms)
+        mine = (line.actor[:MOST_WORDS],) if event in OF_AN_ACCOUNT else ()
+        whose = " AND actor = ?" if mine else ""
+        if database.execute(f"{lately}{whose}", (*its, event, *mine)).fetchone()[0] >= MOST_AN_HOUR:
+            if database.execute(f"{lately} AND detail = ?{whose}", (*its, "journal.more", event, *mine)).fetchone()[0]:
                 return
             event, detail = "journal.more", line.event
     words = (event, line.actor, line.subject, line.cause, line.address, detail)

@@ -1,6 +1,7 @@
 """Acts by other systems: a department's own platform takes a case, checks in 报到, arrives, mends it, or gives it back.
 
-The actor in the log is the token's person, or api:NAME. The same act under the same Idempotency-Key is done once, however often it comes.
+The actor in the log is the token's person, or api:NAME. The same act under the same Idempotency-Key is done once, however often it comes; another act
+under it is another one, so that a system that takes its own number of the case as the key for all it does is not told of what nobody did.
 """
 
 import hashlib
@@ -140,7 +141,7 @@ def do(caller: Caller, case_id: str, act: Callable[..., Case], asked: Act, key: 
     known_case(caller, case_id)
     if asked.at_ms is not None and asked.at_ms > caller.now_ms + _FROM_THE_FUTURE_MS:
         raise wrong_field("body.at_ms", "is in the future")
-    its_key = None if key is None else _key(caller, key)
+    its_key = None if key is None else _key(caller, act, key)
     done = act(case_id, actor=caller.actor, at_ms=caller.now_ms, device_at_ms=asked.at_ms, key=its_key, **more)
     return CaseOut.of(done)
 
@@ -158,7 +159,7 @@ def known_case(caller: Caller, case_id: str) -> Case:
     return case
 
 
-def _key(caller: Caller, key: str) -> str:
-    """No other system's: whoever guesses a key moves nothing."""
-    name = f"{caller.token.name} {key}".encode("utf-8", "surrogateescape")
+def _key(caller: Caller, act: Callable[..., Case], key: str) -> str:
+    """Of this act, and no other system's: whoever guesses a key moves nothing."""
+    name = f"{caller.token.name} {act.__name__} {key}".encode("utf-8", "surrogateescape")
     return f"api-{hashlib.sha256(name).hexdigest()[:40]}"

@@ -4,6 +4,7 @@ Nothing is answered without a token but the state of a report, to who has its co
 who has a token; there is no page for it, since such pages load from elsewhere.
 """
 
+from collections import Counter
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -40,7 +41,7 @@ def build(works: Works) -> FastAPI:
         responses=problem.RESPONSES,
     )
     app.state.works = works
-    app.state.streams = 0
+    app.state.streams = Counter[str]()
     app.state.pace = residents.pace()
     for router in (
         cases.router,

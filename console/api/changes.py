@@ -6,6 +6,7 @@ order of their numbers.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated
@@ -29,6 +30,8 @@ BEAT_EVERY_S = 15.0
 STREAM_LIFE_S = 600.0
 """A stream ends after this; whoever reads comes back with Last-Event-ID."""
 MOST_STREAMS = 100
+MOST_OF_A_TOKEN = 10
+"""One system that opens stream after stream leaves room for the others."""
 
 After = Annotated[str | None, Query(max_length=MOST_POSITION, description="`position` of the answer before.")]
 
@@ -54,15 +57,17 @@ async def stream(
     hold the given one, or no longer, and the lists have to be read first."""
     position = _position(last_event_id or after)
     state = request.app.state
-    if state.streams >= MOST_STREAMS:
+    if state.streams.total() >= MOST_STREAMS:
         raise Problem(503, "too many streams are open", headers={"retry-after": "10"})
+    if state.streams[caller.token.name] >= MOST_OF_A_TOKEN:
+        raise Problem(429, "too many streams of this token are open", headers={"retry-after": "10"})
     return StreamingResponse(_events(state, caller, position), media_type="text/event-stream")
 
 
 async def _events(state: "_Streams", caller: Caller, after: Position | None) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     ends_s, beat_s, told = loop.time() + STREAM_LIFE_S, 0.0, False
-    state.streams += 1
+    state.streams[caller.token.name] += 1
     try:
         while loop.time() < ends_s and await run_sync(_still_holds, state.works, caller):
             found: tuple[Change, ...] = ()
@@ -83,7 +88,7 @@ async def _events(state: "_Streams", caller: Caller, after: Position | None) -> 
             if len(found) < MOST_AT_ONCE:
                 await asyncio.sleep(LOOK_EVERY_S)
     finally:
-        state.streams -= 1
+        state.streams[caller.token.name] -= 1
 
 
 def _still_holds(ours: Works, caller: Caller) -> bool:
@@ -95,7 +100,8 @@ def _still_holds(ours: Works, caller: Caller) -> bool:
 class _Streams:
     """What of the application's state is used here."""
 
-    streams: int
+    streams: Counter[str]
+    """Those that are open, by their tokens' names."""
     works: Works
 
 

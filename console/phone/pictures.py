@@ -3,7 +3,9 @@
 import asyncio
 import hmac
 import re
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 
 from console.accounts import form_token
 from console.phone.bare import bare
-from console.phone.holder import Held, NoSuchCase
+from console.phone.holder import Held, Holder, NoSuchCase
 from console.visit import NotOurForm, our_request
 from rules.cases.photos import PhotoRefused
 
@@ -21,7 +23,7 @@ router = APIRouter()
 
 PATH = re.compile(r"/(w/cases|c)/[^/]+/photos")
 SORTS = (b"image/jpeg", b"image/png", b"image/webp")
-AT_ONCE = 4
+AT_ONCE, OF_ONE = 4, 2
 """Uploads that are held in memory; for how long each may take, `console.access.rim` says."""
 MOST_AN_HOUR = 60
 HOUR_MS = 3_600_000
@@ -33,6 +35,8 @@ class Uploads:
 
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     sent: dict[str, deque[int]] = field(default_factory=dict)
+    under_way: Counter[str] = field(default_factory=Counter)
+    """Of each person: a second one may come while the server doesn't know yet that the first one's connection is dead."""
 
     def may(self, person: str, now_ms: int) -> bool:
         """Counts as an upload if so."""
@@ -44,10 +48,22 @@ class Uploads:
         mine.append(now_ms)
         return True
 
+    @contextmanager
+    def turn(self, person: str) -> Iterator[bool]:
+        """Whether he may send one more now. Two that drip take no more than half of the room."""
+        free = self.under_way[person] < OF_ONE
+        self.under_way[person] += free
+        try:
+            yield free
+        finally:
+            self.under_way[person] -= free
+            if not self.under_way[person]:
+                del self.under_way[person]
+
 
 async def upload(held: Held, request: Request, x_form_token: Annotated[str, Header()] = "") -> Response:
     """Keep a picture; its name is what `finish` asks for. The guard has bounded its size."""
-    visit, desk, uploads = held.visit, held.visit.parts.desk, request.app.state.uploads
+    visit, uploads = held.visit, request.app.state.uploads
     our_request(request)
     if not hmac.compare_digest(x_form_token.encode(), form_token(visit.secret).encode()):
         raise NotOurForm
@@ -55,6 +71,14 @@ async def upload(held: Held, request: Request, x_form_token: Annotated[str, Head
         return JSONResponse({"complaint": visit.words("phone.no_photos")}, 409)
     if not uploads.may(held.actor, visit.now_ms):
         return JSONResponse({"complaint": visit.words("error.429")}, 429, {"Retry-After": "600"})
+    with uploads.turn(held.actor) as free:
+        if not free:
+            return JSONResponse({"complaint": visit.words("error.429")}, 429, {"Retry-After": "10"})
+        return await _kept(held, request, uploads)
+
+
+async def _kept(held: Holder, request: Request, uploads: Uploads) -> Response:
+    visit, desk = held.visit, held.visit.parts.desk
     async with uploads.room:
         content = await request.body()
         try:

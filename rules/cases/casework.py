@@ -25,6 +25,7 @@ from rules.records import DONE, TAKEN, WAITING, ActionRefused, Case, CaseState, 
 from rules.store import rows
 from rules.store import tables as db
 from rules.store.database import Database
+from rules.store.words import written
 
 MOST_WORDS = 500
 
@@ -129,7 +130,9 @@ class Casework:
         case = self._case(case_id)
         with self._database.writing() as connection:
             key = asked.get("key")
-            if _is_done(connection, key):
+            if (known := _line_of(connection, key)) is not None:
+                if known != ("case.no_answer", case_id, whose):
+                    raise ActionRefused("key-used", case)
                 return case
             line = rows.Line("case.no_answer", None, case_id, actor, whose, asked.get("device_at_ms"), key)
             rows.append(connection, [line], at_ms)
@@ -204,9 +207,11 @@ class Casework:
             raise ActionRefused("reason-missing", case)
         with self._database.writing() as connection:
             key = asked.get("key")
-            if not _is_done(connection, key):
+            if (known := _line_of(connection, key)) is None:
                 line = rows.Line(event, None, case_id, actor, _short(words), asked.get("device_at_ms"), key)
                 rows.append(connection, [line], at_ms)
+            elif known != (event, case_id, written(_short(words))):
+                raise ActionRefused("key-used", case)
         return case
 
     def keep_photo(self, content: bytes) -> Photo:
@@ -238,9 +243,13 @@ class Casework:
             return acting.do(connection, case_id, act, at_ms, self._practice, **asked)
 
 
-def _is_done(connection: Connection, key: str | None) -> bool:
-    """The act of this key, before."""
-    return key is not None and connection.scalar(select(db.log.c.seq).where(db.log.c.key == key)) is not None
+def _line_of(connection: Connection, key: str | None) -> tuple[str, str | None, str] | None:
+    """What was done under this key before: the event, the case, and what was said."""
+    if key is None:
+        return None
+    query = select(db.log.c.event, db.log.c.case, db.log.c.detail).where(db.log.c.key == key)
+    found = connection.execute(query).one_or_none()
+    return None if found is None else (found.event, found.case, found.detail)
 
 
 def _short(words: str) -> str:

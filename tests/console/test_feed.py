@@ -352,6 +352,17 @@ async def test_there_is_an_end_to_the_number_of_pages(feed: Feed, monkeypatch: p
         await feed.stream("en", "me", None)
 
 
+async def test_one_login_with_all_its_pages_leaves_room_for_the_others(feed: Feed) -> None:
+    streams = [await feed.stream("en", "hostile", None) for _ in range(feeding.MOST_OF_A_LOGIN)]
+    with pytest.raises(Full):
+        await feed.stream("en", "hostile", None)
+    await feed.stream("en", "me", None)
+    feed.drop("hostile")
+    assert feed.readers == 1
+    await feed.stream("en", "hostile", None)
+    assert len(streams) < feeding.MOST_READERS / 20, "all twenty logins of one account leave half of it"
+
+
 async def test_steps_and_lists_count_all_open_alarms(
     feed: Feed, junmen: Block, monkeypatch: pytest.MonkeyPatch
 ) -> None:

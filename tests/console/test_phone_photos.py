@@ -4,6 +4,7 @@ import time
 
 import httpx
 
+from console.phone.pictures import Uploads
 from rules.cases.photos import MOST_BYTES
 from tests.console.block import Block
 from tests.console.phones import case_of, now, press, send_photo
@@ -97,3 +98,17 @@ async def test_nobody_sends_photos_without_end(phone: httpx.AsyncClient, lin: Bl
     assert (await send_photo(phone, base)).status_code == 429
     lin.now_ms += 3_600_000
     assert (await send_photo(phone, base)).status_code == 200
+
+
+def test_one_phone_whose_pictures_drip_takes_no_more_than_half_of_the_room() -> None:
+    uploads = Uploads()
+    with (
+        uploads.turn("lin") as first,
+        uploads.turn("lin") as second,
+        uploads.turn("lin") as third,
+        uploads.turn("wu") as other,
+    ):
+        assert (first, second, third, other) == (True, True, False, True)
+    with uploads.turn("lin") as again:
+        assert again
+    assert not uploads.under_way

@@ -242,6 +242,23 @@ def test_a_flood_of_failures_does_not_fill_the_disk(accounts: Accounts) -> None:
     assert accounts.journal(limit=1)[0].event == "login.opened"
 
 
+def test_noise_does_not_hide_what_somebody_else_is_refused_or_a_copied_cookie(accounts: Accounts) -> None:
+    for event in ("refused", "login.failed"):
+        for _ in range(MOST_AN_HOUR + 5):
+            accounts.note(Line(at_ms=NOON_MS, event=event, actor="api" if event == "refused" else "whoever"))
+    for event, who in (("refused", "wang"), ("login.replayed", "li")):
+        accounts.note(Line(at_ms=NOON_MS, event=event, actor=who))  # type: ignore[arg-type]
+    assert [(line.event, line.actor) for line in accounts.journal(limit=2)] == [
+        ("login.replayed", "li"),
+        ("refused", "wang"),
+    ]
+    for number in range(5):
+        accounts.note(Line(at_ms=NOON_MS, event="login.failed", actor=f"made up {number}"))
+    lines = accounts.journal(limit=5000)
+    assert len(lines) == 2 * MOST_AN_HOUR + 5, "a name for each try makes no room"
+    assert [line.detail for line in lines if line.event == "journal.more"] == ["login.failed", "refused"]
+
+
 def test_what_is_personal_in_old_lines_is_blanked_and_the_lines_remain(accounts: Accounts) -> None:
     def looked(at_ms: int) -> Line:
         return Line(

@@ -152,6 +152,28 @@ async def test_the_same_key_is_the_same_act_and_nobody_elses(junmen: Block, call
     assert junmen.desk.case(two.id).accepted_by == "api:system-2"  # type: ignore[union-attr]
 
 
+async def test_a_system_with_one_key_for_all_it_does_is_not_told_of_acts_that_nobody_did(
+    junmen: Block, calls: Calls
+) -> None:
+    one, two = junmen.raise_alarm("gas-1").case, junmen.raise_alarm("gas-2").case
+    assert one
+    assert two
+    key = {"idempotency-key": "2026-1"}
+    async with calls("act") as gas:
+        for act, body in (("accept", {}), ("arrive", {}), ("finish", {"outcome": "mended"})):
+            for _ in range(2):
+                done = await gas.post(f"/cases/{one.id}/{act}", json=body, headers=key)
+                assert done.status_code == 200
+        assert done.json()["outcome"] == "mended"
+        assert (await gas.post(f"/cases/{one.id}/note", json={"words": "first"}, headers=key)).status_code == 200
+        for case, words in ((one, "second"), (two, "first")):
+            said = await gas.post(f"/cases/{case.id}/note", json={"words": words}, headers=key)
+            assert (said.status_code, said.json()["reason"]) == (409, "key-used"), "lost, and told it was kept"
+    lines = [line for line in junmen.desk.log_of_case(one.id) if line.actor == "api:system-1"]
+    events = [line.event for line in lines if line.event.startswith("case.")]
+    assert events == ["case.accepted", "case.on_site", "case.feedback", "case.note"]
+
+
 async def test_a_case_has_one_number_upstream(junmen: Block, calls: Calls) -> None:
     one, two = junmen.raise_alarm("gas-1").case, junmen.raise_alarm("gas-2").case
     assert one

@@ -9,8 +9,10 @@ import httpx
 import orjson
 import pytest
 import xmlschema
+from fastapi import FastAPI
 from starlette.types import Message
 
+from console.api import changes
 from console.tokens import Tokens
 from rules.notices.channels.http import Http
 from rules.outside import deliveries
@@ -124,6 +126,24 @@ async def test_a_stream_tells_each_change_once_and_ends_with_its_token(
     assert seqs == sorted(set(seqs))
 
 
+async def test_one_system_leaves_room_for_the_streams_of_others(
+    junmen: Block, calls: Calls, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MOST_OF_A_TOKEN", 1)
+    secrets = {name: tokens.add(name, ["read"], junmen.now_ms, days=1, sites=["junmen"]) for name in ("city", "water")}
+    async with calls("read") as client:
+        position = (await client.get("/changes")).json()["position"]
+        web = junmen.console()
+        async with streamed(junmen, secrets["city"], position, web) as pieces:
+            await asyncio.wait_for(pieces.get(), 60)
+            async with streamed(junmen, secrets["city"], position, web) as refused:
+                assert b"too many streams of this token" in (await asyncio.wait_for(refused.get(), 60) or b"")
+            async with streamed(junmen, secrets["water"], position, web) as others:
+                assert b"event: position" in (await asyncio.wait_for(others.get(), 60) or b"")
+                for name in secrets:
+                    tokens.revoke(name, junmen.now_ms)
+
+
 def changes_in(piece: bytes | None) -> list[tuple[str, str]]:
     """Each with its event and the id under which a reader goes on."""
     assert piece is not None
@@ -132,7 +152,9 @@ def changes_in(piece: bytes | None) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def streamed(junmen: Block, secret: str, position: str) -> AsyncIterator[asyncio.Queue[bytes | None]]:
+async def streamed(
+    junmen: Block, secret: str, position: str, web: FastAPI | None = None
+) -> AsyncIterator[asyncio.Queue[bytes | None]]:
     """The pieces of a stream as they leave; None at its end."""
     pieces, over = asyncio.Queue[bytes | None](), asyncio.Event()
     asked = [False]
@@ -146,7 +168,10 @@ async def streamed(junmen: Block, secret: str, position: str) -> AsyncIterator[a
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
-            pieces.put_nowait(message["body"] if message.get("more_body") else None)
+            if message["body"]:
+                pieces.put_nowait(message["body"])
+            if not message.get("more_body"):
+                pieces.put_nowait(None)
 
     headers = [(b"authorization", f"Bearer {secret}".encode()), (b"last-event-id", position.encode())]
     path = "/api/v1/changes/stream"
@@ -164,7 +189,7 @@ async def streamed(junmen: Block, secret: str, position: str) -> AsyncIterator[a
         "client": ("127.0.0.1", 1),
         "server": ("console", 80),
     }
-    serving = asyncio.create_task(junmen.console()(scope, receive, send))
+    serving = asyncio.create_task((web or junmen.console())(scope, receive, send))
     try:
         yield pieces
     finally:
