@@ -9,7 +9,7 @@ they came: what never comes delays no alarm. A gap is waited for once, from when
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from messages import ranges
 from messages.ids import EdgeId, SiteId
@@ -20,6 +20,7 @@ from rules.engine.enquiry import ask_around
 from rules.engine.found import Found
 from rules.engine.hearing import hear, in_order
 from rules.engine.judgement import judge_by
+from rules.engine.memory import bookmark as bookmarks
 from rules.engine.memory.audience import Ear, Voice
 from rules.engine.memory.beyond import Beyond
 from rules.engine.memory.plant import EdgeKey, StreamKey
@@ -73,18 +74,25 @@ def hear_ahead(work: "Work", now_ms: int) -> None:
 
 
 def hear_beyond(
-    work: "Work", stream: StreamKey, numbers: Collection[int], readings: Iterable[Reading], now_ms: int
+    work: "Work",
+    stream: StreamKey,
+    numbers: Collection[int],
+    readings: Iterable[Reading],
+    now_ms: int,
+    *,
+    last: bool = True,
 ) -> None:
-    """Readings of packs beyond a gap, or of what was missing in it. `numbers`: of those that are whole with them."""
+    """Readings of packs beyond a gap, or of what was missing in it. `last`: with them these packs are whole."""
     site, edge, _ = stream
     in_time = in_order([(site, edge, one) for one in readings])
     if (beyond := _own(work, stream, now_ms)) is None:
         hear(work, in_time, now_ms)
-        for number in numbers:
+        for number in numbers if last else ():
             work.heard(stream, number, now_ms)
         return
     hear(work, in_time, now_ms, partial(_hold, beyond))
-    for number in numbers:
+    beyond.reaches = max(beyond.reaches, *numbers)
+    for number in numbers if last else ():
         ranges.add(beyond.packs, number, number)
     if beyond.whole or beyond.held > MOST_HELD or ranges.count(beyond.packs) > MOST_PACKS:
         give_up(work, stream, now_ms)
@@ -113,7 +121,9 @@ def give_up_all(work: "Work", now_ms: int, edge: EdgeKey) -> None:
 
 def give_up_old(work: "Work", by_ms: int, now_ms: int) -> None:
     """As `give_up`, where what is missing was waited for until `by_ms`."""
-    for stream in [stream for stream, beyond in _open(work) if beyond.until_ms <= by_ms]:
+    for stream in [
+        stream for stream, beyond in _open(work) if beyond.until_ms is not None and beyond.until_ms <= by_ms
+    ]:
         give_up(work, stream, now_ms)
 
 
@@ -144,6 +154,15 @@ def fired(draft: Draft, key: StateKey, before: Watch, found: Sequence[Found]) ->
             hindsight.fired(own, key, before, draft.watch(key), found)
 
 
+def bookmark(draft: Draft, key: StateKey) -> dict[str, Any] | None:
+    """How one of the hasty is written down beside its state, if it may have to judge again."""
+    for stream, beyond in _open(draft):
+        known = beyond.hasty.get(key)
+        if known is not None and known.still(draft.watch(key)):
+            return bookmarks.to_json(stream, beyond, known, key)
+    return None
+
+
 def _moment(one: tuple[Reading, int]) -> int:
     return one[0].at_ms
 
@@ -161,7 +180,9 @@ def _own(work: "Work", stream: StreamKey, now_ms: int) -> Beyond | None:
         known = open_gap(work, stream)
         if known is None and len(work.facts.beyond) + len(work.beyond) >= MOST_GAPS:
             return None
-        beyond = known.copy() if known else Beyond(work.last_heard(stream), now_ms + PATIENCE_MS)
+        beyond = known.copy() if known else Beyond(work.last_heard(stream), None)
+        if beyond.until_ms is None:
+            beyond.until_ms = now_ms + PATIENCE_MS
         work.beyond[stream] = beyond
     return beyond
 
@@ -177,8 +198,9 @@ def _hold(
             beyond.waiting[key] = (*held, (reading, now_ms))
             beyond.held += 1
         elif gains(rule) and not has_time(rule):
-            hindsight.judge(beyond, draft, voice.device, rule, reading, now_ms)
-            remembered = True
+            if not beyond.before_us or reading._replace(unit=None) not in beyond.before_us:
+                hindsight.judge(beyond, draft, voice.device, rule, reading, now_ms)
+                remembered = True
         else:
             judge_by(draft, voice.device, rule, reading, now_ms)
     if remembered:

@@ -136,6 +136,8 @@ class Work(Draft):
                 self.watches[key] = (stepped(state, by_ms, now_ms), wake_at_ms + by_ms, teller, version)
         for edge, one in self.facts.edges.items():
             self.edges[edge] = replace(one, skew=after_step(one.skew, by_ms, now_ms))
+        # what they were before a gap is known by the old clock: to be written without it
+        self.watches |= {key: self.watched(key) for key in gap.hasty(self)}
         self.beyond |= {stream: beyond.moved(by_ms) for stream, beyond in self.facts.beyond.items()}
         self.silent_from |= {teller: from_ms + by_ms for teller, from_ms in self.facts.silent_from.items()}
 
@@ -222,12 +224,11 @@ class Work(Draft):
         self, stream: StreamKey, packs: Collection[int], readings: Sequence[Reading], now_ms: int, *, last: bool
     ) -> None:
         """What the history has of packs that were missed. `last`: with this they are whole."""
-        numbers = packs if last else ()
         if max(packs) > self.last_heard(stream) and not gap.is_next(self, stream, packs):
-            gap.hear_beyond(self, stream, numbers, readings, now_ms)
+            gap.hear_beyond(self, stream, packs, readings, now_ms, last=last)
             return
         self.hear(*stream[:2], readings, now_ms)
-        for number in numbers:
+        for number in packs if last else ():
             self.heard(stream, number, now_ms)
 
     def stream(self, key: StreamKey) -> Stream:

@@ -37,7 +37,9 @@ from rules.alarms.overlays import upkeep
 from rules.cases import acting
 from rules.cases.practice import PLAIN, Practice
 from rules.drills import exercise
+from rules.engine import gap
 from rules.engine.found import Abandoned, Found
+from rules.engine.memory import bookmark
 from rules.engine.memory.facts import Facts
 from rules.engine.memory.plant import Device, Edge, TellerKey
 from rules.engine.memory.watch import FORGOTTEN, Watched
@@ -93,17 +95,20 @@ def load(
         waiting: dict[TellerKey, list[Reading]] = {}
         for row in connection.execute(of(db.waiting).order_by(db.waiting.c.id)):
             waiting.setdefault((row.site, row.edge, row.device), []).append(_reading(row))
+        streams = {
+            (row.site, row.edge, row.stream): Stream(tuple((a, b) for a, b in row.heard), row.said, row.used_at_ms)
+            for row in connection.execute(of(db.streams))
+        }
+        watches, marks = _watches(all_of(db.states, *_STATE))
         return Facts(
             kinds,
             rules,
             earlier=versions.earlier(connection, rules, kinds, calendar),
             devices=_devices(all_of(db.devices, *_DEVICE)),
             edges={(row.site, row.edge): _edge(row) for row in connection.execute(of(db.edges))},
-            streams={
-                (row.site, row.edge, row.stream): Stream(tuple((a, b) for a, b in row.heard), row.said, row.used_at_ms)
-                for row in connection.execute(of(db.streams))
-            },
-            watches=_watches(all_of(db.states, *_STATE)),
+            streams=streams,
+            beyond=bookmark.reopened(marks, streams, watches),
+            watches=watches,
             waiting=waiting,
             silent_from={(site, edge, device): ms for site, edge, device, ms in all_of(db.silences, *_SILENCE)},
         )
@@ -224,7 +229,7 @@ def _rows(work: Work) -> Iterator[tuple[Table, Mapping[tuple[str, ...], dict[str
     yield db.edges, {key: _edge_row(key, one) if one else None for key, one in work.edges.items()}
     yield db.streams, {key: _stream_row(key, one) if one else None for key, one in work.streams.items()}
     # what knows nothing has no row: of a device that is gone nothing is left behind
-    yield db.states, {k: None if one == FORGOTTEN else _state_row(k, one) for k, one in work.watches.items()}
+    yield db.states, {k: None if one == FORGOTTEN else _state_row(k, one, work) for k, one in work.watches.items()}
 
 
 def _take_waiting(connection: Connection, teller: TellerKey) -> None:
@@ -309,6 +314,8 @@ def _replace(connection: Connection, table: Table, some: Mapping[tuple[str, ...]
 _DEVICE = ("site", "edge", "device", "kind", "model", "place", "settings")
 _STATE = ("site", "device", "rule", "state", "wake_at_ms", "edge", "version")
 _SILENCE = ("site", "edge", "device", "from_ms")
+_GAP = "gap"
+"""In the JSON of a state: what it was before the gap that is open (rules.engine.memory.bookmark)."""
 _PLACES = TypeAdapter(list[Place])
 
 
@@ -338,16 +345,18 @@ def _devices(found: Sequence[Any]) -> dict[TellerKey, Device]:
     }
 
 
-def _watches(found: Sequence[Any]) -> dict[StateKey, Watched]:
-    """Their JSON is text. Rules of a device that have heard the same are in one state: it is made once."""
+def _watches(found: Sequence[Any]) -> tuple[dict[StateKey, Watched], list[tuple[StateKey, Any]]]:
+    """And what some of them were before a gap. Their JSON is text. Rules of a device that have heard the same are in one state: it is made once."""
     contents = orjson.loads(_together(row[3] for row in found))
-    watches = dict[StateKey, Watched]()
+    watches, marks = dict[StateKey, Watched](), list[tuple[StateKey, Any]]()
     before, state = "", NEW
     for (site, device, rule, text, wake_at_ms, edge, version), content in zip(found, contents, strict=True):
         if text != before:
             before, state = text, from_json(content)
         watches[site, device, rule] = (state, wake_at_ms, edge, version)
-    return watches
+        if _GAP in content:
+            marks.append(((site, device, rule), content[_GAP]))
+    return watches, marks
 
 
 def _together(texts: Iterable[str]) -> str:
@@ -405,13 +414,16 @@ def _stream_row(key: tuple[str, str, str], stream: Stream) -> dict[str, Any]:
     }
 
 
-def _state_row(key: tuple[str, str, str], watch: Watched) -> dict[str, Any]:
+def _state_row(key: StateKey, watch: Watched, work: Work) -> dict[str, Any]:
     state, wake_at_ms, edge, version = watch
+    content = to_json(state)
+    if (work.beyond or work.facts.beyond) and (mark := gap.bookmark(work, key)) is not None:
+        content[_GAP] = mark
     return {
         "site": key[0],
         "device": key[1],
         "rule": key[2],
-        "state": to_json(state),
+        "state": content,
         "wake_at_ms": wake_at_ms,
         "edge": edge,
         "version": version,

@@ -1,10 +1,11 @@
 """What waits while packs of a stream are missing, and what doesn't."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
 from messages import pack, topics
 from messages.ids import EdgeId, StreamId
@@ -12,8 +13,10 @@ from messages.reading import Reading
 from rules.engine import catchup, gap
 from rules.engine.gap import PATIENCE_MS
 from rules.engine.intake import take
+from rules.engine.memory.bookmark import MOST_SAID
 from rules.engine.work import Work
 from rules.store import facts
+from rules.store import tables as db
 from tests.rules.course import ALL_RULES, at, course, reading
 from tests.rules.room import EDGE, SITE, Room
 
@@ -207,12 +210,113 @@ def test_a_clock_that_was_ahead_in_the_gap_makes_no_alarm(bin_: Room) -> None:
     assert raised(bin_) == []
 
 
-def test_after_a_kill_in_a_gap_a_delayed_red_rings_as_if_it_had_begun_anew(bin_: Room) -> None:
+def killed(of: Room) -> None:
+    of.start()
+
+
+def handed_over(of: Room) -> None:
+    """Another worker owns the site now."""
+    known = facts.load(of.database, of.facts.kinds, ALL_RULES, sites=[])
+    known.take_over(facts.load(of.database, of.facts.kinds, ALL_RULES, sites=[SITE]))
+    of.facts = known
+
+
+@pytest.mark.parametrize("befalls", [killed, handed_over])
+def test_after_a_kill_in_a_gap_a_delayed_red_counts_from_where_it_began(
+    bin_: Room, befalls: Callable[[Room], None]
+) -> None:
     hear(bin_, 20, (3, heat((20, 90.0))))
-    bin_.start()
+    befalls(bin_)
+    hear(bin_, 20.5, (3, heat((20, 90.0))))  # from the history: it waited for the one before
     hear(bin_, 21, (2, heat((1, 90.0))))
+    bin_.pass_time(30.9)
+    assert raised(bin_) == []
+    bin_.pass_time(31)
+    assert raised(bin_) == [("bin", at(31))]
+
+
+def test_after_a_kill_in_a_gap_what_has_rung_is_not_told_again(bin_: Room) -> None:
+    hear(bin_, 1, (2, heat((1, 90.0))))
+    hear(bin_, 25, (4, heat((25, 90.0))))
+    bin_.pass_time(31)
+    before = bin_.events()
+    bin_.start()
+    hear(bin_, 32, (4, heat((25, 90.0))), (3, heat((20, 20.0))))
+    bin_.pass_time(100)
+    assert raised(bin_) == [("bin", at(31))]
+    assert bin_.events() == before
+
+
+def test_after_a_kill_all_that_was_judged_has_to_come_again_before_anything_is_judged_once_more(bin_: Room) -> None:
+    hear(bin_, 20, (3, heat((20, 90.0))))
+    hear(bin_, 22, (5, heat((22, 90.0))))
+    bin_.start()
+    hear(bin_, 23, (2, heat((1, 90.0))))
+    bin_.pass_time(32)
+    assert raised(bin_) == [], "the fourth is missing, and may have ended it"
+    hear(bin_, 32.5, (3, heat((20, 90.0))), (4, heat((10, 20.0))), (5, heat((22, 90.0))))
+    bin_.pass_time(49)
+    assert raised(bin_) == []
     bin_.pass_time(50)
     assert raised(bin_) == [("bin", at(50))]
+
+
+def of_another_edge(of: Room) -> None:
+    other = EdgeId("pi-2")
+    of.announce("bin", "waste_bin", edge=other)
+    hear(of, 20.2, (1, heat((20.2, 90.0))), edge=other)
+
+
+def of_so_much_more(of: Room) -> None:
+    for number in range(4, 5 + MOST_SAID):
+        hear(of, 20.2, (number, heat((20 + number / 1000, 90.0))))
+
+
+def of_a_damaged_row(of: Room) -> None:
+    with of.database.writing() as connection:
+        for row in connection.execute(select(db.states)).all():
+            if "gap" in row.state:
+                state = row.state | {"gap": row.state["gap"] | {"before": {}}}
+                connection.execute(update(db.states).where(db.states.c.rule == row.rule).values(state=state))
+
+
+@pytest.mark.parametrize("what", [of_another_edge, of_so_much_more, of_a_damaged_row])
+def test_after_a_kill_in_a_gap_nothing_is_judged_again_where_that_could_be_wrong(
+    bin_: Room, what: Callable[[Room], None]
+) -> None:
+    hear(bin_, 20, (3, heat((20, 90.0))))
+    what(bin_)
+    bin_.start()
+    more = [(number, heat((20 + number / 1000, 90.0))) for number in range(4, 5 + MOST_SAID)]
+    hear(bin_, 20.5, (3, heat((20, 90.0))), *(more if what is of_so_much_more else ()))
+    hear(bin_, 21, (2, heat((1, 90.0))))
+    bin_.pass_time(49)
+    assert raised(bin_) == []
+    bin_.pass_time(51)
+    assert raised(bin_) == [("bin", at(50))]
+
+
+def test_after_the_clock_was_set_in_a_gap_and_a_kill_nothing_is_judged_again(plant: Room) -> None:
+    """When what was said before was heard is known by the old clock."""
+    tamper = partial(course, "tamper", device="gas")
+    hear(plant, 0, (1, tamper((0, False))))
+    hear(plant, 85, (3, tamper((20, False), (85, False))))
+    work = Work(plant.facts)
+    work.step(10_000, {SITE}, at(96))
+    plant.write(work, 96)
+    plant.start()
+    hear(plant, 96, (3, tamper((20, False), (85, False))), (2, tamper((1, True))))
+    assert raised(plant) == []
+
+
+def test_after_a_kill_a_gap_that_was_given_up_moves_no_delay(bin_: Room) -> None:
+    hear(bin_, 20, (3, heat((20, 90.0))))
+    bin_.pass_time(20 + PATIENCE_MS / 1000)
+    bin_.start()
+    assert bin_.facts.beyond == {}
+    hear(bin_, 31, (2, heat((1, 90.0))))
+    bin_.pass_time(49)
+    assert raised(bin_) == []
 
 
 def test_a_gap_that_is_given_up_moves_no_delay(bin_: Room) -> None:

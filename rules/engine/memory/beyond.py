@@ -1,5 +1,6 @@
 """What was heard beyond a gap in the numbers of a stream: what is still to be judged by rules that have the time for it, and what the others were before
-it. In memory alone: until the gap is closed, or given up, its packs don't count as heard, so whoever starts anew hears them again."""
+it. Until the gap is closed, or given up, its packs don't count as heard, so whoever starts anew hears them again. What waits is in memory alone; of what was judged at
+once it is written down from where (rules.engine.memory.bookmark)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -44,8 +45,10 @@ class Beyond:
 
     after: int
     """The last pack before the gap."""
-    until_ms: int
-    """When what is missing is waited for no more, by the server's clock."""
+    until_ms: int | None
+    """When what is missing is waited for no more, by the server's clock. None: it was seen by whoever was here before us, and nothing of it has come since."""
+    reaches: int = 0
+    """The last pack of which anything was judged."""
     packs: list[Range] = field(default_factory=list)
     """Heard since: beyond the gap, and of what was missing."""
     waiting: dict[StateKey, Waiting | None] = field(default_factory=dict)
@@ -56,6 +59,8 @@ class Beyond:
     """What the hasty have heard."""
     held: int = 0
     """How many readings wait, each once for each rule, and how many the hasty have heard."""
+    before_us: frozenset[Reading] = frozenset()
+    """What the hasty have heard in an earlier life: they know it when it comes again."""
 
     def copy(self) -> Self:
         return replace(self, packs=[*self.packs], waiting={**self.waiting}, hasty={**self.hasty}, said={**self.said})
@@ -63,7 +68,7 @@ class Beyond:
     @property
     def whole(self) -> bool:
         """Nothing is missing any more."""
-        return len(self.packs) == 1 and self.packs[0][0] == self.after + 1
+        return len(self.packs) == 1 and self.packs[0][0] == self.after + 1 and self.packs[0][1] >= self.reaches
 
     def moved(self, by_ms: int) -> Self:
         """The same after the server's clock was set."""
@@ -71,4 +76,5 @@ class Beyond:
             key: None if held is None else tuple((reading, heard_ms + by_ms) for reading, heard_ms in held)
             for key, held in self.waiting.items()
         }
-        return replace(self, until_ms=self.until_ms + by_ms, waiting=waiting, hasty=dict.fromkeys(self.hasty), said={})
+        until_ms = None if self.until_ms is None else self.until_ms + by_ms
+        return replace(self, until_ms=until_ms, waiting=waiting, hasty=dict.fromkeys(self.hasty), said={})

@@ -201,8 +201,8 @@ class Facts:
         """When the next timer is due, or a gap is waited for no longer."""
         due_ms = self._timers.next_ms(self._wakes_at_ms)
         if self.beyond:
-            until_ms = min(one.until_ms for one in self.beyond.values())
-            due_ms = until_ms if due_ms is None else min(due_ms, until_ms)
+            moments = [one.until_ms for one in self.beyond.values() if one.until_ms is not None]
+            due_ms = min(moments if due_ms is None else (due_ms, *moments), default=None)
         return due_ms
 
     def _wakes_at_ms(self, key: StateKey) -> int | None:
@@ -265,6 +265,7 @@ class Facts:
         self.devices |= other.devices
         self.edges |= other.edges
         self.streams |= other.streams
+        self.beyond |= other.beyond
         self.watches |= other.watches
         self.waiting |= other.waiting
         self.silent_from |= other.silent_from
