@@ -358,11 +358,13 @@ class PostgreSql(Service):
             self.process.wait(20)
 
     @contextlib.contextmanager
-    def database(self) -> Iterator[str]:
-        """The address of a new, empty one, which goes with its connections afterwards."""
+    def database(self, like: str = "") -> Iterator[str]:
+        """The address of a new, empty one, which goes with its connections afterwards. `like`: a copy of the one at that address, to which nobody
+        is connected."""
         self.made += 1
         name = f"test_{self.made}"
-        self._run(f"CREATE DATABASE {name}")
+        template = f" TEMPLATE {like.rpartition('/')[2]}" if like else ""
+        self._run(f"CREATE DATABASE {name}{template}")
         try:
             yield self.url(name)
         finally:

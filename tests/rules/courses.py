@@ -19,7 +19,7 @@ from messages.kind import Channel
 from messages.reading import Reading, Value
 from rules.engine.intake import take
 from rules.engine.work import Work
-from rules.language.rule import LEVELS
+from rules.language.rule import LEVELS, Rules
 from rules.store import facts
 from tests.rules.course import ALL_RULES, KINDS, T0, reading
 from tests.rules.room import EDGE, SITE, Room
@@ -73,6 +73,9 @@ SHELF = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where a commit costs nothing: these tests are about what is decided."""
 
 
+NO_SETTINGS: Mapping[str, Mapping[str, Value]] = {}
+
+
 @lru_cache
 def _fresh() -> bytes:
     """A database in which nothing has happened."""
@@ -82,12 +85,15 @@ def _fresh() -> bytes:
 
 
 @contextmanager
-def room(kind: str) -> Iterator[Room]:
+def room(
+    kind: str, known: Rules = ALL_RULES, settings: Mapping[str, Mapping[str, Value]] = NO_SETTINGS, url: str = ""
+) -> Iterator[Room]:
+    """With two devices of a kind. `settings`: what they announce of themselves. `url`: of a database in which nothing has happened, if not SQLite's."""
     with TemporaryDirectory(dir=SHELF) as folder:
         (Path(folder) / "rules.db").write_bytes(_fresh())
-        made = Room(Path(folder))
+        made = Room(Path(folder), url, known)
         for device in ("it", "other"):
-            made.announce(device, kind)
+            made.announce(device, kind, 0, EDGE, **settings.get(device, {}))
         try:
             yield made
         finally:

@@ -15,6 +15,7 @@ from rules.language.rule import Rules
 from rules.records import OVER, Alarm, Case
 from rules.store import facts
 from rules.store.database import Database
+from rules.store.leases import Holder
 from tests.rules.course import ALL_RULES, KINDS, at
 
 SITE, EDGE = SiteId("junmen"), EdgeId("pi-1")
@@ -39,6 +40,8 @@ class Room:
     url: str = ""
     """SQLite in `folder` unless told."""
     known: Rules = field(default_factory=lambda: ALL_RULES)
+    holder: Holder | None = None
+    """Whose works they are, where several share the database."""
     database: Database = field(init=False)
     facts: Facts = field(init=False)
 
@@ -72,8 +75,7 @@ class Room:
             now_ms = reading.at_ms if now_s is None else at(now_s)
             work = Work(self.facts)
             work.hear(SITE, edge, [reading], now_ms)
-            facts.commit(self.database, work, now_ms)
-            self.facts.adopt(work)
+            self.write_at(work, now_ms)
 
     def status(self, now_s: float, *, online: bool, edge: EdgeId = EDGE) -> None:
         work = Work(self.facts)
@@ -85,8 +87,7 @@ class Room:
         while (due_ms := self.facts.next_wake_ms()) is not None and due_ms <= at(until_s):
             work = Work(self.facts)
             work.wake(due_ms)
-            facts.commit(self.database, work, due_ms)
-            self.facts.adopt(work)
+            self.write_at(work, due_ms)
 
     def wake(self, now_s: float) -> None:
         work = Work(self.facts)
@@ -98,7 +99,10 @@ class Room:
         facts.beat(self.database, at(now_s), hears=True)
 
     def write(self, work: Work, now_s: float) -> None:
-        facts.commit(self.database, work, at(now_s))
+        self.write_at(work, at(now_s))
+
+    def write_at(self, work: Work, now_ms: int) -> None:
+        facts.commit(self.database, work, now_ms, self.holder)
         self.facts.adopt(work)
 
     def fire_cases(self, now_s: float) -> int:
