@@ -6,8 +6,9 @@ from rules.engine import contested, count
 from rules.engine.draft import Draft
 from rules.engine.found import Abandoned, Again, Found
 from rules.engine.memory.plant import Device
-from rules.engine.memory.watch import Watch
+from rules.engine.memory.watch import MARK, Watch
 from rules.engine.timers import StateKey
+from rules.language.answering import name_of
 from rules.language.change import Raised
 from rules.language.evaluation import NOBODY, Timer, renewed, step
 from rules.language.rule import Rule
@@ -103,9 +104,11 @@ def abandon(draft: Draft, before: Device, why: str) -> None:
 def give_up(draft: Draft, site: SiteId, device: DeviceId, rule: str, why: str) -> None:
     """Forget the state of one rule; what it raised stands until somebody sees to it."""
     draft.watches[site, device, rule] = Watch()
-    for key in [key for key in {**draft.facts.counted, **draft.counted} if key[0] == site]:
-        if rule.startswith("?") and device in (known := draft.counts_for(key)):
-            draft.counted[key] = {other: place for other, place in known.items() if other != device}
-            draft.asked[key] = None
     if not rule.startswith("?"):
         draft.abandoned.append(Abandoned(site, device, rule, why, len(draft.found)))
+        return
+    for key in {**draft.facts.counted, **draft.counted}:
+        answered = key[0] == site and rule.partition(MARK)[0] == name_of(key[1])
+        if answered and device in (known := draft.counts_for(key)):
+            draft.counted[key] = {other: place for other, place in known.items() if other != device}
+            draft.asked[key] = None

@@ -32,14 +32,18 @@ def with_answers(rules: Rules, kinds: Kinds, more: Iterable[Rule] = ()) -> dict[
     return every
 
 
+def name_of(question: str) -> str:
+    """The id of the rules that watch for a question, by its key."""
+    return f"?{digest(question, 8)}"
+
+
 def _answer(question: Question, kind_name: str, kind: Kind, values: Mapping[str, Value]) -> Rule:
     settings = {name: Setting(value) for name, value in values.items()}
     holds = parse(question.condition, kind.channels, settings)
     ends = parse(question.ends, kind.channels, settings)
-    name = digest(question.key, 8)
     used = {name: values[name] for name in holds.settings}
     return Rule(
-        id=f"?{name}",
+        id=name_of(question.key),
         kind=kind_name,
         version=digest(json.dumps([question.key, kind_name, used], sort_keys=True), VERSION_BYTES),
         level="blue",

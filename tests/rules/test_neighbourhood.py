@@ -13,7 +13,7 @@ from rules.engine.work import Work
 from rules.language.answering import with_answers
 from rules.language.library import load_rules
 from rules.language.neighbours import Whereabouts, distance_m, near
-from tests.rules.course import KINDS, at, reading, write_rules
+from tests.rules.course import ALL_RULES, KINDS, at, reading, write_rules
 from tests.rules.room import EDGE, SITE, Room
 
 HOME = (26.0850, 119.3000)
@@ -162,6 +162,28 @@ clear = 'count_devices("sewer_level", "float_switch", within="circuit", window="
     for index in range(3):
         room.hear(reading(index, "float_switch", True, device=f"s-{index}"))
     assert [(alarm.device, alarm.rule) for alarm in room.desk.alarms() if alarm.rule == "dark"] == [("bin-1", "dark")]
+
+
+def test_a_question_that_is_asked_no_more_takes_nobody_out_of_the_others(tmp_path: Path) -> None:
+    wet = 'count_devices("sewer_level", "float_switch", within="site") >= 2'
+    text = f"""[rules.wet]
+level = "yellow"
+title = {{ zh = "水", en = "Wet" }}
+raise = '{wet}'
+clear = 'not ({wet})'
+"""
+    write_rules(tmp_path, "waste_bin", text)
+    room = Room(tmp_path, known=with_answers(load_rules(KINDS, tmp_path), KINDS))
+    sewers(room, 0, 1, 2, 3, 4)
+    for index in range(4):
+        room.hear(reading(index, "float_switch", True, device=f"sewer-{index}"))
+        rises(room, index, index + 0.5)
+    room.facts.replace_rules(ALL_RULES)
+    work = Work(room.facts)
+    work.renew(at(5))
+    room.write(work, 5)
+    rises(room, 4, 6)
+    assert storms(room) == ["unack"]
 
 
 @pytest.mark.parametrize(
