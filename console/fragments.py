@@ -11,12 +11,14 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from console import card
 from console.board import Tally
 from console.called import Called
 from console.freshness import Vitals, is_quiet, judge, silent_words
 from console.words import Words
+from messages.direction import straight
 from messages.kind import Channel, Kind, Kinds
 from messages.language import Language
 from messages.settings import Text
@@ -41,6 +43,7 @@ class Fragments:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_shown,
         )
         self._templates.filters["path"] = lambda text: quote(text, safe="")
         self._templates.filters["cause"] = _cause
@@ -150,6 +153,11 @@ class Fragments:
             for name in names
             for channel in (self.channel(alarm, name),)
         ]
+
+
+def _shown(value: object) -> object:
+    """Whatever a template says. What is markup has been said by one already."""
+    return straight(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _fault(word: str, words: Words) -> str:

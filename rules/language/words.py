@@ -14,6 +14,7 @@ from functools import lru_cache
 from string import Formatter
 
 from messages.announcement import Place
+from messages.direction import one_line
 from messages.kind import Channel
 from messages.language import Language, Phrase, phrase
 from messages.reading import Value
@@ -71,7 +72,7 @@ def fill(
 ) -> Text:
     """The text as a person reads it. `values`: of the channels, as far as they are known."""
     of_place = {
-        "place": place.text,
+        "place": one_line(place.text),
         "grid": place.grid,
         "building": place.building,
         "unit": place.unit,
@@ -95,6 +96,7 @@ def shown(value: Value, tongue: Language, channel: Channel | None = None) -> str
         words = channel and (channel.when_true if value else channel.when_false)
         return getattr(words, tongue) if words else _BOOLEANS[tongue][value]
     if isinstance(value, str):
+        value = one_line(value)
         return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
     if channel is None or not channel.deadband:
         return f"{value:.{SIGNIFICANT}g}"

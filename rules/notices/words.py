@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from messages.direction import one_line
 from messages.language import Language
 from messages.settings import Settings, Text, read
 from rules.escalation.program import Leg
@@ -50,10 +51,11 @@ def message(
 ) -> Message:
     """The message that carries `head` and tells of `others`."""
     case = head.case
-    title, level = _of(case.title, language), _say("levels", case.level, language)
+    title, level = one_line(_of(case.title, language)), _say("levels", case.level, language)
     reason = _say("reasons", head.reason, language).format(n=head.times)
     left = ", ".join(part for part in (reason, _left(head, language, now_ms)) if part)
-    lines = [_line("head", language, level=level, title=title), case.place.text]
+    place = one_line(case.place.text)
+    lines = [_line("head", language, level=level, title=title), place]
     if now_ms - head.happened_at_ms > OLD_MS:
         then = calendar.local(head.happened_at_ms)
         same_day = then.date() == calendar.local(now_ms).date()
@@ -71,7 +73,7 @@ def message(
         level=case.level,
         language=language,
         title=f"{level} {title}",
-        place=case.place.text,
+        place=place,
         left=left,
         text="\n".join(lines),
         link=link,
@@ -105,8 +107,8 @@ def _left(told: Told, language: Language, now_ms: int) -> str:
 
 
 def _entry(told: Told, language: Language) -> str:
-    level, title = _say("levels", told.case.level, language), _of(told.case.title, language)
-    return _line("entry", language, level=level, title=title, place=told.case.place.text)
+    level, title = _say("levels", told.case.level, language), one_line(_of(told.case.title, language))
+    return _line("entry", language, level=level, title=title, place=one_line(told.case.place.text))
 
 
 def _line(name: str, language: Language, **values: object) -> str:

@@ -20,7 +20,7 @@ from console.access.settings import Access
 from console.phone.holder import holder
 from console.server import bound, serve
 from console.visit import BROWSER_COOKIE, VISIT_COOKIE, logged_in, our_form
-from messages.settings import ConfigError
+from messages.settings import ConfigError, Text
 from tests.console.block import PASSWORD, Block
 from tests.console.browsing import hidden, log_in
 from tests.services import free_port
@@ -426,6 +426,27 @@ def test_no_file_of_ours_names_an_address_elsewhere() -> None:
             text = path.read_text(encoding="utf-8").replace("http://www.w3.org/", "")
             assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]{2,}", text), path
             assert not re.search(r"url\((?!['\"]?(/|data:|#))", text), path
+
+
+async def test_what_others_have_written_turns_nothing_about_that_stands_beside_it(
+    browser: httpx.AsyncClient, junmen: Block
+) -> None:
+    turned = "\u202e3号楼\u2066"
+    alarm = junmen.raise_alarm(title=Text(zh=turned, en=turned), place=turned, evidence={"gas_concentration": turned})
+    assert alarm.case
+    junmen.desk.note(alarm.case.id, actor="chen", at_ms=junmen.now_ms, words=f"已到\u202e{turned}")
+    await log_in(browser)
+    for path in (
+        "/",
+        f"/alarms/{alarm.id}",
+        f"/cases/{alarm.case.id}",
+        "/cases",
+        f"/w/cases/{alarm.case.id}",
+        "/audit",
+    ):
+        page = (await browser.get(path)).text
+        assert "3号楼" in page or path == "/audit"
+        assert not {"\u202e", "\u2066"} & set(page), path
 
 
 async def test_a_visit_asks_no_more_than_the_database_of_accounts(browser: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -62,6 +63,22 @@ def test_a_wecom_robot_gets_text_and_mentions_a_number_or_a_member(there: Provid
         "text": {"content": MESSAGE.whole(), "mentioned_mobile_list": ["13800000001"]},
     }
     assert there.asked[1].json["text"]["mentioned_list"] == ["LinXiaoMei"]
+
+
+def test_no_title_becomes_a_link_a_tag_or_a_mention_of_everybody(there: Provider) -> None:
+    evil = '<a href="https://evil.example">点这里</a> <at user_id="all"></at> [点](https://evil.example)'
+    message = replace(MESSAGE, title=evil, text=evil)
+    there.answers += [Answer({"errcode": 0, "access_token": "t-1", "expires_in": 7200})]
+    app = WecomApp("corp", 1000002, "s", there.url)
+    app.send(message, "lin")
+    app.send(replace(message, link=""), "lin")
+    WecomRobot("k-1", there.url).send(message, "all")
+    FeishuRobot("hook", base=there.url).send(message, "")
+    said = [str(one.json) for one in there.asked if "evil.example" in str(one.json)]
+    assert len(said) == 4
+    for words in said:
+        assert "<" not in words
+        assert "](" not in words
 
 
 def test_a_text_that_is_too_long_is_cut_between_characters() -> None:
@@ -126,6 +143,14 @@ def test_a_wecom_app_fetches_its_token_once_and_again_when_it_was_revoked(there:
         "/cgi-bin/message/send",
     ]
     assert there.asked[1].json["textcard"]["url"] == MESSAGE.link
+
+
+@pytest.mark.parametrize("said", [{}, {"access_token": "t"}, {"access_token": "t", "expires_in": "soon"}])
+def test_a_token_that_is_not_in_the_answer_is_a_failure_and_no_fall(there: Provider, said: dict[str, Any]) -> None:
+    there.answers += [Answer({"errcode": 0, **said})]
+    found = WecomApp("corp", 1000002, "s", there.url).send(MESSAGE, "lin")
+    assert isinstance(found, Failed)
+    assert not found.for_good
 
 
 @pytest.mark.parametrize("word", ["invaliduser", "unlicenseduser"])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages.announcement import Place
+from messages.direction import one_line
 from messages.reading import Value
 from messages.settings import ConfigError, Text
 from rules.language.library import load_file
@@ -103,4 +104,7 @@ def test_no_device_name_place_or_value_breaks_a_text(device: str, where: str, va
     channels = {"mode": KINDS["waste_bin"].channels["fill"]}
     text = Text(zh="{mode}{place}", en="{mode} {device}")
     told = fill(text, channels, {}, {"mode": value}, Place.model_construct(grid="g", text=where), device)
-    assert told.zh.endswith(where)
+    assert told.zh.endswith(one_line(where))
+    assert not set("\n\r\u2028\u202e") & set(told.zh), (
+        "a device begins no line of its own in a message, and turns none about"
+    )

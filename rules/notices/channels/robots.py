@@ -31,7 +31,10 @@ class WecomRobot:
         mention = {
             "mentioned_mobile_list" if to.lstrip("+").isdecimal() else "mentioned_list": [_everybody(to, "@all")]
         }
-        content = {"msgtype": "text", "text": {"content": cut(message.whole(), MOST_BYTES), **(mention if to else {})}}
+        content = {
+            "msgtype": "text",
+            "text": {"content": cut(plain(message).whole(), MOST_BYTES), **(mention if to else {})},
+        }
         return _judged(self.http.ask_json(f"{self.base}/cgi-bin/webhook/send?key={quote_plus(self.key)}", content))
 
 
@@ -57,7 +60,7 @@ class WecomApp:
                 f"{self.base}/cgi-bin/message/send?access_token={quote_plus(token)}",
                 {"touser": to, "msgtype": "textcard", "agentid": self.agent, "textcard": _card(message)}
                 if message.link
-                else {"touser": to, "msgtype": "text", "agentid": self.agent, "text": {"content": message.text}},
+                else {"touser": to, "msgtype": "text", "agentid": self.agent, "text": {"content": plain(message).text}},
             )
             if isinstance(said, dict) and said.get("errcode") in (40014, 42001) and again:
                 self._token = ""  # revoked before its time
@@ -80,7 +83,11 @@ class WecomApp:
             if said.get("errcode", 0) != 0:
                 refused = _refusal(said)
                 return replace(refused, why=f"no token: {refused.why}")
-            self._token, self._until_ms = str(said["access_token"]), now_ms + int(said["expires_in"]) * 1000 - 300_000
+            try:
+                token, lasts_s = str(said["access_token"]), int(said["expires_in"])
+            except (KeyError, TypeError, ValueError, OverflowError):
+                return Failed("no token: none in the answer")
+            self._token, self._until_ms = token, now_ms + lasts_s * 1000 - 300_000
             return self._token
 
 
@@ -113,7 +120,7 @@ class FeishuRobot:
 
     def send(self, message: Message, to: str) -> Outcome:
         mention = f'<at user_id="{to}"></at> ' if to.replace("_", "").isalnum() else ""
-        content: dict[str, Any] = {"msg_type": "text", "content": {"text": mention + message.whole()}}
+        content: dict[str, Any] = {"msg_type": "text", "content": {"text": mention + plain(message).whole()}}
         if self.secret:
             at_s = message.at_ms // 1000
             content |= {"timestamp": str(at_s), "sign": feishu_sign(self.secret, at_s)}
@@ -158,7 +165,16 @@ def _refusal(said: dict[str, Any]) -> Failed:
     return Failed(why, for_good=code not in _BUSY and code is not None)
 
 
+def plain(message: Message) -> Message:
+    """As words alone. WeCom makes links and tags, Feishu links and mentions of what looks so, and a title may be any resident's."""
+    title, text = (
+        words.replace("<", "＜").replace(">", "＞").replace("](", "] (") for words in (message.title, message.text)
+    )
+    return replace(message, title=title, text=text)
+
+
 def _card(message: Message) -> dict[str, str]:
+    message = plain(message)
     return {
         "title": cut(message.title, 128),
         "description": cut(message.text, 512),
