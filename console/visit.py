@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Form, Request
+from fastapi import Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from console.access.journal import Line
@@ -200,6 +200,8 @@ def let_in(any_visit: Visit) -> Visit:
 
 
 LoggedIn = Annotated[Visit, Depends(logged_in)]
+Number = Annotated[int, Query(ge=0, lt=2**53)]
+"""In an address, of something that is counted: databases know no larger ones, and lists no negative ones."""
 
 
 def our_form(any_visit: AnyVisit, request: Request, token: Annotated[str, Form()] = "") -> None:

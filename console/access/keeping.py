@@ -17,7 +17,7 @@ from console.accounts import Account, AccountError
 from console.doors import AT_ONCE
 from console.rights import EVERYWHERE, ROLES, Role, Scope
 from console.script import spellings
-from console.visit import LoggedIn, NotAllowed, OurForm, Visit, elsewhere, logged_in, needs
+from console.visit import LoggedIn, NotAllowed, Number, OurForm, Visit, elsewhere, logged_in, needs
 from messages.ids import is_identifier
 
 router = APIRouter(dependencies=[Depends(logged_in)])
@@ -144,7 +144,7 @@ def remove(visit: LoggedIn, name: Annotated[str, Form()] = "") -> Response:
 
 
 @router.get("/accounts/journal", dependencies=[needs("audit")])
-def journal(visit: LoggedIn, about: str = "", name: str = "", before: int | None = None) -> Response:
+def journal(visit: LoggedIn, about: str = "", name: str = "", before: Number | None = None) -> Response:
     """Of an auditor whose account counts somewhere alone, the lines of accounts there, and those by them."""
     visit.need("audit")
     events = [event for event in EVENTS if event.partition(".")[0] == about] if about in GROUPS else []

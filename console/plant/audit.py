@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from console.plant.frame import show
 from console.plant.moments import moment_ms
 from console.script import spellings
-from console.visit import LoggedIn, Visit, needs
+from console.visit import LoggedIn, Number, Visit, needs
 from rules import chronicle
 from rules.chronicle import Search
 from rules.language.calendar import Calendar
@@ -34,7 +34,7 @@ def audit(
     since: str = "",
     until: str = "",
     people: bool = False,
-    before: int | None = None,
+    before: Number | None = None,
 ) -> Response:
     asked = {"actor": actor, "event": event, "case": case, "words": words, "since": since, "until": until}
     database = visit.parts.desk.database

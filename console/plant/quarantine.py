@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from console.plant.collectors import Collector, CollectorAway, Held
 from console.plant.frame import show
-from console.visit import LoggedIn, OurForm, Visit, elsewhere, needs
+from console.visit import LoggedIn, Number, OurForm, Visit, elsewhere, needs
 from rules import chronicle
 
 MOST = 50
@@ -36,7 +36,13 @@ router = APIRouter(dependencies=[needs("plant")])
 
 @router.get("/quarantine")
 def quarantine(
-    visit: LoggedIn, of: int = 0, after: int = 0, reason: str = "", edge: str = "", device: str = "", said: str = ""
+    visit: LoggedIn,
+    of: Number = 0,
+    after: Number = 0,
+    reason: str = "",
+    edge: str = "",
+    device: str = "",
+    said: str = "",
 ) -> Response:
     asked = {"reason": reason if reason in FAULTS else "", "edge": edge[:63], "device": device[:63]}
     collectors, held, away = visit.parts.plant.collectors, list[Held](), ""

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 
 from console.access.rim import SESSION_COOKIE, Rim
@@ -426,6 +427,43 @@ def test_no_file_of_ours_names_an_address_elsewhere() -> None:
             text = path.read_text(encoding="utf-8").replace("http://www.w3.org/", "")
             assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]{2,}", text), path
             assert not re.search(r"url\((?!['\"]?(/|data:|#))", text), path
+
+
+async def test_no_address_of_a_page_is_an_error_of_ours_whatever_stands_in_it(junmen: Block) -> None:
+    """Every field of every page that is read."""
+    junmen.accounts.add("wei", PASSWORD, "engineer")
+    web = junmen.console()
+    its = {path: names for path, names in queries(web).items() if "{" not in path and path != "/feed" and names}
+    assert {"/audit", "/quarantine", "/accounts/journal", "/devices", "/cases", "/roster", "/look"} <= its.keys()
+    wrong = list[tuple[str, str, str]]()
+    transport = httpx.ASGITransport(web, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://console") as browser:
+        await log_in(browser, "wei")
+        for path, names in its.items():
+            for value in ("-1", "9" * 30, "9999-12-31T23:59:59\x00\u202e{0.__class__}"):
+                answer = await browser.get(path, params=dict.fromkeys(names, value))
+                tries = names if answer.status_code == 400 else ()  # refused for one of them: the others by themselves
+                for name in tries:
+                    answer = await browser.get(path, params={name: value})
+                    wrong += [(path, name, value)] * (answer.status_code >= 500)
+                wrong += [(path, "", value)] * (answer.status_code >= 500)
+    assert wrong == []
+
+
+def queries(web: FastAPI) -> dict[str, set[str]]:
+    """The fields of each address that is read."""
+    found = dict[str, set[str]]()
+    for router in web.routes:
+        for context in getattr(router, "effective_route_contexts", tuple)():
+            if "GET" in context.methods:
+                found[context.path] = {one.alias for one in asked_in_query(context.dependant)}
+    return found
+
+
+def asked_in_query(dependant: Dependant) -> Iterator[ModelField]:
+    yield from dependant.query_params
+    for inner in dependant.dependencies:
+        yield from asked_in_query(inner)
 
 
 async def test_what_others_have_written_turns_nothing_about_that_stands_beside_it(
