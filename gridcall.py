@@ -4,6 +4,9 @@ A program is imported when it is called, so that a Pi without the server's packa
 """
 
 import gc
+
+gc.disable()  # until what follows is loaded: nothing of it is garbage, and to look for some takes as long as to load urllib3
+
 import importlib
 import logging
 import os
@@ -13,6 +16,10 @@ import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
+
+os.environ.setdefault(
+    "PYDANTIC_DISABLE_PLUGINS", "__all__"
+)  # else it looks for some in all that is installed; we have none
 
 from messages.language import Phrase, phrase
 from messages.terminal import language_in
@@ -30,6 +37,9 @@ from structlog.typing import EventDict
 from messages.settings import ConfigError
 from messages.suggestion import suggest
 
+gc.freeze()
+gc.enable()
+
 PROGRAMS = {
     "edge": ("edge.commands", "Beside the devices: reads serial lines and local MQTT, loses nothing."),
     "collector": ("collector.commands", "Stores every reading and says so."),
@@ -39,6 +49,8 @@ PROGRAMS = {
     "demo": ("deploy.demo", "Everything on this machine, with a block that is alive. Start here."),
     "doctor": ("deploy.doctor", "Says what is missing or wrong on this machine, and how to mend it."),
 }
+RUN = {"rules": "rules.shell.commands"}
+"""Where `run` stands by itself, without what is needed by commands that only people give."""
 EXTRAS = {
     "edge": "edge",
     "collector": "server",
@@ -112,9 +124,10 @@ def _is_unread() -> bool:
 def _load(words: list[str]) -> typer.Typer:
     """Its commands. Nothing of what is loaded is garbage: to look for some takes a tenth of the start, and of each look later on."""
     program = words[0]
+    module = RUN.get(program, "") if words[1:2] == ["run"] else ""
     gc.disable()
     try:
-        app: typer.Typer = importlib.import_module(PROGRAMS[program][0]).app
+        app: typer.Typer = importlib.import_module(module or PROGRAMS[program][0]).app
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in {*OURS, "gridcall"}:
             raise

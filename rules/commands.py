@@ -1,7 +1,6 @@
-"""`gridcall rules`: run the engine, check rules, tell a device to do something."""
+"""`gridcall rules`: check rules, tell a device to do something. What runs is in rules.shell.commands."""
 
 import asyncio
-import gc
 import os
 import textwrap
 import time
@@ -9,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from messages import topics
@@ -21,7 +19,7 @@ from messages.language import NOTHING, Language, Phrase, phrase, why
 from messages.reading import Value
 from messages.settings import ConfigError, duration_s, duration_words
 from messages.terminal import In, language_of
-from rules import gone, service, telling
+from rules import gone, telling
 from rules.backtest.commands import backtest, shadow
 from rules.cases.practice import Practice
 from rules.checking.report import Report, examine, with_line
@@ -36,6 +34,7 @@ from rules.language.rule import Rule
 from rules.outside import commands as webhooks
 from rules.quality.commands import audit, quality
 from rules.rule_files import replaced
+from rules.shell.commands import run
 from rules.store import refusals
 from rules.store.database import Database, DatabaseAway, is_there
 from rules.telling import Told
@@ -52,38 +51,19 @@ NO_ANSWER = phrase(
     "no answer: the edge is away, or the device takes its time; it may still be done until the command expires"
 )
 
-log = structlog.get_logger("rules")
-
-GARBAGE = (100_000, 50, 100)
-"""When the collector of circles looks: the states of a hundred thousand devices are no garbage, and to walk through all of them stops the
-engine for a second."""
-
 app = typer.Typer(
     help="The rules engine: turns readings into alarms, and alarms into cases for people.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(run)
 app.command()(backtest)
 app.command()(shadow)
 app.command()(quality)
 app.command()(audit)
 app.add_typer(roster.app, name="roster")
 app.add_typer(webhooks.app, name="webhooks")
-
-
-@app.command()
-def run(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")]) -> None:
-    """Watch the readings and raise alarms, until Ctrl-C.
-
-    Begins with whatever is there: a broker, a database or a history that is away is waited for. Rule files that change, or
-    SIGHUP, are read again; broken ones are refused, and the last good rules go on.
-    """
-    configuration = load(config, rules_may_fail=True)
-    for note in configuration.notes:
-        log.warning(note)
-    gc.set_threshold(*GARBAGE)
-    asyncio.run(service.run(configuration, clock_ms=_clock_ms, running_ms=_running_ms))
 
 
 @app.command()
@@ -304,11 +284,6 @@ def _value(text: str | None) -> Value | None:
 
 def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _running_ms() -> int:
-    """Runs on while the machine sleeps, where the system has such a clock."""
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000_000
 
 
 def _listed(report: Report, asked: set[Path] | None, spoken: Language) -> Iterator[str]:

@@ -141,11 +141,8 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
 
     def alarms_in(self, lines: Sequence[LogEntry]) -> list[Alarm]:
         """The alarms that some lines of the log are about, be it by their case."""
-        named = db.alarms.c.id.in_({line.alarm for line in lines if line.alarm})
-        held = db.alarms.c.case.in_({line.case for line in lines if line.case})
-        query = rows.alarms_with_cases().where(or_(named, held)).order_by(db.alarms.c.known_at_ms, db.alarms.c.id)
         with self._database.reading() as connection:
-            return [rows.alarm_of(row) for row in connection.execute(query)]
+            return rows.alarms_in(connection, lines)
 
     def log_of(self, alarm_id: str) -> list[LogEntry]:
         """Everything that happened to an alarm and its case, in order."""
@@ -166,8 +163,7 @@ class Desk(Casework, AlarmDesk, Doorstep, Finding, Telling, Handovers, Gate, Lab
     def log_after(self, seq: int, limit: int = 500) -> list[LogEntry]:
         """What came after line `seq`. Lines become visible in the order of their numbers: there is no gap."""
         with self._database.reading() as connection:
-            query = select(db.log).where(db.log.c.seq > seq).order_by(db.log.c.seq).limit(limit)
-            return [LogEntry(**row._mapping) for row in connection.execute(query)]
+            return rows.log_after(connection, seq, limit)
 
     def roster_changes(self, now_ms: int) -> dict[SiteId, Changes]:
         """Who is away, and who stands in, by site."""

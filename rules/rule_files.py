@@ -7,7 +7,6 @@ from pathlib import Path
 from messages.kind import Kinds
 from messages.language import Phrase
 from messages.settings import replacements
-from rules.checking.report import examine
 from rules.language.answering import with_answers
 from rules.language.calendar import Calendar
 from rules.language.library import COMMON, SHIPPED, load_rules, rule_files
@@ -50,6 +49,8 @@ class RuleFiles:
 
     def remarks(self, year: int) -> list[str]:
         """On the user's rules, where they can be read and can't be meant so."""
+        from rules.checking.report import examine  # an engine that starts asks for no remarks yet
+
         own = {str(file) for file in self.own()}
         report = examine(self.own(), self.kinds, calendar=self.calendar, retention_s=self.retention_s, year=year)
         return [str(remark.mistake) for remark in report.remarks if remark.file in own]

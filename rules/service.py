@@ -19,11 +19,9 @@ from rules.duty.roll import Roll
 from rules.duty.site import Site
 from rules.engine.intake import subscriptions
 from rules.engine.memory.facts import Facts
-from rules.escalation.heartbeat import Heartbeat
 from rules.escalation.loop import Escalation
 from rules.language.rule import Rules
 from rules.notices.sender import Sender
-from rules.outside.courier import Courier
 from rules.renewal import Renewal
 from rules.shell.absent import Absent
 from rules.shell.history import History
@@ -135,7 +133,6 @@ class Service:
             others=lambda: tenure.others,
         )
         self._escalation = Escalation(database, practice, clock_ms, news, lambda: tenure.others)
-        self._courier = Courier(database, config.hooks, self._site_of, clock_ms, lambda: tenure.leads)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -157,8 +154,16 @@ class Service:
             tasks.create_task(self._absent.run(), name="edges that are gone")
             tasks.create_task(self._rounds.keep_evidence(self._config.store, self._reader), name="evidence")
             tasks.create_task(self._rounds.audit(), name="auditor")
-            tasks.create_task(self._courier.run(), name="webhooks")
+            if self._config.hooks:  # what is set up is loaded now; what isn't, never
+                from rules.outside.courier import Courier
+
+                courier = Courier(
+                    self._tenure.database, self._config.hooks, self._site_of, self._clock_ms, lambda: self._tenure.leads
+                )
+                tasks.create_task(courier.run(), name="webhooks")
             if self._config.heartbeat:
+                from rules.escalation.heartbeat import Heartbeat
+
                 beat = Heartbeat(self._config.heartbeat, self._alive_at_ms, self._clock_ms)
                 tasks.create_task(beat.run(), name="heartbeat")
 

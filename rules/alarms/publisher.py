@@ -17,9 +17,8 @@ from messages.alarm import encode
 from messages.bus import Bus, Disconnected, Refused
 from rules.alarms import recital
 from rules.alarms.published import UNSAID, published
-from rules.desk import Desk
 from rules.records import Alarm
-from rules.store import database
+from rules.store import database, rows
 from rules.store.clerk import Clerk
 from rules.store.database import Database
 
@@ -42,7 +41,6 @@ class Publisher:
         self.news = asyncio.Event()
         self._bus = bus
         self._database = database
-        self._desk = Desk(database)
         self._clerk = clerk
         self._leads = leads
         self._late = late
@@ -108,11 +106,13 @@ class Publisher:
 
     def _news(self) -> tuple[int, list[Alarm]] | None:
         """How far the log has come, and the alarms that changed since; None if it has not."""
-        lines = self._desk.log_after(database.counter(self._database, "published"), LINES_AT_ONCE)
-        if not lines:
-            return None
-        telling = [line for line in lines if not line.event.startswith(UNSAID)]
-        return lines[-1].seq, self._desk.alarms_in(telling) if telling else []
+        seq = database.counter(self._database, "published")
+        with self._database.reading() as connection:
+            lines = rows.log_after(connection, seq, LINES_AT_ONCE)
+            if not lines:
+                return None
+            telling = [line for line in lines if not line.event.startswith(UNSAID)]
+            return lines[-1].seq, rows.alarms_in(connection, telling) if telling else []
 
     async def _tell(self, alarm: Alarm) -> None:
         if not self._leads():  # another one tells by now; what we know may be old

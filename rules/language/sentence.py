@@ -8,6 +8,7 @@ written in `terms.py` and `functions.py`. Types, units and names are checked her
 
 import ast
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -274,6 +275,8 @@ class _Reader:
 
     def _fits(self, kind: str, condition: list[Any]) -> bool:
         words = self._kinds[kind]
+        if words.channels.keys().isdisjoint(_NAME.findall(str(condition))):
+            return False  # as nearly all kinds: what may have been meant instead is not looked for
         try:
             return bool(parse(str(*condition), words.channels, words.settings, calendar=self._calendar).channels)
         except (SentenceError, TypeError):
@@ -354,6 +357,7 @@ class _Reader:
         return min(max(of_wrapped - 1, 1), self._source.count("\n") + 1)
 
 
+_NAME = re.compile(r"\w+")
 _ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<",

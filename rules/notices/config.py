@@ -1,25 +1,27 @@
-"""The `[channels.NAME]` tables of rules.toml: what each way to reach people needs, checked before anything is opened."""
+"""The `[channels.NAME]` tables of rules.toml: what each way to reach people needs, checked before anything is opened.
+
+What sends by a way is loaded with the settings that name it: clients for HTTP and mail are a twentieth of a start, and when somebody is to be called is no time to load them.
+"""
 
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from messages.alarm import Level
 from messages.ids import IDENTIFIER
 from messages.settings import ConfigError, Folder, Seconds, Settings
 from rules.notices import signing
-from rules.notices.channels.base import Channel
-from rules.notices.channels.gateway import Gateway, wrong_template
-from rules.notices.channels.http import TIMEOUT_S, Http
-from rules.notices.channels.others import ByApprise, Mail, Ntfy, Webhook
-from rules.notices.channels.robots import DingtalkRobot, FeishuRobot, WecomApp, WecomRobot
+from rules.notices.channels.base import TIMEOUT_S, Channel
 from rules.notices.limits import Limit, limit
+
+if TYPE_CHECKING:
+    from rules.notices.channels.http import Http
 
 ChannelName = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 ALL_LEVELS: tuple[Level, ...] = ("red", "orange", "yellow", "blue")
@@ -37,6 +39,8 @@ def _http(text: str) -> str:
 
 
 def _template(text: str) -> str:
+    from rules.notices.channels.gateway import wrong_template
+
     if why := wrong_template(text):
         raise ValueError(why)
     return text
@@ -49,6 +53,9 @@ _Template = Annotated[str, AfterValidator(_template)]
 
 class _Any(Settings):
     """What every channel may say."""
+
+    model_config = ConfigDict(defer_build=True)
+    """All of them are made ready once, within the file's model, and not each by itself before."""
 
     levels: Annotated[list[Level], Field(min_length=1)] = Field(default_factory=lambda: list(ALL_LEVELS))
     """What it is used for: a voice call wakes people, so its levels are usually ["red"]."""
@@ -78,7 +85,9 @@ class _Provider(_Any):
         return str(written) if written is not None else _first_line(base / file)
 
     @property
-    def http(self) -> Http:
+    def http(self) -> "Http":
+        from rules.notices.channels.http import Http
+
         return Http(self.timeout_s)
 
 
@@ -91,6 +100,8 @@ class WecomRobotText(_Provider):
     """Section 5 of the field notes."""
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.robots import WecomRobot
+
         return WecomRobot(self._secret(base), self.base, self.http)
 
 
@@ -104,6 +115,8 @@ class WecomAppText(_Provider):
     receiver_limits: _Limits = Field(default_factory=lambda: ["30/1min"])
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.robots import WecomApp
+
         return WecomApp(self.corporation, self.agent, self._secret(base), self.base, self.http)
 
 
@@ -118,6 +131,8 @@ class DingtalkRobotText(_Provider):
     """Beyond it the robot is blocked for ten minutes."""
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.robots import DingtalkRobot
+
         token, secret = self._secret(base, "token"), self._secret(base, needed=False)
         return DingtalkRobot(token, secret, self.base, self.http)
 
@@ -132,6 +147,8 @@ class FeishuRobotText(_Provider):
     limits: _Limits = Field(default_factory=lambda: ["100/1min", "5/1s"])
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.robots import FeishuRobot
+
         hook, secret = self._secret(base, "hook"), self._secret(base, needed=False)
         return FeishuRobot(hook, secret, self.base, self.http)
 
@@ -152,6 +169,8 @@ class GatewayText(_Provider):
     id_field: str = ""
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.gateway import Gateway
+
         secret = self._secret(base, needed=False)
         if "$secret" in "".join((self.url, self.body, *self.headers.values())) and not secret:
             raise ValueError("a template uses $secret, and secret_file is missing")
@@ -178,6 +197,8 @@ class NtfyText(_Provider):
     url: _Url
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.others import Ntfy
+
         return Ntfy(self.url, self._secret(base, needed=False), self.http)
 
 
@@ -193,6 +214,8 @@ class MailText(_Provider):
     ca_file: Folder | None = None
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.others import Mail
+
         return Mail(
             host=self.host,
             port=self.port,
@@ -212,6 +235,8 @@ class WebhookText(_Provider):
     url: _Url
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.others import Webhook
+
         return Webhook(self.url, signing.secret(self._secret(base)), self.http)
 
 
@@ -221,6 +246,8 @@ class AppriseText(_Provider):
     sort: Literal["apprise"]
 
     def made(self, base: Path) -> Channel:
+        from rules.notices.channels.others import ByApprise
+
         return ByApprise(self._secret(base))
 
 

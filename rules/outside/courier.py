@@ -60,8 +60,6 @@ class Courier:
 
     async def run(self) -> None:
         """Until cancelled."""
-        if not self._hooks:
-            return
         try:
             with ThreadPoolExecutor(THREADS, "webhooks") as pool:
                 async with asyncio.TaskGroup() as tasks:

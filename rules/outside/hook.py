@@ -4,15 +4,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from messages.ids import Identifier
 from messages.settings import ConfigError, Folder, Seconds, Settings
 from rules.notices import signing
-from rules.notices.channels.http import TIMEOUT_S, Http
+from rules.notices.channels.base import TIMEOUT_S
 from rules.outside.reading import Change
+
+if TYPE_CHECKING:
+    from rules.notices.channels.http import Http
 
 _EVENT = re.compile(r"\*|(alarm|case|sla|notify|oncall|device|drill)\.(\*|[a-z_]{1,30})")
 _HELD_MS = 86_400_000
@@ -56,7 +59,7 @@ class Hook:
     events: tuple[str, ...]
     sites: tuple[str, ...] | None
     format: Literal["json", "cap"]
-    http: Http
+    http: "Http"
 
     def wants(self, change: Change) -> bool:
         """Whether its owner has asked for such news."""
@@ -72,6 +75,8 @@ def hooks(written: Mapping[str, HookText], base: Path) -> tuple[Hook, ...]:
 
 
 def _hook(name: str, text: HookText, base: Path) -> Hook:
+    from rules.notices.channels.http import Http  # as rules.notices.config does
+
     path = base / text.secret_file
     try:
         key = signing.secret(path.read_text(encoding="utf-8").partition("\n")[0].strip())

@@ -78,8 +78,11 @@ class Listener:
         try:
             async with asyncio.timeout(SETTLE_MS / 1000):
                 await self._history.caught_up.wait()
+                await self._bus.up()  # a silence is one from then on
         except TimeoutError:
-            log.info("the history takes its time; live readings go first")
+            if not self._history.caught_up.is_set():
+                log.info("the history takes its time; live readings go first")
+        self._look_at_age(())
         while True:
             arrived = await self._arrived()
             self._mark.take(len(arrived))

@@ -1,5 +1,6 @@
 """The first look into the database: the sites that are ours, and what is known of them."""
 
+import gc
 from collections.abc import Callable
 
 import structlog
@@ -38,7 +39,7 @@ def _loaded(config: Configuration, holder: Holder, clock_s: Callable[[], float],
                 raise ConfigError(config.refused)
         tenure = Tenure(database, holder, clock_s)
         tenure.mine |= tenure.enter()
-        known = facts.load(database, config.kinds, rules, config.calendar, tenure.mine)
+        known = _read(database, config, rules, tenure)
         versions.keep(database, rules, now_ms)
         return tenure, known
     except ValueError as error:
@@ -46,3 +47,14 @@ def _loaded(config: Configuration, holder: Holder, clock_s: Callable[[], float],
     except DatabaseDamaged:
         database.close()
         raise
+
+
+def _read(database: Database, config: Configuration, rules: Rules, tenure: Tenure) -> Facts:
+    """What is known is no garbage: to look for some in it takes a tenth of the time for which nothing rings, and of each look later on."""
+    gc.disable()
+    try:
+        known = facts.load(database, config.kinds, rules, config.calendar, tenure.mine)
+        gc.freeze()
+        return known
+    finally:
+        gc.enable()

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Column, Connection, MetaData, String, Table, insert,
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from messages.settings import ConfigError
+from rules.store.schema.metadata import told_for
 from rules.store.tables import counters, metadata
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _statements(dialect: str) -> tuple[str, ...]:
     way = URL.create(dialect).get_dialect()()
     made: list[CreateTable | CreateIndex] = []
     for table in (*metadata.sorted_tables, _VERSION):
-        made += [CreateTable(table), *map(CreateIndex, table.indexes)]
+        made += [CreateTable(table), *(CreateIndex(told_for(index, way.name)) for index in table.indexes)]
     return tuple(str(one.compile(dialect=way)) for one in made)
 
 

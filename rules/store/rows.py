@@ -17,7 +17,7 @@ from messages.settings import Text
 from rules.alarms.condition import Condition
 from rules.alarms.standing import Standing
 from rules.cases.policy import Policy, policy_from
-from rules.records import OVER, Alarm, AlarmState, Case, CaseState, Overlays, Pause, Photo
+from rules.records import OVER, Alarm, AlarmState, Case, CaseState, LogEntry, Overlays, Pause, Photo
 from rules.store import database, many
 from rules.store import tables as db
 
@@ -183,6 +183,19 @@ def alarms_of(connection: Connection, case_id: str) -> list[Row[Any]]:
     """Everything that a case holds, as `alarms_with_cases` has it, in the order in which it was found."""
     query = alarms_with_cases().where(db.alarms.c.case == case_id)
     return list(connection.execute(query.order_by(db.alarms.c.known_at_ms, db.alarms.c.id)))
+
+
+def alarms_in(connection: Connection, lines: Collection[LogEntry]) -> list[Alarm]:
+    """Those that some lines of the log are about, be it by their case."""
+    named = db.alarms.c.id.in_({line.alarm for line in lines if line.alarm})
+    held = db.alarms.c.case.in_({line.case for line in lines if line.case})
+    query = _ALARMS.where(or_(named, held)).order_by(db.alarms.c.known_at_ms, db.alarms.c.id)
+    return [alarm_of(row) for row in connection.execute(query)]
+
+
+def log_after(connection: Connection, seq: int, limit: int) -> list[LogEntry]:
+    query = select(db.log).where(db.log.c.seq > seq).order_by(db.log.c.seq).limit(limit)
+    return [LogEntry(**row._mapping) for row in connection.execute(query)]
 
 
 def case(connection: Connection, case_id: str) -> Case | None:

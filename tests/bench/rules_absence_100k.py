@@ -9,9 +9,9 @@ import gc
 import time
 from collections.abc import Iterator
 
-from rules.commands import GARBAGE
 from rules.engine.work import Work
 from rules.language.change import Raised
+from rules.shell.commands import GARBAGE
 from tests.bench import _rules
 from tests.bench.figure import Figure, percentile
 

@@ -38,6 +38,9 @@ class Stream(Bus):
 
     before_each: Callable[[], None]
 
+    async def up(self, after: int = 0) -> int:
+        return after + 1
+
     async def some(self, most: int, *, most_bytes: int | None = None) -> list[Incoming]:
         self.before_each()
         return await super().some(most, most_bytes=most_bytes)
@@ -229,6 +232,31 @@ async def test_what_was_said_after_the_connect_shows_that_the_mail_is_read(
     plant.now_ms = T0 + 300
     await plant.run(lambda: plant.say("other", False), lambda: bool(plant.alarms()) or plant.passed(20))
     assert plant.heard[-1][0] <= T0 + 300 + 3 * BATCH_MS
+
+
+async def test_a_broker_that_is_silent_from_the_connect_on_has_no_mail_and_what_is_overdue_fires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its silence is not counted from some moment later, when it is looked at again."""
+    plant = Plant(tmp_path)
+    plant.room.announce("door", "door_access")
+    plant.room.hear(Reading(device=DeviceId("door"), channel="door_open", at_ms=T0 - 60_000, value=True))
+
+    async def up(self: Stream, after: int = 0) -> int:
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(Stream, "connected", True)
+        return after + 1
+
+    monkeypatch.setattr(Stream, "up", up)
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+
+    await plant.run(look, lambda: bool(plant.alarms()) or plant.passed(20))
+    assert plant.alarms() == ["door"]
+    assert looks == 1
 
 
 @pytest.mark.parametrize("past", [False, True])

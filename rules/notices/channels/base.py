@@ -6,6 +6,8 @@ from typing import Protocol
 from messages.alarm import Level
 from messages.language import Language
 
+TIMEOUT_S = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:

@@ -7,10 +7,9 @@ import orjson
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from rules.notices.channels.base import Failed
+from rules.notices.channels.base import TIMEOUT_S, Failed
 from rules.notices.channels.exchange import POOLS, Exchange
 
-TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 1024
 _THROTTLED_S = 60.0
 """How long a provider is left alone that says "too often" without saying for how long."""

@@ -11,9 +11,9 @@ import orjson
 
 from messages.alarm import Level
 from rules.notices import signing
-from rules.notices.channels.base import Failed, Message, Outcome, Taken
+from rules.notices.channels.base import TIMEOUT_S, Failed, Message, Outcome, Taken
 from rules.notices.channels.exchange import Exchange, hold
-from rules.notices.channels.http import TIMEOUT_S, Http, as_object
+from rules.notices.channels.http import Http, as_object
 
 _NTFY_PRIORITY: dict[Level, int] = {"red": 5, "orange": 4, "yellow": 3, "blue": 2}
 

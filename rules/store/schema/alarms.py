@@ -1,8 +1,8 @@
 """Alarms, and what is laid over them."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, true
 
-from rules.store.schema.metadata import metadata
+from rules.store.schema.metadata import metadata, partial
 from rules.store.words import Words
 
 alarms = Table(
@@ -50,20 +50,20 @@ alarms = Table(
     Index("alarms_by_news", "known_at_ms"),
     Index("alarms_by_raise", "raised_at_ms", "kind", "rule", "late", "site"),
 )
-Index(  # the parents of others: asked for with each raise
+partial(  # the parents of others: asked for with each raise
     "gathering_alarms",
     alarms.c.site,
-    sqlite_where=alarms.c.gathers.is_not(None),
-    postgresql_where=alarms.c.gathers.is_not(None),
+    sqlite=alarms.c.gathers.is_not(None),
+    postgresql=alarms.c.gathers.is_not(None),
 )
-Index(
+partial(
     "one_open_alarm",
     alarms.c.site,
     alarms.c.device,
     alarms.c.rule,
     unique=True,
-    sqlite_where=text("open = 1"),  # in the words of our queries: SQLite looks into it for no others
-    postgresql_where=alarms.c.open,
+    sqlite=alarms.c.open == true(),  # as our queries ask: SQLite looks into it for no others
+    postgresql=alarms.c.open,
 )
 
 holds = Table(  # what people lay over alarms for a time: shelves, maintenance, work permits

@@ -2,7 +2,7 @@
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, String, Table
 
-from rules.store.schema.metadata import metadata
+from rules.store.schema.metadata import metadata, partial
 from rules.store.words import Words
 
 devices = Table(
@@ -74,13 +74,13 @@ labels = Table(  # the codes that are stuck on devices (rules.assets)
     Column("ended_by", Words(80)),
     Column("why", Words(200), nullable=False),
 )
-Index(
+partial(
     "one_label",
     labels.c.site,
     labels.c.device,
     unique=True,
-    sqlite_where=labels.c.ended_at_ms.is_(None),
-    postgresql_where=labels.c.ended_at_ms.is_(None),
+    sqlite=labels.c.ended_at_ms.is_(None),
+    postgresql=labels.c.ended_at_ms.is_(None),
 )
 
 gone = Table(  # edges that will never come back, as a person says (rules.gone)
