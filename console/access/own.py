@@ -77,4 +77,13 @@ async def change_password(
 def _password_page(visit: Visit, complaint: str = "", status: int = 200, **values: object) -> Response:
     """Outside of the shell: it also serves those who may go nowhere else yet."""
     said = visit.words(complaint, least=LEAST, most=MOST, **values) if complaint else ""
-    return visit.page("access/password.html", status, complaint=said, least=LEAST, most=MOST, due=visit.password_is_due)
+    assert visit.session
+    return visit.page(
+        "access/password.html",
+        status,
+        complaint=said,
+        least=LEAST,
+        most=MOST,
+        due=visit.password_is_due,
+        given=visit.session.one_time,
+    )

@@ -12,7 +12,7 @@ from console.plant.dry_runs import MOST_DAYS, MOST_TEXT, Busy, DryRun, DryRuns
 from console.plant.frame import show
 from console.plant.sentences import lasting, spoken, valued
 from console.script import found_in
-from console.visit import LoggedIn, OurForm, Visit, elsewhere, needs
+from console.visit import LoggedIn, NotAllowed, OurForm, Visit, elsewhere, needs
 from rules import chronicle, rulebook
 from rules.backtest.reasons import NOTE, WHY
 from rules.engine import own
@@ -43,7 +43,7 @@ def kind(visit: LoggedIn, kind: str) -> Response:
         raise HTTPException(404)
     path = rulebook.file_of(kind, visit.parts.plant.rule_folders)
     # what an engine says of the links of edges is in no history
-    tries = kind != own.LINK and visit.user.may("rules") and visit.parts.plant.dry_runs is not None
+    tries = kind != own.LINK and _may_try(visit) and visit.parts.plant.dry_runs is not None
     return show(
         visit,
         "kind.html",
@@ -70,6 +70,8 @@ def start(
 ) -> Response:
     if site:
         visit.need("rules", site)
+    if not _may_try(visit):
+        raise NotAllowed
     path = rulebook.file_of(kind, visit.parts.plant.rule_folders)
     if path is None or not 1 <= days <= MOST_DAYS or len(text) > MOST_TEXT:
         raise HTTPException(400)
@@ -143,9 +145,14 @@ def _tries(visit: Visit) -> DryRuns:
     return tries
 
 
+def _may_try(visit: Visit) -> bool:
+    """A dry run is of whole sites: what it would raise is told of every grid."""
+    return visit.user.may("rules") and not visit.user.scope.grids
+
+
 def _runs(visit: Visit) -> list[DryRun]:
     """Those of the account's sites; of all sites, for who counts everywhere."""
-    tries = visit.parts.plant.dry_runs
+    tries = visit.parts.plant.dry_runs if _may_try(visit) else None
     sites = visit.user.scope.sites
     return [run for run in (tries.runs() if tries else ()) if not sites or (run.sites and set(run.sites) <= set(sites))]
 

@@ -1,6 +1,6 @@
 """Many open pages of the live feed in one process, which parses no more than it must. A part of `bench feed`.
 
-`python -m tests.bench._feed_readers PORT READERS BREAK_EVERY_S FILE` with the cookies as the first line of its input. It says "open" when
+`python -m tests.bench._feed_readers PORT READERS BREAK_EVERY_S FILE` with the cookies of each login, tabs between them, as the first line of its input. It says "open" when
 all streams are open; after a second line no page breaks off any more, and when all are back it says "calm". When its input ends it writes to FILE what each page heard.
 """
 
@@ -66,9 +66,8 @@ class Heard:
 class Readers:
     """All pages, and the messages that they have in common."""
 
-    def __init__(self, port: int, cookies: str) -> None:
+    def __init__(self, port: int) -> None:
         self.port = port
-        self.cookies = cookies
         self.known: dict[bytes, int] = {}
         self.said: list[Said] = []
         self.breaks = self.ends = self.refused = 0
@@ -99,9 +98,10 @@ def _said(message: bytes) -> Said:
 class Stream(asyncio.Protocol):
     """One connection: HTTP/1.1 chunks, and in them messages that end with an empty line."""
 
-    def __init__(self, readers: Readers, page: Page, after: str) -> None:
+    def __init__(self, readers: Readers, page: Page, after: str, cookies: str) -> None:
         self.readers = readers
         self.page = page
+        self.cookies = cookies
         self.after = after
         self.opened: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -114,7 +114,7 @@ class Stream(asyncio.Protocol):
         self.transport = transport
         head = (
             f"GET /feed HTTP/1.1\r\nHost: 127.0.0.1:{self.readers.port}\r\nAccept: text/event-stream\r\n"
-            f"Accept-Language: {self.page.language}\r\nCookie: {self.readers.cookies}\r\n"
+            f"Accept-Language: {self.page.language}\r\nCookie: {self.cookies}\r\n"
         )
         last = f"Last-Event-ID: {self.after}\r\n" if self.after else ""
         transport.write(f"{head}{last}\r\n".encode())
@@ -156,12 +156,12 @@ class Stream(asyncio.Protocol):
             self.closed.set_result(None)
 
 
-async def _read(readers: Readers, page: Page, break_every_s: float, opened: asyncio.Event) -> None:
+async def _read(readers: Readers, page: Page, break_every_s: float, opened: asyncio.Event, cookies: str) -> None:
     """As a browser does: it comes back whenever the stream ends, and says how far it got."""
     loop, dice, after = asyncio.get_running_loop(), random.Random(), ""
     while True:
         page.note(ASKS, time.monotonic())
-        stream = Stream(readers, page, after)
+        stream = Stream(readers, page, after, cookies)
         await loop.create_connection(lambda stream=stream: stream, "127.0.0.1", readers.port)  # type: ignore[misc]
         if not await stream.opened:
             readers.refused += 1
@@ -186,12 +186,13 @@ async def _read(readers: Readers, page: Page, break_every_s: float, opened: asyn
 
 
 async def _run(port: int, count: int, break_every_s: float, file: Path) -> None:
-    readers = Readers(port, sys.stdin.readline().strip())
+    readers, logins = Readers(port), sys.stdin.readline().strip().split("\t")
     pages = [Page(LANGUAGES[number % 2]) for number in range(count)]
     events = [asyncio.Event() for _ in pages]
     reading = []
-    for page, event in zip(pages, events, strict=True):
-        reading.append(asyncio.create_task(_read(readers, page, break_every_s, event)))
+    for number, (page, event) in enumerate(zip(pages, events, strict=True)):
+        cookies = logins[number % len(logins)]
+        reading.append(asyncio.create_task(_read(readers, page, break_every_s, event, cookies)))
         await asyncio.sleep(0.002)
     for event in events:
         await event.wait()

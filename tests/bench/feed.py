@@ -32,11 +32,13 @@ from tests.bench._feed_readers import ASKS, BROKE, OPEN, Heard, Page, Said
 from tests.bench.figure import Figure, percentile
 from tests.console.block import PASSWORD
 from tests.console.browsing import hidden
-from tests.integration.console_filling import NAME, Console, console, now_ms
+from tests.integration.console_filling import Console, console, now_ms
 from tests.services import ROOT
 
 SECONDS = int(os.environ.get("FEED_S", "150"))
 READERS = int(os.environ.get("FEED_READERS", "1000"))
+PAGES_OF_A_LOGIN = 20
+"""Fewer than a login may have: one that breaks off is back before the server knows that it has gone."""
 EVENTS = int(os.environ.get("FEED_EVENTS", "50"))
 BREAK_EVERY_S = 60.0
 """Of one page, on average."""
@@ -117,23 +119,29 @@ class Readers:
 
 @contextlib.contextmanager
 def _readers(running: Console, folder: Path) -> Iterator[Readers]:
-    with httpx.Client(base_url=running.address, timeout=20) as client:
-        token = hidden(client.get("/login").text, "token")
-        client.post("/login", data={"token": token, "name": NAME, "password": PASSWORD})
-        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    logins = [_log_in(running, f"desk {number}") for number in range(math.ceil(READERS / PAGES_OF_A_LOGIN))]
     words = map(str, (running.service.port, READERS, BREAK_EVERY_S, folder / "heard"))
     command = [sys.executable, "-m", "tests.bench._feed_readers", *words]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(cookies + "\n")
+        process.stdin.write("\t".join(logins) + "\n")
         process.stdin.flush()
         assert process.stdout.readline() == "open\n"
         yield Readers(process, folder / "heard")
     finally:
         process.kill()
         process.wait()
+
+
+def _log_in(running: Console, name: str) -> str:
+    """The cookies of somebody who has logged in."""
+    running.block.accounts.add(name, PASSWORD)
+    with httpx.Client(base_url=running.address, timeout=20) as client:
+        token = hidden(client.get("/login").text, "token")
+        client.post("/login", data={"token": token, "name": name, "password": PASSWORD})
+        return "; ".join(f"{cookie}={value}" for cookie, value in client.cookies.items())
 
 
 def _load(running: Console) -> Done:

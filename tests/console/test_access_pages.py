@@ -111,7 +111,9 @@ async def test_an_account_made_on_the_page_logs_in_once_and_has_to_choose_a_pass
     assert (await log_in(keeper, "王秀英", password)).headers["location"] == "/w/"
     assert (await keeper.get("/")).headers["location"] == "/account/password"
     assert (await keeper.get("/feed", headers={"accept": "text/event-stream"})).status_code == 403
-    assert "请先设置自己的密码" in (await keeper.get("/account/password")).text
+    page = (await keeper.get("/account/password")).text
+    assert "请先设置自己的密码" in page
+    assert "收到的一次性密码" in page
     await send(keeper, "/account/password", "/account/password", old=password, new=NEW, again=NEW)
     assert (await keeper.get("/")).status_code == 200
 

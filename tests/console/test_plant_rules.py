@@ -173,6 +173,26 @@ async def test_dry_runs_are_for_who_may_and_for_their_own_sites(tried: Block) ->
             assert (await browser.post("/dry-runs", data=fields | {"token": token})).status_code == 403
 
 
+async def test_who_counts_in_a_grid_alone_tries_no_rules_and_sees_no_run_of_whole_sites(tried: Block) -> None:
+    tried.accounts.add("grid", PASSWORD, "engineer", Scope((), ("junmen/grid-2",)))
+    async with opened(tried) as browser:
+        await log_in(browser, "wei")
+        token = hidden((await browser.get("/rules/gas_alarm")).text, "token")
+        fields = {"kind": "gas_alarm", "text": "", "days": "1"}
+        path = (await browser.post("/dry-runs", data=fields | {"token": token})).headers["location"]
+        await no_dry_run()
+        assert (await browser.get(path)).status_code == 200
+        browser.cookies.clear()
+        await log_in(browser, "grid")
+        page = (await browser.get("/rules/gas_alarm")).text
+        assert path not in page
+        assert "<textarea" not in page
+        assert (await browser.get(path)).status_code == 404
+        fields |= {"token": hidden(page, "token")}
+        assert (await browser.post("/dry-runs", data=fields)).status_code == 403
+        assert (await browser.post(f"{path}/stop", data=fields)).status_code == 404
+
+
 def a_run(**more: object) -> DryRun:
     return DryRun(new_id(), "wei", "gas_alarm", 1, (), None, NOON_MS, **more)  # type: ignore[arg-type]
 
