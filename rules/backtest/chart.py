@@ -50,8 +50,8 @@ def _bar(share: float, longest: int) -> str:
     return "█" * whole + (EIGHTHS[rest] if rest else "")
 
 
-def svg(courses: Sequence[Course], calendar: Calendar, days: Sequence[str], title: str) -> str:
-    """Bars by day, one colour for each course, with the numbers beside them."""
+def svg(courses: Sequence[Course], calendar: Calendar, days: Sequence[str], title: str, star: str) -> str:
+    """Bars by day, one colour for each course, with the numbers beside them. `star`: what it means behind a day."""
     counts = [daily(course, calendar) for course in courses]
     most = max((count for one in counts for count in one.values()), default=0) or 1
     step = _ROW * len(courses) + 6
@@ -76,4 +76,6 @@ def svg(courses: Sequence[Course], calendar: Calendar, days: Sequence[str], titl
                 f'<rect x="{_LEFT}" y="{y}" width="{length:.1f}" height="12" fill="{COLOURS[index % len(COLOURS)]}"/>'
                 f'<text x="{_LEFT + length + 5:.1f}" y="{y + 11}">{count[day]}</text>'
             )
+    if any(is_off(calendar, day) for day in days):
+        parts.append(f'<text x="8" y="{height - 6}" fill="#4a5568">{escape(star)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"

@@ -88,7 +88,8 @@ def backtest(
         days = report.days(configuration.calendar, span.from_ms, span.until_ms)
         named = [replace(one, name=reader.course(one.name)) for one in courses]
         title = reader.say(phrase("Alarms by day"))
-        svg.write_text(chart.svg(named, configuration.calendar, days, title), encoding="utf-8")
+        star = reader.say(phrase("* a day off"))
+        svg.write_text(chart.svg(named, configuration.calendar, days, title, star), encoding="utf-8")
     if judged.broken is not None:
         raise typer.Exit(1)
 

@@ -172,6 +172,9 @@ def test_a_day_on_which_nobody_works_is_starred_and_a_line_is_no_wider_than_a_te
         True,
     ]  # a holiday, and a Saturday that is worked
     assert max(map(cells, lines)) <= 80
+    for days_shown, is_said in ((["2025-10-08", "2025-10-09"], True), (["2025-10-09"], False)):
+        picture = chart.svg(many, CHINA, days_shown, "Alarms by day", "* a day off")
+        assert ("* a day off</text>" in picture) is is_said
 
 
 @pytest.fixture
