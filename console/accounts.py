@@ -21,6 +21,7 @@ from console.access.sessions import Login, Session, hashed, user_of
 from console.access.tables import KEPT_MS, AccountFile
 from console.rights import EVERYWHERE, Role, Scope, User
 from console.throttle import FORGET_S, PAIR, Failures, Limit, counters, failed, wait_s
+from messages.language import Phrase, Unfit, phrase, why
 from messages.settings import ConfigError
 
 SEEN_WAIT_S = 0.1
@@ -32,10 +33,10 @@ MOST_BROWSERS = 10
 MOST_NAME = 40
 
 
-class AccountError(ValueError):
+class AccountError(Unfit):
     """The name or the password can't be taken; the message says why, and `why` in a word: name_form, or one of PasswordError's."""
 
-    def __init__(self, message: str, why: str) -> None:
+    def __init__(self, message: Phrase, why: str) -> None:
         super().__init__(message)
         self.why = why
 
@@ -66,7 +67,7 @@ class Accounts:
         try:
             self._file = AccountFile(path)
         except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"accounts: {path}: {error}") from error
+            raise ConfigError("accounts: {path}: {why}", path=path, why=why(error)) from error
 
     def add(
         self,
@@ -82,9 +83,12 @@ class Accounts:
     ) -> None:
         """Make the account, or give it a new password, role and scope, which ends its sessions. Raises AccountError."""
         if not 0 < len(name) <= MOST_NAME or not name.isprintable() or name != name.strip():
-            raise AccountError(
-                f"a name has 1 to {MOST_NAME} printable characters and no blank at either end: {name!r}", "name_form"
+            form = phrase(
+                "a name has 1 to {most} printable characters and no blank at either end: {name!r}",
+                most=MOST_NAME,
+                name=name,
             )
+            raise AccountError(form, "name_form")
         checked(password, name)
         values = (
             role,
@@ -175,7 +179,7 @@ class Accounts:
                 _note(database, "login.failed", name, name, now_ms, "own", address)
             return None
         if old == new:
-            raise AccountError("this is the old password", "same")
+            raise AccountError(phrase("this is the old password"), "same")
         checked(new, name)
         with self._open() as database:
             database.execute(
@@ -330,9 +334,9 @@ def checked(password: str, name: str) -> None:
 
 
 _COMPLAINTS = {
-    "length": f"a password has {passwords.LEAST} to {passwords.MOST} characters",
-    "name": "a password is not the name",
-    "common": "this password is among the first that are guessed",
+    "length": phrase("a password has {least} to {most} characters", least=passwords.LEAST, most=passwords.MOST),
+    "name": phrase("a password is not the name"),
+    "common": phrase("this password is among the first that are guessed"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 import sqlite3
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ import typer
 
 from collector.stores.choose import open_store
 from console.access import forgetting, passwords
+from console.access.known import doubts
 from console.accounts import AccountError, Accounts
 from console.api import commands as tokens
 from console.app import build
@@ -23,7 +25,9 @@ from console.rosters import Rosters
 from console.server import bound, serve
 from messages.ids import is_identifier
 from messages.kind import load_kinds
+from messages.language import Language, Phrase, phrase, why
 from messages.settings import ConfigError
+from messages.terminal import In, language_of
 from rules.cases.photos import PhotoFolder
 from rules.cases.practice import PLAIN
 from rules.config import practice_in
@@ -46,6 +50,15 @@ app.add_typer(labels.app, name="label")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The console's settings, e.g. console.toml.")]
 Name = Annotated[str, typer.Argument(help="The name to log in with; it stands in the log beside every action.")]
+
+_SORTS = {
+    "words": phrase("words"),
+    "photos": phrase("photos"),
+    "receivers": phrase("receivers"),
+    "links": phrase("links"),
+    "journal": phrase("journal"),
+}
+"""What is erased, by the fields that count it."""
 
 log = structlog.get_logger("console")
 
@@ -79,6 +92,7 @@ def forget(
     days: Annotated[
         int | None, typer.Option(min=1, help="After how many days, if not as `forget_after_days` in CONFIG says.")
     ] = None,
+    wanted: In = "",
 ) -> None:
     """Erase what is personal in cases that were closed long ago, and in the journal. Figures remain.
 
@@ -92,15 +106,16 @@ def forget(
     try:
         database = Database(settings.database)
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     try:
         desk = Desk(database, photos=PhotoFolder(settings.photos) if settings.photos else None)
         erased = forgetting.forget(desk, Accounts(settings.accounts), after_days, _now_ms(), _actor())
     except (DatabaseAway, OSError, sqlite3.Error) as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     finally:
         database.close()
-    typer.echo(", ".join(f"{sort} {count}" for sort, count in erased.items()))
+    spoken = language_of(wanted, os.environ)
+    typer.echo(", ".join(f"{_SORTS[sort].said(spoken)} {count}" for sort, count in erased.items()))
 
 
 @user.command("add")
@@ -120,40 +135,48 @@ def add(
     password_file: Annotated[
         Path | None, typer.Option(help="A file whose first line is the password. Without it you are asked.")
     ] = None,
+    wanted: In = "",
 ) -> None:
     """Make an account, or give it a new password and role. Its logins end."""
-    settings = load(config)
+    spoken, settings = language_of(wanted, os.environ), load(config)
     known: dict[str, Role] = {one: one for one in ROLES}
     if role not in known:
-        raise ConfigError(f"--role: one of {', '.join(known)} is wanted, not {role!r}")
+        raise ConfigError("--role: one of {roles} is wanted, not {role!r}", roles=", ".join(known), role=role)
     for name_of in (*(site or ()), *(part for one in grid or () for part in one.split("/"))):
         if not is_identifier(name_of):
-            raise ConfigError(f"--site, --grid: {name_of!r} is no name of a site or grid")
+            raise ConfigError("--site, --grid: {name!r} is no name of a site or grid", name=name_of)
+    unsure = doubts(config, settings, sites=site or (), grids=grid or (), person=person)
     try:
         scope = Scope(tuple(site or ()), tuple(grid or ()))
-        password = passwords.one_time() if one_time else _password(password_file)
+        password = passwords.one_time() if one_time else _password(password_file, spoken)
         Accounts(settings.accounts).add(
             name, password, known[role], scope, person, one_time=one_time, actor=_actor(), now_ms=_now_ms()
         )
     except AccountError as error:
-        raise ConfigError(str(error)) from error
-    typer.echo(f"{name} may log in as {role}" + (f", once, with {password}" if one_time else ""))
+        raise ConfigError(error.phrase) from error
+    for doubt in unsure:
+        typer.echo(phrase("warning: {what}", what=doubt).said(spoken), err=True)
+    if one_time:
+        done = phrase("{name} may log in as {role}, once, with {password}", name=name, role=role, password=password)
+    else:
+        done = phrase("{name} may log in as {role}", name=name, role=role)
+    typer.echo(done.said(spoken))
 
 
 @user.command("list")
-def list_users(config: ConfigFile) -> None:
+def list_users(config: ConfigFile, wanted: In = "") -> None:
     """Who may log in, one a line."""
     for account in Accounts(load(config).accounts).users():
-        where = " ".join((*account.scope.sites, *account.scope.grids)) or "everywhere"
-        typer.echo(f"{account.name}\t{account.role}\t{where}")
+        where = Phrase(" ".join((*account.scope.sites, *account.scope.grids))) or phrase("everywhere")
+        typer.echo(f"{account.name}\t{account.role}\t{where.said(language_of(wanted, os.environ))}")
 
 
 @user.command("remove")
-def remove(config: ConfigFile, name: Name) -> None:
+def remove(config: ConfigFile, name: Name, wanted: In = "") -> None:
     """End an account and its logins."""
     if not Accounts(load(config).accounts).remove(name, actor=_actor(), now_ms=_now_ms()):
-        raise ConfigError(f"no account {name!r}")
-    typer.echo(f"{name} may not log in any more")
+        raise ConfigError("no account {name!r}", name=name)
+    typer.echo(phrase("{name} may not log in any more", name=name).said(language_of(wanted, os.environ)))
 
 
 @user.command("free")
@@ -170,15 +193,14 @@ def _actor() -> str:
         return "somebody@server"
 
 
-def _password(file: Path | None) -> str:
+def _password(file: Path | None, spoken: Language) -> str:
     if file is None:
-        return str(
-            typer.prompt(f"Password, {passwords.LEAST} characters or more", hide_input=True, confirmation_prompt=True)
-        )
+        asked = phrase("Password, {least} characters or more", least=passwords.LEAST).said(spoken)
+        return str(typer.prompt(asked, hide_input=True, confirmation_prompt=phrase("The same again").said(spoken)))
     try:
         return file.read_text(encoding="utf-8").splitlines()[0].strip()
     except (OSError, UnicodeDecodeError, IndexError) as error:
-        raise ConfigError(f"{file}: no password can be read: {error}") from error
+        raise ConfigError("{file}: no password can be read: {why}", file=file, why=why(error)) from error
 
 
 async def _opened(settings: Config) -> Database:

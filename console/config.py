@@ -8,7 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from collector.stores.choose import check_address
 from console.access.settings import Access
+from messages.language import Unfit, why
 from messages.settings import ConfigError, Folder, Settings, Text, folders, line_of, read
+from messages.wording import shown
 from rules.store.database import located
 
 
@@ -22,13 +24,13 @@ class Listen(Settings):
 def _listen(text: object) -> Listen:
     host, colon, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
     if not host or not colon or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f'an address such as "127.0.0.1:8080" is wanted, not {text!r}')
+        raise Unfit('an address such as "127.0.0.1:8080" is wanted, not {text}', text=shown(text))
     return Listen(host=host.strip("[]"), port=int(port))
 
 
 def _web(text: str) -> str:
     if not text.startswith(("https://", "http://")):
-        raise ValueError(f'an address such as "http://127.0.0.1:9464" is wanted, not {text!r}')
+        raise Unfit('an address such as "http://127.0.0.1:9464" is wanted, not {text}', text=shown(text))
     return text.rstrip("/")
 
 
@@ -36,7 +38,7 @@ def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f'no time zone {name!r}; one such as "Asia/Shanghai" is wanted') from error
+        raise Unfit("no time zone of this name is known; one such as {zone} is wanted", zone="Asia/Shanghai") from error
     return name
 
 
@@ -79,7 +81,7 @@ def load(path: Path) -> Config:
         database = located(config.database, base)
     except ValueError as error:
         line = line_of(path.read_text(encoding="utf-8"), ("database",))
-        raise ConfigError(f"{path}:{line}: database: {error}") from error
+        raise ConfigError("{path}:{line}: database: {why}", path=path, line=line, why=why(error)) from error
     return config.model_copy(
         update={
             "database": database,

@@ -18,6 +18,7 @@ from console.access.ending import watching as watch_logins
 from console.access.forgetting import forgetting as forget_daily
 from console.config import Listen
 from console.wire import Protocol
+from messages.language import Phrase
 from messages.settings import ConfigError
 
 STOP_WITHIN_S = 2
@@ -36,8 +37,8 @@ def bound(listen: Listen) -> socket.socket:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
         return made
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"listen: {listen.host}:{listen.port}: {why}") from error
+        why = Phrase(os.strerror(error.errno) if error.errno else str(error))
+        raise ConfigError("listen: {host}:{port}: {why}", host=listen.host, port=listen.port, why=why) from error
 
 
 async def serve(app: FastAPI, listening: socket.socket) -> None:

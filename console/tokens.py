@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 from console.rights import Scope
 from messages.ids import is_identifier
+from messages.language import Unfit, why
 from messages.settings import ConfigError
 
 TokenRight = Literal["read", "report", "act", "dispatch", "admin"]
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS tokens (
 """
 
 
-class TokenError(ValueError):
+class TokenError(Unfit):
     """The token can't be made or changed so; the message says why."""
 
 
@@ -76,7 +77,7 @@ class Tokens:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_TABLE)
         except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"accounts: {path}: {error}") from error
+            raise ConfigError("accounts: {path}: {why}", path=path, why=why(error)) from error
 
     def add(
         self,
@@ -90,15 +91,21 @@ class Tokens:
     ) -> str:
         """A new token's secret. Raises TokenError."""
         if not is_identifier(name) or len(name) > 40:
-            raise TokenError(f"a name has 1 to 40 lower-case letters, digits, hyphens and underscores, not {name!r}")
-        if not rights or (unknown := sorted(set(rights) - set(RIGHTS))):
-            raise TokenError(f"rights are some of {', '.join(RIGHTS)}" + (f", not {unknown[0]!r}" if rights else ""))
+            raise TokenError(
+                "a name has 1 to 40 lower-case letters, digits, hyphens and underscores, not {name!r}", name=name
+            )
+        if not rights:
+            raise TokenError("rights are some of {rights}", rights=", ".join(RIGHTS))
+        if unknown := sorted(set(rights) - set(RIGHTS)):
+            raise TokenError(
+                "rights are some of {rights}, not {unknown!r}", rights=", ".join(RIGHTS), unknown=unknown[0]
+            )
         if wrong := [site for site in sites if not is_identifier(site)]:
-            raise TokenError(f"{wrong[0]!r} is no name of a site")
+            raise TokenError("{name!r} is no name of a site", name=wrong[0])
         if person is not None and (not is_identifier(person) or person == "rules"):
-            raise TokenError(f"{person!r} is no person of a roster")
+            raise TokenError("{person!r} is no person of a roster", person=person)
         if not 1 <= days <= MOST_DAYS:
-            raise TokenError(f"a token lasts 1 to {MOST_DAYS} days")
+            raise TokenError("a token lasts 1 to {most} days", most=MOST_DAYS)
         secret = _secret()
         row = (
             name,
@@ -111,7 +118,7 @@ class Tokens:
         )
         with self._open() as database:
             if database.execute("SELECT 1 FROM tokens WHERE name = ?", (name,)).fetchone():
-                raise TokenError(f"there is, or was, a token {name!r}: rotate it, or take another name")
+                raise TokenError("there is, or was, a token {name!r}: rotate it, or take another name", name=name)
             database.execute(
                 "INSERT INTO tokens (name, hash, rights, sites, person, made_at_ms, expires_at_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -122,7 +129,7 @@ class Tokens:
     def rotate(self, name: str, now_ms: int, *, days: int, keep_old_s: float = 0) -> str:
         """A new secret in place of the old one, which holds for `keep_old_s` more. Raises TokenError."""
         if not 1 <= days <= MOST_DAYS or not 0 <= keep_old_s <= 7 * 86_400:
-            raise TokenError(f"a token lasts 1 to {MOST_DAYS} days, and its old secret at most 7d longer")
+            raise TokenError("a token lasts 1 to {most} days, and its old secret at most 7d longer", most=MOST_DAYS)
         secret = _secret()
         with self._open() as database:
             changed = database.execute(
@@ -131,7 +138,7 @@ class Tokens:
                 (now_ms + round(keep_old_s * 1000), _hashed(secret), now_ms + days * DAY_MS, name),
             )
             if not changed.rowcount:
-                raise TokenError(f"no token {name!r}, or it was revoked")
+                raise TokenError("no token {name!r}, or it was revoked", name=name)
         return secret
 
     def revoke(self, name: str, now_ms: int) -> bool:

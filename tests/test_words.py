@@ -12,7 +12,7 @@ from string import Formatter
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SENTENCES = {"phrase": 0, "Unfit": 0, "Misfit": 0, "ConfigError": 0, "_should_be": 0, "_wrong": 1}
+SENTENCES = {"phrase": 0, "Unfit": 0, "Misfit": 0, "ConfigError": 0, "TokenError": 0, "_should_be": 0, "_wrong": 1}
 """What takes a template, and the position at which it stands."""
 ELSEWHERE = "outside.zh.toml"
 """The words of others: the operating system, the TOML parser, pydantic."""

@@ -1,6 +1,7 @@
 """`gridcall console token …`: which other systems may come in."""
 
 import getpass
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Annotated
 import typer
 
 from console.access.journal import Event, Line
+from console.access.known import doubts
 from console.accounts import Accounts
 from console.config import load
 from console.tokens import RIGHTS, TokenError, Tokens
+from messages.language import Phrase, phrase, why
 from messages.settings import ConfigError, duration_s
+from messages.terminal import In, language_of
 
 app = typer.Typer(no_args_is_help=True, help="Which other systems may use /api/v1.")
 
@@ -29,28 +33,36 @@ def add(
     site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated. Without it, all.")] = None,
     days: Days = 365,
     person: Annotated[str | None, typer.Option(help="As whom of the roster it acts, e.g. a department's desk.")] = None,
+    wanted: In = "",
 ) -> None:
     """Make a token. It is shown once: what is kept is its hash."""
+    spoken, settings = language_of(wanted, os.environ), load(config)
+    unsure = doubts(config, settings, sites=site or (), person=person)
     try:
-        secret = _tokens(config).add(name, right, _now_ms(), days=days, sites=site or (), person=person)
+        secret = Tokens(settings.accounts).add(name, right, _now_ms(), days=days, sites=site or (), person=person)
     except TokenError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(error.phrase) from error
+    for doubt in unsure:
+        typer.echo(phrase("warning: {what}", what=doubt).said(spoken), err=True)
     _note(config, "token.added", name, f"{' '.join(right)} at {' '.join(site or ()) or 'every site'}")
     typer.echo(secret)
 
 
 @app.command("list")
-def list_tokens(config: ConfigFile) -> None:
+def list_tokens(config: ConfigFile, wanted: In = "") -> None:
     """Name, rights, sites, whom it acts as, until when it holds, and when it was last used; one a line."""
-    now_ms = _now_ms()
+    spoken, now_ms = language_of(wanted, os.environ), _now_ms()
     for token in _tokens(config).all():
         if token.revoked_at_ms is not None:
-            holds = f"revoked {_day(token.revoked_at_ms)}"
+            holds = phrase("revoked {day}", day=_day(token.revoked_at_ms))
+        elif token.holds(now_ms):
+            holds = phrase("until {day}", day=_day(token.expires_at_ms))
         else:
-            holds = f"{'until' if token.holds(now_ms) else 'expired'} {_day(token.expires_at_ms)}"
-        used = f"used {_day(token.used_at_ms)}" if token.used_at_ms else "never used"
-        sites = " ".join(token.scope.sites) or "everywhere"
-        typer.echo("\t".join((token.name, " ".join(token.rights), sites, token.actor, holds, used)))
+            holds = phrase("expired {day}", day=_day(token.expires_at_ms))
+        used = phrase("used {day}", day=_day(token.used_at_ms)) if token.used_at_ms else phrase("never used")
+        where = Phrase(" ".join(token.scope.sites)) or phrase("everywhere")
+        said = (where.said(spoken), token.actor, holds.said(spoken), used.said(spoken))
+        typer.echo("\t".join((token.name, " ".join(token.rights), *said)))
 
 
 @app.command()
@@ -66,18 +78,18 @@ def rotate(
     try:
         secret = _tokens(config).rotate(name, _now_ms(), days=days, keep_old_s=duration_s(keep_old))
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     _note(config, "token.rotated", name)
     typer.echo(secret)
 
 
 @app.command()
-def revoke(config: ConfigFile, name: Name) -> None:
+def revoke(config: ConfigFile, name: Name, wanted: In = "") -> None:
     """End a token at once; its open streams too."""
     if not _tokens(config).revoke(name, _now_ms()):
-        raise ConfigError(f"no token {name!r}, or it was revoked before")
+        raise ConfigError("no token {name!r}, or it was revoked", name=name)
     _note(config, "token.revoked", name)
-    typer.echo(f"{name} comes in no more")
+    typer.echo(phrase("{name} comes in no more", name=name).said(language_of(wanted, os.environ)))
 
 
 def _tokens(config: Path) -> Tokens:

@@ -17,7 +17,8 @@ from console.labels.sheet import labelled, printed
 from console.words import LANGUAGES, load_words
 from messages.ids import DeviceId, SiteId
 from messages.kind import load_kinds
-from messages.language import Language
+from messages.language import Language, phrase
+from messages.language import why as why_
 from messages.settings import ConfigError, Text
 from rules import plant
 from rules.assets.label import shown
@@ -28,6 +29,11 @@ from rules.store.database import Database, DatabaseAway
 app = typer.Typer(no_args_is_help=True, help="Labels with codes for assets, which a worker scans when he is there.")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The console's settings, e.g. console.toml.")]
+
+_REFUSED = {
+    "no-label": phrase("has no label: the sheet of labels makes one (label sheet … --make)"),
+    "no-reason": phrase("--why: a reason is wanted"),
+}
 
 
 @app.command()
@@ -47,9 +53,9 @@ def sheet(
     settings = load(config)
     known: dict[str, Language] = {one: one for one in LANGUAGES}
     if language not in known:
-        raise ConfigError(f"--language: one of {', '.join(LANGUAGES)} is wanted, not {language!r}")
+        raise ConfigError("--language: zh or en is wanted, not {wanted!r}", wanted=language)
     if not address.startswith(("https://", "http://")):
-        raise ConfigError(f"--address: an address such as https://… is wanted, not {address!r}")
+        raise ConfigError("--address: an address such as https://… is wanted, not {address!r}", address=address)
     kinds = load_kinds(*settings.kinds)
     with _desk(settings) as desk:
         devices = [
@@ -69,8 +75,8 @@ def sheet(
     try:
         output.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{output}: can't be written: {error.strerror}") from error
-    typer.echo(f"{len(labels)} labels in {output}")
+        raise ConfigError("{path}: can't be written: {why}", path=output, why=why_(error)) from error
+    typer.echo(phrase("{n} labels in {path}", n=len(labels), path=output).said(known[language]))
 
 
 @app.command()
@@ -85,7 +91,9 @@ def replace(
         try:
             made = desk.replace_label(SiteId(site), DeviceId(device), why=why, actor=_actor(), at_ms=_now_ms())
         except LabelRefused as refusal:
-            raise ConfigError(f"{site}/{device}: {refusal.reason}") from refusal
+            raise ConfigError(
+                "{site}/{device}: {why}", site=site, device=device, why=_REFUSED[refusal.reason]
+            ) from refusal
     typer.echo(shown(made.code))
 
 
@@ -94,11 +102,11 @@ def _desk(settings: Config) -> Iterator[Desk]:
     try:
         database = Database(settings.database)
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why_(error)) from error
     try:
         yield Desk(database)
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why_(error)) from error
     finally:
         database.close()
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from messages.language import why
 from messages.settings import ConfigError
 
 PATIENCE_S = 2.0
@@ -194,4 +195,4 @@ def token_in(path: Path | None) -> str | None:
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"collector_token_file: {path}: {error}") from error
+        raise ConfigError("collector_token_file: {path}: {why}", path=path, why=why(error)) from error

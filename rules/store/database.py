@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, bindparam, make_url, select, upd
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
+from messages.language import Unfit
 from messages.settings import ConfigError
 from rules.store import migration
 from rules.store.tables import counters
@@ -73,7 +74,7 @@ class Database:
             self._bring_up_to_date()
         except ConfigError as error:
             self.close()
-            raise ConfigError(f"{self._url!r}: {error}") from error
+            raise ConfigError("{url}: {why}", url=repr(self._url), why=error.phrase) from error
         except DatabaseAway:
             self.close()
             raise
@@ -166,11 +167,11 @@ def located(url: str, folder: Path) -> str:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise ValueError(
+        raise Unfit(
             'an address such as "sqlite:///rules.db" or "postgresql+psycopg://user@host/rules" is wanted'
         ) from error
     if parsed.drivername not in DIALECTS:
-        raise ValueError(f"begin with sqlite:/// or postgresql+psycopg://, not {parsed.drivername}://")
+        raise Unfit("begin with sqlite:/// or postgresql+psycopg://, not {name}://", name=parsed.drivername)
     return dialect(parsed).located(parsed, folder).render_as_string(hide_password=False)
 
 

@@ -1,5 +1,6 @@
 """Tokens of other systems: shown once, kept as hashes, of some rights at some sites, for a time."""
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from console.commands import app
 from console.tokens import DAY_MS, TokenError, Tokens
+from messages.settings import ConfigError
 from tests.console.block import NOON_MS, settings
 
 
@@ -100,3 +102,59 @@ def test_the_commands_make_list_rotate_and_end_a_token(tmp_path: Path) -> None:
     listed = run(app, ["token", "list", config]).output
     assert "revoked" in listed
     assert "never used" in listed
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--site", "junmeng"), "--site: no site `junmeng`; did you mean `junmen`?"),
+        (("--site", "junmen", "--person", "gas-dest"), "--person: nobody on a roster is `gas-dest`; did you mean `gas-desk`?"),
+        (("--person", "gas-dest"), "--person: nobody on a roster is `gas-dest`; did you mean `gas-desk`?"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("what", ["token", "account"])
+def test_nobody_is_let_in_at_a_site_or_as_a_person_that_nobody_knows(
+    tmp_path: Path, more: tuple[str, ...], said: str, what: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        CliRunner().invoke(app, _adding(what, tmp_path, *more), catch_exceptions=False)
+    assert str(caught.value) == said
+    assert CliRunner().invoke(app, [_WORDS[what][0], "list", str(tmp_path / "console.toml")]).output == ""
+
+
+def test_a_grid_is_looked_for_in_the_files_of_its_sites(tmp_path: Path) -> None:
+    for more in (("--grid", "grid-1"), ("--site", "junmen", "--grid", "junmen/grid-2")):
+        assert CliRunner().invoke(app, _adding("account", tmp_path, *more)).exit_code == 0
+    with pytest.raises(ConfigError, match="no grid `grid-9`"):
+        CliRunner().invoke(app, _adding("account", tmp_path, "--grid", "grid-9"), catch_exceptions=False)
+
+
+@pytest.mark.parametrize("what", ["token", "account"])
+def test_where_no_file_of_a_site_can_be_read_whoever_lets_somebody_in_is_warned(tmp_path: Path, what: str) -> None:
+    words = _adding(what, tmp_path, "--site", "junmen", "--person", "gas-desk", "--language", "zh")
+    config = tmp_path / "console.toml"
+    config.write_text(re.sub("(?m)^site_files.*", "", config.read_text(encoding="utf-8")), encoding="utf-8")
+    made = CliRunner().invoke(app, words)
+    assert made.exit_code == 0, made.output
+    assert made.stderr.splitlines() == [
+        f"警告：--site：无法核对有没有社区 `junmen`：{config} 没有写 `site_files`",
+        f"警告：--person：无法核对有没有 `gas-desk`：{config} 没有写 `site_files`",
+    ]
+
+
+def test_a_site_whose_file_is_broken_is_known_and_who_is_on_its_roster_a_doubt(tmp_path: Path) -> None:
+    words = _adding("token", tmp_path, "--site", "junmen", "--person", "gas-desk")
+    (tmp_path / "sites/junmen.toml").write_text("name = ")
+    made = CliRunner().invoke(app, words)
+    assert (made.exit_code, made.stdout[:4]) == (0, "gct_")
+    assert (
+        made.stderr == "warning: --person: whether there is a `gas-desk` can't be told: no file of junmen can be read\n"
+    )
+
+
+_WORDS = {"token": ("token", "--right", "read"), "account": ("user", "--one-time")}
+
+
+def _adding(what: str, folder: Path, *more: str) -> list[str]:
+    group, *rights = _WORDS[what]
+    return [group, "add", str(settings(folder)), "city", *rights, *more]
