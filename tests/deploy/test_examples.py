@@ -130,3 +130,13 @@ def test_every_default_that_an_example_names_is_the_programs_own(tmp_path: Path,
         key: known[key] for key in known.keys() & named.keys()
     }
     assert known.keys() & named.keys()
+
+
+def test_the_pages_may_write_where_the_example_keeps_the_sites_files() -> None:
+    """All else of the machine but /var/lib/gridcall is read only to a service: a sheet sent from a page could never be kept."""
+    (folder,) = re.findall(r'(?m)^#\? site_files = "(.*?)"', (EXAMPLES / "console.toml").read_text(encoding="utf-8"))
+    unit = services.ROOT / "deploy/systemd"
+    assert "ProtectSystem=strict" in (unit / "gridcall@.service").read_text(encoding="utf-8")
+    assert f"ReadWritePaths=-{folder}\n" in (unit / "gridcall@console.service.d/console.conf").read_text(
+        encoding="utf-8"
+    )
