@@ -21,7 +21,7 @@ os.environ.setdefault(
     "PYDANTIC_DISABLE_PLUGINS", "__all__"
 )  # else it looks for some in all that is installed; we have none
 
-from messages.language import Phrase, phrase
+from messages.language import NOTHING, Phrase, phrase
 from messages.terminal import language_in
 
 if "rich" not in sys.modules:  # structlog would load it for tracebacks that no log wants: 3 MB of a Pi's memory
@@ -83,7 +83,7 @@ def main() -> NoReturn:
         _leave(phrase("no program `{name}`{near}", name=words[0], near=suggest(words[0], PROGRAMS)), words)
     _log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     if closed := closed_to_service(words, os.geteuid()):
-        print(f"gridcall: {closed}", file=sys.stderr)
+        print(f"gridcall: {closed.said(language_in(words, os.environ))}", file=sys.stderr)
     # A service manager stops with SIGTERM; asyncio cleans up on SIGINT. One way to stop, then.
     # Set both: whoever starts us in the background may have left SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -175,13 +175,13 @@ def software() -> str:
         return "gridcall (not installed)"
 
 
-def closed_to_service(words: list[str], user: int) -> str:
+def closed_to_service(words: list[str], user: int) -> Phrase:
     """What root is told who works on the settings of a service of another user; empty if all is well.
 
     The files that he makes are root's: a collector that can't open its own stores nothing.
     """
     if user != 0 or words[0] == "doctor" or "check" in words:
-        return ""
+        return NOTHING
     for path in (Path(word) for word in words if word.endswith(".toml")):
         try:
             owner = path.stat().st_uid
@@ -189,11 +189,15 @@ def closed_to_service(words: list[str], user: int) -> str:
         except (OSError, KeyError):
             continue
         if owner != 0:
-            return (
-                f"warning: {path} belongs to {name}, who can't open what root makes here; "
-                f"rather: runuser -u {name} -- {sys.argv[0]} {words[0]} …"
+            return phrase(
+                "warning: {path} belongs to {name}, who can't open what root makes here; "
+                "rather: runuser -u {name} -- {gridcall} {program} …",
+                path=path,
+                name=name,
+                gridcall=sys.argv[0],
+                program=words[0],
             )
-    return ""
+    return NOTHING
 
 
 class _Lines(structlog.PrintLogger):

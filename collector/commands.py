@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from collector.intake.desk import Desk
 from collector.quarantine import commands as quarantine_commands
 from collector.quarantine.web import Hands
 from collector.service import SUBSCRIBE, WINDOW_BYTES, Service
-from collector.stores.base import SETTLED_MS, StoreError
+from collector.stores.base import SETTLED_MS, StoreError, kept_for
 from collector.stores.bounded import Bounded
 from collector.watch import ledger, presence
 from collector.watch.broker_check import BrokerCheck
@@ -23,7 +24,9 @@ from collector.watch.round import Watch
 from collector.web import Windows, bound, serve
 from messages import topics
 from messages.bus import Bus
+from messages.language import Phrase, phrase, why
 from messages.settings import ConfigError
+from messages.terminal import In, language_of
 
 GARBAGE = (100_000, 50, 100)
 """When the collector of circles looks: tuples by the ten thousand come and go here, and none of them is in a circle. Worth a fifth
@@ -50,40 +53,46 @@ def run(config: ConfigPath) -> None:
     try:
         configuration.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{config}: folder: {error}") from error
+        raise ConfigError("{config}: folder: {why}", config=config, why=why(error)) from error
     gc.set_threshold(*GARBAGE)
     asyncio.run(_serve(configuration, desk_of(configuration)))
 
 
 @app.command()
-def check(config: ConfigPath) -> None:
+def check(config: ConfigPath, wanted: In = "") -> None:
     """Read the configuration and the kinds, and say what they mean. Connects to nothing."""
-    configuration = load(config)
-    kept = "for ever" if configuration.retention_ms is None else f"{configuration.retention_ms / 86_400_000:g} days"
-    print(f"{config}: good")
-    print(f"  broker   {configuration.broker.address}, as {configuration.client_id}")
-    print(f"  store    {configuration.store_words}, kept {kept}")
-    print(f"  series   {configuration.store.most} at most")
-    print(f"  folder   {configuration.folder}")
-    print(f"  kinds    {', '.join(sorted(configuration.kinds))}")
+    spoken, configuration = language_of(wanted, os.environ), load(config)
+    for line in (
+        phrase("{config}: good", config=config),
+        phrase("  broker   {address}, as {name}", address=configuration.broker.address, name=configuration.client_id),
+        phrase(
+            "  store    {store}, kept {kept}",
+            store=configuration.store_words,
+            kept=kept_for(configuration.retention_ms),
+        ),
+        phrase("  series   {most} at most", most=configuration.store.most),
+        phrase("  folder   {folder}", folder=configuration.folder),
+        phrase("  kinds    {kinds}", kinds=Phrase(", ".join(sorted(configuration.kinds)))),
+    ):
+        print(line.said(spoken))
 
 
 @app.command()
-def setup(config: ConfigPath) -> None:
+def setup(config: ConfigPath, wanted: In = "") -> None:
     """Make what the store needs, and say what was done: database or bucket, retention, the coarse ranges of the charts.
 
     May be repeated, and is to be after a change of the retention.
     """
-    configuration = load(config)
+    spoken, configuration = language_of(wanted, os.environ), load(config)
     try:
         configuration.folder.mkdir(parents=True, exist_ok=True)
         said = configuration.store.setup(configuration.retention_ms)
         configuration.store.condense(_clock_ms() - SETTLED_MS)
     except (StoreError, OSError) as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     finally:
         configuration.store.close()
-    print("\n".join(said))
+    print("\n".join(line.said(spoken) for line in said))
 
 
 async def _serve(configuration: Configuration, desk: Desk) -> None:

@@ -17,6 +17,7 @@ from collector.stores.choose import check_address, open_store, without_password
 from messages.broker import Broker
 from messages.ids import Identifier
 from messages.kind import Kinds, load_kinds
+from messages.language import why
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, read
 
 QUARANTINE = "quarantine.db"
@@ -40,9 +41,11 @@ class Web(Settings):
         try:
             token = self.token_file.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"web.token_file: {self.token_file}: {error}") from error
+            raise ConfigError("web.token_file: {path}: {why}", path=self.token_file, why=why(error)) from error
         if len(token) < LEAST_TOKEN:
-            raise ConfigError(f"web.token_file: {self.token_file}: {LEAST_TOKEN} letters or more are wanted")
+            raise ConfigError(
+                "web.token_file: {path}: {least} letters or more are wanted", path=self.token_file, least=LEAST_TOKEN
+            )
         return token
 
 

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from collector.quarantine.web import Hands, routes
 from collector.stores.base import StoreError
+from messages.language import Phrase
 from messages.settings import ConfigError
 
 STOP_WITHIN_S = 1
@@ -78,8 +79,8 @@ def bound(address: str, port: int) -> socket.socket:
     try:
         return socket.create_server((address, port), family=family)
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"web: {address}:{port}: {why}") from error
+        why = Phrase(os.strerror(error.errno) if error.errno else str(error))
+        raise ConfigError("web: {address}:{port}: {why}", address=address, port=port, why=why) from error
 
 
 async def serve(windows: Windows, listening: socket.socket) -> None:

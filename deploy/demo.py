@@ -23,7 +23,9 @@ import typer
 
 from deploy.example import Example, write
 from deploy.processes import Program, gridcall
+from messages.language import NOTHING, Language, Phrase, phrase, why
 from messages.settings import ConfigError
+from messages.terminal import In, language_of
 from simulators.scenario import scenario_path
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -52,17 +54,21 @@ def demo(
     fresh: Annotated[
         bool, typer.Option(help="Forget what an earlier demo left behind, but for its passwords.")
     ] = False,
+    wanted: In = "",
 ) -> None:
     """Run a residential block, from its sensors to the page of the worker on duty, until Ctrl-C."""
     if missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]:
-        raise ConfigError(f"the demo needs {', '.join(missing)}: pip install --require-hashes -r requirements/demo.txt")
+        raise ConfigError(
+            "the demo needs {packages}: pip install --require-hashes -r requirements/demo.txt",
+            packages=", ".join(missing),
+        )
     path = scenario_path(scenario)  # a wrong name ends here, before anything is started
     folder, scenario = folder.absolute(), str(path.absolute()) if scenario.endswith(".toml") else scenario
     with _alone_in(folder):
-        _start(folder, port, scenario, fresh=fresh)
+        _start(folder, port, scenario, language_of(wanted, os.environ), fresh=fresh)
 
 
-def _start(folder: Path, port: int, scenario: str, *, fresh: bool) -> None:
+def _start(folder: Path, port: int, scenario: str, spoken: Language, *, fresh: bool) -> None:
     if fresh:
         _forget(folder)
     known = _secrets(folder)
@@ -76,37 +82,40 @@ def _start(folder: Path, port: int, scenario: str, *, fresh: bool) -> None:
     )
     write(example, folder)
     programs = _programs(folder, scenario)
-    print(f"Gridcall demo in {folder}")
+    print(phrase("Gridcall demo in {folder}", folder=folder).said(spoken))
     try:
         _add_account(folder)
         for program in programs:
-            print(f"  starting {program.name:<10} {_PURPOSE[program.name]}")
+            starting = phrase("  starting {name:<10} {purpose}", name=program.name, purpose=_PURPOSE[program.name])
+            print(starting.said(spoken))
             program.start()
             if program.name == "broker":
                 _wait_for(example.broker_port, program)
         _wait_for(example.console_port, next(program for program in programs if program.name == "console"))
-        taken = f"   (port {port} is taken)" if example.console_port != port else ""
-        print(
-            f"\n  Open   http://127.0.0.1:{example.console_port}{taken}\n  Login  {LOGIN}   Password  {known.console}\n"
-        )
-        print("The block is alive; what happens in it is told below. Ctrl-C stops everything.\n", flush=True)
-        _watch(programs)
+        address = f"http://127.0.0.1:{example.console_port}"
+        taken = phrase("   (port {port} is taken)", port=port) if example.console_port != port else NOTHING
+        where = phrase("  Open   {address}{taken}", address=address, taken=taken)
+        how = phrase("  Login  {login}   Password  {password}", login=LOGIN, password=known.console)
+        print(f"\n{where.said(spoken)}\n{how.said(spoken)}\n")
+        alive = phrase("The block is alive; what happens in it is told below. Ctrl-C stops everything.")
+        print(f"{alive.said(spoken)}\n", flush=True)
+        _watch(programs, spoken)
     except KeyboardInterrupt:
-        print("\nStopping …", flush=True)
+        print(f"\n{phrase('Stopping …').said(spoken)}", flush=True)
     finally:
         for program in reversed(programs):
             program.stop()
-        print("Stopped. Nothing is left running.", flush=True)
+        print(phrase("Stopped. Nothing is left running.").said(spoken), flush=True)
 
 
 _PURPOSE = {
-    "broker": "MQTT on loopback (iotcore)",
-    "collector": "stores every reading, says so to the edge",
-    "rules": "turns readings into alarms and cases",
-    "console": "the pages",
-    "block": "five Modbus devices on a serial line, one door on MQTT (simulated)",
-    "phones": "print what people are told, with the link that opens the case on a phone (simulated)",
-    "edge": "reads them, keeps every reading until it is stored",
+    "broker": phrase("MQTT on loopback (iotcore)"),
+    "collector": phrase("stores every reading, says so to the edge"),
+    "rules": phrase("turns readings into alarms and cases"),
+    "console": phrase("the pages"),
+    "block": phrase("five Modbus devices on a serial line, one door on MQTT (simulated)"),
+    "phones": phrase("print what people are told, with the link that opens the case on a phone (simulated)"),
+    "edge": phrase("reads them, keeps every reading until it is stored"),
 }
 
 
@@ -126,14 +135,14 @@ def _programs(folder: Path, scenario: str) -> list[Program]:
     ]
 
 
-def _watch(programs: list[Program]) -> None:
+def _watch(programs: list[Program], spoken: Language) -> None:
     """Tell what the block does, and start again what falls. One thread: a child is forked here."""
     with selectors.DefaultSelector() as ears:
         listened: dict[str, int] = {}
         while True:
             for program in programs:
                 if not program.running:
-                    _raise_again(program)
+                    _raise_again(program, spoken)
                 if program.heard and program.process and program.process.stdout:
                     descriptor = program.process.stdout.fileno()
                     if listened.get(program.name) != program.process.pid:
@@ -148,11 +157,18 @@ def _watch(programs: list[Program]) -> None:
                 sys.stdout.flush()
 
 
-def _raise_again(program: Program) -> None:
+def _raise_again(program: Program, spoken: Language) -> None:
     program.falls += 1
     if program.falls > FALLS_BEFORE_GIVING_UP or (program.process and program.process.returncode == WRONG_SETTING):
-        raise ConfigError(f"{program.name} fell {program.falls} times; its log: {program.log}: {program.last_words()}")
-    print(f"{program.name} fell and is started again: {program.last_words()}", flush=True)
+        raise ConfigError(
+            "{name} fell {n} times; its log: {log}: {words}",
+            name=program.name,
+            n=program.falls,
+            log=program.log,
+            words=Phrase(program.last_words()),
+        )
+    again = phrase("{name} fell and is started again: {words}", name=program.name, words=Phrase(program.last_words()))
+    print(again.said(spoken), flush=True)
     program.start()
 
 
@@ -162,7 +178,7 @@ def _add_account(folder: Path) -> None:
     account.start()
     assert account.process is not None
     if account.process.wait(60):
-        raise ConfigError(f"the account for the pages could not be made: {account.last_words()}")
+        raise ConfigError("the account for the pages could not be made: {words}", words=Phrase(account.last_words()))
 
 
 def _secrets(folder: Path) -> _Secrets:
@@ -196,15 +212,19 @@ def _alone_in(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not (folder / MARK).exists():
-            raise ConfigError(f"{folder}: holds other files; a demo wants a folder of its own: --folder NEW")
+            raise ConfigError(
+                "{folder}: holds other files; a demo wants a folder of its own: --folder NEW", folder=folder
+            )
         (folder / MARK).touch()
     except OSError as error:
-        raise ConfigError(f"{folder}: no folder for the demo: {error.strerror}") from error
+        raise ConfigError("{folder}: no folder for the demo: {why}", folder=folder, why=why(error)) from error
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"{folder}: another demo runs here; use --folder for a second one") from None
+            raise ConfigError(
+                "{folder}: another demo runs here; use --folder for a second one", folder=folder
+            ) from None
         yield
 
 
@@ -217,7 +237,7 @@ def _free_port(wanted: int = 0) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise ConfigError(f"no free port near {wanted}")
+    raise ConfigError("no free port near {port}", port=wanted)
 
 
 def _wait_for(port: int, program: Program, *, limit_s: float = 30.0) -> None:
@@ -226,4 +246,10 @@ def _wait_for(port: int, program: Program, *, limit_s: float = 30.0) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
             return
         time.sleep(0.05)
-    raise ConfigError(f"{program.name} does not answer on port {port}; its log: {program.log}: {program.last_words()}")
+    raise ConfigError(
+        "{name} does not answer on port {port}; its log: {log}: {words}",
+        name=program.name,
+        port=port,
+        log=program.log,
+        words=Phrase(program.last_words()),
+    )

@@ -318,7 +318,7 @@ def _rosters(path: Path) -> Iterator[Finding]:
     for nobody in engine.unreached:
         yield Finding(
             Verdict.WRONG,
-            Phrase(nobody),
+            nobody,
             phrase("write the channel into {path}: until then such a call can't be made", path=path),
         )
     yield from _desk(engine.desk, path)

@@ -116,7 +116,7 @@ def check(
         words = Phrase(with_line(remark.mistake, spoken))
         grades = {"error": phrase("error: {what}", what=words), "warning": phrase("warning: {what}", what=words)}
         print(grades[remark.grade].said(spoken))
-    for hole in _holes(engine) if engine is not None else ():
+    for hole in _holes(engine, spoken) if engine is not None else ():
         print(phrase("warning: {what}", what=hole).said(spoken))
     if report.mistakes:
         raise ConfigError(Phrase("\n".join(with_line(mistake, spoken) for mistake in report.mistakes)))
@@ -124,8 +124,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _holes(engine: Configuration) -> Iterator[Phrase]:
-    yield from roster.holes(engine.site_files, _leave(engine))
+def _holes(engine: Configuration, spoken: Language) -> Iterator[Phrase]:
+    yield from roster.holes(engine.site_files, _leave(engine, spoken))
     if not engine.pages and any(site.households for site in engine.site_files.sites.values()):
         yield phrase("without `pages` who is asked how all is has no link to answer by: the worker goes all the same")
 
@@ -162,13 +162,13 @@ def tell(
     try:
         database = Database(configuration.database)
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     try:
         told = telling.addressed(database, device)
         given = telling.command(told, configuration.kinds, command, _value(value), actor, _clock_ms(), expires_s)
         outcome = asyncio.run(_tell(configuration, database, told, given, spoken))
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     finally:
         database.close()
     if outcome is not Outcome.DONE:
@@ -218,7 +218,7 @@ def forget(
     except gone.NotGone as error:
         raise ConfigError(error.phrase) from error
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     counts = {"devices": ended.devices, "alarms": ended.alarms, "cases": ended.cases}
     with_them = phrase(
         "{edge}: forgotten, with {devices} devices, {alarms} alarms and {cases} cases", edge=edge, **counts
@@ -254,10 +254,10 @@ def show_refusals(
                 print(phrase("{n} seen", n=refusals.see(connection, actor, _clock_ms())).said(spoken))
         database.close()
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
 
 
-def _leave(engine: Configuration) -> dict[SiteId, Changes]:
+def _leave(engine: Configuration, spoken: Language) -> dict[SiteId, Changes]:
     """What the database knows of leave and stand-ins; nothing where there is none yet."""
     if not engine.site_files.sites or not is_there(engine.database):
         return {}
@@ -267,7 +267,9 @@ def _leave(engine: Configuration) -> dict[SiteId, Changes]:
             found = book.changes(connection, _clock_ms())
         database.close()
     except DatabaseAway as error:
-        print(f"note: leave and stand-ins are not known: {error}")
+        print(
+            phrase("note: {what}", what=phrase("leave and stand-ins are not known: {why}", why=why(error))).said(spoken)
+        )
         return {}
     return found
 

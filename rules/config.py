@@ -12,6 +12,7 @@ from collector.stores.choose import check_address, open_store
 from messages.broker import Broker
 from messages.ids import Identifier, SiteId
 from messages.kind import Kinds, load_kinds
+from messages.language import Phrase, Unfit, phrase, why
 from messages.settings import ConfigError, Folder, Seconds, Settings, folders, line_of, read
 from rules.alarms.figures import Figures
 from rules.cases.policy import Policies, load_policies
@@ -32,13 +33,13 @@ Retention = Annotated[Seconds, Field(gt=0)]
 
 def _pages(text: str) -> str:
     if text and not text.startswith(("https://", "http://")):
-        raise ValueError('an address such as "https://gridcall.example.org" is wanted')
+        raise Unfit('an address such as "https://gridcall.example.org" is wanted')
     return text.rstrip("/")
 
 
 def _web(text: str) -> str:
     if text and not text.startswith(("https://", "http://")):
-        raise ValueError('an address such as "https://example.org/ping/1" is wanted')
+        raise Unfit('an address such as "https://example.org/ping/1" is wanted')
     return text
 
 
@@ -99,9 +100,9 @@ class Configuration:
     calendar: Calendar
     retention_s: float | None
     sites: tuple[SiteId, ...] | None
-    unreached: tuple[str, ...]
+    unreached: tuple[Phrase, ...]
     """Channels by which somebody is to be reached and that nobody has set up, each in a sentence; they are in `notes` too."""
-    notes: tuple[str, ...]
+    notes: tuple[Phrase, ...]
     """What the user's own files do that they may not be meant to do."""
     policies: Policies
     figures: Figures
@@ -126,7 +127,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         database = located(written.database, base)
     except ValueError as error:
         line = line_of(path.read_text(encoding="utf-8"), ("database",))
-        raise ConfigError(f"{path}:{line}: database: {error}") from error
+        raise ConfigError("{path}:{line}: database: {why}", path=path, line=line, why=why(error)) from error
     names = ("password_file", "ca_file", "cert_file", "key_file")
     files = {name: base / file for name in names if (file := getattr(written.broker, name)) is not None}
     broker = written.broker.model_copy(update=files)
@@ -147,6 +148,7 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
     if site_files.look() and site_files.complaint and not rules_may_fail:
         raise ConfigError(site_files.complaint)
     unreached = _unreached(site_files, written)
+    complaint = site_files.complaint
     return Configuration(
         site_files=site_files,
         desk=addresses(written.desk),
@@ -165,8 +167,12 @@ def load(path: Path, *, rules_may_fail: bool = False) -> Configuration:
         retention_s=written.retention,
         sites=None if written.sites is None else tuple(dict.fromkeys(map(SiteId, written.sites))),
         notes=(
-            *(() if refused else map(str, rule_files.replaced())),
-            *([f"{site_files.complaint}: the last good file is used, if there is one"] if site_files.complaint else ()),
+            *(() if refused else rule_files.replaced()),
+            *(
+                (phrase("{why}: the last good file is used, if there is one", why=Phrase(complaint)),)
+                if complaint
+                else ()
+            ),
             *unreached,
         ),
         unreached=unreached,
@@ -186,11 +192,14 @@ def practice_in(path: Path) -> Practice:
     return Practice(load_policies(policies), calendar=written.calendar.calendar(), figures=written.alarms)
 
 
-def _unreached(site_files: SiteFolder, written: RulesFile) -> tuple[str, ...]:
-    named: dict[str, str] = {word.partition(":")[0]: "desk" for word in written.desk}
+def _unreached(site_files: SiteFolder, written: RulesFile) -> tuple[Phrase, ...]:
+    named = {word.partition(":")[0]: phrase("the desk") for word in written.desk}
     for site_id, site in site_files.sites.items():
         for person in site.people.values():
             for word in person.reach:
-                named.setdefault(word.partition(":")[0], f"{site_id}: {person.name}")
+                named.setdefault(word.partition(":")[0], Phrase(f"{site_id}: {person.name}"))
     missing = sorted(named.keys() - written.channels.keys())
-    return tuple(f"{named[name]} is to be reached by `{name}`, and there is no [channels.{name}]" for name in missing)
+    return tuple(
+        phrase("{who} is to be reached by `{name}`, and there is no [channels.{name}]", who=named[name], name=name)
+        for name in missing
+    )

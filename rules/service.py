@@ -10,6 +10,7 @@ import structlog
 
 from messages.bus import Bus
 from messages.ids import SiteId
+from messages.language import Phrase
 from messages.settings import ConfigError
 from rules.alarms.publisher import Publisher
 from rules.cases.practice import Practice
@@ -63,7 +64,7 @@ async def run(config: Configuration, *, clock_ms: Callable[[], int], running_ms:
                 tasks.create_task(changes.run(known.rules), name="rule files")
                 tasks.create_task(changes.remark(), name="remarks")
     except* Superseded as errors:
-        raise ConfigError(str(_first(errors))) from errors
+        raise ConfigError(Phrase(str(_first(errors)))) from errors
     finally:
         if tenure is not None:
             with contextlib.suppress(DatabaseAway):

@@ -8,6 +8,7 @@ import pytest
 
 import gridcall
 from gridcall import UNREAD, closed_to_service
+from messages.language import NOTHING
 
 NOBODY = 65534
 LOADED = """import gc, gridcall
@@ -81,16 +82,16 @@ def settings(tmp_path: Path) -> str:
 
 
 def test_root_is_told_that_a_service_of_another_user_can_t_open_what_he_makes(settings: str) -> None:
-    said = closed_to_service(["collector", "setup", settings], 0)
+    said = str(closed_to_service(["collector", "setup", settings], 0))
     assert "runuser -u " in said
     assert settings in said
 
 
 def test_the_service_itself_is_told_nothing_and_nor_is_root_who_only_looks(settings: str) -> None:
-    assert closed_to_service(["collector", "setup", settings], NOBODY) == ""
-    assert closed_to_service(["collector", "check", settings], 0) == ""
-    assert closed_to_service(["doctor", "--rules", settings], 0) == ""
-    assert closed_to_service(["collector", "setup", "absent.toml"], 0) == ""
+    assert closed_to_service(["collector", "setup", settings], NOBODY) == NOTHING
+    assert closed_to_service(["collector", "check", settings], 0) == NOTHING
+    assert closed_to_service(["doctor", "--rules", settings], 0) == NOTHING
+    assert closed_to_service(["collector", "setup", "absent.toml"], 0) == NOTHING
 
 
 PRINTS = """import asyncio, sys, gridcall

@@ -33,8 +33,8 @@ def is_said(template: str) -> bool:
     return any(letter.isalpha() for text, _, _, _ in Formatter().parse(template) for letter in text)
 
 
-def templates() -> Iterator[tuple[str, str]]:
-    """All that stand in the product's code, with their place."""
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """All in the product's code, with their file."""
     files = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True
     )
@@ -42,14 +42,37 @@ def templates() -> Iterator[tuple[str, str]]:
         if name.startswith("tests/") or not (ROOT / name).exists():
             continue
         for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and (called := called_by(node)) in SENTENCES:
-                at = SENTENCES[called]
-                if (
-                    len(node.args) > at
-                    and isinstance(found := node.args[at], ast.Constant)
-                    and isinstance(found.value, str)
-                ):
-                    yield found.value, f"{name}:{node.lineno}"
+            if isinstance(node, ast.Call):
+                yield name, node
+
+
+def templates() -> Iterator[tuple[str, str]]:
+    """All that stand in the product's code, with their place."""
+    for name, node in calls():
+        if (called := called_by(node)) in SENTENCES:
+            at = SENTENCES[called]
+            if (
+                len(node.args) > at
+                and isinstance(found := node.args[at], ast.Constant)
+                and isinstance(found.value, str)
+            ):
+                yield found.value, f"{name}:{node.lineno}"
+
+
+def test_no_error_of_configuration_is_said_in_one_language_alone() -> None:
+    """What is put together before it is said can't be said anew."""
+    assert [
+        f"{name}:{node.lineno}"
+        for name, node in calls()
+        if called_by(node) == "ConfigError"
+        and node.args
+        and not name.startswith("simulators/")
+        and is_put_together(node.args[0])
+    ] == []
+
+
+def is_put_together(said: ast.expr) -> bool:
+    return isinstance(said, ast.JoinedStr) or (isinstance(said, ast.Call) and called_by(said) == "str")
 
 
 def called_by(node: ast.Call) -> str:

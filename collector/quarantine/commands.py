@@ -1,5 +1,6 @@
 """`gridcall collector quarantine`: what could not be stored, and what becomes of it."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,18 @@ from collector.intake.desk import Desk
 from collector.quarantine.kept import Count, Entry, Quarantine, Which
 from collector.stores.base import StoreError
 from messages.ids import DeviceId, EdgeId
+from messages.language import NOTHING, Language, phrase, why
 from messages.pack import Fault
 from messages.settings import ConfigError
+from messages.terminal import In, language_of
 
 PAGE = 100
 ROW_BYTES = 16
 """Of a hex dump."""
+
+_ENTRIES = phrase("    ID  ARRIVED (UTC)           BYTES  TOPIC")
+_COUNTS = phrase("MESSAGES   RECORDS  REASON            DEVICE")
+"""The headings of both tables, as wide as their columns; a Chinese sign is two wide."""
 
 app = typer.Typer(no_args_is_help=True, help="What could not be stored, and why.", rich_markup_mode=None)
 
@@ -33,28 +40,34 @@ Device = Annotated[str | None, typer.Option(metavar="DEVICE", help="Only what is
 
 @app.command("list")
 def list_entries(
-    config: ConfigPath, ids: Ids = None, reason: Reason = None, edge: Edge = None, device: Device = None
+    config: ConfigPath,
+    ids: Ids = None,
+    reason: Reason = None,
+    edge: Edge = None,
+    device: Device = None,
+    wanted: In = "",
 ) -> None:
     """How much there is by reason and device, then every message with its reasons, the oldest first."""
-    which = _which(ids, reason, edge, device)
+    spoken, which = language_of(wanted, os.environ), _which(ids, reason, edge, device)
     with _looking(config) as desk:
         counts = desk.quarantine.counts(which)
         if not counts:
-            print("the quarantine is empty" if which == Which() else "nothing of that kind is in quarantine")
+            empty = phrase("the quarantine is empty")
+            print((empty if which == Which() else phrase("nothing of that kind is in quarantine")).said(spoken))
         else:
-            _print_counts(counts)
-            print(f"\n{'ID':>6}  {'ARRIVED (UTC)':<20}  {'BYTES':>7}  TOPIC")
+            _print_counts(counts, spoken)
+            print(f"\n{_ENTRIES.said(spoken)}")
         for entry in _all(desk.quarantine, which):
             print(f"{entry.id:>6}  {_when(entry)}  {entry.true_bytes:>7}  {printable(entry.topic)}")
             for one in entry.reasons:
                 times = f" ({one.records}×)" if one.records > 1 else ""
                 print(f"        {one.fault}: {printable(one.detail)}{times}")
         for number, words in (
-            (desk.quarantine.dropped(), "older ones had to make room"),
-            (desk.quarantine.dropped_by_hand(), "were dropped by hand"),
+            (desk.quarantine.dropped(), phrase("older ones had to make room")),
+            (desk.quarantine.dropped_by_hand(), phrase("were dropped by hand")),
         ):
             if number:
-                print(f"{number} {words}", file=sys.stderr)
+                print(number, words.said(spoken), file=sys.stderr)
 
 
 @app.command()
@@ -66,20 +79,26 @@ def show(
         bool, typer.Option("--raw", help="Nothing but the bytes as they came: for a file or a pipe.")
     ] = False,
     hexadecimal: Annotated[bool, typer.Option("--hex", help="The bytes in hexadecimal.")] = False,
+    wanted: In = "",
 ) -> None:
     """One message as it came, with every reason. What is no UTF-8 text is shown in hexadecimal."""
     with _looking(config) as desk:
         found = desk.quarantine.entry(entry)
     if found is None:
-        raise ConfigError(f"no message {entry} in quarantine")
+        raise ConfigError("no message {id} in quarantine", id=entry)
     if raw:
         sys.stdout.buffer.write(found.payload)
         return
-    print(f"topic     {printable(found.topic)}")
-    print(f"arrived   {_when(found)}")
-    print(f"bytes     {found.true_bytes}" + ("" if found.whole else f", of which {len(found.payload)} are kept"))
+    spoken = language_of(wanted, os.environ)
+    kept = NOTHING if found.whole else phrase(", of which {n} are kept", n=len(found.payload))
+    print(phrase("topic     {topic}", topic=printable(found.topic)).said(spoken))
+    print(phrase("arrived   {at}", at=_when(found)).said(spoken))
+    print(phrase("bytes     {n}{kept}", n=found.true_bytes, kept=kept).said(spoken))
     for one in found.reasons:
-        print(f"reason    {one.fault}, {one.records} records: {printable(one.detail)}")
+        words = phrase(
+            "reason    {fault}, {n} records: {detail}", fault=one.fault, n=one.records, detail=printable(one.detail)
+        )
+        print(words.said(spoken))
     print()
     try:
         text = None if hexadecimal else found.payload.decode()
@@ -89,7 +108,14 @@ def show(
 
 
 @app.command()
-def retry(config: ConfigPath, ids: Ids = None, reason: Reason = None, edge: Edge = None, device: Device = None) -> None:
+def retry(
+    config: ConfigPath,
+    ids: Ids = None,
+    reason: Reason = None,
+    edge: Edge = None,
+    device: Device = None,
+    wanted: In = "",
+) -> None:
     """Take messages in again, by the kinds, devices and time of now; what is good now is stored and leaves.
 
     For after a kind was corrected, or when the time has come that a clock which ran ahead had written. All of them, unless ids
@@ -101,7 +127,8 @@ def retry(config: ConfigPath, ids: Ids = None, reason: Reason = None, edge: Edge
         desk.devices.load()
         desk.take_all_again(time.time_ns() // 1_000_000, which)
         after = sum(1 for _ in _all(desk.quarantine, which))
-    print(f"{before - after} of {before} messages left the quarantine")
+    left = phrase("{n} of {all} messages left the quarantine", n=before - after, all=before)
+    print(left.said(language_of(wanted, os.environ)))
 
 
 @app.command()
@@ -113,13 +140,15 @@ def drop(
     device: Device = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All there is.")] = False,
+    wanted: In = "",
 ) -> None:
     """Forget messages for good. Which ones must be said: by ids, by options, or --all."""
     which = _which(ids, reason, edge, device)
     if everything == (which != Which()):
         raise ConfigError("which messages? Say ids, --reason, --edge or --device; or --all, and nothing else")
     with _looking(config) as desk:
-        print(f"{desk.quarantine.drop(which)} messages dropped")
+        dropped = phrase("{n} messages dropped", n=desk.quarantine.drop(which))
+    print(dropped.said(language_of(wanted, os.environ)))
 
 
 def _which(ids: Sequence[int] | None, reason: Fault | None, edge: str | None, device: str | None) -> Which:
@@ -141,7 +170,7 @@ def _looking(config: Path) -> Iterator[Desk]:
     try:
         yield desk
     except StoreError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     finally:
         desk.close()
 
@@ -153,8 +182,8 @@ def _all(quarantine: Quarantine, which: Which) -> Iterator[Entry]:
         last = entries[-1].id
 
 
-def _print_counts(counts: Sequence[Count]) -> None:
-    print(f"{'MESSAGES':>8}  {'RECORDS':>8}  {'REASON':<16}  DEVICE")
+def _print_counts(counts: Sequence[Count], spoken: Language) -> None:
+    print(_COUNTS.said(spoken))
     for count in counts:
         whose = "/".join(part or "?" for part in (count.site, count.edge, count.device))
         print(f"{count.messages:>8}  {count.records:>8}  {count.reason:<16}  {printable(whose)}")

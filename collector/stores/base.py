@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.language import Phrase, phrase
 from messages.ranges import Range
 from messages.reading import Reading
 
@@ -21,6 +22,13 @@ COARSE_MS = 900_000
 """Length of a coarse range: of a channel's numbers in it, count, sum, lowest and highest are kept."""
 SETTLED_MS, CONDENSE_EVERY_MS = 7_200_000, 3_600_000
 """What is younger is drawn from the readings themselves, so that what comes late to it costs nothing."""
+
+IS_THERE, MADE = phrase("is there"), phrase("made")
+
+
+def kept_for(retention_ms: int | None) -> Phrase:
+    """How long readings are kept."""
+    return phrase("for ever") if retention_ms is None else phrase("{days:g} days", days=retention_ms / 86_400_000)
 
 
 class StoreError(Exception):
@@ -126,7 +134,7 @@ class Store(Protocol):
         a year in a glance has none, and does nothing.
         """
 
-    def setup(self, retention_ms: int | None) -> list[str]:
+    def setup(self, retention_ms: int | None) -> list[Phrase]:
         """Make what is missing: database or bucket, retention, coarse ranges. Each line says what was done, or
         was so already. May be repeated. What it can't set itself and isn't as it must be is StoreAway."""
 

@@ -15,6 +15,7 @@ from collector.stores.base import Batch, PackRow, Sample, Store, StoreRefused
 from collector.stores.columns import columns
 from collector.stores.sqlite_file import SqliteFile
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.language import Phrase, phrase
 from messages.ranges import Range
 from messages.reading import Reading
 
@@ -100,11 +101,14 @@ class Bounded:
     def condense(self, before_ms: int) -> None:
         self.inner.condense(before_ms)
 
-    def setup(self, retention_ms: int | None) -> list[str]:
+    def setup(self, retention_ms: int | None) -> list[Phrase]:
         with self._lock:
             self._known = self._load()
         said = self.inner.setup(retention_ms)
-        return [*said, f"series: {self.held} of at most {self._most} are in use by this collector"]
+        return [
+            *said,
+            phrase("series: {held} of at most {most} are in use by this collector", held=self.held, most=self._most),
+        ]
 
     def close(self) -> None:
         self._file.close()

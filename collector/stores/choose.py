@@ -18,10 +18,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from collector.stores.base import Store
 from collector.stores.sqlite import SqliteStore
+from messages.language import NOTHING, Unfit, phrase, why
 from messages.settings import ConfigError
 
 DEFAULT_PORTS = {"influxdb": 8086, "influxdb2": 8086, "influxdb3": 8181, "victoria": 8428}
-ESCAPES = "; @ : / # in a password are written %40 %3A %2F %23"
+ESCAPES = phrase("; @ : / # in a password are written %40 %3A %2F %23")
 
 
 def open_store(address: str, *, base: Path) -> Store:
@@ -29,7 +30,7 @@ def open_store(address: str, *, base: Path) -> Store:
     try:
         return _store(address, base)
     except ValueError as error:
-        raise ConfigError(f"store: {error}") from error
+        raise ConfigError("store: {why}", why=why(error)) from error
 
 
 def check_address(address: str) -> str:
@@ -55,24 +56,26 @@ def _store(address: str, base: Path) -> Store:
             url = f"{transport or 'http'}://{_host(parts, DEFAULT_PORTS[kind])}"
             return _STORES[kind](parts, url, parts.query == "gzip")
         except ValueError as error:
-            raise ValueError(f"{error}{ESCAPES if '@' in rest else ''}") from error
-    raise ValueError(
+            raise Unfit("{why}{escapes}", why=why(error), escapes=ESCAPES if "@" in rest else NOTHING) from error
+    raise Unfit(
         '"sqlite:FILE", "influxdb://[USER:PASSWORD@]HOST[:PORT]/DATABASE", "influxdb2://TOKEN@HOST[:PORT]/ORG/BUCKET",'
-        ' "influxdb3://[TOKEN@]HOST[:PORT]/DATABASE"'
-        f' or "victoria://[USER:PASSWORD@]HOST[:PORT]" is wanted{ESCAPES if "@" in rest else ""}'
+        ' "influxdb3://[TOKEN@]HOST[:PORT]/DATABASE" or "victoria://[USER:PASSWORD@]HOST[:PORT]" is wanted{escapes}',
+        escapes=ESCAPES if "@" in rest else NOTHING,
     )
 
 
 def _host(parts: SplitResult, default_port: int) -> str:
     if parts.query not in ("", "gzip") or parts.fragment:
-        raise ValueError("`?gzip` may stand at the end; other `?` and `#` are no part of the address")
+        raise Unfit("`?gzip` may stand at the end; other `?` and `#` are no part of the address")
     if not parts.hostname:
-        raise ValueError(f"no host after {parts.scheme}://")
+        raise Unfit("no host after {scheme}://", scheme=parts.scheme)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     try:
         port = parts.port or default_port
     except ValueError:  # Python's words quote it, and it may be a piece of a password
-        raise ValueError(f"what follows the host's colon is no port; one such as {default_port} is wanted") from None
+        raise Unfit(
+            "what follows the host's colon is no port; one such as {port} is wanted", port=default_port
+        ) from None
     return f"{host}:{port}"
 
 
@@ -84,7 +87,7 @@ def _influx1(parts: SplitResult, url: str, packed: bool) -> Store:
 
     database = unquote(parts.path.strip("/"))
     if not database or "/" in database:
-        raise ValueError("one database is wanted after the host: influxdb://host:8086/gridcall")
+        raise Unfit("one database is wanted after the host: influxdb://host:8086/gridcall")
     return InfluxStore(
         url,
         database,
@@ -99,7 +102,7 @@ def _influx2(parts: SplitResult, url: str, packed: bool) -> Store:
 
     names = [unquote(name) for name in parts.path.strip("/").split("/")]
     if not parts.username or len(names) != 2 or not all(names):
-        raise ValueError("a token, an organisation and a bucket are wanted: influxdb2://TOKEN@host:8086/org/bucket")
+        raise Unfit("a token, an organisation and a bucket are wanted: influxdb2://TOKEN@host:8086/org/bucket")
     return Influx2Store(url, token=unquote(parts.username), org=names[0], bucket=names[1], packed=packed)
 
 
@@ -108,7 +111,7 @@ def _influx3(parts: SplitResult, url: str, packed: bool) -> Store:
 
     database = unquote(parts.path.strip("/"))
     if not database or "/" in database or parts.password:
-        raise ValueError("a token and one database are wanted: influxdb3://TOKEN@host:8181/gridcall")
+        raise Unfit("a token and one database are wanted: influxdb3://TOKEN@host:8181/gridcall")
     return Influx3Store(url, database, token=unquote(parts.username) if parts.username else None, packed=packed)
 
 
@@ -116,7 +119,7 @@ def _victoria(parts: SplitResult, url: str, packed: bool) -> Store:
     from collector.stores.victoria.store import VictoriaStore
 
     if parts.path.strip("/"):
-        raise ValueError("nothing is wanted after the host: victoria://host:8428")
+        raise Unfit("nothing is wanted after the host: victoria://host:8428")
     return VictoriaStore(
         url,
         username=unquote(parts.username) if parts.username else None,

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from collector.stores.base import COARSE_MS, Batch, PackRow, Sample
+from collector.stores.base import COARSE_MS, IS_THERE, MADE, Batch, PackRow, Sample, kept_for
 from collector.stores.columns import Series, columns
 from collector.stores.history import averaged, coarse_grid, newest, stretch_ms
 from collector.stores.sqlite_coarse import (
@@ -22,6 +22,7 @@ from collector.stores.sqlite_coarse import (
 )
 from collector.stores.sqlite_file import SqliteFile
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.language import NOTHING, Phrase, phrase
 from messages.ranges import Range
 from messages.reading import Quality, Reading, Value
 
@@ -146,15 +147,18 @@ class SqliteStore:
     def condense(self, before_ms: int) -> None:
         condense(self._file, before_ms)
 
-    def setup(self, retention_ms: int | None) -> list[str]:
+    def setup(self, retention_ms: int | None) -> list[Phrase]:
         there = self._file.path.exists()
         self.write([])
-        days = "kept for ever" if retention_ms is None else f"{retention_ms / 86_400_000:g} days"
+        deletes = phrase("; the collector deletes once an hour what is older") if retention_ms else NOTHING
+        table = phrase(
+            "coarse ranges of {minutes} min: in a table of their own; the collector fills them once an hour",
+            minutes=COARSE_MS // 60_000,
+        )
         return [
-            f"{self._file.path}: {'is there' if there else 'made'}",
-            f"retention: {days}"
-            + ("" if retention_ms is None else "; the collector deletes once an hour what is older"),
-            f"coarse ranges of {COARSE_MS // 60_000} min: in a table of their own; the collector fills them once an hour",
+            phrase("{what}: {state}", what=self._file.path, state=IS_THERE if there else MADE),
+            phrase("retention: {kept}{deletes}", kept=kept_for(retention_ms), deletes=deletes),
+            table,
         ]
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from console.plant.moments import moment_ms, monday_of
 from console.plant.week import on_duty, week
 from console.visit import LoggedIn, OurForm, Visit, elsewhere, needs
 from messages.ids import SiteId
+from messages.language import why
 from messages.settings import ConfigError
 from rules import chronicle
 from rules.duty import book
@@ -113,10 +114,14 @@ def import_(visit: LoggedIn, site: str, text: Annotated[str, Form()] = "") -> Re
         found = put_sheet(folder, SiteId(site), text.lstrip("\ufeff"))
     except SheetError as error:
         column = COLUMNS.get(error.column, error.column) if visit.language == "zh" else error.column
-        words = visit.words("roster.wrong_sheet", line=error.line, column=column or "—", why=str(error))
+        words = visit.words(
+            "roster.wrong_sheet", line=error.line, column=column or "—", why=error.why.said(visit.language)
+        )
         return _page(visit, site, status=400, complaint=words, text=text)
     except (ConfigError, OSError) as error:
-        return _page(visit, site, status=400, complaint=visit.words("roster.not_written", why=str(error)), text=text)
+        said = error.phrase if isinstance(error, ConfigError) else why(error)
+        complaint = visit.words("roster.not_written", why=said.said(visit.language))
+        return _page(visit, site, status=400, complaint=complaint, text=text)
     words = f"{site}: {len(found.people)} people, {len(found.posts)} posts"
     chronicle.write(_database(visit), "roster.imported", visit.user.name, words, visit.now_ms)
     return elsewhere(f"/roster?site={site}&done=imported")

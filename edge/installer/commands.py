@@ -22,7 +22,7 @@ from edge.installer.words import no_port, said
 from edge.models.osdp import OsdpModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
-from messages.language import Language, why
+from messages.language import Language, Phrase, phrase, why
 from messages.settings import ConfigError, duration_s
 from messages.suggestion import suggest
 from messages.terminal import In, language_of
@@ -202,8 +202,8 @@ def provision(
     try:
         outcome = asyncio.run(give(config.lines[readers[0].line], readers[0]))
     except LinkError as error:
-        where = f"{'线路' if spoken == 'zh' else 'line'} {readers[0].line}"
-        raise ConfigError(f"{where}: {no_port(error.why, spoken)}") from error
+        where = phrase("line {line}", line=readers[0].line)
+        raise ConfigError("{where}: {why}", where=where, why=Phrase(no_port(error.why, spoken))) from error
     print(f"{device}: {CHINESE[outcome] if spoken == 'zh' else outcome}")
     if outcome not in (Outcome.GIVEN, Outcome.HAS_IT):
         raise typer.Exit(1)

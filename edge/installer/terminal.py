@@ -27,7 +27,7 @@ from edge.installer.words import no_port
 from edge.models.modbus import ModbusModel
 from edge.models.product import Model
 from edge.sources.port import LinkError
-from messages.language import Language
+from messages.language import Language, Phrase
 from messages.settings import ConfigError
 
 NOT_TAKEN = os.strerror(errno.EINVAL)
@@ -77,7 +77,7 @@ async def scan(
                 raise
             except LinkError as error:
                 if str(error) != NOT_TAKEN:
-                    raise ConfigError(f"{port}: {no_port(error.why, spoken)}") from error
+                    raise ConfigError("{port}: {why}", port=port, why=Phrase(no_port(error.why, spoken))) from error
                 print(f"{speed}: " + ("这个串口不支持" if zh else "this port can't speak so"))
             progress.remove_task(task)
             if answered and not everything:
@@ -102,7 +102,7 @@ async def compare(config: Config, line: LineSettings, asked: list[int], answered
     try:
         against = await compared(line, of(ModbusModel, config.on_line(line.name)), asked, answered, spoken)
     except LinkError as error:
-        raise ConfigError(f"{line.where}: {no_port(error.why, spoken)}") from error
+        raise ConfigError("{port}: {why}", port=line.where, why=Phrase(no_port(error.why, spoken))) from error
     zh = spoken == "zh"
     print(f"\n与线路 {line.name} 的配置对照：" if zh else f"\nAgainst the configuration of line {line.name}:")
     for why in against:

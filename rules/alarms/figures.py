@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from messages.alarm import Level
+from messages.language import Unfit
 from messages.settings import Seconds, Settings
 
 _Span = Annotated[Seconds, Field(ge=1, le=30 * 86_400)]
@@ -45,7 +46,7 @@ class Flood(Settings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.ends_below > self.begins_above:
-            raise ValueError("`ends_below`: a flood would end before it begins; it is at most `begins_above`")
+            raise Unfit("`ends_below`: a flood would end before it begins; it is at most `begins_above`")
         return self
 
 

@@ -61,7 +61,7 @@ def backtest(
         with progress.shown():
             judged = courses_of(configuration, span, rule or [], frozenset(map(SiteId, site or ())), progress.told)
     except (DatabaseAway, StoreError) as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     finally:
         configuration.store.close()
     courses, asked, span, reader = judged.courses, span, judged.span, Reader(spoken, configuration.calendar)
@@ -114,7 +114,7 @@ def shadow(
         found = Course("shadow", past.shadows(database, sites, span))
         database.close()
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     if as_json:
         content = report.as_json([found], configuration.calendar, span.from_ms, span.until_ms)
         sys.stdout.buffer.write(orjson.dumps(content) + b"\n")

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from messages.alarm import Level
+from messages.language import Unfit
 from messages.settings import Seconds, Settings, duration_s, read
 from rules.language.calendar import Calendar
 
@@ -133,9 +134,9 @@ class _Text(Settings):
     @model_validator(mode="after")
     def _rising(self) -> "_Text":
         if self.call is not None and sorted(self.call) != self.call:
-            raise ValueError("`call`: one call after the other, the first first")
+            raise Unfit("`call`: one call after the other, the first first")
         if self.street is not None and self.department is not None and self.department < self.street:
-            raise ValueError("`department` is called after the `street`, not before")
+            raise Unfit("`department` is called after the `street`, not before")
         return self
 
     def fields(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import SiteId
 from messages.kind import load_kinds
-from messages.language import NOTHING, Phrase, phrase
+from messages.language import NOTHING, Phrase, phrase, why
 from messages.settings import ConfigError
 from messages.suggestion import suggest
 from messages.terminal import In, language_of
@@ -27,7 +27,7 @@ from rules.duty.sheets import SheetError, sheet
 from rules.duty.site import Site
 from rules.store.database import Database, DatabaseAway
 
-STEPS = {1: "grid 网格", 2: "street 街道", 3: "department 部门"}
+STEPS = {1: phrase("grid"), 2: phrase("street"), 3: phrase("department")}
 
 app = typer.Typer(
     help="Who is on duty: the people of a site, their shifts, and the holes in them.",
@@ -87,37 +87,50 @@ def who(
     building: Annotated[str, typer.Option(help="Where it is.")] = "",
     owner: Annotated[str, typer.Option(help="Whose it is.")] = "",
     at: Annotated[str, typer.Option(help="When, by the site's clock, e.g. 2026-10-01T23:00. Default: now.")] = "",
+    wanted: In = "",
 ) -> None:
     """Say who would be called, step by step."""
-    here = _site(folder, site)
+    spoken, here = language_of(wanted, os.environ), _site(folder, site)
     at_ms = _now_ms() if not at else _at_ms(here, at)
     known_level = _level(level)
     if grid and grid not in here.grids:
-        raise ConfigError(f"--grid: no grid `{grid}`{suggest(grid, here.grids)}")
+        raise ConfigError("--grid: no grid `{grid}`{near}", grid=grid, near=suggest(grid, here.grids))
     place = Place(grid=grid or next(iter(here.grids)), building=building, text=building or grid)
     situation = Situation(kind=kind or ANY_KIND, level=known_level, place=place, owner=owner or None)
     own = sorted({kind for route in (*here.routes, *shipped_routes()) for kind in route.kinds})
     if not kind:
-        print(f"For a kind without a route of its own; --kind for one of: {', '.join(own)}")
+        routes = Phrase(", ".join(own))
+        print(phrase("For a kind without a route of its own; --kind for one of: {kinds}", kinds=routes).said(spoken))
     elif kind not in {*own, *load_kinds()}:
-        print(f"note: no shipped kind and no route is called `{kind}`{suggest(kind, own)}", file=sys.stderr)
+        unknown = phrase("no shipped kind and no route is called `{kind}`{near}", kind=kind, near=suggest(kind, own))
+        print(phrase("note: {what}", what=unknown).said(spoken), file=sys.stderr)
     found = steps(here, shipped_routes(), situation, at_ms)
     for step in found:
-        print(f"{step.number} {STEPS[step.number]}")
+        print(step.number, STEPS[step.number].said(spoken))
         for called in step.people:
-            reach = ", ".join(called.person.reach) or "no channel"
-            print(
-                f"    {called.person.name} ({called.id}), {called.role or 'by name'}, {called.person.phone or '-'}, {reach}"
-            )
+            reach = ", ".join(called.person.reach) or phrase("no channel").said(spoken)
+            role = called.role or phrase("by name").said(spoken)
+            print(f"    {called.person.name} ({called.id}), {role}, {called.person.phone or '-'}, {reach}")
         if not step.people:
-            print(f"    NOBODY on duty 无人值班 ({', '.join(step.wanted)}): {_instead(step, found)}")
-            print(f"    -> a post in {folder / site}.toml with {' or '.join(map(_post, step.wanted))}")
+            empty = phrase(
+                "NOBODY on duty ({posts}): {instead}", posts=", ".join(step.wanted), instead=_instead(step, found)
+            )
+            mend = phrase("a post in {path}.toml with {posts}", path=folder / site, posts=_posts(step.wanted))
+            print(f"    {empty.said(spoken)}\n    -> {mend.said(spoken)}")
 
 
-def _instead(step: Step, found: Sequence[Step]) -> str:
+def _instead(step: Step, found: Sequence[Step]) -> Phrase:
     """Where a call goes that finds a step empty."""
     up = next((later.number for later in found if later.number > step.number and later.people), None)
-    return f"the call goes on to step {up} at once 直接上报" if up else "the call goes to the desk 转值班台"
+    return phrase("the call goes on to step {n} at once", n=up) if up else phrase("the call goes to the desk")
+
+
+def _posts(wanted: Sequence[str]) -> Phrase:
+    first, *others = map(_post, wanted)
+    found = Phrase(first)
+    for other in others:
+        found = phrase("{some} or {other}", some=found, other=other)
+    return found
 
 
 def _post(wanted: str) -> str:
@@ -146,21 +159,26 @@ def import_(
     folder: Folder,
     site: Annotated[str, typer.Argument(metavar="SITE")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A sheet as `export` writes it.")],
+    wanted: In = "",
 ) -> None:
     """Take a sheet as the people of a site, or say what is wrong in it. The engine reads it within ten seconds."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
         found = put_sheet(folder, SiteId(site), text)
     except SheetError as error:
-        raise ConfigError(f"{file}: {error}") from error
+        raise ConfigError("{file}: {why}", file=file, why=error.phrase) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8; save it as CSV UTF-8") from error
+        raise ConfigError("{file}: not UTF-8; save it as CSV UTF-8", file=file) from error
     except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror or error}") from error
-    print(f"{site}: {len(found.people)} people, {len(found.posts)} posts")
+        raise ConfigError("{file}: {why}", file=file, why=why(error)) from error
+    spoken = language_of(wanted, os.environ)
+    taken = phrase(
+        "{site}: {people} people, {posts} posts", site=site, people=len(found.people), posts=len(found.posts)
+    )
+    print(taken.said(spoken))
     now_ms = _now_ms()
     for gap in gaps(found, shipped_routes(), now_ms, now_ms + 14 * 86_400_000, UNCHANGED):
-        print(f"  note: {_gap_line(found, gap)}")
+        print(phrase("  note: {what}", what=_gap_line(found, gap)).said(spoken))
 
 
 @app.command()
@@ -168,23 +186,25 @@ def forget(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engine's TOML file.")],
     site: Annotated[str, typer.Argument(metavar="SITE")],
     actor: Annotated[str, typer.Option(help="Who says so: stands in the log.")],
+    wanted: In = "",
 ) -> None:
     """Say that a site is no more. Without this, an engine goes on by the last good file of a site whose file has gone."""
     from rules.config import load  # it reads this folder itself
 
     engine = load(config, rules_may_fail=True)
     if engine.site_files.folder is not None and (engine.site_files.folder / f"{site}.toml").exists():
-        raise ConfigError(f"{engine.site_files.folder}/{site}.toml is still there: move it away first")
+        raise ConfigError("{path} is still there: move it away first", path=engine.site_files.folder / f"{site}.toml")
     try:
         database = Database(engine.database)
         with database.writing() as connection:
             known = last_good.forget(connection, SiteId(site), actor, _now_ms())
         database.close()
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     if not known:
-        raise ConfigError(f"no file of `{site}` is kept")
-    print(f"{site}: forgotten; the engine does so within ten seconds")
+        raise ConfigError("no file of `{site}` is kept", site=site)
+    gone = phrase("{site}: forgotten; the engine does so within ten seconds", site=site)
+    print(gone.said(language_of(wanted, os.environ)))
 
 
 def holes(folder: SiteFolder, changes: Mapping[SiteId, Changes], days: int = 14) -> Iterator[Phrase]:
@@ -228,7 +248,7 @@ def _words(site: Site, at_ms: int) -> str:
 def _site(folder: Path, name: str) -> Site:
     sites = load_sites(folder)
     if (found := sites.get(SiteId(name))) is None:
-        raise ConfigError(f"{folder}: no site `{name}`{suggest(name, sites)}")
+        raise ConfigError("{folder}: no site `{site}`{near}", folder=folder, site=name, near=suggest(name, sites))
     return found
 
 
@@ -237,14 +257,14 @@ def _level(text: str) -> Level:
     for level in levels:
         if level == text:
             return level
-    raise ConfigError(f"--level: red, orange, yellow or blue, not {text!r}")
+    raise ConfigError("--level: red, orange, yellow or blue, not {text!r}", text=text)
 
 
 def _at_ms(site: Site, text: str) -> int:
     try:
         return round(datetime.fromisoformat(text).replace(tzinfo=site.clock().zone).timestamp() * 1000)
     except ValueError as error:
-        raise ConfigError(f"--at: a moment such as 2026-10-01T23:00 is wanted, not {text!r}") from error
+        raise ConfigError("--at: a moment such as 2026-10-01T23:00 is wanted, not {text!r}", text=text) from error
 
 
 def _now_ms() -> int:

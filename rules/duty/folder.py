@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from messages.ids import SiteId, is_identifier
+from messages.language import NOTHING, why
 from messages.settings import ConfigError
 from rules.duty.routing import shipped_routes
 from rules.duty.sheets import SheetError, from_sheet
@@ -30,7 +31,7 @@ def load_sites(folder: Path) -> dict[SiteId, Site]:
 def _paths(folder: Path) -> list[Path]:
     """Raises ConfigError."""
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder of sites")
+        raise ConfigError("{folder}: no such folder of sites", folder=folder)
     return [path for path in sorted(folder.glob("*.toml")) if is_identifier(path.stem)]
 
 
@@ -41,11 +42,9 @@ def _load(path: Path) -> Site:
     try:
         return from_sheet(sheet.read_text(encoding="utf-8"), site)
     except SheetError as error:
-        raise ConfigError(f"{sheet}:{error.line}: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"{sheet}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{sheet}: {error}") from error
+        raise ConfigError("{sheet}:{line}: {why}", sheet=sheet, line=error.line, why=error.phrase) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("{sheet}: {why}", sheet=sheet, why=why(error)) from error
 
 
 def put_sheet(folder: Path, site: SiteId, text: str) -> Site:
@@ -55,7 +54,7 @@ def put_sheet(folder: Path, site: SiteId, text: str) -> Site:
     """
     path = folder / f"{site}.toml"
     if not is_identifier(site) or not path.exists():
-        raise ConfigError(f"{folder}: no site `{site}`")
+        raise ConfigError("{folder}: no site `{site}`{near}", folder=folder, site=site, near=NOTHING)
     found = from_sheet(text, load_site(path))
     handle, name = tempfile.mkstemp(dir=folder, prefix=f".{site}", suffix=SHEET)
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

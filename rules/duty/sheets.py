@@ -12,8 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from messages.complaint import complaint, shortened
+from messages.complaint import complaint
+from messages.language import Phrase, Unfit, phrase, why
 from messages.suggestion import suggest
+from messages.wording import complaints
 from rules.duty.site import Person, Post, Shift, Site
 
 COLUMNS = {
@@ -42,12 +44,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would compute."""
 
 
-class SheetError(ValueError):
+class SheetError(Unfit):
     """The sheet can't be taken; says line, column and why."""
 
-    def __init__(self, line: int, column: str, why: str) -> None:
+    def __init__(self, line: int, column: str, why: Phrase) -> None:
         where = f", {COLUMNS[column]} {column}" if column in COLUMNS else f", {column}" if column else ""
-        super().__init__(f"line {line}{where}: {why}")
+        super().__init__(phrase("line {line}{where}: {why}", line=line, where=where, why=why))
+        self.why = why
         self.line = line
         self.column = column
 
@@ -104,7 +107,7 @@ def _safe(cell: str) -> str:
 def from_sheet(text: str, site: Site) -> Site:
     """The site with the people and posts of the sheet in the place of its own. Raises SheetError."""
     if len(text.encode()) > MOST_BYTES:
-        raise SheetError(1, "", f"more than {MOST_BYTES // 1024 // 1024} MiB")
+        raise SheetError(1, "", phrase("more than {n} MiB", n=MOST_BYTES // 1024 // 1024))
     people: dict[str, dict[str, Any]] = {}
     posts: dict[str, dict[str, Any]] = {}
     shifts: dict[tuple[str, str], dict[str, Any]] = {}
@@ -112,17 +115,25 @@ def from_sheet(text: str, site: Site) -> Site:
         person = cells["person"]
         known = people.setdefault(person, said := _person(cells, line))
         if known != said:
-            raise SheetError(line, "person", f"`{person}` stands in another line with other words")
+            raise SheetError(
+                line, "person", phrase("`{person}` stands in another line with other words", person=person)
+            )
         if not cells["post"]:
             continue
         post = {key: value for key, value in _post(cells).items() if value}
         if posts.setdefault(cells["post"], post) != post:
-            raise SheetError(line, "post", f"`{cells['post']}` stands in another line with another role or area")
+            raise SheetError(
+                line, "post", phrase("`{post}` stands in another line with another role or area", post=cells["post"])
+            )
         key = (cells["post"], cells["order"] or "1")
         shift = _shift(cells, line)
         before = shifts.setdefault(key, {**shift, "people": []})
         if {**before, "people": []} != {**shift, "people": []}:
-            raise SheetError(line, "order", f"shift {key[1]} of `{key[0]}` stands in another line with other times")
+            raise SheetError(
+                line,
+                "order",
+                phrase("shift {n} of `{post}` stands in another line with other times", n=key[1], post=key[0]),
+            )
         before["people"].append(person)
     for (post_name, _), shift in sorted(shifts.items(), key=lambda one: _number(one[0][1])):
         posts[post_name].setdefault("shifts", []).append(shift)
@@ -132,18 +143,35 @@ def from_sheet(text: str, site: Site) -> Site:
 def _checked(site: Site, people: Mapping[str, Any], posts: Mapping[str, Any]) -> Site:
     for grid in (grid for post in posts.values() for grid in post.get("grids", ())):
         if grid not in site.grids:
-            raise SheetError(1, "grids", f"no grid `{grid}`{suggest(grid, site.grids)}")
+            raise SheetError(
+                1,
+                "grids",
+                phrase("no {what} `{name}`{near}", what=phrase("grid"), name=grid, near=suggest(grid, site.grids)),
+            )
     for building in (one for post in posts.values() for one in post.get("buildings", ())):
         if building not in site.buildings:
-            raise SheetError(1, "buildings", f"no building `{building}`{suggest(building, site.buildings)}")
+            raise SheetError(
+                1,
+                "buildings",
+                phrase(
+                    "no {what} `{name}`{near}",
+                    what=phrase("building"),
+                    name=building,
+                    near=suggest(building, site.buildings),
+                ),
+            )
     for name, owner in site.owners.items():
         for person in owner.people:
             if person not in people:
-                raise SheetError(1, "person", f"`{person}` answers for {name} and is not in the sheet")
+                raise SheetError(
+                    1,
+                    "person",
+                    phrase("`{person}` answers for {name} and is not in the sheet", person=person, name=name),
+                )
     for route in site.routes:
         for word in (*route.first, *route.second, *route.third):
             if word.startswith("person:") and word.removeprefix("person:") not in people:
-                raise SheetError(1, "person", f"a route calls `{word}`, who is not in the sheet")
+                raise SheetError(1, "person", phrase("a route calls `{word}`, who is not in the sheet", word=word))
     try:
         return site.model_copy(
             update={
@@ -155,7 +183,7 @@ def _checked(site: Site, people: Mapping[str, Any], posts: Mapping[str, Any]) ->
             }
         )
     except ValidationError as error:
-        raise SheetError(1, "", complaint(error)) from error
+        raise SheetError(1, "", Phrase(complaint(error))) from error
 
 
 def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -167,22 +195,24 @@ def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
         columns = []
         for cell in head:
             if cell not in names:
-                raise SheetError(1, cell or "(empty)", f"no such column{suggest(cell, names)}")
+                raise SheetError(1, cell or "(empty)", phrase("no such column{near}", near=suggest(cell, names)))
             columns.append(names[cell])
         for needed in ("person", "name"):
             if needed not in columns:
-                raise SheetError(1, needed, "the column is missing")
+                raise SheetError(1, needed, phrase("the column is missing"))
         for row in reader:
             if reader.line_num > MOST_LINES:
-                raise SheetError(reader.line_num, "", f"more than {MOST_LINES} lines")
+                raise SheetError(reader.line_num, "", phrase("more than {n} lines", n=MOST_LINES))
             cells = [cell.strip().removeprefix("'") for cell in row]
             if not any(cells):
                 continue
             if len(cells) > len(columns):
-                raise SheetError(reader.line_num, "", f"{len(cells)} cells for {len(columns)} columns")
+                raise SheetError(
+                    reader.line_num, "", phrase("{n} cells for {columns} columns", n=len(cells), columns=len(columns))
+                )
             yield reader.line_num, dict.fromkeys(COLUMNS, "") | dict(zip(columns, cells, strict=False))
     except csv.Error as error:
-        raise SheetError(reader.line_num, "", f"no CSV: {error}") from error
+        raise SheetError(reader.line_num, "", phrase("no CSV: {why}", why=why(error))) from error
 
 
 def _person(cells: Mapping[str, str], line: int) -> dict[str, Any]:
@@ -194,7 +224,7 @@ def _person(cells: Mapping[str, str], line: int) -> dict[str, Any]:
         "login": cells["login"] or None,
     }
     if not cells["person"]:
-        raise SheetError(line, "person", "who is it? An id such as `lin` is missing")
+        raise SheetError(line, "person", phrase("who is it? An id such as `lin` is missing"))
     _valid(Person, said, line)
     return said
 
@@ -227,7 +257,9 @@ def _day(text: str, column: str, line: int) -> date | None:
     try:
         return date.fromisoformat(text.replace("/", "-")) if text else None
     except ValueError as error:
-        raise SheetError(line, column, f"a day such as 2026-10-01 is wanted, not {text[:20]!r}") from error
+        raise SheetError(
+            line, column, phrase("a day such as 2026-10-01 is wanted, not {text!r}", text=text[:20])
+        ) from error
 
 
 def _number(text: str) -> int:
@@ -238,6 +270,9 @@ def _valid(model: type[Person] | type[Post], said: Any, line: int) -> None:
     try:
         model.model_validate(said)
     except ValidationError as error:
-        where, why = error.errors()[0]["loc"], str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        column = next((str(part) for part in reversed(where) if part in COLUMNS), str(where[-1]) if where else "")
-        raise SheetError(line, column, shortened(why)) from error
+        first = complaints(error, said, model)[0]
+        column = next(
+            (str(part) for part in reversed(first.where) if part in COLUMNS),
+            str(first.where[-1]) if first.where else "",
+        )
+        raise SheetError(line, column, first.what) from error

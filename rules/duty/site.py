@@ -15,7 +15,8 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from messages.alarm import Level
 from messages.announcement import Place
 from messages.ids import IDENTIFIER, ONE_LINE
-from messages.language import Language
+from messages.language import Language, Phrase, Unfit, phrase
+from messages.language import why as why_
 from messages.settings import ConfigError, Settings, Text, line_of, read
 from messages.suggestion import suggest
 from rules.language.calendar import Calendar, CalendarText
@@ -48,7 +49,7 @@ MOST_PLACES_KEPT = 4_096
 
 def _metres(points: list[list[float]]) -> list[list[float]]:
     if any(len(point) != 2 for point in points):
-        raise ValueError("each point should be [metres east, metres north]")
+        raise Unfit("each point should be [metres east, metres north]")
     return points
 
 
@@ -59,10 +60,10 @@ def minute_of(text: str) -> int:
     """Minutes after midnight of "08:30"; "24:00" is the end of the day. Raises ValueError."""
     hours, colon, minutes = text.partition(":")
     if not (colon and hours.isdecimal() and len(minutes) == 2 and minutes.isdecimal()):
-        raise ValueError(f'a time of day such as "08:30" is wanted, not {text!r}')
+        raise Unfit('a time of day such as "08:30" is wanted, not {text!r}', text=text)
     minute = int(hours) * 60 + int(minutes)
     if int(minutes) > 59 or minute > 24 * 60:
-        raise ValueError(f'a time of day from "00:00" to "24:00" is wanted, not {text!r}')
+        raise Unfit('a time of day from "00:00" to "24:00" is wanted, not {text!r}', text=text)
     return minute
 
 
@@ -154,9 +155,9 @@ class Shift(Settings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.rotate_days is not None and self.since is None:
-            raise ValueError("a rotation needs `since`, the day on which the first of `people` begins")
+            raise Unfit("a rotation needs `since`, the day on which the first of `people` begins")
         if minute_of(self.from_) == 24 * 60:
-            raise ValueError('`from`: the day begins at "00:00"')
+            raise Unfit('`from`: the day begins at "00:00"')
         return self
 
 
@@ -172,7 +173,7 @@ class Post(Settings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.role == "department") != (self.department is not None):
-            raise ValueError("`department` says which one, for the role department alone")
+            raise Unfit("`department` says which one, for the role department alone")
         return self
 
 
@@ -304,7 +305,9 @@ def load_site(path: Path) -> Site:
     site = read(path, Site)
     for where, name, known, what in _references(site):
         if name not in known:
-            raise _mistake(path, where, f"no {what} `{name}`{suggest(name, known)}")
+            raise _mistake(
+                path, where, phrase("no {what} `{name}`{near}", what=_WHAT[what], name=name, near=suggest(name, known))
+            )
     for index, route in enumerate(site.routes):
         for step in ("first", "second", "third"):
             for word in getattr(route, step):
@@ -313,22 +316,24 @@ def load_site(path: Path) -> Site:
     try:
         site.clock()
     except ValueError as error:
-        raise _mistake(path, ("calendar", "zone"), str(error)) from error
+        raise _mistake(path, ("calendar", "zone"), why_(error)) from error
     return site
 
 
-def wrong_word(word: str, people: Iterable[str]) -> str | None:
+def wrong_word(word: str, people: Iterable[str]) -> Phrase | None:
     """What is wrong with a word of a route; None if nothing is."""
     sort, colon, name = word.partition(":")
     if not colon and (word == "owner" or (word in Role.__args__ and word != "department")):  # type: ignore[attr-defined]
         return None
     if sort == "person":
-        return None if name in people else f"no person `{name}`{suggest(name, people)}"
+        wrong = phrase("no person `{name}`{near}", name=name, near=suggest(name, people))
+        return None if name in people else wrong
     if sort == "department":
         known = Department.__args__  # type: ignore[attr-defined]
-        return None if name in known else f"no department `{name}`{suggest(name, known)}"
+        wrong = phrase("no department `{name}`{near}", name=name, near=suggest(name, known))
+        return None if name in known else wrong
     known = (*Role.__args__, "owner", "person:…", "department:…")  # type: ignore[attr-defined]
-    return f"no role `{word}`{suggest(word, known)}"
+    return phrase("no role `{word}`{near}", word=word, near=suggest(word, known))
 
 
 def _references(site: Site) -> Iterable[tuple[tuple[Any, ...], str, Iterable[str], str]]:
@@ -356,6 +361,9 @@ def _references(site: Site) -> Iterable[tuple[tuple[Any, ...], str, Iterable[str
             yield ("routes", index, "owners"), one, site.owners, "owner"
 
 
-def _mistake(path: Path, where: tuple[Any, ...], why: str) -> ConfigError:
+_WHAT = {"grid": phrase("grid"), "building": phrase("building"), "person": phrase("person"), "owner": phrase("owner")}
+
+
+def _mistake(path: Path, where: tuple[Any, ...], why: Phrase) -> ConfigError:
     line = line_of(path.read_text(encoding="utf-8-sig"), where)
-    return ConfigError(f"{path}:{line}: {'.'.join(str(part) for part in where)}: {why}")
+    return ConfigError("{path}:{line}: {where}: {why}", path=path, line=line, where=".".join(map(str, where)), why=why)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from messages.alarm import Level
 from messages.ids import IDENTIFIER
+from messages.language import Unfit, why
 from messages.settings import ConfigError, Folder, Seconds, Settings
 from rules.notices import signing
 from rules.notices.channels.base import TIMEOUT_S, Channel
@@ -34,15 +35,15 @@ def _limit(text: str) -> str:
 
 def _http(text: str) -> str:
     if urlsplit(re.sub(r"\$\w+", "x", text)).scheme not in ("http", "https"):
-        raise ValueError('an address such as "https://…" is wanted')
+        raise Unfit('an address such as "https://…" is wanted')
     return text.rstrip("/")
 
 
 def _template(text: str) -> str:
     from rules.notices.channels.gateway import wrong_template
 
-    if why := wrong_template(text):
-        raise ValueError(why)
+    if wrong := wrong_template(text):
+        raise Unfit(wrong)
     return text
 
 
@@ -80,7 +81,7 @@ class _Provider(_Any):
         written, file = getattr(self, field), getattr(self, f"{field}_file")
         if written is None and file is None:
             if needed:
-                raise ValueError(f"{field}_file is missing")
+                raise Unfit("{field}_file is missing", field=field)
             return ""
         return str(written) if written is not None else _first_line(base / file)
 
@@ -173,7 +174,7 @@ class GatewayText(_Provider):
 
         secret = self._secret(base, needed=False)
         if "$secret" in "".join((self.url, self.body, *self.headers.values())) and not secret:
-            raise ValueError("a template uses $secret, and secret_file is missing")
+            raise Unfit("a template uses $secret, and secret_file is missing")
         return Gateway(
             url=self.url,
             method=self.method,
@@ -291,7 +292,7 @@ def ways(written: Mapping[str, ChannelText], base: Path) -> dict[str, Way]:
         try:
             channel = None if isinstance(text, MqttText) else text.made(base)
         except ValueError as error:
-            raise ConfigError(f"channels.{name}: {error}") from error
+            raise ConfigError("channels.{name}: {why}", name=name, why=why(error)) from error
         found[name] = Way(
             name=name,
             channel=channel,
@@ -306,7 +307,7 @@ def _first_line(path: Path) -> str:
     try:
         line = path.read_text(encoding="utf-8").partition("\n")[0].strip()
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
+        raise Unfit("{path}: {why}", path=path, why=why(error)) from error
     if not line:
-        raise ValueError(f"{path}: its first line is empty")
+        raise Unfit("{path}: its first line is empty", path=path)
     return line

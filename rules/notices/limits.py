@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from messages.language import Unfit
 from messages.settings import duration_s
 
 RED_RESERVE = 0.25
@@ -31,7 +32,7 @@ def limit(text: str) -> Limit:
     """From "20/1min". Raises ValueError."""
     most, slash, within = text.partition("/")
     if not slash or not most.isdecimal() or not 0 < int(most) <= 1_000_000:
-        raise ValueError(f'a limit such as "20/1min" is wanted, not {text!r}')
+        raise Unfit('a limit such as "20/1min" is wanted, not {text!r}', text=text)
     return Limit(int(most), round(duration_s(within) * 1000))
 
 

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import hmac
 
+from messages.language import Unfit
+
 PREFIX = "whsec_"
 LEAST_BYTES = 24
 """The specification asks for 24 to 64."""
@@ -14,10 +16,12 @@ def secret(text: str) -> bytes:
     try:
         found = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except ValueError as error:
-        raise ValueError('a secret such as "whsec_…" in base64 is wanted: openssl rand -base64 32') from error
+        raise Unfit('a secret such as "whsec_…" in base64 is wanted: openssl rand -base64 32') from error
     if len(found) < LEAST_BYTES:
-        raise ValueError(
-            f"the secret has {len(found)} bytes; at least {LEAST_BYTES} are wanted: openssl rand -base64 32"
+        raise Unfit(
+            "the secret has {n} bytes; at least {least} are wanted: openssl rand -base64 32",
+            n=len(found),
+            least=LEAST_BYTES,
         )
     return found
 

@@ -85,11 +85,11 @@ def _database(config: Path) -> Iterator[Database]:
     try:
         database = Database(load(config, rules_may_fail=True).database)
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     try:
         yield database
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     finally:
         database.close()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from messages.ids import Identifier
+from messages.language import Unfit, why
 from messages.settings import ConfigError, Folder, Seconds, Settings
 from rules.notices import signing
 from rules.notices.channels.base import TIMEOUT_S
@@ -25,13 +26,13 @@ _FIRST_S, _MOST_S = 5.0, 3600.0
 
 def _web(text: str) -> str:
     if not text.startswith(("https://", "http://")):
-        raise ValueError('an address such as "https://city.example.org/hooks/gridcall" is wanted')
+        raise Unfit('an address such as "https://city.example.org/hooks/gridcall" is wanted')
     return text
 
 
 def _event(text: str) -> str:
     if not _EVENT.fullmatch(text):
-        raise ValueError('names of events are wanted, such as "case.accepted", "alarm.*" or "*"')
+        raise Unfit('names of events are wanted, such as "case.accepted", "alarm.*" or "*"')
     return text
 
 
@@ -80,10 +81,10 @@ def _hook(name: str, text: HookText, base: Path) -> Hook:
     path = base / text.secret_file
     try:
         key = signing.secret(path.read_text(encoding="utf-8").partition("\n")[0].strip())
-    except OSError as error:
-        raise ConfigError(f"webhooks.{name}: secret_file: {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ConfigError(f"webhooks.{name}: secret_file: {path}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            "webhooks.{name}: secret_file: {path}: {why}", name=name, path=path, why=why(error)
+        ) from error
     return Hook(
         name=name,
         url=text.url,

@@ -88,6 +88,6 @@ def _opened(config: Path) -> Iterator[tuple[Configuration, Database]]:
         finally:
             database.close()
     except DatabaseAway as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(why(error)) from error
     finally:
         configuration.store.close()

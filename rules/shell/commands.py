@@ -37,7 +37,7 @@ def run(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The engin
     gc.set_threshold(*GARBAGE)
     configuration = load(config, rules_may_fail=True)
     for note in configuration.notes:
-        log.warning(note)
+        log.warning(str(note))
     asyncio.run(service.run(configuration, clock_ms=_clock_ms, running_ms=_running_ms))
 
 

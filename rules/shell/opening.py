@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from messages.language import why
 from messages.settings import ConfigError
 from rules.config import Configuration
 from rules.engine.memory.facts import Facts
@@ -43,7 +44,7 @@ def _loaded(config: Configuration, holder: Holder, clock_s: Callable[[], float],
         versions.keep(database, rules, now_ms)
         return tenure, known
     except ValueError as error:
-        raise ConfigError(f"database: {error}") from error
+        raise ConfigError("database: {why}", why=why(error)) from error
     except DatabaseDamaged:
         database.close()
         raise

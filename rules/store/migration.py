@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, Column, Connection, MetaData, String, Table, insert, inspect, select, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from messages.language import phrase
 from messages.settings import ConfigError
 from rules.store.schema.metadata import told_for
 from rules.store.tables import counters, metadata
@@ -40,7 +41,9 @@ def revision(connection: Connection) -> str | None:
         found = connection.scalar(text("SELECT version_num FROM alembic_version"))
         if found not in (FIRST, HEAD):
             raise ConfigError(
-                f"database: a newer Gridcall wrote it (revision {found}); this one knows {HEAD} and none after"
+                "database: a newer Gridcall wrote it (revision {found}); this one knows {head} and none after",
+                found=found,
+                head=HEAD,
             )
         return str(found)
     if "counters" not in tables:
@@ -48,8 +51,13 @@ def revision(connection: Connection) -> str | None:
     schema = connection.scalar(select(counters.c.value).where(counters.c.name == "schema"))
     if schema == FIRST_SCHEMA:
         return FIRST
-    age = "too old" if schema is None or schema < FIRST_SCHEMA else "newer than this software"
-    raise ConfigError(f"database: it has schema {schema}, which is {age}: {FIRST_SCHEMA} can be brought up to date")
+    too_old = schema is None or schema < FIRST_SCHEMA
+    raise ConfigError(
+        "database: it has schema {schema}, which is {age}: {first} can be brought up to date",
+        schema=schema,
+        age=phrase("too old") if too_old else phrase("newer than this software"),
+        first=FIRST_SCHEMA,
+    )
 
 
 def upgrade(connection: Connection, target: str = HEAD) -> None:

@@ -7,6 +7,7 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from messages.language import Unfit
 from rules.store.connection import engine
 
 WRITER = 0x6772_6964  # "grid": the advisory lock of whoever writes; it is of one database, not of the server
@@ -69,5 +70,5 @@ def located(url: URL, folder: Path) -> URL:
     """Raises ValueError."""
     del folder
     if not url.database:
-        raise ValueError("name the database: postgresql+psycopg://USER@HOST/DATABASE")
+        raise Unfit("name the database: postgresql+psycopg://USER@HOST/DATABASE")
     return url

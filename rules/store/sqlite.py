@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import URL, Connection, Engine, event, make_url, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError
 
+from messages.language import Unfit
 from rules.store.connection import engine
 
 BUSY_TIMEOUT_MS = 5000
@@ -47,10 +48,10 @@ def verdict(error: DBAPIError, *, write: bool) -> Literal["away", "damaged"] | N
 def located(url: URL, folder: Path) -> URL:
     """Its relative path resolved against `folder`. Raises ValueError."""
     if not url.database or url.database == ":memory:":
-        raise ValueError("a database in memory forgets every alarm: name a file")
+        raise Unfit("a database in memory forgets every alarm: name a file")
     path = folder / url.database
     if not path.parent.is_dir():
-        raise ValueError(f"no such folder: {path.parent}")
+        raise Unfit("no such folder: {folder}", folder=path.parent)
     return url.set(database=str(path))
 
 

@@ -193,3 +193,21 @@ def test_setup_of_a_database_that_is_away_is_one_line(config: Path) -> None:
     config.write_text(config.read_text().replace("sqlite:history.db", "influxdb://127.0.0.1:1/gridcall"))
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:1"):
         raise called("setup", str(config)).exception or AssertionError
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check"], "保存永久"),
+        (["setup"], "保存期：永久"),
+        (["quarantine", "list"], "消息数    记录数  原因"),
+        (["quarantine", "show", "1"], "主题      "),
+        (["quarantine", "retry"], "1 条消息中有 0 条离开了隔离区"),
+        (["quarantine", "drop", "--all"], "已丢弃 1 条消息"),
+    ],
+)
+def test_what_a_command_prints_is_chinese_where_that_is_wanted(config: Path, words: list[str], said: str) -> None:
+    keep(config, b"no pack")
+    name = 2 if words[0] == "quarantine" else 1
+    result = called(*words[:name], str(config), *words[name:], "--language", "zh")
+    assert said in result.output, result.exception

@@ -256,8 +256,8 @@ def test_a_month_looks_alike_from_readings_and_from_coarse_ranges_whatever_came_
 
 def test_setting_up_says_what_it_did_and_twice_is_once(address: str, tmp_path: Path) -> None:
     fresh = open_store(address, base=tmp_path)
-    first = fresh.setup(50 * 365 * DAY_MS)
-    again = fresh.setup(50 * 365 * DAY_MS)
+    first = [str(line) for line in fresh.setup(50 * 365 * DAY_MS)]
+    again = [str(line) for line in fresh.setup(50 * 365 * DAY_MS)]
     assert len(first) == len(again)
     assert any("retention" in line for line in again)
     if not isinstance(fresh, VictoriaStore):

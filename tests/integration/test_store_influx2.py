@@ -219,7 +219,7 @@ def buckets(*found: tuple[str, int]) -> tuple[int, str]:
 
 def test_setting_up_makes_two_buckets_with_their_retention_and_a_task(server: Server, store: Store) -> None:
     server.answers += [buckets(), ORGS, MADE, buckets(), ORGS, MADE, (200, '{"tasks": []}'), (201, TASK)]
-    said = store.setup(365 * 86_400_000)
+    said = [str(line) for line in store.setup(365 * 86_400_000)]
     assert ["made" in line for line in said] == [True] * 3
     made = [(one.path, json.loads(one.body)) for one in server.asked if one.method == "POST"]
     for (path, body), name in zip(made, ("grid call", "grid call_coarse"), strict=False):
@@ -241,7 +241,7 @@ def test_setting_up_again_changes_only_what_has_changed(server: Server, store: S
     task = (200, json.dumps({"tasks": [{"id": "t1", "orgID": "o", "name": "n", "flux": flux}]}))
     server.answers += [buckets(("grid call", 0)), buckets(("grid call_coarse", 3600)), MADE, task]
     server.asked.clear()
-    said = store.setup(None)
+    said = [str(line) for line in store.setup(None)]
     assert [one.method for one in server.asked] == ["GET", "GET", "PATCH", "GET"]
     assert [line.rpartition(" ")[2] for line in said] == ["was", "changed", "was"]
 

@@ -132,11 +132,11 @@ def test_setting_up_makes_the_database_with_its_retention_or_says_how_to_change_
     server: Server, store: Store
 ) -> None:
     server.answers += [(201, ""), (409, '{"error":"attempted to create a resource that already exists"}')]
-    assert "made" in store.setup(365 * 86_400_000)[0]
+    assert "made" in str(store.setup(365 * 86_400_000)[0])
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", "/api/v3/configure/database")
     assert json.loads(asked.body) == {"db": "grid call", "retention_period": "8760h"}
-    said = store.setup(365 * 86_400_000)
+    said = [str(line) for line in store.setup(365 * 86_400_000)]
     assert "is there" in said[0]
     assert "influxdb3 update database --retention-period 8760h grid call" in said[1]
 

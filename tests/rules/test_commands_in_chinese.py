@@ -40,6 +40,19 @@ def test_what_a_command_prints_is_chinese_where_that_is_wanted(config: Path, wor
     assert said in result.output, result.exception
 
 
+def test_who_is_called_is_said_in_the_language_chosen() -> None:
+    sites = str(Path(__file__).parent.parent.parent / "deploy/sites")
+    said = (
+        CliRunner()
+        .invoke(app, ["roster", "who", sites, "junmen", "--at", "2026-10-14T10:00", "--language", "zh"])
+        .output
+    )
+    assert "3 部门\n    无人值班（department:facilities）：转值班台\n" in said
+    with pytest.raises(ConfigError) as caught:
+        CliRunner().invoke(app, ["roster", "who", sites, "junmn"], catch_exceptions=False)
+    assert caught.value.said("zh") == f"{sites}: 没有社区 `junmn`；是不是 `junmen`？"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

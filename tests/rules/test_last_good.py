@@ -197,7 +197,7 @@ def test_the_doctor_says_which_roster_is_in_force_and_why(tmp_path: Path) -> Non
     gone = CliRunner().invoke(doctor.app, ["--rules", str(tmp_path / "rules.toml")]).output
     assert "no such file any more" in gone
     assert "the desk is told by" not in gone
-    assert "WRONG desk is to be reached by `sms`, and there is no [channels.sms]" in gone
+    assert "WRONG the desk is to be reached by `sms`, and there is no [channels.sms]" in gone
 
 
 def test_a_site_is_forgotten_by_a_command_once_its_file_is_away(tmp_path: Path) -> None:

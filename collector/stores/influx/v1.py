@@ -12,7 +12,18 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
-from collector.stores.base import COARSE_MS, WRITERS, Batch, PackRow, Sample, StoreAway, StoreRefused
+from collector.stores.base import (
+    COARSE_MS,
+    IS_THERE,
+    MADE,
+    WRITERS,
+    Batch,
+    PackRow,
+    Sample,
+    StoreAway,
+    StoreRefused,
+    kept_for,
+)
 from collector.stores.history import (
     Stretch,
     averaged,
@@ -36,6 +47,7 @@ from collector.stores.line_protocol import (
     requests,
 )
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.language import Phrase, phrase
 from messages.ranges import Range
 from messages.reading import Quality, Reading, Value
 
@@ -162,26 +174,29 @@ class InfluxStore:
             self._ask(f"CREATE RETENTION POLICY {POLICY} ON {name(self._database)} DURATION INF REPLICATION 1")
         self._coarse.condense(self._kinds(), before_ms)
 
-    def setup(self, retention_ms: int | None) -> list[str]:
+    def setup(self, retention_ms: int | None) -> list[Phrase]:
         there = self._database in [row["name"] for _, row in rows_of(self._ask("SHOW DATABASES"))]
         self._ask(f"CREATE DATABASE {name(self._database)}")
         self.condense(0)
-        said = [f"{self._url}: database {self._database} {'is there' if there else 'made'}"]
+        state = IS_THERE if there else MADE
+        said = [phrase("{url}: database {name} {state}", url=self._url, name=self._database, state=state)]
         wanted_s = 0 if retention_ms is None else max(retention_ms // 1000, SHORTEST_RETENTION_S)
         period = "INF" if retention_ms is None else f"{wanted_s}s"
         for policy, (kept_s, default) in self._policies().items():
             if policy != POLICY and not default:
                 continue
-            what = "coarse ranges" if policy == POLICY else "readings"
+            what = phrase("coarse ranges") if policy == POLICY else phrase("readings")
             if kept_s == wanted_s:
-                said.append(f"retention of {what}: {_days(wanted_s)}, as it was")
+                said.append(phrase("retention of {what}: {kept}, as it was", what=what, kept=_days(wanted_s)))
             else:
                 self._ask(f"ALTER RETENTION POLICY {name(policy)} ON {name(self._database)} DURATION {period}")
-                said.append(f"retention of {what}: {_days(wanted_s)}, was {_days(kept_s)}")
-        return [
-            *said,
-            f"coarse ranges of {COARSE_MS // 60_000} min: in the retention policy coarse; the collector fills them once an hour",
-        ]
+                kept, before = _days(wanted_s), _days(kept_s)
+                said.append(phrase("retention of {what}: {kept}, was {before}", what=what, kept=kept, before=before))
+        policy_of_coarse = phrase(
+            "coarse ranges of {minutes} min: in the retention policy coarse; the collector fills them once an hour",
+            minutes=COARSE_MS // 60_000,
+        )
+        return [*said, policy_of_coarse]
 
     def close(self) -> None:
         self._http.close()
@@ -251,5 +266,5 @@ class InfluxStore:
         raise self._http.away(answer, words(answer.text))
 
 
-def _days(seconds: int) -> str:
-    return f"{seconds / 86_400:g} days" if seconds else "for ever"
+def _days(seconds: int) -> Phrase:
+    return kept_for(seconds * 1000 if seconds else None)

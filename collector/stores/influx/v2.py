@@ -41,6 +41,7 @@ from collector.stores.influx.flux import COARSE, FIGURES, Row, at_ms, held_in, i
 from collector.stores.influx.v2_setup import bucket_there, task_there
 from collector.stores.line_protocol import PACKS, field_of, requests
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.language import Phrase, phrase
 from messages.ranges import Range
 from messages.reading import Reading
 
@@ -152,11 +153,12 @@ class Influx2Store:
     def condense(self, before_ms: int) -> None:
         """Nothing: the task that `setup` makes does it."""
 
-    def setup(self, retention_ms: int | None) -> list[str]:
+    def setup(self, retention_ms: int | None) -> list[Phrase]:
         try:
             names = (self._bucket, self._bucket + COARSE)
             said = [bucket_there(self._client, self._org, name, retention_ms) for name in names]
-            return [*(f"{self._url}: {line}" for line in said), task_there(self._client, self._org, self._bucket)]
+            named = (phrase("{what}: {state}", what=self._url, state=line) for line in said)
+            return [*named, task_there(self._client, self._org, self._bucket)]
         except (InfluxDBError, urllib3.exceptions.HTTPError) as error:
             raise self._in_our_words(error) from error
 

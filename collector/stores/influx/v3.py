@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from collector.stores.base import Batch, StoreAway
+from collector.stores.base import IS_THERE, MADE, Batch, StoreAway, kept_for
 from collector.stores.http import Answer, Http
 from collector.stores.influx.ql import WORDS, quoted, rows_of
 from collector.stores.influx.v1 import OURS, InfluxStore
 from collector.stores.line_protocol import requests
+from messages.language import Phrase, phrase
 
 CONFLICT = 409
 """The database is there."""
@@ -49,24 +50,33 @@ class Influx3Store(InfluxStore):
     def condense(self, before_ms: int) -> None:
         """Nothing: it stores by column, and counts a year of a channel by itself."""
 
-    def setup(self, retention_ms: int | None) -> list[str]:
+    def setup(self, retention_ms: int | None) -> list[Phrase]:
         database: dict[str, Any] = {"db": self._database}
-        kept = "for ever"
+        kept = kept_for(None)
         if retention_ms is not None:
             hours = max(-(-retention_ms // 3_600_000), 1)
-            kept = f"{hours / 24:g} days"
+            kept = kept_for(hours * 3_600_000)
             database["retention_period"] = f"{hours}h"
         answer = self._configure(database)
         if answer.status == CONFLICT:
             period = database.get("retention_period", "none")
-            return [
-                f"{self._url}: database {self._database} is there",
+            unsaid = phrase(
                 "retention: as it was, which the server doesn't say; to be sure:"
-                f" influxdb3 update database --retention-period {period} {self._database}",
-                "coarse ranges: it needs none",
+                " influxdb3 update database --retention-period {period} {name}",
+                period=period,
+                name=self._database,
+            )
+            return [
+                phrase("{url}: database {name} {state}", url=self._url, name=self._database, state=IS_THERE),
+                unsaid,
+                phrase("coarse ranges: it needs none"),
             ]
         self._check(answer)
-        return [f"{self._url}: database {self._database} made", f"retention: {kept}", "coarse ranges: it needs none"]
+        return [
+            phrase("{url}: database {name} {state}", url=self._url, name=self._database, state=MADE),
+            phrase("retention: {kept}", kept=kept),
+            phrase("coarse ranges: it needs none"),
+        ]
 
     def _make(self) -> None:
         answer = self._configure({"db": self._database})

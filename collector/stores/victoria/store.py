@@ -29,6 +29,7 @@ from collector.stores.victoria.lines import (
 )
 from collector.stores.victoria.server import FUTURE_MS, RETENTION, Server, of_metrics
 from messages.ids import DeviceId, EdgeId, SiteId, StreamId
+from messages.language import Phrase, phrase
 from messages.ranges import Range
 from messages.reading import Reading
 
@@ -135,14 +136,14 @@ class VictoriaStore:
     def condense(self, before_ms: int) -> None:
         """Nothing: it counts a year of a channel in a glance."""
 
-    def setup(self, retention_ms: int | None) -> list[str]:
+    def setup(self, retention_ms: int | None) -> list[Phrase]:
         self._make()
         server, _ = self._server()
         self._check_retention(server, FOR_EVER_MS if retention_ms is None else retention_ms)
         return [
-            f"{self._http.url}: runs with -dedup.minScrapeInterval=1ms, as it must",
-            f"retention: it forgets by its own -{RETENTION}={server.flags.get(RETENTION)}",
-            "coarse ranges: it needs none",
+            phrase("{url}: runs with -dedup.minScrapeInterval=1ms, as it must", url=self._http.url),
+            phrase("retention: it forgets by its own -{flag}={kept}", flag=RETENTION, kept=server.flags.get(RETENTION)),
+            phrase("coarse ranges: it needs none"),
         ]
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
+from messages.language import Phrase, phrase
 from rules.notices.channels.base import Failed, Message, Outcome, Taken
 from rules.notices.channels.http import Http, as_object
 
@@ -93,10 +94,11 @@ def _at(content: Any, path: str) -> Any:
     return content
 
 
-def wrong_template(text: str) -> str | None:
+def wrong_template(text: str) -> Phrase | None:
     """What is wrong with a template; None if nothing is."""
     template = Template(text)
     if not template.is_valid():
-        return "a $ that begins no word; write $$ for the character"
+        return phrase("a $ that begins no word; write $$ for the character")
     unknown = [name for name in template.get_identifiers() if name not in WORDS]
-    return f"no word ${unknown[0]}; there are: {', '.join('$' + word for word in WORDS)}" if unknown else None
+    words = ", ".join(f"${word}" for word in WORDS)
+    return phrase("no word ${name}; there are: {words}", name=unknown[0], words=Phrase(words)) if unknown else None
