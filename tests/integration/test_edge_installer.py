@@ -19,6 +19,28 @@ from tests.integration.test_edge_agent import agent, configure
 from tests.integration.wired_line import Slave, wire
 from tests.services import MqttBroker
 
+NOTHING_THERE = """
+site = "junmen"
+edge = "pi-1"
+folder = "{folder}/state"
+uplink = {{ host = "127.0.0.1", port = 1 }}
+local = {{ host = "127.0.0.1", port = 1 }}
+lines = [{{ name = "rs485-1", port = "{folder}/ttyUSB9", baudrate = 9600 }}]
+
+[[devices]]
+id = "gas-1"
+model = "modbus-gas-detector"
+line = "rs485-1"
+unit = 1
+place = {{ grid = "grid-1", text = "3号楼" }}
+
+[[devices]]
+id = "door-1"
+model = "json-door-controller"
+topic = "doors/1"
+place = {{ grid = "grid-1", text = "3号楼" }}
+"""
+
 pytestmark = pytest.mark.needs("mosquitto", "mbpoll")
 
 
@@ -207,6 +229,19 @@ def test_a_port_that_the_agent_has_is_said_with_the_way_out() -> None:
         ended = typed("scan", port, "--units", "1-4", "--language", "zh")
     assert (ended.returncode, "systemctl stop gridcall@edge" in ended.stderr) == (2, True)
     assert "Resource temporarily" not in ended.stderr
+
+
+def test_a_look_without_an_agent_ends_where_a_line_can_t_be_opened_and_says_why_in_the_language_chosen(
+    tmp_path: Path,
+) -> None:
+    """It waited for devices that nobody can hear, for ever."""
+    config = tmp_path / "edge.toml"
+    config.write_text(NOTHING_THERE.format(folder=tmp_path), encoding="utf-8")
+    ended = typed("monitor", str(config), "--once", "--language", "zh")
+    assert ended.stdout.splitlines()[-2:] == [
+        "rs485-1: 断开 (没有这个文件或文件夹)",
+        "local: 断开 (代理 127.0.0.1:1 断开)",
+    ]
 
 
 def test_without_an_agent_the_devices_are_read_and_nothing_is_stored(
