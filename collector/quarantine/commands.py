@@ -16,7 +16,7 @@ from collector.intake.desk import Desk
 from collector.quarantine.kept import Count, Entry, Quarantine, Which
 from collector.stores.base import StoreError
 from messages.ids import DeviceId, EdgeId
-from messages.language import NOTHING, Language, phrase, why
+from messages.language import NOTHING, Language, Phrase, phrase, why
 from messages.pack import Fault
 from messages.settings import ConfigError
 from messages.terminal import In, language_of
@@ -91,12 +91,15 @@ def show(
         return
     spoken = language_of(wanted, os.environ)
     kept = NOTHING if found.whole else phrase(", of which {n} are kept", n=len(found.payload))
-    print(phrase("topic     {topic}", topic=printable(found.topic)).said(spoken))
+    print(phrase("topic     {topic}", topic=Phrase(printable(found.topic))).said(spoken))
     print(phrase("arrived   {at}", at=_when(found)).said(spoken))
     print(phrase("bytes     {n}{kept}", n=found.true_bytes, kept=kept).said(spoken))
     for one in found.reasons:
         words = phrase(
-            "reason    {fault}, {n} records: {detail}", fault=one.fault, n=one.records, detail=printable(one.detail)
+            "reason    {fault}, {n} records: {detail}",
+            fault=one.fault,
+            n=one.records,
+            detail=Phrase(printable(one.detail)),
         )
         print(words.said(spoken))
     print()

@@ -27,6 +27,7 @@ from rules.duty.sheets import SheetError, sheet
 from rules.duty.site import Site
 from rules.store.database import Database, DatabaseAway
 
+DAYS = (phrase("Mon"), phrase("Tue"), phrase("Wed"), phrase("Thu"), phrase("Fri"), phrase("Sat"), phrase("Sun"))
 STEPS = {1: phrase("grid"), 2: phrase("street"), 3: phrase("department")}
 
 app = typer.Typer(
@@ -241,8 +242,9 @@ def _gap_line(site: Site, gap: Gap) -> Phrase:
     )
 
 
-def _words(site: Site, at_ms: int) -> str:
-    return site.clock().local(at_ms).strftime("%a %Y-%m-%d %H:%M")
+def _words(site: Site, at_ms: int) -> Phrase:
+    at = site.clock().local(at_ms)
+    return phrase("{day} {time}", day=DAYS[at.weekday()], time=at.strftime("%Y-%m-%d %H:%M"))
 
 
 def _site(folder: Path, name: str) -> Site:

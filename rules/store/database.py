@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, bindparam, make_url, select, upd
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from messages.language import Unfit
+from messages.language import Phrase, Unfit
 from messages.settings import ConfigError
 from rules.store import migration
 from rules.store.tables import counters
@@ -74,7 +74,7 @@ class Database:
             self._bring_up_to_date()
         except ConfigError as error:
             self.close()
-            raise ConfigError("{url}: {why}", url=repr(self._url), why=error.phrase) from error
+            raise ConfigError("{url}: {why}", url=Phrase(repr(self._url)), why=error.phrase) from error
         except DatabaseAway:
             self.close()
             raise

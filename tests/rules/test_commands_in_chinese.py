@@ -1,5 +1,6 @@
 """The commands of the server that were English alone: what they say to whoever reads Chinese."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_who_is_called_is_said_in_the_language_chosen() -> None:
     with pytest.raises(ConfigError) as caught:
         CliRunner().invoke(app, ["roster", "who", sites, "junmn"], catch_exceptions=False)
     assert caught.value.said("zh") == f"{sites}: 没有社区 `junmn`；是不是 `junmen`？"
+
+
+def test_a_hole_in_a_roster_is_said_with_its_day_in_the_language_chosen(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent.parent / "deploy/sites/junmen.toml").read_text(encoding="utf-8")
+    (tmp_path / "junmen.toml").write_text(
+        re.sub(r'role = "(?:community|street)"', 'role = "helper"', text), encoding="utf-8"
+    )
+    said = CliRunner().invoke(app, ["roster", "check", str(tmp_path), "--days", "1", "--language", "zh"]).output
+    assert re.search(r"第 2 级 街道：周[一二三四五六日] \d{4}-\d\d-\d\d \d\d:\d\d 到 周.*无人值班", said), said
 
 
 @pytest.mark.parametrize(
