@@ -84,6 +84,8 @@ def step(
         return state, [], wake_at_ms(live)
     past = _informed(rule, state[2], live, at_ms)
     past, changes = _history(rule, past, channel, at_ms, known, now_ms, _ahead(newest, at_ms, now_ms))
+    if live.late and live.raised_at_ms is not None:
+        changes = _untold(changes, live.raised_at_ms)
     if rule.keeps and known is not None:  # it fills a hole in what the present remembers
         kept = keeps.with_reading(rule.keeps, live.kept, channel, at_ms, known)
         live = live._replace(kept=kept)
@@ -159,6 +161,11 @@ def _is_newer(said_ms: int, value: Value | None, newest: Seen, now_ms: int) -> b
         return True
     set_right = newest.said_ms > now_ms >= said_ms > newest.at_ms  # its clock was ahead, and is no longer
     return set_right and said_ms not in newest.ahead
+
+
+def _untold(changes: list[Change], raised_at_ms: int) -> list[Change]:
+    """Without stretches of what was raised late at `raised_at_ms` and still stands: that is in the history already."""
+    return [one for one in changes if not (isinstance(one, Happened) and one.late and one.at_ms >= raised_at_ms)]
 
 
 def _open(rule: Rule, state: State, live: Lane, changes: list[Change]) -> State:

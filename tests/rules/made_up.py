@@ -137,13 +137,13 @@ def _questions(kind: str) -> Sequence[str]:
 
 
 @st.composite
-def readings(draw: st.DrawFn, made: Made, most: int = 20) -> list[Reading]:
+def readings(draw: st.DrawFn, made: Made, gaps_s: Sequence[float] = GAPS_S, most: int = 20) -> list[Reading]:
     """Of one to three channels that its rules listen to, in their order, no two of one moment."""
     heard = sorted({channel for rule in made.rules[made.kind] for channel in rule.channels})
     names = draw(st.lists(st.sampled_from(heard or [*SWITCHES[made.kind]]), min_size=1, max_size=3, unique=True))
     at_s, found = 0.0, []
     for _ in range(draw(st.integers(8, most))):
-        at_s += draw(st.sampled_from(GAPS_S))
+        at_s += draw(st.sampled_from(gaps_s))
         name = draw(st.sampled_from(names))
         value = draw(st.booleans() if name in SWITCHES[made.kind] else st.sampled_from(around(name)))
         quality = draw(st.sampled_from([Quality.GOOD] * 9 + [Quality.BAD]))

@@ -115,6 +115,12 @@ def test_a_known_episode_that_is_told_again_from_its_middle_is_no_second_one(roo
     assert (room.the_alarm(), room.desk.position()) == before
 
 
+def test_one_that_is_late_and_stands_is_no_second_one_when_it_is_told_again_from_its_middle(room: Room) -> None:
+    room.hear(*tilt((0, 60.0), (10, 60.0), (20, 60.0)), now_s=5000)
+    room.hear(*tilt((10, 60.0), (15, 60.0)), now_s=5001)
+    assert [alarm.raised_at_ms for alarm in room.desk.alarms(open_only=False)] == [at(0)]
+
+
 def test_an_earlier_episode_of_an_open_alarm_is_a_line_in_its_log(room: Room) -> None:
     room.hear(*tilt((1000, 60.0)))
     before = room.the_alarm()
