@@ -21,7 +21,7 @@ from collector.stores.base import Store
 from console import doors, routes
 from console.access import keeping, own, people
 from console.access.household import REASONS, masking
-from console.access.rim import Rim
+from console.access.rim import Rim, has_nul
 from console.accounts import Accounts
 from console.api import app as api
 from console.api import problem
@@ -171,6 +171,8 @@ class _Guard:
 
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+        elif has_nul(scope):
+            await Response(status_code=400)(scope, receive, with_headers)
         elif scope["path"].startswith(f"{api.PATH}/"):  # it looks after itself: its bodies are no forms
             await self._app(scope, receive, with_headers)
         elif _too_large(scope):

@@ -81,6 +81,11 @@ def session_cookie(token: str, max_age_s: int, *, secure: bool) -> str:
     return cookie.output(header="").strip()
 
 
+def has_nul(scope: Scope) -> bool:
+    """Whether the address holds the one character for which PostgreSQL has no room: nothing is there under such a name, and no page makes one."""
+    return "\x00" in scope["path"] or b"%00" in scope["query_string"]
+
+
 def _is_session_cookie(header: tuple[bytes, bytes]) -> bool:
     return header[0].lower() == b"set-cookie" and header[1].startswith(f"{SESSION_COOKIE}=".encode())
 
