@@ -224,6 +224,11 @@ class Stand:
                 facts.commit(of.database, before, self.now_ms, holder)
 
 
+def told(of: Room) -> list[str]:
+    """What stands in the log, but for notes that an open alarm had begun before: readings that are told again may say so."""
+    return sorted(entry.event for entry in of.desk.log_after(0) if not entry.detail.startswith("late, also at"))
+
+
 def found(of: Room) -> list[tuple[object, ...]]:
     return sorted(
         (
@@ -270,7 +275,7 @@ def compare(trial: Trial, amiss: Mapping[int, Sequence[str]], url: str) -> None:
         Stand(one, trial).go({})
         Stand(other, trial).go(amiss)
         assert found(other) == found(one)
-        assert other.events() == one.events()
+        assert told(other) == told(one)
 
 
 HAPPENS = st.dictionaries(st.integers(0, 15), st.lists(st.sampled_from(AMISS), min_size=1, max_size=2), min_size=1)
