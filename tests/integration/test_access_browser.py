@@ -120,7 +120,7 @@ def test_an_account_is_made_its_owner_chooses_a_password_and_is_shut_out_while_h
 
     theirs = browsers.open(None, "/", language, screen)
     sign_in(theirs, running, name, language, given)
-    theirs.get_by_label(say["password.old"]).fill(given)
+    theirs.get_by_label(say["password.given"]).fill(given)
     theirs.get_by_label(say["password.new"], exact=True).fill(NEW)
     theirs.get_by_label(say["password.again"]).fill(NEW)
     theirs.get_by_role("button", name=say["password.submit"]).click()

@@ -45,7 +45,7 @@ def test_each_figure_is_what_plain_sql_finds_and_practice_counts_nowhere(tmp_pat
     (raised,) = plain.execute(f"SELECT count(*) FROM log WHERE {first} AND {in_span}").fetchone()
     rang = "(event = 'alarm.realarmed' OR event = 'alarm.raised' AND detail NOT LIKE 'late%')"
     rings = [at_ms for (at_ms,) in plain.execute(f"SELECT at_ms FROM log WHERE {rang} AND {in_span}")]
-    slots = Counter((at_ms - MIDNIGHT_MS) // 600_000 for at_ms in rings)
+    slots = Counter((at_ms - found.from_ms) // 600_000 for at_ms in rings)  # from where there is a log
     cases = plain.execute(
         "SELECT id, opened_at_ms, accepted_at_ms, closed_at_ms, outcome FROM cases"
         f" WHERE {REAL} AND state != 'merged' AND opened_at_ms >= {MIDNIGHT_MS} AND opened_at_ms < {until_ms}"
