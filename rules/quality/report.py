@@ -5,30 +5,31 @@ from dataclasses import asdict
 from typing import Any
 
 from messages.language import NOTHING, Phrase, phrase
-from rules.quality.figures import FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality, Rate, Times
+from rules.quality.figures import DAY_MS, FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality, Rate, Times
 
 
 def page(found: Quality, asked_ms: int, begins: str) -> Iterator[Phrase]:
     """`asked_ms`: from when on figures were wanted. `begins`: when they do begin, by the site's clock."""
-    days = (found.to_ms - found.from_ms) / 86_400_000
+    span_ms = found.to_ms - found.from_ms
     yield phrase(
-        "{site}: {alarms} alarms in {days:.3g} days, {operators}",
+        "{site}: {alarms} alarms in {span}, {operators}",
         site=found.site,
         alarms=found.alarms,
-        days=days,
+        span=phrase("{n:.3g} days", n=span_ms / DAY_MS) if span_ms >= DAY_MS else _span(span_ms / 1000),
         operators=phrase("{n} operators", n=found.operators) if found.operators > 1 else phrase("1 operator"),
     )
     if found.from_ms > asked_ms:
         yield phrase("  the log begins on {begins} only: rates are of the time since", begins=begins)
     if found.quiet:
         yield phrase("  {n} of them called nobody: shelved, suppressed or out of service", n=found.quiet)
-    yield from _rate(found.rate)
+    if span_ms < DAY_MS:
+        yield phrase("  less than a day of the log: too short for rates")
+    else:
+        yield from _rate(found.rate)
     for grid, rate in found.grids.items():
+        day = phrase("{n:.3g} a day", n=rate.per_day) if span_ms >= DAY_MS else phrase("{n} rings", n=rate.rings)
         yield phrase(
-            "  grid {grid}: {day:.3g} a day, at most {most:.3g} in ten minutes",
-            grid=grid,
-            day=rate.per_day,
-            most=rate.most_in_slot,
+            "  grid {grid}: {rate}, at most {most:.3g} in ten minutes", grid=grid, rate=day, most=rate.most_in_slot
         )
     if found.priorities:
         mix = (f"{name} {share:.0%} ({PRIORITIES[name]:.0%})" for name, share in found.priorities.items())

@@ -232,6 +232,8 @@ def test_the_figures_of_a_database_are_those_of_its_log(lived: Room) -> None:
         line.said("zh") for line in report.page(found, at(0), "")
     )
     assert "junmen: 2 alarms in" in text
+    assert "less than a day of the log: too short for rates" in text
+    assert "a day," not in text, "an hour is no day: what it had is said, and nothing is reckoned up from it"
     assert "to accept: median 30 s, p95 30 s, 1 times" in text
     assert gathering.qualities(lived.database, at(0), at(3600), operators={}, only=[]) != []
 
@@ -247,6 +249,7 @@ def test_a_rate_is_of_the_time_for_which_there_is_a_log(lived: Room) -> None:
     text = [line.said("en") for line in report.page(found, month_ms, "2026-11-19 12:00")]
     assert "alarms in 2 days" in text[0]
     assert "  the log begins on 2026-11-19 12:00 only: rates are of the time since" in text
+    assert any(line.startswith("  rings per operator: 1 a day") for line in text)
 
 
 def test_log_and_tables_agree_until_somebody_tampers_with_either(lived: Room) -> None:
