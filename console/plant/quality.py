@@ -20,6 +20,7 @@ from rules.language.calendar import Calendar
 from rules.quality import gathering
 from rules.quality.figures import DAY_MS, FLOODED_SLOTS, PER_DAY, PER_SLOT, PRIORITIES, STANDING, Quality
 from rules.quality.people import doings
+from rules.quality.report import few
 
 router = APIRouter(dependencies=[needs("report")])
 
@@ -58,7 +59,7 @@ def quality(visit: LoggedIn, month: str = "", site: str = "") -> Response:
         priorities=PRIORITIES,
         seconds=lambda seconds: "—" if seconds is None else visit.words.span(round(seconds * 1000)),
         percent=lambda share: f"{share:.1%}",
-        few=lambda number: "< 0.01" if 0 < number < 0.01 else f"{number:.3g}",
+        few=few,
         site_named=lambda one: visit.words.of(listed[one].name) if one in listed else one,
         is_short=lambda one: one.to_ms - one.from_ms < DAY_MS,
         rule_name=_rule_names(visit, found),

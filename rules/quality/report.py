@@ -27,9 +27,9 @@ def page(found: Quality, asked_ms: int, begins: str) -> Iterator[Phrase]:
     else:
         yield from _rate(found.rate)
     for grid, rate in found.grids.items():
-        day = phrase("{n:.3g} a day", n=rate.per_day) if span_ms >= DAY_MS else phrase("{n} rings", n=rate.rings)
+        day = phrase("{n} a day", n=few(rate.per_day)) if span_ms >= DAY_MS else phrase("{n} rings", n=rate.rings)
         yield phrase(
-            "  grid {grid}: {rate}, at most {most:.3g} in ten minutes", grid=grid, rate=day, most=rate.most_in_slot
+            "  grid {grid}: {rate}, at most {most} in ten minutes", grid=grid, rate=day, most=few(rate.most_in_slot)
         )
     if found.priorities:
         mix = (f"{name} {share:.0%} ({PRIORITIES[name]:.0%})" for name, share in found.priorities.items())
@@ -74,17 +74,17 @@ def page(found: Quality, asked_ms: int, begins: str) -> Iterator[Phrase]:
 
 def _rate(rate: Rate) -> Iterator[Phrase]:
     yield phrase(
-        "  rings per operator: {day:.3g} a day (guidance: {per_day:.0f}), {slot:.2g} in ten minutes ({per_slot:.0f})",
-        day=rate.per_day,
+        "  rings per operator: {day} a day (guidance: {per_day:.0f}), {slot} in ten minutes ({per_slot:.0f})",
+        day=few(rate.per_day),
         per_day=PER_DAY,
-        slot=rate.per_slot,
+        slot=few(rate.per_slot),
         per_slot=PER_SLOT,
     )
     yield phrase(
-        "  ten-minute slots with more than ten: {flooded:.2%} (guidance: {most:.0%}); the fullest had {fullest:.3g}",
+        "  ten-minute slots with more than ten: {flooded:.2%} (guidance: {most:.0%}); the fullest had {fullest}",
         flooded=rate.flooded,
         most=FLOODED_SLOTS,
-        fullest=rate.most_in_slot,
+        fullest=few(rate.most_in_slot),
     )
 
 
@@ -101,6 +101,13 @@ def _span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def few(number: float) -> str:
+    """A rate as a person reads it: three digits of what is small, whole numbers of what is not."""
+    if 0 < number < 0.01:
+        return "< 0.01"
+    return f"{number:.3g}" if number < 100 else f"{number:,.0f}"
 
 
 def as_json(found: Quality) -> dict[str, Any]:

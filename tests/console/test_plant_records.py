@@ -143,7 +143,8 @@ async def test_a_rate_of_a_young_log_is_of_the_time_since_it_began_and_that_is_s
     assert "site,,rings per operator and day,2.000," in (await browser.get("/quality.csv")).text
     junmen.now_ms = NOON_MS - 47 * HOUR_MS
     page = (await browser.get("/quality")).text
-    assert "96" in page
+    assert "<b>96</b>" not in page, "four in an hour are no ninety-six a day"
+    assert '<td class="number">—</td>' in page
     assert "不足一天，不作判断" in page
 
 

@@ -135,19 +135,17 @@ async def test_a_database_that_may_only_be_read_for_a_while_loses_no_alarm_and_d
     server = create_engine(make_url(postgresql), isolation_level="AUTOCOMMIT")
     name = make_url(postgresql).database
 
-    async def only_read(on: str) -> None:
+    def only_read(on: str) -> None:
         others = "datname = current_database() AND pid <> pg_backend_pid()"
         with server.connect() as connection:
             connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {on}'))
-            for _ in range(3):  # who was about to connect has read how it was, and stands in no list yet
-                connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
-                await asyncio.sleep(0.3)
+            connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
     with contextlib.ExitStack() as over, engine(mosquitto, tmp_path / "rules", url=postgresql) as ours:
         over.callback(server.dispose)
         async with begun(ours, mosquitto) as bus:
-            await only_read("on")
+            only_read("on")
             leaks = await leak_until_it_is_away(ours, bus)
             await until(lambda: ours.desk.pulse(), "it can still be read", ours)
-            await only_read("off")
+            only_read("off")
             await goes_on(ours, bus, leaks)

@@ -252,6 +252,17 @@ def test_a_rate_is_of_the_time_for_which_there_is_a_log(lived: Room) -> None:
     assert any(line.startswith("  rings per operator: 1 a day") for line in text)
 
 
+def test_a_rate_is_read_without_powers_of_ten() -> None:
+    assert [report.few(number) for number in (0, 0.004, 0.12345, 12.34, 104.6, 4240.1)] == [
+        "0",
+        "< 0.01",
+        "0.123",
+        "12.3",
+        "105",
+        "4,240",
+    ]
+
+
 def test_log_and_tables_agree_until_somebody_tampers_with_either(lived: Room) -> None:
     lines, alarms, found = gathering.audited(lived.database)
     assert (alarms, found) == (2, [])
